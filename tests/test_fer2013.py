@@ -1,0 +1,307 @@
+"""FER2013: every form it circulates in, faulty copies, and the real data where it is at hand."""
+
+import os
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_lib import datasets
+from fer_lib.corpus import audit, flags
+from fer_lib.datasets import fer2013
+from fer_lib.datasets.pixel_csv import parse_pixels
+from fer_lib.errors import FerError
+
+SPELLINGS = {
+    "plain": ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"],
+    "participles": ["Angry", "disgusted", "Fearful", "Happy", "Sad", "surprised", "Neutral"],
+    "nouns": ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"],
+}
+USAGES = ("Training", "PublicTest", "PrivateTest")
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """Return (usage, code, jpeg bytes, decoded pixels): two per split and class, and some twins."""
+    rng = np.random.default_rng(0)
+    made = []
+    for i in range(42):
+        soft = cv2.resize(rng.integers(0, 256, (6, 6), dtype=np.uint8), (48, 48))
+        data = cv2.imencode(".jpg", soft)[1].tobytes()
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        made.append((USAGES[i % 3], i % 7, data, pixels))
+    first = made[0]
+    copies = [first, ("Training", 3, *first[2:]), ("PrivateTest", 0, *first[2:])]
+    return made + copies
+
+
+def write_csv(path, samples, header="emotion,pixels,Usage", order="epu"):
+    lines = [header]
+    for usage, code, _, pixels in samples:
+        cells = {"e": str(code), "p": " ".join(map(str, pixels.ravel())), "u": usage}
+        lines.append(",".join(cells[c] for c in order))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_folders(root, samples, spelling="plain", validation=None):
+    for i, (usage, code, data, _) in enumerate(samples):
+        part = {"Training": "train", "PublicTest": validation or "test"}.get(usage, "test")
+        folder = root / part / SPELLINGS[spelling][code]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{usage}_{1000 + i * 77 % 100}.jpg").write_bytes(data)
+    return root
+
+
+def layouts(root, samples):
+    write_csv(root / "a" / "fer2013.csv", samples)
+    icml = "emotion, Usage, pixels"
+    write_csv(root / "b" / "icml_face_data.csv", samples[::-1], icml, "eup")
+    write_folders(root / "c", samples)
+    write_folders(root / "d", samples[::-1], "participles", "validation")
+    write_folders(root / "e" / "images", samples, "nouns", "validation")
+    return [root / name for name in "abcde"]
+
+
+def test_every_layout_gives_one_and_the_same_corpus(tmp_path, samples):
+    corpora = [fer2013.read(root) for root in layouts(tmp_path, samples)]
+    assert len({c.fingerprint for c in corpora}) == 1
+    corpus = corpora[0]
+    assert len(corpus) == len(samples)
+    assert corpus.classes == ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+    found = sorted(zip(corpus.split, corpus.labels, [i.tobytes() for i in corpus.images], strict=True))
+    wanted = sorted((fer2013.USAGE[u], code, pixels.tobytes()) for u, code, _, pixels in samples)
+    assert found == wanted
+    assert corpus.subjects is None
+
+
+def test_ids_name_split_pixels_and_running_number(tmp_path, samples):
+    corpus = fer2013.read(write_csv(tmp_path / "fer2013.csv", samples).parent)
+    twins = [i for i in range(len(corpus)) if (corpus.images[i] == samples[0][3]).all()]
+    assert len(twins) == 4
+    ids = corpus.ids[twins].tolist()
+    stem = ids[0].removeprefix("train-")
+    assert ids == [f"train-{stem}", f"train-{stem}-2", f"train-{stem}-3", f"private_test-{stem}"]
+    assert corpus.split.tolist() == sorted(corpus.split, key=fer2013.SPLIT_ORDER.index)
+
+
+def test_other_files_are_ignored_and_counted(tmp_path, samples):
+    root = write_folders(tmp_path / "fer2013", samples)
+    for name in ("Training_1000.jpg0.jpg", "._Training_1000.jpg", "Training_1.png", ".DS_Store", "x_1.jpg"):
+        (root / "train" / "happy" / name).write_bytes(b"\xff")
+    (root / "train" / "odd").mkdir()
+    (root / "train" / "odd" / "notes.txt").write_text("")
+    source = fer2013.locate(root)
+    assert (len(source.files), source.ignored, source.problems) == (len(samples), 6, [])
+
+
+def test_csv_is_preferred_and_fer_plus_votes_are_no_data(tmp_path, samples):
+    (tmp_path / "fer2013new.csv").write_text("Usage,Image name,neutral\n")
+    (tmp_path / "train.csv").write_text("emotion,pixels\n")
+    assert fer2013.locate(tmp_path).form == "raw"
+    write_folders(tmp_path, samples)
+    assert fer2013.locate(tmp_path).form == "folders"
+    write_csv(tmp_path / "fer2013.csv", samples)
+    assert fer2013.locate(tmp_path).form == "csv"
+    assert fer2013.locate(tmp_path / "train") is None
+
+
+PIXELS = " ".join(["7"] * 2304)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (lambda cells: f"{cells[0]},{cells[1][:200]}", "pixel values, expected 2304"),
+        (lambda cells: f"{cells[0]},{cells[1]} 7,{cells[2]}", "2305 pixel values"),
+        (lambda cells: f"{cells[0]},{PIXELS[:-1]}x,{cells[2]}", "pixel 2304 is 'x', not a whole number"),
+        (lambda cells: f"{cells[0]},-1{PIXELS[1:]},{cells[2]}", "pixel 1 is '-1'"),
+        (lambda cells: f"{cells[0]},256{PIXELS[1:]},{cells[2]}", r"pixel 1 is 256, outside 0\.\.255"),
+        (lambda cells: f"{cells[0]},1000{PIXELS[1:]},{cells[2]}", "pixel 1 is 1000, outside"),
+        (lambda cells: f"{cells[0]},{PIXELS[:-2]}.5,{cells[2]}", "not a whole number"),
+        (lambda cells: f"{cells[0]},,{cells[2]}", "0 pixel values"),
+        (lambda cells: f"7,{cells[1]},{cells[2]}", "emotion is '7', expected one of 0, 1"),
+        (lambda cells: f"{cells[0]},{cells[1]},Test", "Usage is 'Test'"),
+    ],
+)
+def test_a_faulty_csv_row_is_named_and_the_others_read(tmp_path, samples, fault, message):
+    path = write_csv(tmp_path / "fer2013.csv", samples)
+    lines = path.read_text().splitlines()
+    lines[3] = fault(lines[3].split(","))
+    path.write_text("\n".join([lines[0], "", *lines[1:], "", ""]))  # blank lines count, and are no rows
+    with pytest.raises(FerError, match=rf"fer2013\.csv, row 4 \(line 5\): .*{message}"):
+        fer2013.read(tmp_path)
+    problems = []
+    corpus = fer2013.read(tmp_path, problems)
+    assert len(problems) == 1
+    assert len(corpus) == len(samples) - 1
+
+
+def test_short_and_long_rows_do_not_make_up_for_each_other(tmp_path, samples):
+    path = write_csv(tmp_path / "fer2013.csv", samples)
+    lines = path.read_text().splitlines()
+    lines[1] = f"0,{PIXELS[2:]},Training"
+    lines[2] = f"0,{PIXELS} 7,Training"
+    path.write_text("\n".join(lines))
+    problems = []
+    fer2013.read(tmp_path, problems)
+    assert [p.split(": ")[1].split(" pixel")[0] for p in problems] == ["2303", "2305"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a readable csv"),
+        (b"a,b\n1,2\n", "no column emotion, pixels, Usage; found a, b"),
+        (b"emotion,pixels,Usage\n0,\xff\xfe,Training\n", "not a readable csv|pixel"),
+        (b'emotion,pixels,Usage\n0,"1 2 3,Training\n', "not a readable csv|pixel values"),
+        (b"emotion,pixels,Usage\n0,1 2,Training,4\n0,1,Training,4\n", "pixel values"),
+        (b"emotion,pixels,Usage\n0,1 2,Training\n0,1,Training,4\n", "not a readable csv"),
+        (b"emotion,pixels,Usage\n", "has no rows"),
+    ],
+)
+def test_a_file_that_is_no_fer2013_csv_is_explained(tmp_path, monkeypatch, content, message):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "fer2013.csv").write_bytes(content)
+    with pytest.raises(FerError, match=message):
+        datasets.load("fer2013", tmp_path)
+    assert not datasets.check("fer2013", tmp_path)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a whole JPEG"),
+        (b"<html>", "not a whole JPEG"),
+        (b"\xff\xd8 nothing \xff\xd9", "cannot be decoded"),
+        (cv2.imencode(".jpg", np.zeros((48, 50), np.uint8))[1].tobytes(), "is 50x48 pixels, expected 48x48"),
+        (cv2.imencode(".jpg", np.zeros((48, 48), np.uint8))[1].tobytes()[:-9], "not a whole JPEG"),
+    ],
+)
+def test_an_unreadable_image_is_named_and_the_others_read(tmp_path, samples, content, message):
+    root = write_folders(tmp_path, samples)
+    bad = root / "train" / "angry" / "Training_5.jpg"
+    bad.write_bytes(content)
+    with pytest.raises(FerError, match=f"{bad.name}.*{message}"):
+        fer2013.read(root)
+    problems = []
+    assert len(fer2013.read(root, problems)) == len(samples)
+    assert len(problems) == 1
+
+
+def test_unknown_class_folders_and_double_files_are_problems(tmp_path, samples):
+    root = write_folders(tmp_path, samples, validation="validation")
+    for folder in ("train/contempt", "train/hapy", "validation/angry"):
+        (root / folder).mkdir(exist_ok=True)
+    (root / "train/hapy/Training_1.jpg").write_bytes(samples[0][2])
+    (root / "train/contempt/Training_1.jpg").write_bytes(samples[0][2])
+    known = next((root / "train/angry").iterdir())
+    (root / "validation/angry" / known.name).write_bytes(known.read_bytes())
+    problems = []
+    assert len(fer2013.read(root, problems)) == len(samples)
+    assert [p.split()[0] for p in problems] == [f"{root}/train/contempt:", f"{root}/train/hapy:", known.name]
+    with pytest.raises(FerError, match="unknown class folder"):
+        fer2013.read(root)
+
+
+def test_images_without_the_original_names_are_refused(tmp_path, samples):
+    (tmp_path / "train" / "angry").mkdir(parents=True)
+    (tmp_path / "train" / "angry" / "im0.jpg").write_bytes(samples[0][2])
+    with pytest.raises(FerError, match="no image is named as FER2013 names them"):
+        fer2013.read(tmp_path)
+
+
+def test_the_raw_competition_form_cannot_be_scored(tmp_path, monkeypatch, samples):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    training = [s for s in samples if s[0] == "Training"]
+    write_csv(tmp_path / "train.csv", training, "emotion,pixels", "ep")
+    write_csv(tmp_path / "test.csv", samples[:3], "pixels", "p")
+    with pytest.raises(FerError, match=r"test\.csv has no labels, so nothing can be scored"):
+        datasets.load("fer2013", tmp_path)
+    part = datasets.load("fer2013", tmp_path, strict=False)
+    assert len(part) == len(training)
+    assert set(part.split) == {"train"}
+    report = datasets.check("fer2013", tmp_path)
+    assert report["form"] == "raw"
+    assert "cannot" not in report["problems"][0]
+    assert "no labels" in report["problems"][0]
+
+
+@given(st.lists(st.lists(st.integers(0, 255), min_size=5, max_size=5), max_size=6))
+def test_parse_pixels_reads_what_was_written(numbers):
+    pixels, faults = parse_pixels([" ".join(map(str, row)) for row in numbers], 5)
+    assert faults == {}
+    assert pixels.tolist() == numbers
+
+
+@given(st.lists(st.text("0123456789 x\t\n.", max_size=14), min_size=1, max_size=4))
+def test_parse_pixels_agrees_with_a_plain_reading(texts):
+    def plain(text):
+        words = text.split()
+        good = len(words) == 3 and all(w.isdigit() and len(w) < 4 and int(w) < 256 for w in words)
+        return [int(w) for w in words] if good and "\t" not in text and "\n" not in text else None
+
+    pixels, faults = parse_pixels(texts, 3)
+    for i, text in enumerate(texts):
+        assert (i in faults) == (plain(text) is None)
+        assert pixels[i].tolist() == (plain(text) or [0, 0, 0])
+
+
+# The real data ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory):
+    """Return (folder, corpus) of the real FER2013, from $FER_DATA or the archive beside the checkout."""
+    archive = Path(__file__).parents[2] / "shared" / "data" / "fer2013.tar.xz"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        folder = os.environ.get("FER_DATA")
+        if not folder or fer2013.locate(Path(folder) / "fer2013") is None:
+            if not archive.is_file():
+                pytest.skip("FER2013 is neither in $FER_DATA nor in ../shared/data/fer2013.tar.xz")
+            folder = tmp_path_factory.mktemp("real")
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+        yield folder, datasets.load("fer2013", folder)
+
+
+def test_real_figures_are_the_published_ones(real):
+    folder, corpus = real
+    report = datasets.check("fer2013", folder)
+    assert report["ok"], report["problems"]
+    assert report["splits"] == {"train": 28709, "public_test": 3589, "private_test": 3589}
+    assert list(report["per_class"].values()) == [4953, 547, 5121, 8989, 6077, 4002, 6198]
+    assert corpus.counts().T.to_numpy().tolist() == [list(row) for row in fer2013.OFFICIAL.values()]
+    if report["form"] == "folders":  # measured on this form
+        assert report["audit"] == audit(corpus)
+        assert report["audit"] == {
+            "images": 35887,
+            "distinct": 34034,
+            "redundant": 1853,
+            "groups": 1516,
+            "conflicting_groups": 57,
+            "cross_split_groups": 557,
+            "black": {"total": 12, "train": 11, "public_test": 1, "private_test": 0},
+            "twins_in_training": {"public_test": 280, "private_test": 288},
+            "twins_with_other_label": {"public_test": 13, "private_test": 15},
+        }
+        train, test = (np.flatnonzero(corpus.split == s) for s in ("train", "private_test"))
+        assert flags(corpus, train, test)["twin_in_training"].sum() == 288
+
+
+def test_real_csv_gives_the_corpus_of_the_folders(real, tmp_path):
+    _, corpus = real
+    usage = {split: usage for usage, split in fer2013.USAGE.items()}
+    part = corpus.select(np.random.default_rng(0).permutation(len(corpus))[:3000])
+    rows = zip(part.split, part.labels, [b""] * len(part), part.images, strict=True)
+    write_csv(tmp_path / "fer2013.csv", [(usage[s], *rest) for s, *rest in rows])
+    again = fer2013.read(tmp_path)
+    assert sorted(zip(again.split, again.labels, map(bytes, again.images), strict=True)) == sorted(
+        zip(part.split, part.labels, map(bytes, part.images), strict=True)
+    )
