@@ -1,0 +1,197 @@
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+
+from fer_lib import metrics
+from fer_lib.errors import FerError
+
+LABELS = st.integers(1, 40).flatmap(
+    lambda n: st.tuples(*[arrays(np.int64, n, elements=st.integers(0, 4)) for _ in range(2)])
+)
+
+
+@settings(deadline=None)
+@given(LABELS)
+def test_confusion_agrees_with_scikit_learn_and_with_the_accuracies(pair):
+    labels, pred = pair
+    counts = metrics.confusion(labels, pred, 5)
+    assert counts.dtype == np.int64
+    np.testing.assert_array_equal(counts, confusion_matrix(labels, pred, labels=range(5)))
+    assert metrics.accuracy(labels, pred) == pytest.approx(np.trace(counts) / counts.sum())
+    recall = metrics.per_class(labels, pred, 5)
+    assert (np.isnan(recall) == (counts.sum(axis=1) == 0)).all()
+    assert metrics.mean_class_accuracy(labels, pred, 5) == pytest.approx(np.nanmean(recall))
+
+
+@settings(deadline=None)
+@given(LABELS)
+def test_weighted_mean_of_correct_is_the_class_mean(pair):
+    labels, pred = pair
+    weighted = np.average(labels == pred, weights=metrics.class_weights(labels))
+    assert weighted == pytest.approx(metrics.mean_class_accuracy(labels, pred, 5))
+
+
+def test_class_mean_agrees_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, pred = rng.integers(0, 3, 50), rng.integers(0, 3, 50)
+    assert metrics.mean_class_accuracy(labels, pred, 3) == pytest.approx(
+        balanced_accuracy_score(labels, pred)
+    )
+
+
+@pytest.mark.parametrize("labels, pred", [([], []), ([0, 1], [0]), ([[0]], [[0]])])
+def test_misaligned_or_empty_input_is_a_clear_error(labels, pred):
+    with pytest.raises(FerError, match="aligned, non-empty"):
+        metrics.accuracy(labels, pred)
+
+
+@pytest.mark.parametrize("pred", [[0, 3], [0, -1]])
+def test_index_outside_the_classes_is_a_clear_error(pred):
+    with pytest.raises(FerError, match=r"0\.\.2"):
+        metrics.confusion([0, 1], pred, 3)
+
+
+def test_bootstrap_over_samples_is_the_binomial_one():
+    # The bootstrap distribution of a proportion is exactly Binomial(n, p) / n.
+    from scipy.stats import binom
+
+    correct = np.arange(3589) < 2590
+    low, high = metrics.interval(correct, n_boot=8000)
+    exact = binom.ppf([0.025, 0.975], 3589, 2590 / 3589) / 3589
+    assert (low, high) == pytest.approx(tuple(exact), abs=0.001)
+
+
+def test_bootstrap_over_subjects_agrees_with_drawing_them_one_by_one():
+    rng = np.random.default_rng(1)
+    subjects = np.repeat(np.arange(12), rng.integers(5, 30, 12))
+    correct = rng.random(len(subjects)) < rng.beta(4, 2, 12)[subjects]
+    means = []
+    for _ in range(4000):
+        rows = np.concatenate([np.flatnonzero(subjects == s) for s in rng.integers(0, 12, 12)])
+        means.append(correct[rows].mean())
+    slow = np.quantile(means, [0.025, 0.975])
+    assert metrics.interval(correct, subjects, n_boot=4000) == pytest.approx(tuple(slow), abs=0.012)
+
+
+def test_subjects_widen_the_interval_when_their_samples_agree():
+    subjects = np.repeat(np.arange(20), 10)
+    correct = subjects % 4 > 0
+    low, high = metrics.interval(correct)
+    low_grouped, high_grouped = metrics.interval(correct, subjects)
+    assert high_grouped - low_grouped > 2 * (high - low)
+    # Ten identical copies of every sample carry no more than the samples themselves.
+    assert metrics.interval(correct, subjects) == pytest.approx(metrics.interval(correct[::10]))
+
+
+def test_seeds_widen_the_interval():
+    rng = np.random.default_rng(2)
+    skill = np.array([0.5, 0.7, 0.9])[:, None]
+    correct = rng.random((3, 2000)) < skill
+    low, high = metrics.interval(correct)
+    assert high - low > 0.2
+    same = metrics.interval(np.tile(correct[:1], (3, 1)))
+    assert same[1] - same[0] < 0.06
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(bool, st.integers(2, 60)), st.integers(0, 99))
+def test_interval_is_ordered_repeatable_and_symmetric(correct, seed):
+    low, high = metrics.interval(correct, n_boot=200, seed=seed)
+    assert 0 <= low <= high <= 1
+    assert (low, high) == metrics.interval(correct, n_boot=200, seed=seed)
+    flipped = metrics.interval(~correct, n_boot=200, seed=seed)
+    assert flipped == pytest.approx((1 - high, 1 - low))
+    wide = metrics.interval(correct, n_boot=200, seed=seed, level=0.99)
+    assert wide[0] <= low
+    assert wide[1] >= high
+
+
+def test_interval_weights():
+    labels = np.array([0] * 90 + [1] * 10)
+    correct = labels == 0
+    low, high = metrics.interval(correct, weights=metrics.class_weights(labels))
+    assert low < 0.5 < high
+    assert metrics.interval(correct)[0] > 0.8
+
+
+@pytest.mark.parametrize(
+    "correct, options", [([], {}), ([True], {"level": 1.5}), ([True, False], {"groups": ["a"]})]
+)
+def test_interval_errors(correct, options):
+    with pytest.raises(FerError):
+        metrics.interval(correct, **options)
+
+
+def test_interval_is_fast():
+    correct = np.random.default_rng(0).random(3589) < 0.72
+    started = time.process_time()
+    metrics.interval(correct)
+    assert time.process_time() - started < 1
+
+
+def test_wilson():
+    assert metrics.wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert metrics.wilson(0, 20)[0] == 0
+    assert metrics.wilson(20, 20)[0] < 0.85
+    assert metrics.wilson(2590.16, 3589) == metrics.wilson(2590, 3589)
+    for k, n in [(3, 2), (-1, 4), (0, 0)]:
+        with pytest.raises(FerError, match="Wilson"):
+            metrics.wilson(k, n)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_holds_the_proportion(case):
+    k, n = case
+    low, high = metrics.wilson(k, n)
+    assert 0 <= low <= k / n + 1e-12
+    assert k / n - 1e-12 <= high <= 1
+
+
+def test_paired():
+    a = np.array([1] * 60 + [1] * 15 + [0] * 5 + [0] * 20, bool)
+    b = np.array([1] * 60 + [0] * 15 + [1] * 5 + [0] * 20, bool)
+    found = metrics.paired(a, b)
+    assert found["difference"] == pytest.approx(0.10)
+    assert (found["only_a"], found["only_b"]) == (15, 5)
+    assert found["p"] == pytest.approx(2 * sum(math.comb(20, k) for k in range(6)) / 2**20)
+    assert found["interval"][0] < 0.10 < found["interval"][1]
+    mirrored = metrics.paired(b, a)
+    assert mirrored["difference"] == -found["difference"]
+    assert mirrored["p"] == pytest.approx(found["p"])
+
+
+def test_paired_models_that_agree():
+    a = np.array([True, False, True])
+    assert metrics.paired(a, a) == {
+        "difference": 0.0,
+        "interval": (0.0, 0.0),
+        "p": 1.0,
+        "only_a": 0,
+        "only_b": 0,
+    }
+    with pytest.raises(FerError):
+        metrics.paired(a, a[:2])
+
+
+def test_roc():
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, 200)
+    probs = rng.dirichlet(np.ones(4), 200)
+    probs[np.arange(200), labels] += 0.3
+    probs /= probs.sum(axis=1, keepdims=True)
+    curves = metrics.roc(labels, probs)
+    for k in range(3):
+        assert curves[k]["auc"] == pytest.approx(roc_auc_score(labels == k, probs[:, k]))
+        assert curves[k]["fpr"][[0, -1]].tolist() == [0, 1]
+        assert curves[k]["tpr"][[0, -1]].tolist() == [0, 1]
+    assert np.isnan(curves[3]["auc"])
+    assert curves[3]["fpr"].size == 0
+    with pytest.raises(FerError):
+        metrics.roc(labels, probs[:10])
