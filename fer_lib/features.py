@@ -184,3 +184,51 @@ class Vocabulary:
             return bags
         order = 1 if norm == "l1" else 2
         return bags / np.maximum(np.linalg.norm(bags, ord=order, axis=1, keepdims=True), 1e-12)
+
+
+def word_patches(
+    vocabulary: Vocabulary,
+    descriptors: Descriptors,
+    images: np.ndarray,
+    n_words: int = 12,
+    n_patches: int = 12,
+    side: int = 24,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Cut the image patches that fell into a few visual words, nearest to the word first.
+
+    Parameters
+    ----------
+    descriptors, images
+        Of the same N images; ``images`` is ``(N, H, W)`` uint8. At most 2,000 images are looked at.
+    n_words, n_patches
+        How many words are drawn (with ``seed``, among those met often enough) and patches per word.
+    side : int
+        Side of a patch in pixels; each is twice its keypoint's diameter wide, turned upright.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Word number to uint8 ``(n_patches, side, side)``.
+    """
+    import cv2
+
+    descriptors = descriptors.take(np.arange(min(len(images), 2000)))
+    words = vocabulary.assign(descriptors.values)
+    image = np.repeat(np.arange(len(descriptors)), descriptors.counts())
+    frequent = np.flatnonzero(np.bincount(words, minlength=len(vocabulary.centres)) >= n_patches)
+    chosen = np.sort(np.random.default_rng(seed).permutation(frequent)[:n_words])
+    patches = {}
+    for word in chosen:
+        rows = np.flatnonzero(words == word)
+        away = np.linalg.norm(descriptors.values[rows] - vocabulary.centres[word], axis=1)
+        cut = []
+        for row in rows[np.argsort(away, kind="stable")][:n_patches]:
+            x, y, size, angle = descriptors.keypoints[row]
+            turn = cv2.getRotationMatrix2D((float(x), float(y)), float(angle), side / max(2 * size, 4))
+            turn[:, 2] += (side - 1) / 2 - np.array([x, y])
+            cut.append(
+                cv2.warpAffine(images[image[row]], turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
+            )
+        patches[str(word)] = np.stack(cut)
+    return patches

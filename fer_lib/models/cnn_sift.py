@@ -142,6 +142,27 @@ class CNN(nn.Module):
         """L2 factors by parameter name: 0.01 on the weights of the SIFT dense layer (Sect. 3.2)."""
         return {"sift.0.weight": 0.01} if self.sift is not None else {}
 
+    @property
+    def last_convolution(self) -> nn.Module:
+        """The last convolution, where Grad-CAM looks."""
+        return [layer for layer in self.features if isinstance(layer, nn.Conv2d)][-1]
+
+    def load_trunk(self, state: dict[str, Tensor], freeze: bool = False) -> None:
+        """Take convolutions and dense layers from a trained network's state, as far as shapes agree.
+
+        ``freeze`` keeps them as they are from then on (ambiguity ``sift_training``).
+        """
+        own = self.state_dict()
+        trunk = {
+            name: value
+            for name, value in state.items()
+            if name.startswith(("features.", "dense.")) and own[name].shape == value.shape
+        }
+        self.load_state_dict(trunk, strict=False)
+        if freeze:
+            for name, parameter in self.named_parameters():
+                parameter.requires_grad_(name not in trunk)
+
     def embed(self, images: Tensor, histograms: Tensor | None = None) -> Tensor:
         """Return the features before the softmax layer, ``(B, 2048)`` or ``(B, 6144)`` with SIFT."""
         x = self.features(images)  # (B, 256, 6, 6)

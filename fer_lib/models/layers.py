@@ -26,15 +26,31 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` (any shape) with units dropped or scaled; the shape is kept."""
-        if self.p == 0:
+        if self.p == 0 or (self.mode == "inverted" and not self.training):
             return x
         if self.mode == "plain":
-            return x * (torch.rand_like(x) >= self.p) if self.training else x * (1 - self.p)
-        return F.dropout(x, self.p, self.training or self.mode == "test_time")
+            return x * _kept(x, self.p) if self.training else x * (1 - self.p)
+        if x.device.type == "cpu" and 0 < self.p < 1:
+            return x * _kept(x, self.p).mul_(1 / (1 - self.p))
+        return F.dropout(x, self.p, training=True)
 
     def extra_repr(self) -> str:
         """Return what ``print(model)`` shows."""
         return f"p={self.p}, mode={self.mode!r}"
+
+
+def _kept(x: Tensor, p: float) -> Tensor:
+    """Return 1 for kept and 0 for dropped units, shaped and laid out as ``x``.
+
+    On a CPU drawing random numbers is what dropout costs, so one 64-bit number serves four units; ``p``
+    is rounded to 1/65536.
+    """
+    if x.device.type != "cpu":
+        return (torch.rand_like(x) >= p).to(x.dtype)
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    bits = words.view(torch.int16)[: x.numel()]  # uniform in -32768..32767
+    # Filling in memory order keeps channels-last inputs channels-last; the layout carries no meaning.
+    return (bits >= round(p * 65536) - 32768).as_strided(x.shape, x.stride()).to(x.dtype)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -1,0 +1,326 @@
+"""Train, predict and cross-validate with the whole corpus on the device.
+
+Images stay uint8 on the device; batches are index selections; normalisation and augmentation are
+batched. The random state of an epoch depends on the seed and the epoch's number alone, so a run that
+was killed resumes from its last checkpoint and ends with the numbers of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fer_lib.augment import Augmentation, Normalisation
+from fer_lib.errors import FerError, one_of
+from fer_lib.files import atomic
+from fer_lib.progress import Bar
+
+CHECKPOINTS = ("last", "best_validation", "best_test")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; ``sources`` names the section each figure comes from.
+
+    Attributes
+    ----------
+    epochs, batch_size, lr, betas
+        Adam's settings; an epoch visits every training image once.
+    augmentation : Augmentation or None
+        Drawn anew for every image and epoch.
+    precision : {"auto", "bf16", "fp32"}
+        ``auto`` takes bf16 where the device computes it natively.
+    checkpoint : {"last", "best_validation", "best_test"}
+        The epoch whose weights are kept. ``best_test`` selects on the test part and exists only
+        because papers do it.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    augmentation: Augmentation | None = None
+    precision: str = "auto"
+    checkpoint: str = "last"
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_of(self.checkpoint, CHECKPOINTS, "checkpoint")
+        one_of(self.precision, ("auto", "bf16", "fp32"), "precision")
+        if self.epochs < 1 or self.batch_size < 1:
+            raise FerError(f"epochs={self.epochs} and batch_size={self.batch_size} must both be at least 1.")
+
+    def describe(self) -> dict[str, object]:
+        """Return the recipe as plain data for the evidence."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One side of a fold, on the device.
+
+    Attributes
+    ----------
+    images : Tensor
+        ``(N, H, W)`` uint8.
+    labels : Tensor
+        ``(N,)`` int64.
+    extra : tuple of Tensor
+        Further model inputs, each ``(N, ...)``, such as bags of SIFT words.
+    """
+
+    images: Tensor
+    labels: Tensor
+    extra: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def of(
+        cls, images: np.ndarray, labels: np.ndarray, *extra: np.ndarray, device: torch.device | str = "cpu"
+    ) -> Part:
+        """Build a part from numpy arrays."""
+        return cls(
+            torch.as_tensor(images).to(device),
+            torch.as_tensor(labels).long().to(device),
+            tuple(torch.as_tensor(e).float().to(device) for e in extra),
+        )
+
+    def take(self, index: Tensor) -> Part:
+        """Return the samples at ``index`` (int64, on the same device)."""
+        return Part(self.images[index], self.labels[index], tuple(e[index] for e in self.extra))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``: ``auto`` takes a GPU where there is one.
+
+    Raises
+    ------
+    FerError
+        When a device is asked for that this machine lacks.
+    """
+    one_of(name, ("auto", "cpu", "cuda"), "device")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise FerError("device='cuda' was asked for, but torch finds no GPU here; use device='auto'.")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether ``device`` has arithmetic units for bf16 (elsewhere bf16 would be slower)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
+def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    if precision == "bf16" or (precision == "auto" and native_bf16(device)):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep large freed blocks instead of returning them to the kernel (glibc only).
+
+    A training step on a CPU frees and allocates the same hundreds of megabytes again and again; without
+    this, page faults take about a fifth of its time. The process's memory then stays at its peak.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+            mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
+
+
+def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam over the model, with the L2 factors that the model asks for.
+
+    A penalty of ``c * ||w||^2`` in the loss has the gradient ``2 c w``, which is what Adam's
+    ``weight_decay=2c`` adds.
+    """
+    penalties = getattr(model, "l2_penalties", {})
+    groups = [{"params": [p for n, p in model.named_parameters() if n not in penalties and p.requires_grad]}]
+    groups += [
+        {"params": [p], "weight_decay": 2 * penalties[n]}
+        for n, p in model.named_parameters()
+        if n in penalties and p.requires_grad
+    ]
+    return torch.optim.Adam(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+
+
+def fit(
+    model: nn.Module,
+    train: Part,
+    recipe: Recipe,
+    *,
+    normalise: Normalisation,
+    validation: Part | None = None,
+    test: Part | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    label: str = "training",
+) -> list[dict[str, float]]:
+    """Train ``model`` in place on the device that holds ``train``.
+
+    Parameters
+    ----------
+    validation, test : Part, optional
+        Scored after every epoch for the learning curves; neither is selected on unless
+        ``recipe.checkpoint`` says so.
+    checkpoint : Path, optional
+        Where the state is kept between epochs (at most once a minute); training resumes from it, and
+        it is removed at the end.
+
+    Returns
+    -------
+    list of dict
+        Per epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_accuracy`` and
+        ``test_accuracy`` (NaN without that part), ``seconds``.
+
+    Raises
+    ------
+    FerError
+        When the recipe selects on a part that was not given.
+    """
+    needs = {"best_validation": validation, "best_test": test}
+    if recipe.checkpoint in needs and not needs[recipe.checkpoint]:
+        part = recipe.checkpoint.removeprefix("best_")
+        raise FerError(f"checkpoint={recipe.checkpoint!r} needs a {part} part, and this split has none.")
+    device = train.images.device
+    if device.type == "cpu":
+        keep_freed_memory()
+    model.to(device, memory_format=torch.channels_last)
+    optimiser = _optimiser(model, recipe)
+    rows: list[dict[str, float]] = []
+    best: dict[str, Tensor] | None = None
+    if checkpoint is not None and checkpoint.exists():
+        rows, best = _restore(checkpoint, model, optimiser, device)
+    steps = -(-len(train) // recipe.batch_size)
+    saved = time.monotonic()
+    with Bar(recipe.epochs * len(train), label, "img") as bar, _deterministic():
+        bar.update(len(rows) * len(train))
+        for epoch in range(len(rows), recipe.epochs):
+            began = time.monotonic()
+            loss, hits = _epoch(model, train, recipe, optimiser, normalise, (seed, epoch), steps, bar)
+            row = {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": hits}
+            for name, part in (("validation", validation), ("test", test)):
+                row[f"{name}_accuracy"] = _score(model, part, normalise, recipe) if part else float("nan")
+            row["seconds"] = time.monotonic() - began
+            rows.append(row)
+            if recipe.checkpoint != "last":
+                name = recipe.checkpoint.removeprefix("best_") + "_accuracy"
+                if row[name] >= max(r[name] for r in rows):
+                    best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            if checkpoint is not None and time.monotonic() - saved > 60:
+                _save(checkpoint, model, optimiser, rows, best)
+                saved = time.monotonic()
+    if best is not None:
+        model.load_state_dict(best)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return rows
+
+
+def _epoch(
+    model: nn.Module,
+    train: Part,
+    recipe: Recipe,
+    optimiser: torch.optim.Optimizer,
+    normalise: Normalisation,
+    state: tuple[int, int],
+    steps: int,
+    bar: Bar,
+) -> tuple[float, float]:
+    """Visit every training sample once; return mean loss and accuracy over the epoch."""
+    device = train.images.device
+    torch.manual_seed(int(np.random.SeedSequence(state).generate_state(1, np.uint64)[0] >> 1))
+    order = torch.randperm(len(train)).to(device)
+    total, hits = torch.zeros((), device=device), torch.zeros((), device=device)
+    model.train()
+    for step in range(steps):
+        batch = train.take(order[step * recipe.batch_size : (step + 1) * recipe.batch_size])
+        x = normalise(batch.images)
+        if recipe.augmentation is not None:
+            x, _ = recipe.augmentation(x)
+        with _autocast(device, recipe.precision):
+            logits = model(x.contiguous(memory_format=torch.channels_last), *batch.extra)
+            loss = F.cross_entropy(logits.float(), batch.labels)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        total += loss.detach() * len(batch)
+        hits += (logits.argmax(1) == batch.labels).sum()
+        bar.update(len(batch), f"epoch {state[1] + 1}/{recipe.epochs}")
+    return float(total) / len(train), float(hits) / len(train)
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    part: Part,
+    normalise: Normalisation,
+    *,
+    precision: str = "auto",
+    batch_size: int = 512,
+    output: Callable[..., Tensor] | None = None,
+) -> np.ndarray:
+    """Return softmax probabilities ``(N, C)`` float32, or ``output(x, *extra)`` per sample if given.
+
+    ``output=model.embed`` collects features instead of probabilities.
+    """
+    model.eval()
+    rows = []
+    device = part.images.device
+    for index in torch.arange(len(part), device=device).split(batch_size):
+        batch = part.take(index)
+        x = normalise(batch.images).contiguous(memory_format=torch.channels_last)
+        with _autocast(device, precision):
+            y = (output or model)(x, *batch.extra).float()
+        rows.append((y if output else y.softmax(1)).cpu())
+    return torch.cat(rows).numpy()
+
+
+def _score(model: nn.Module, part: Part, normalise: Normalisation, recipe: Recipe) -> float:
+    chosen = predict(model, part, normalise, precision=recipe.precision).argmax(1)
+    return float((chosen == part.labels.cpu().numpy()).mean())
+
+
+@contextlib.contextmanager
+def _deterministic() -> Iterator[None]:
+    """Let cuDNN choose only deterministic kernels: same seed, same machine, same numbers."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
+
+
+def _save(
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    rows: list[dict[str, float]],
+    best: dict[str, Tensor] | None,
+) -> None:
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "rows": rows, "best": best}
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _restore(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
+) -> tuple[list[dict[str, float]], dict[str, Tensor] | None]:
+    state = torch.load(path, map_location=device, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["rows"], state["best"]
