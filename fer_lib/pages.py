@@ -1,0 +1,73 @@
+"""What every chapter shows the same way: the banner at its top and its tables."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from fer_lib.corpus import Card
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import HTML
+
+
+def banner(card: Card, budget: str, changes: list[str]) -> HTML:
+    """Say at the top of a page what it was made on, and what that means for the claims.
+
+    Parameters
+    ----------
+    card : Card
+        Of the corpus; synthetic ones are never compared with a claim.
+    budget : str
+        ``smoke``, ``short`` or ``paper``.
+    changes : list of str
+        What the budget or the reader changed against the paper, one short phrase each.
+    """
+    from IPython.display import HTML
+
+    lines = [f"Made on <strong>{escape(card.title)}</strong> at budget <strong>{escape(budget)}</strong>."]
+    if card.synthetic:
+        lines.append(
+            "The faces are drawn: nothing on this page is evidence about the paper, and no figure is "
+            "compared with a claim."
+        )
+    elif budget != "paper":
+        lines.append(
+            "Less was trained than the paper did, so figures are shown beside its claims but give no verdict."
+        )
+    if changes:
+        lines.append("Changed against the paper: " + escape("; ".join(changes)) + ".")
+    kind = "warning" if card.synthetic or budget != "paper" else "note"
+    title = "Synthetic data" if card.synthetic else f"Budget {budget}"
+    body = "".join(f"<p>{line}</p>" for line in lines)
+    head = f'<p class="admonition-title">{escape(title)}</p>'
+    return HTML(f'<div class="admonition {kind} budget-banner">{head}{body}</div>')
+
+
+def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, index: bool = False) -> HTML:
+    """Return a frame as a table that scrolls inside its own box on a narrow screen.
+
+    Parameters
+    ----------
+    formats : dict
+        Column to format specification, such as ``{"accuracy": ".2f"}``; an absent value is shown as a dash.
+    """
+    import pandas as pd
+    from IPython.display import HTML
+
+    def shown(spec: str) -> object:
+        return lambda value: "–" if pd.isna(value) else format(value, spec)
+
+    formatters = {name: shown(spec) for name, spec in (formats or {}).items() if name in frame}
+    with pd.option_context("display.max_colwidth", None):
+        html = frame.to_html(
+            index=index, na_rep="–", formatters=formatters, classes="fer-table", border=0, escape=True
+        )
+    return HTML(f'<div class="table-scroll" tabindex="0">{html}</div>')
+
+
+def percent(value: float, low: float | None = None, high: float | None = None) -> str:
+    """Return a fraction as percent, with its interval if given: ``57.3 [55.7, 58.9]``."""
+    text = f"{100 * value:.1f}"
+    return text if low is None or high is None else f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
