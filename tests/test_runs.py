@@ -1,0 +1,322 @@
+"""Evidence appears whole or not at all, survives kills and rivals, and is read back as written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fer_lib
+from fer_lib import evidence, provenance, runs
+from fer_lib.errors import FerError
+
+SCRIPT = textwrap.dedent(
+    """
+    import sys, time
+    import numpy as np
+    from fer_lib import runs
+
+    root, pause = sys.argv[1], float(sys.argv[2])
+    with runs.Recorder("cnn_sift", "synthetic", "smoke", 0, root=root, parameters={"lr": 0.1}) as recorder:
+        for fold in range(4):
+            name = f"fold{fold}"
+            if recorder.unit(name) is None:
+                print("working", fold, flush=True)
+                time.sleep(pause)
+                p = np.random.default_rng(fold).dirichlet(np.ones(3), 5)
+                recorder.finish_unit(name, p=p, ids=[f"{fold}-{i}" for i in range(5)])
+            unit = runs.arrays(recorder.unit(name))
+            recorder.add_predictions("C1", unit["p"], [0, 1, 2, 0, 1], unit["ids"], name)
+        recorder.commit()
+    """
+)
+
+
+@pytest.fixture(autouse=True)
+def _outside_fer_run(monkeypatch):
+    for name in ("FER_STAGE", "FER_PROGRESS", "FER_VARIANT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def start(root, pause):
+    environment = os.environ | {"PYTHONPATH": str(Path(fer_lib.__file__).parents[1])}
+    command = [sys.executable, "-c", SCRIPT, str(root), str(pause)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def recorder(root, **options):
+    return runs.Recorder("cnn_sift", "synthetic", "smoke", 0, root=root, **options)
+
+
+def fill(made, value=0.5):
+    return made.add_predictions("C1", np.full((3, 2), [value, 1 - value]), [0, 1, 0], ["a", "b", "c"])
+
+
+def whole(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_killed_run_leaves_nothing_and_resumes_to_the_same_numbers(tmp_path):
+    plain = start(tmp_path / "plain", 0)
+    plain.communicate()
+    assert plain.returncode == 0
+
+    root = tmp_path / "killed"
+    first = start(root, 0.3)
+    lines = [first.stdout.readline() for _ in range(3)]  # the third fold is being worked on
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert lines[-1] == "working 2\n"
+    assert runs.find(root) == []
+
+    second = start(root, 0)
+    output, _ = second.communicate()
+    assert output.split() == ["working", "2", "working", "3"]  # finished folds are not repeated
+    ours, reference = (runs.find(place)[0] for place in (root, tmp_path / "plain"))
+    assert whole(ours.path) == whole(reference.path) == ["predictions/C1.npz", "run.json"]
+    for name, rows in ours.predictions("C1").items():
+        np.testing.assert_array_equal(rows, reference.predictions("C1")[name])
+    assert not [path for path in (root / ".work").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_kill_at_any_moment_keeps_evidence_whole_or_absent(tmp_path, monkeypatch, moment):
+    """Stop at each rename of a commit that replaces older evidence, as a kill there would."""
+    made = recorder(tmp_path)
+    fill(made)
+    folder = made.commit()
+    made = recorder(tmp_path)
+    fill(made, 0.25)
+    renames = []
+    real = Path.rename
+
+    def rename(self, target):
+        if len(renames) == moment:
+            raise SystemExit  # as SIGKILL, nothing after this happens
+        renames.append(target)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    try:
+        made.commit()
+    except SystemExit:
+        made.close()
+    monkeypatch.undo()
+    assert whole(folder) in ([], ["predictions/C1.npz", "run.json"])
+    again = recorder(tmp_path)
+    fill(again, 0.25)
+    again.commit()
+    assert runs.find(tmp_path)[0].predictions("C1")["probabilities"][0, 0] == 0.25
+    assert len(runs.find(tmp_path)) == 1
+
+
+def test_two_at_once_wait_for_one_another(tmp_path):
+    first = start(tmp_path, 0.3)
+    first.stdout.readline()
+    second = start(tmp_path, 0)
+    said, _ = second.communicate(timeout=60)
+    first.communicate()
+    assert first.returncode == second.returncode == 0
+    assert said.splitlines()[0] == evidence.WAITING
+    assert whole(runs.find(tmp_path)[0].path) == ["predictions/C1.npz", "run.json"]
+
+
+def test_recorder_again_in_one_process_does_not_deadlock(tmp_path):
+    first = recorder(tmp_path)
+    started = time.monotonic()
+    second = recorder(tmp_path)  # a notebook's cell run twice
+    fill(second)
+    second.commit()
+    assert time.monotonic() - started < 5
+    assert first.key == second.key
+    assert first.finished
+
+
+def test_key_covers_what_a_run_computes_and_nothing_else(tmp_path):
+    def key(**options):
+        made = recorder(tmp_path, **options)
+        made.close()
+        return made.key
+
+    base = key(parameters={"lr": 0.1, "data_dir": "/a"}, fingerprint="f")
+    assert key(parameters={"lr": 0.1, "data_dir": "/b"}, fingerprint="f") == base
+    assert key(parameters={"lr": 0.2, "data_dir": "/a"}, fingerprint="f") != base
+    assert key(parameters={"lr": 0.1, "data_dir": "/a"}, fingerprint="g") != base
+
+
+def test_evidence_is_read_back_as_written(tmp_path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    made = recorder(tmp_path, parameters={"data_dir": "/home/someone/data/fer2013"}, fingerprint="abc")
+    stored = fill(made, 0.3)
+    made.add_curves(pd.DataFrame({"model": ["C1"], "fold": ["0"], "epoch": [1], "loss": [0.5]}))
+    samples = {"ids": ["001", "NA"], "label": [0, 1], "subject": ["7", ""], "fold": ["0", "0"]}
+    made.add_samples(pd.DataFrame(samples | {"twin_in_training": [True, False]}))
+    made.add_embeddings(tsne=np.zeros((3, 2), np.float32))
+    figure = Figure(figsize=(1, 1))
+    made.add_figure("confusion", figure)
+    made.info |= {"protocol": "fer2013_official", "counts": np.arange(2), "where": tmp_path}
+    folder = made.commit()
+
+    assert folder == tmp_path / "cnn_sift/synthetic/smoke/seed0"
+    (run,) = runs.find(tmp_path, paper="cnn_sift", dataset="synthetic")
+    assert (run.paper, run.dataset, run.budget, run.seed, run.variant) == (
+        *("cnn_sift", "synthetic", "smoke", 0),
+        "",
+    )
+    assert run.models() == ["C1"]
+    rows = run.predictions("C1")
+    assert {name: str(rows[name].dtype) for name in ("probabilities", "labels")} == {
+        "probabilities": "float32",
+        "labels": "int64",
+    }
+    for name in rows:
+        np.testing.assert_array_equal(rows[name], stored[name])
+    assert run.samples().ids.tolist() == ["001", "NA"]
+    assert run.samples().subject.tolist() == ["7", ""]
+    assert run.samples().twin_in_training.dtype == bool
+    assert run.curves().loss.tolist() == [0.5]
+    assert run.embeddings()["tsne"].shape == (3, 2)
+    assert run.info["parameters"]["data_dir"] == "fer2013"
+    assert run.info["counts"] == [0, 1]
+    assert str(tmp_path) not in (folder / "run.json").read_text()
+    assert (folder / "figures/confusion.png").read_bytes()[:4] == b"\x89PNG"
+    assert runs.find(tmp_path, paper="cspp") == []
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (([[0.5, 0.5]], [0, 1], ["a", "b"]), "N labels"),
+        (([[0.5, 0.9]], [0], ["a"]), "sum to 1"),
+        (([[0.5, np.nan]], [0], ["a"]), "finite"),
+        (([[0.5, 0.5]], [2], ["a"]), "0..1"),
+    ],
+)
+def test_wrong_predictions_are_refused(tmp_path, arguments, sentence):
+    with recorder(tmp_path) as made, pytest.raises(FerError, match=sentence):
+        made.add_predictions("C1", *arguments)
+
+
+def test_incomplete_or_unsafe_evidence_is_refused(tmp_path):
+    with recorder(tmp_path) as made:
+        with pytest.raises(FerError, match="without predictions"):
+            made.commit()
+        with pytest.raises(FerError, match="Python objects"):
+            made.finish_unit("fold0", bad=np.array([{}, 1], dtype=object))
+        with pytest.raises(FerError, match="file name"):
+            made.unit("../escape")
+        made.add_predictions("C1", [[1, 0]], [0], ["a"], "0")
+        made.add_predictions("C1", [[1, 0]], [0], ["a"], "0")
+        with pytest.raises(FerError, match="twice"):
+            made.commit()
+    with pytest.raises(FerError, match="Did you mean 'smoke'"):
+        runs.Recorder("cnn_sift", "synthetic", "smok", 0, root=tmp_path)
+
+
+def test_damaged_run_json_is_named(tmp_path):
+    folder = tmp_path / "cnn_sift/synthetic/smoke/seed0"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{")
+    with pytest.raises(FerError, match=r"run\.json cannot be read"):
+        print(runs.find(tmp_path)[0].seed)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path):
+    np.savez(tmp_path / "bad.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        runs.arrays(tmp_path / "bad.npz")
+
+
+def test_runs_are_found_in_natural_order(tmp_path):
+    for name in ("seed10", "seed2", "seed2,lr=0.1"):
+        path = tmp_path / "cnn_sift/synthetic/smoke" / name / "run.json"
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    assert [run.path.name for run in runs.find(tmp_path)] == ["seed2", "seed2,lr=0.1", "seed10"]
+
+
+def test_stage_leaves_publishing_to_fer_run(tmp_path, monkeypatch):
+    stage = tmp_path / ".work" / "slug" / "evidence"
+    stage.parent.mkdir(parents=True)
+    monkeypatch.setenv("FER_STAGE", str(stage))
+    monkeypatch.setenv("FER_VARIANT", "lr=0.1")
+    made = recorder(tmp_path / "elsewhere")
+    made.finish_unit("fold0", a=[1])
+    fill(made)
+    assert made.commit() == stage
+    assert json.loads((stage / "run.json").read_text())["variant"] == "lr=0.1"
+    assert made.work.parent == tmp_path / ".work"
+    assert made.work.is_dir()  # until `fer run` has published
+    evidence.publish(stage, tmp_path / "cnn_sift/synthetic/smoke/seed0,lr=0.1")
+    assert [run.variant for run in runs.find(tmp_path)] == ["lr=0.1"]
+
+
+def notebook(folder, cell):
+    cells = [{"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": cell}]
+    (folder / "notebooks").mkdir(exist_ok=True)
+    (folder / "pyproject.toml").touch()
+    (folder / "notebooks/cnn_sift.ipynb").write_text(json.dumps({"cells": cells}))
+
+
+def test_variant_names_what_differs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook(tmp_path, "seed = 0\nlr = 0.1  # rate\nlayout = 'A'\nsizes = [1, 2]\n")
+    assert provenance.parameters(provenance.notebook_path("cnn_sift")) == {
+        **{"seed": 0, "lr": 0.1, "layout": "A"},
+        "sizes": [1, 2],
+    }
+    assert runs.variant("cnn_sift", {"seed": 3, "lr": 0.1}) == ""
+    assert runs.variant("cnn_sift", {"lr": 0.2, "layout": "B"}) == "layout=B,lr=0.2"
+    names = {runs.variant("cnn_sift", {"layout": text}) for text in ("a/b", "a:b", "x" * 300)}
+    assert len(names) == 3
+    assert all(evidence.file_name(name) and len(name) <= 120 for name in names)
+
+
+@given(st.text(max_size=30))
+def test_file_names_never_leave_their_folder(name):
+    try:
+        accepted = evidence.file_name(name)
+    except FerError:
+        return
+    assert Path("folder", accepted).parent == Path("folder")
+    assert not accepted.startswith(".")
+
+
+def test_provenance_says_what_and_hides_where(monkeypatch):
+    import platform
+
+    facts = provenance.provenance(time.monotonic())
+    assert facts["packages"]["numpy"] == np.__version__
+    assert facts["cores"] >= 1
+    assert facts["peak_memory_mib"] > 10
+    assert 0 <= facts["wall_seconds"] < 60
+    text = json.dumps(facts)
+    assert str(Path.home()) + "/" not in text
+    assert platform.node() not in [facts["platform"], facts["cpu"]]
+
+
+def test_sources_ignore_prose_and_outputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook(tmp_path, "seed = 0\n")
+    before = provenance.sources("cnn_sift")
+    path = tmp_path / "notebooks/cnn_sift.ipynb"
+    content = json.loads(path.read_text())
+    content["cells"][0]["outputs"] = [{"text": "x"}]
+    content["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "prose"})
+    path.write_text(json.dumps(content))
+    assert provenance.sources("cnn_sift") == before
+    notebook(tmp_path, "seed = 1\n")
+    assert provenance.sources("cnn_sift") != before

@@ -1,0 +1,82 @@
+"""The matrix: a run is made again when its notebook or the library changes, and only then."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+CELLS = {
+    "parameters": 'dataset = "synthetic"\nbudget = "smoke"\nseed = 0\ndevice = "auto"\n',
+    "body": """\
+from fer_lib import runs
+recorder = runs.Recorder("cnn_sift", dataset, budget, seed)
+recorder.add_predictions("C1", [[0.5, 0.5]], [0], ["a"])
+recorder.commit()
+""",
+}
+
+
+def write_notebook(folder, **changed):
+    empty = {"cell_type": "code", "execution_count": None, "outputs": []}
+    cells = [
+        empty | {"id": tag, "metadata": {"tags": [tag]}, "source": text}
+        for tag, text in (CELLS | changed).items()
+    ]
+    content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
+    (folder / "notebooks").mkdir(exist_ok=True)
+    (folder / "notebooks/cnn_sift.ipynb").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def snakemake(tmp_path):
+    """A small copy of the repository, and a function that runs snakemake in it."""
+    for name in ("Snakefile", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    shutil.copytree(
+        REPOSITORY / "fer_lib", tmp_path / "fer_lib", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    write_notebook(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    for name in ("FER_STAGE", "FER_VARIANT", "FER_PROGRESS"):
+        environment.pop(name, None)
+
+    def call(*options):
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "runs", *options]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    return call
+
+
+def planned(snakemake, *options):
+    code, said = snakemake("-n", *options)
+    assert code == 0, said
+    if "Nothing to be done" in said:
+        return 0
+    return next(int(line.split()[1]) for line in said.splitlines() if line.startswith("run "))
+
+
+def test_a_run_is_remade_when_notebook_or_library_changes_and_only_then(snakemake, tmp_path):
+    evidence = tmp_path / "results/cnn_sift/synthetic/smoke/seed0"
+    code, said = snakemake()
+    assert code == 0, said
+    first = (evidence / "run.json").read_bytes()
+
+    with (tmp_path / "fer_lib/cli.py").open("a") as file:
+        file.write("# the command line changes no figures\n")
+    assert planned(snakemake) == 0
+    with (tmp_path / "fer_lib/metrics.py").open("a") as file:
+        file.write("# a change of the library\n")
+    assert planned(snakemake) == 1
+
+    write_notebook(tmp_path, body="1 / 0\n")
+    code, said = snakemake()
+    assert code != 0
+    assert "ZeroDivisionError" in said
+    assert (evidence / "run.json").read_bytes() == first  # a failed run leaves older evidence alone
+    assert planned(snakemake, "--config", "seeds=0,1") == 2  # and is not taken for done
