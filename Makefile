@@ -1,0 +1,73 @@
+# Set-up, tests and the book, from a machine with Python 3.11 to 3.13 and nothing else.
+#
+#   make book    install what is missing into .venv, make the runs on synthetic faces, build the book
+#   make test    the same set-up, then ruff and pytest
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help book runs test lab lint format lock clean
+
+RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# Found once, before .venv comes first on the path; a name on the path may be a shim without a Python behind it.
+PYTHON := $(or $(PYTHON),$(shell for p in python3.12 python3.13 python3.11 python3 python; do \
+	$$p -c '$(RANGE)' 2>/dev/null && command -v $$p && break; done))
+CORES ?= 1
+# No lock of its own: it outlives a killed snakemake, and `fer run` already keeps two runs apart.
+SNAKEMAKE := snakemake --cores $(CORES) --rerun-incomplete --nolock --quiet all
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+
+help:
+	@echo "make book    set up .venv, run the papers on the embedded synthetic faces, build _build/html"
+	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
+	@echo "make test    set up .venv, check the sources and run the tests (ARGS go to pytest)"
+	@echo "make lab     set up .venv and open JupyterLab"
+	@echo "make lint    ruff check and ruff format --check;  make format mends both"
+	@echo "make lock    pin the newest versions that pyproject.toml admits in requirements.lock"
+	@echo "make clean   remove the built book and unfinished work (evidence and .venv stay)"
+	@echo "Variables: PYTHON (3.11 to 3.13; found: $(or $(PYTHON),none)), CORES (default 1), ARGS"
+
+# A stamp, so that a second call costs nothing. uv installs in seconds what pip takes minutes for.
+$(INSTALLED): requirements.lock pyproject.toml
+	@if ! $(BIN)/python -c '$(RANGE)' 2>/dev/null; then \
+		if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(RANGE)' 2>/dev/null; then \
+			echo "Python 3.11, 3.12 or 3.13 is needed and was not found; install one, or name it:" \
+				"make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
+		$(PYTHON) -m venv --clear $(VENV) || uv venv --seed --clear --python $(PYTHON) $(VENV) || { \
+			echo "$(PYTHON) has no working venv module (on Debian: apt install python3-venv)." >&2; exit 2; }; fi
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+book: $(INSTALLED)
+	$(SNAKEMAKE) $(ARGS)
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+runs: $(INSTALLED)
+	$(SNAKEMAKE) runs $(ARGS)
+
+test: lint
+	python -m pytest $(ARGS)
+
+lint: $(INSTALLED)
+	ruff check .
+	ruff format --check .
+
+format: $(INSTALLED)
+	ruff check --fix .
+	ruff format .
+
+lab: $(INSTALLED)
+	jupyter lab
+
+lock: $(INSTALLED)
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-header \
+		--no-emit-index-url --no-annotate pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf _build results/.work .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,99 @@
+"""The matrix of runs and the book, for one machine's cores or, with an executor plug-in, a cluster.
+
+    snakemake -j1                                            the default matrix and the book
+    snakemake -j1 -n                                         what would be done, and why
+    snakemake -j4 runs --config datasets=fer2013 budgets=paper seeds=0,1,2 data_dir=~/fer-data
+    snakemake -j8 runs --resources gpu=1 --config device=cuda ...        one run at a time on the GPU
+
+Every value of the matrix may be a list or text with commas. A run is made again when its notebook or the
+library changes, and only then; evidence of runs outside the matrix is never touched.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+MATRIX = {"papers": "cnn_sift", "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
+OPTIONS = {"data_dir": "", "device": "auto", "threads": 2}
+config = MATRIX | OPTIONS | config
+if config["data_dir"]:
+    os.environ["FER_DATA"] = str(Path(config["data_dir"]).expanduser().resolve())
+
+
+def values(name):
+    """Return one axis of the matrix as a list of strings."""
+    value = config[name]
+    value = value.split(",") if isinstance(value, str) else value
+    return [str(item).strip() for item in (value if isinstance(value, list | tuple) else [value])]
+
+
+PAPERS, DATASETS, BUDGETS, SEEDS = (values(name) for name in ("papers", "datasets", "budgets", "seeds"))
+# Snakemake deletes a job's outputs before it starts. So that evidence stays whole until its successor is, a
+# run's output is a stamp inside the evidence folder, and `fer run` alone replaces the folder.
+STAMP = "results/{paper}/{dataset}/{budget}/seed{seed}/.made"
+RUNS = expand(STAMP, paper=PAPERS, dataset=DATASETS, budget=BUDGETS, seed=SEEDS)
+LIBRARY = sorted(path.as_posix() for kind in ("py", "yaml") for path in Path("fer_lib").rglob(f"*.{kind}"))
+# The command line decides nothing about a run's figures, so a change there makes no run stale.
+COMMAND = {"fer_lib/cli.py", "fer_lib/execution.py"}
+# Recorded runs of other machines or matrices are shown in the book as they are.
+RECORDED = sorted(
+    path.as_posix()
+    for path in Path("results").glob("[!.]*/*/*/seed*/run.json")
+    if path.with_name(".made").as_posix() not in RUNS
+)
+PAGES = sorted(path.as_posix() for path in Path("book").rglob("*.*") if path.suffix != ".pyc")
+
+# Everything runs with the environment that snakemake itself runs in.
+shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
+
+
+localrules:
+    all,
+    runs,
+    book,
+
+
+rule all:
+    input:
+        RUNS,  # named here too: a missing stamp alone would not be missed once a book is built
+        "_build/html/index.html",
+    default_target: True
+
+
+rule runs:
+    input:
+        RUNS,
+
+
+rule run:
+    input:
+        "notebooks/{paper}.ipynb",
+        [path for path in LIBRARY if path not in COMMAND],
+    output:
+        touch(STAMP),
+    wildcard_constraints:
+        paper="|".join(PAPERS),
+        dataset="|".join(DATASETS),
+        budget="|".join(BUDGETS),
+        seed="|".join(SEEDS),
+    threads: int(config["threads"])
+    resources:
+        gpu=1 if config["device"] == "cuda" else 0,
+    shell:
+        "fer run {wildcards.paper} {wildcards.dataset} --budget {wildcards.budget} --seed {wildcards.seed}"
+        " --device {config[device]}"
+
+
+rule book:
+    input:
+        RUNS,
+        RECORDED,
+        LIBRARY,
+        PAGES,
+        "_config.yml",
+        "_toc.yml",
+    output:
+        "_build/html/index.html",
+    shell:
+        # Pages read evidence and claims, which Sphinx does not know of: build all pages, from nothing.
+        "rm -rf _build/html _build/.jupyter_cache && jupyter-book build . --all -q -n -W --keep-going"
