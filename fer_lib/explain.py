@@ -180,9 +180,7 @@ def prepare(features: ArrayLike, components: int = COMPONENTS, seed: int = 0) ->
 
     values = _standardised(features)
     if not values.any():
-        raise FerError(
-            "The features are all the same for every sample: the network has collapsed."
-        )
+        raise FerError("The features are all the same for every sample: the network has collapsed.")
     components = min(components, *values.shape)
     if values.shape[1] > components:
         values = PCA(components, random_state=seed).fit_transform(values)

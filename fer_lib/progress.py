@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -24,7 +25,6 @@ class Bar:
         self.total, self.label, self.unit = total, label, unit
         self.done, self.status, self.started, self.shown = 0, "", time.monotonic(), 0.0
         self.file = os.environ.get("FER_PROGRESS")
-        self.handle = None
 
     def __enter__(self) -> Bar:
         return self
@@ -48,23 +48,22 @@ class Bar:
     def _show(self, text: str) -> None:
         if self.file:
             Path(self.file).write_text(text, encoding="utf-8")
-        elif sys.stderr is not None and sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-        elif (shell := _notebook()) is not None:
+        elif (terminal := _terminal()) is not None:
+            terminal.write(f"\r\x1b[K{text}")
+            terminal.flush()
+        elif (cell := _cell()) is not None:
             from IPython.display import display
 
-            data = {"text/plain": text}
-            if self.handle is None:
-                self.handle = display(data, raw=True, display_id=True)
+            if cell not in _handles:
+                _handles.clear()
+                _handles[cell] = display({"text/plain": text}, raw=True, display_id=True)
             else:
-                self.handle.update(data, raw=True)
-            del shell
+                _handles[cell].update({"text/plain": text}, raw=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.handle is not None or (not self.file and sys.stderr is not None and sys.stderr.isatty()):
+        if not self.file and self.shown:
             self._show("")
 
 
@@ -77,9 +76,26 @@ def track(items: Iterable, label: str, total: int | None = None, unit: str = "it
             bar.update()
 
 
-def _notebook() -> object | None:
-    """Return the running IPython kernel shell, or None outside a notebook."""
-    if "IPython" not in sys.modules:
-        return None
-    shell = sys.modules["IPython"].get_ipython()
+_handles: dict[int, Any] = {}  # one line per notebook cell, however many bars run in it
+
+
+def _terminal() -> TextIO | None:
+    """Return the terminal to write to; under papermill that is the one it was started from."""
+    stream = sys.__stderr__ if _kernel() is not None else sys.stderr
+    return stream if _cell() is None and stream is not None and stream.isatty() else None
+
+
+def _cell() -> int | None:
+    """Return the number of the cell that runs in JupyterLab, or None elsewhere.
+
+    Jupyter's server names the session in the environment; papermill, whose output would keep what is
+    displayed here, does not.
+    """
+    kernel = _kernel()
+    return kernel.execution_count if kernel is not None and "JPY_SESSION_NAME" in os.environ else None
+
+
+def _kernel() -> Any | None:
+    """Return IPython's shell if this process is a notebook's kernel."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return shell if getattr(shell, "kernel", None) is not None else None

@@ -25,6 +25,7 @@ from fer_lib.errors import FerError, one_of
 from fer_lib.files import atomic
 from fer_lib.progress import Bar
 
+SAVE_SECONDS = 60  # between checkpoints of a training run
 CHECKPOINTS = ("last", "best_validation", "best_test")
 
 
@@ -224,7 +225,7 @@ def fit(
                 name = recipe.checkpoint.removeprefix("best_") + "_accuracy"
                 if row[name] >= max(r[name] for r in rows):
                     best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            if checkpoint is not None and time.monotonic() - saved > 60:
+            if checkpoint is not None and time.monotonic() - saved > SAVE_SECONDS:
                 _save(checkpoint, model, optimiser, rows, best)
                 saved = time.monotonic()
     if best is not None:

@@ -8,6 +8,8 @@ their defaults are the recommended ones.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
@@ -102,36 +104,35 @@ class CNN(nn.Module):
         if pool_after_last_conv:
             stages[-1] = (*stages[-1][:2], True)
         rates = list(dropout)
-        layers: list[nn.Module] = []
+        layers: dict[str, nn.Module] = {}
         channels = 1
-        for filters, convolutions, pooled in stages:
+        for stage, (filters, convolutions, pooled) in enumerate(stages, 1):
             n_convs = convolutions if layout == "D" else convs_per_stage
             for i in range(n_convs):
-                layers.append(nn.Conv2d(channels, scaled(filters), 3, padding=1))
+                name = f"{stage}{'ab'[i] if n_convs > 1 else ''}"
+                layers[f"conv{name}"] = nn.Conv2d(channels, scaled(filters), 3, padding=1)
                 channels = scaled(filters)
                 if use_batchnorm:
-                    layers.append(nn.BatchNorm2d(channels))
+                    layers[f"norm{name}"] = nn.BatchNorm2d(channels)
                 if pooled and i == n_convs - 1:
                     # Leaky ReLU increases, so it commutes with max pooling: same function, and the
                     # activation touches a quarter of the values.
-                    layers.append(nn.MaxPool2d(2, pool_stride))
+                    layers[f"pool{stage}"] = nn.MaxPool2d(2, pool_stride)
                     size = (size - 2) // pool_stride + 1
-                layers.append(nn.LeakyReLU(0.05))  # Eq. (6)
+                layers[f"relu{name}"] = nn.LeakyReLU(0.05)  # Eq. (6)
             if pooled and rates:
-                layers.append(drop(rates.pop(0)))
-        self.features = nn.Sequential(*layers)
+                layers[f"dropout{stage}"] = drop(rates.pop(0))
+        self.features = nn.Sequential(OrderedDict(layers))
 
         dense_inputs = channels * size * size
         self.sift, self.sift_merge = None, sift_merge
         if words:
-            units = scaled(4096)
-            self.sift = nn.Sequential(nn.Linear(words, units), nn.LeakyReLU(0.05), drop(sift_dropout))
-            dense_inputs += units if sift_merge == "dense" else 0
-        dense: list[nn.Module] = []
+            self.sift = _dense(words, scaled(4096), drop(sift_dropout))
+            dense_inputs += scaled(4096) if sift_merge == "dense" else 0
+        self.dense = nn.Sequential()
         for _ in range(n_dense_layers):
-            dense += [nn.Linear(dense_inputs, scaled(2048)), nn.LeakyReLU(0.05), drop(dense_dropout)]
+            self.dense.extend(_dense(dense_inputs, scaled(2048), drop(dense_dropout)))
             dense_inputs = scaled(2048)
-        self.dense = nn.Sequential(*dense)
         if words and sift_merge == "softmax":
             dense_inputs += scaled(4096)
         self.classify = nn.Linear(dense_inputs, n_classes)
@@ -197,6 +198,10 @@ def build(name: str, n_classes: int = 7, dropout_rates: str = "printed", **readi
     one_of(dropout_rates, DROPOUT_RATES, "dropout_rates")
     rates = DROPOUT_RATES[dropout_rates]["C2" if name in FUSED else name]
     return CNN(n_classes, rates, VISUAL_WORDS.get(name, 0), **readings)
+
+
+def _dense(inputs: int, units: int, dropout: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, units), nn.LeakyReLU(0.05), dropout)
 
 
 def _glorot(module: nn.Module) -> None:

@@ -1,0 +1,129 @@
+"""Layer table, parameter counts and readings of the networks of CNN-SIFT-AVG (Sect. 3.1, 3.2)."""
+
+import pytest
+import torch
+from torch import nn
+
+from fer_lib.claims import ambiguities
+from fer_lib.errors import FerError
+from fer_lib.models import cnn_sift
+from fer_lib.models.layers import Dropout, count_parameters, layer_table
+
+# Totals worked out by hand from the layer table of the recommended reading.
+COUNTS = {"C1": 19_278_599, "C2": 19_278_599, "C3": 19_278_599}
+COUNTS |= {"S1": 20_359_943, "S2": 21_408_519, "S3": 23_505_671}
+
+
+def meta(name="C2", *args, **readings):
+    with torch.device("meta"):
+        return cnn_sift.build(name, *args, **readings)
+
+
+@pytest.mark.parametrize("name, count", COUNTS.items())
+def test_parameters_of_the_recommended_reading(name, count):
+    assert count_parameters(meta(name)) == count
+
+
+@pytest.mark.parametrize(
+    "readings, count",
+    [
+        ({"layout": "B"}, 5_122_823),
+        ({"pool_after_last_conv": True}, 5_122_823),
+        ({"layout": "C"}, 19_278_599),
+        ({"layout": "D"}, 20_035_015),
+        ({"convs_per_stage": 2}, 20_062_439),
+        ({"n_dense_layers": 2}, 19_278_599 + 4_196_352),
+        ({"n_classes": 6}, 19_276_550),
+        # A stride of one hardly shrinks the maps: a thousand million weights in the dense layer.
+        ({"pool_stride": 1}, 19_278_599 + (45 * 45 - 36) * 256 * 2048),
+    ],
+)
+def test_parameters_of_the_other_readings(readings, count):
+    assert count_parameters(meta(**readings)) == count
+
+
+def test_feature_maps_shrink_as_the_paper_says():
+    rows = layer_table(
+        meta("S2"), torch.zeros(2, 1, 48, 48, device="meta"), torch.zeros(2, 512, device="meta")
+    )
+    maps = [row["output"] for row in rows if row["kind"] == "Conv2d"]
+    assert maps == ["32×48×48", "64×24×24", "128×12×12", "256×6×6"]
+    weights = [row["parameters"] for row in rows if row["parameters"]]
+    assert weights == [320, 18_496, 73_856, 295_168, 2_101_248, 18_876_416, 43_015]
+
+
+def test_dropout_rates_follow_the_pools():
+    assert [m.p for m in meta("C1").features if isinstance(m, Dropout)] == [0.25, 0.0, 0.5]
+    assert [m.p for m in meta("S1").features if isinstance(m, Dropout)] == [0.1, 0.1, 0.4]  # those of C2
+    kept = [m.p for m in meta("C1", dropout_semantics="keep").features if isinstance(m, Dropout)]
+    assert kept == [0.75, 1.0, 0.5]
+
+
+def test_pooling_before_the_activation_changes_nothing():
+    torch.manual_seed(0)
+    x = torch.randn(4, 8, 12, 12)
+    act, pool = nn.LeakyReLU(0.05), nn.MaxPool2d(2)
+    assert torch.equal(act(pool(x)), pool(act(x)))
+
+
+@pytest.mark.parametrize("merge, width", [("softmax", 6144), ("dense", 2048)])
+def test_where_the_sift_path_joins(merge, width):
+    model = meta("S1", sift_merge=merge)
+    shape = model.embed(torch.zeros(3, 1, 48, 48, device="meta"), torch.zeros(3, 256, device="meta")).shape
+    assert shape == (3, width)
+    assert model.l2_penalties == {"sift.0.weight": 0.01}
+    assert dict(model.named_parameters())["sift.0.weight"].shape == (4096, 256)
+
+
+@pytest.mark.parametrize(
+    "mode, active, kept", [("inverted", False, 2.0), ("plain", False, 1.0), ("test_time", True, 2.0)]
+)
+def test_dropout_conventions(mode, active, kept):
+    torch.manual_seed(0)
+    layer, ones = Dropout(0.5, mode), torch.ones(4, 3, 64, 64).to(memory_format=torch.channels_last)
+    trained = layer.train()(ones)
+    assert set(trained.unique().tolist()) == {0.0, kept}
+    assert abs(float((trained == 0).float().mean()) - 0.5) < 0.02
+    assert trained.is_contiguous(memory_format=torch.channels_last)
+    tested = layer.eval()(ones)
+    assert (len(tested.unique()) == 2) == active
+    assert abs(float(tested.mean()) - (0.5 if mode == "plain" else 1.0)) < 0.03
+
+
+@pytest.mark.parametrize("p", [0.1, 0.25, 0.4])
+def test_dropout_drops_at_its_rate_and_keeps_the_mean(p):
+    torch.manual_seed(1)
+    out = Dropout(p)(torch.ones(400_000))
+    assert abs(float((out == 0).float().mean()) - p) < 0.005
+    assert abs(float(out.mean()) - 1) < 0.01
+
+
+def test_frozen_trunk_trains_only_the_sift_path():
+    source, model = cnn_sift.build("C2", width=0.05), cnn_sift.build("S1", width=0.05)
+    model.load_trunk(source.state_dict(), freeze=True)
+    assert torch.equal(model.features[0].weight, source.features[0].weight)
+    free = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert free == {"sift.0.weight", "sift.0.bias", "classify.weight", "classify.bias"}
+
+
+def test_averages_are_the_equations():
+    assert cnn_sift.AVERAGES["CNN-SIFT-AVG"] == cnn_sift.AVERAGES["CNN-ONLY"] + cnn_sift.AVERAGES["CNN-SIFT"]
+
+
+@pytest.mark.parametrize(
+    "call", [{"name": "C4"}, {"name": "C1", "layout": "E"}, {"name": "C1", "dropout_mode": "x"}]
+)
+def test_unknown_names_are_refused(call):
+    with pytest.raises(FerError, match="Unknown"):
+        cnn_sift.build(**call)
+
+
+def test_every_structural_value_in_the_register_builds():
+    knobs = {"cnn_layout": "layout", "convs_per_stage": "convs_per_stage", "dropout_rates": "dropout_rates"}
+    knobs |= {
+        n: n for n in ("dropout_semantics", "dropout_mode", "n_dense_layers", "sift_merge", "pool_stride")
+    }
+    register = ambiguities("cnn_sift").set_index("knob")["values"]
+    for knob, argument in knobs.items():
+        for value in register[knob]:
+            assert count_parameters(meta("S1", **{argument: value})) > 0

@@ -1,0 +1,206 @@
+"""Training: it learns, repeats, resumes and selects only where it is told to."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fer_lib import training, units
+from fer_lib.augment import MILD, Normalisation
+from fer_lib.errors import FerError
+from fer_lib.models import cnn_sift
+from fer_lib.training import Part, Recipe
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Three easy classes: a bright square in one of three corners, on noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(96) % 3
+    images = rng.integers(0, 90, (96, 16, 16), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[8 * (label // 2) :, 8 * (label % 2) :][:8, :8] += 120
+    return (
+        Part.of(images[:64], labels[:64]),
+        Part.of(images[64:80], labels[64:80]),
+        Part.of(images[80:], labels[80:]),
+    )
+
+
+def make():
+    return cnn_sift.CNN(3, (0.1, 0.1, 0.1), size=16, width=0.125)
+
+
+def train(parts, epochs=4, seed=0, **options):
+    torch.manual_seed(7)
+    model = make()
+    rows = training.fit(model, parts[0], Recipe(epochs, 16), normalise=Normalisation(), seed=seed, **options)
+    return model, rows
+
+
+def test_it_learns(parts):
+    model, rows = train(parts, epochs=15, test=parts[2])
+    assert rows[-1]["test_accuracy"] == 1.0
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 4
+    assert np.isnan(rows[-1]["validation_accuracy"])
+    probabilities = training.predict(model, parts[2], Normalisation())
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_same_seed_same_numbers(parts):
+    (a, rows_a), (b, rows_b) = train(parts), train(parts)
+    assert [r["train_loss"] for r in rows_a] == [r["train_loss"] for r in rows_b]
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    assert [r["train_loss"] for r in train(parts, seed=1)[1]] != [r["train_loss"] for r in rows_a]
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_resumes_with_the_same_numbers(parts, tmp_path, monkeypatch):
+    whole, rows = train(parts, epochs=6)
+    monkeypatch.setattr(training, "SAVE_SECONDS", 0)
+    epoch, calls = training._epoch, []
+
+    def dies(*args):
+        calls.append(args)
+        if len(calls) == 4:
+            raise Killed
+        return epoch(*args)
+
+    monkeypatch.setattr(training, "_epoch", dies)
+    checkpoint = tmp_path / "c.pt"
+    with pytest.raises(Killed):
+        train(parts, epochs=6, checkpoint=checkpoint)
+    assert checkpoint.exists()
+    resumed, rows_again = train(parts, epochs=6, checkpoint=checkpoint)
+    assert len(calls) == 4 + 3  # three epochs were not repeated
+    assert [r["train_loss"] for r in rows_again] == [r["train_loss"] for r in rows]
+    assert all(torch.equal(x, y) for x, y in zip(whole.parameters(), resumed.parameters(), strict=True))
+    assert not checkpoint.exists()
+
+
+def test_batches_visit_every_sample_once(parts, monkeypatch):
+    seen = []
+    take = Part.take
+    monkeypatch.setattr(Part, "take", lambda self, index: (seen.append(index), take(self, index))[1])
+    train(parts, epochs=1)
+    assert sorted(torch.cat(seen).tolist()) == list(range(64))
+
+
+def test_l2_penalty_is_the_gradient_of_the_squared_norm():
+    model = cnn_sift.build("S1", width=0.01)
+    groups = training._optimiser(model, Recipe(1)).param_groups
+    assert [group["weight_decay"] for group in groups] == [0, 0.02]
+    weight = groups[1]["params"][0]
+    (0.01 * weight.square().sum()).backward()
+    torch.testing.assert_close(weight.grad, 0.02 * weight.detach())
+
+
+def test_augmentation_is_applied_to_training_images_only(parts):
+    torch.manual_seed(0)
+    model = make()
+    recipe = Recipe(1, 16, augmentation=MILD)
+    rows = training.fit(model, parts[0], recipe, normalise=Normalisation(), test=parts[2])
+    torch.manual_seed(0)
+    plain = training.fit(make(), parts[0], Recipe(1, 16), normalise=Normalisation(), test=parts[2])
+    assert rows[0]["train_loss"] != plain[0]["train_loss"]
+    a, b = (training.predict(model, parts[2], Normalisation()) for _ in range(2))
+    assert np.array_equal(a, b)
+
+
+def test_best_epoch_is_kept_only_when_asked(parts, monkeypatch):
+    scores = iter([0.9, 0.2, 0.1])
+    monkeypatch.setattr(training, "_score", lambda *args: next(scores))
+    states = []
+    epoch = training._epoch
+    monkeypatch.setattr(
+        training,
+        "_epoch",
+        lambda m, *a: (epoch(m, *a), states.append([p.clone() for p in m.parameters()]))[0],
+    )
+    model = make()
+    recipe = Recipe(3, 16, checkpoint="best_validation")
+    training.fit(model, parts[0], recipe, normalise=Normalisation(), validation=parts[1])
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), states[0], strict=True))
+
+
+@pytest.mark.parametrize("checkpoint", ["best_validation", "best_test"])
+def test_selecting_on_an_absent_part_is_refused(parts, checkpoint):
+    with pytest.raises(FerError, match=f"{checkpoint.removeprefix('best_')} part"):
+        training.fit(make(), parts[0], Recipe(1, 16, checkpoint=checkpoint), normalise=Normalisation())
+
+
+@pytest.mark.parametrize(
+    "bad", [{"epochs": 0}, {"epochs": 1, "precision": "fp8"}, {"epochs": 1, "checkpoint": "best"}]
+)
+def test_bad_recipes_are_refused(bad):
+    with pytest.raises(FerError):
+        Recipe(**bad)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_an_absent_device_is_one_sentence():
+    with pytest.raises(FerError, match="torch finds no GPU"):
+        training.choose_device("cuda")
+
+
+def test_bf16_stays_close_to_fp32(parts):
+    model, _ = train(parts, epochs=3)
+    exact = training.predict(model, parts[2], Normalisation(), precision="fp32")
+    rounded = training.predict(model, parts[2], Normalisation(), precision="bf16")
+    assert rounded.dtype == np.float32
+    assert np.abs(exact - rounded).max() < 0.05
+
+
+class Folder:
+    """The least a store must do."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def unit(self, name):
+        path = self.path / f"{name}.npz"
+        return path if path.exists() else None
+
+    def finish_unit(self, name, **values):
+        np.savez(self.path / f"{name}.npz", **values)
+        return self.path / f"{name}.npz"
+
+    def checkpoint(self, name):
+        return self.path / name
+
+
+def test_a_finished_unit_is_not_trained_again(parts, tmp_path):
+    store, built = Folder(tmp_path), []
+
+    def build():
+        built.append(make())
+        return built[-1]
+
+    options = {"normalisation": "global", "seed": 3, "keep_weights": True}
+    first = units.train_unit(store, "C1 a", build, parts, Recipe(2, 16), **options)
+    again = units.train_unit(store, "C1 a", build, parts, Recipe(2, 16), **options)
+    assert len(built) == 1
+    assert np.array_equal(first.test, again.test)
+    assert np.array_equal(first.validation, again.validation)
+    assert first.curves == again.curves
+    model = make()
+    model.load_state_dict(units.read_weights(again.weights))
+    normalise = Normalisation.fit(parts[0].images, "global")
+    np.testing.assert_allclose(training.predict(model, parts[2], normalise), first.test, atol=1e-6)
+
+
+def test_units_of_different_names_start_differently(parts, tmp_path):
+    store = Folder(tmp_path)
+    a, b = (units.train_unit(store, n, make, (parts[0], None, parts[2]), Recipe(1, 16)) for n in ("a", "b"))
+    assert not np.array_equal(a.test, b.test)
+    assert a.validation.shape == (0, 0)
+
+
+def test_embedding_output(parts):
+    model = make()
+    values = training.predict(model, parts[2], Normalisation(), output=model.embed)
+    assert values.shape == (16, 256)
+    assert isinstance(model, nn.Module)
