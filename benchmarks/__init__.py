@@ -1,0 +1,1 @@
+"""What the performance figures of this project rest on; each module runs with ``python -m``."""
