@@ -50,7 +50,8 @@ book: $(INSTALLED)
 runs: $(INSTALLED)
 	$(SNAKEMAKE) runs $(ARGS)
 
-test: lint
+# The tests open the built book in a browser.
+test: lint book
 	python -m pytest $(ARGS)
 
 lint: $(INSTALLED)

@@ -1,0 +1,209 @@
+"""What the overview pages show, from evidence and claims; the chapters' own parts are in fer_lib.pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+import yaml
+from IPython.display import HTML
+from markup import Html, Long, Short, badge, badges, interval, table, two_lines
+
+from fer_lib import claims, datasets, runs
+from fer_lib.provenance import repository
+
+NAMES = {
+    "cnn_sift": "CNN-SIFT-AVG",
+    "multimodal": "Multimodal fusion",
+    "cspp": "CSPP",
+    "cnn3d": "3D-CNN",
+    "lkrnet": "LKRNet",
+}
+"""Short names of the papers, as the chapters call them."""
+ABSENT = Html('<span class="not-run">not run</span>')
+
+
+# --- runs --------------------------------------------------------------------------------------
+
+
+def banner(shown: Iterable[runs.Run]) -> HTML:
+    """Say of a page what its runs are not; nothing where all are at budget paper on real data."""
+    shown = list(shown)
+    lines = []
+    if any(run.dataset == "synthetic" for run in shown):
+        lines.append("Figures on synthetic faces are a demonstration and are never set against a claim.")
+    if any(run.dataset != "synthetic" and run.budget != "paper" for run in shown):
+        lines.append(
+            "Runs below budget <em>paper</em> train less than the authors did: their figures are shown "
+            "beside the claims, and no claim is judged by them."
+        )
+    if not shown:
+        lines.append("Nothing has been run yet.")
+    if not lines:
+        return HTML("")
+    real = any(run.dataset != "synthetic" for run in shown)
+    title = "Not every run here is evidence" if real else "No run on a paper’s own data is shown here"
+    body = "".join(f"<p>{line}</p>" for line in lines)
+    return HTML(
+        f'<div class="admonition warning budget-banner"><p class="admonition-title">{title}</p>{body}</div>'
+    )
+
+
+def dataset_title(name: str) -> str:
+    """Return a dataset's short name, as the papers print it."""
+    return datasets.CARDS[name].title.split(" (")[0]
+
+
+def run_name(run: runs.Run) -> str:
+    """Return what a reader calls a run."""
+    variant = f", {run.variant}" if run.variant else ""
+    return f"{dataset_title(run.dataset)}, {run.budget}, seed {run.seed}{variant}"
+
+
+def run_link(run: runs.Run) -> Short:
+    """Return the run's name, linked to its executed notebook where the book has it as a page."""
+    page = (run.path / "notebook").relative_to(repository()).as_posix()
+    name = escape(run_name(run))
+    return Short(f'<a href="../{page}.html">{name}</a>' if page in pages() else name)
+
+
+def pages() -> set[str]:
+    """Return the pages of the book, without suffix, from its table of contents."""
+
+    def walk(entry: Any) -> Iterable[str]:
+        if isinstance(entry, dict):
+            yield from (entry[key] for key in ("file", "root") if key in entry)
+            yield from walk(list(entry.values()))
+        elif isinstance(entry, list):
+            for value in entry:
+                yield from walk(value)
+
+    return set(walk(yaml.safe_load((repository() / "_toc.yml").read_text("utf-8"))))
+
+
+def reproduced(everything: Sequence[runs.Run], score: pd.DataFrame) -> HTML:
+    """Show one row per paper: its runs and the verdicts on its claims."""
+    rows = []
+    for key in claims.PAPERS:
+        link = f'<a href="{key}.html">{NAMES[key]}</a>' if f"book/{key}" in pages() else NAMES[key]
+        mine = [run for run in everything if run.paper == key]
+        verdicts = score.loc[score["paper"] == key, "verdict"]
+        row = {"Paper": two_lines(Html(link), claims.load(key).title, Long), "Runs": ABSENT}
+        if mine:
+            row["Runs"] = Short("<br>".join(map(run_link, mine)))
+        rows.append(row | {"Claims": len(verdicts), "Verdicts": badges(verdicts)})
+    return table(rows, ["Claims"], "What was reproduced")
+
+
+def paper_runs(paper: str, model: str) -> HTML:
+    """Show the runs of a paper with the accuracy of ``model``, and which of its datasets have none."""
+    from fer_lib.report import subsets
+
+    shown, score, rows = runs.find(paper=paper), f"{model} [95 %]", []
+    for run in shown:
+        made = run.info.get("provenance", {})
+        minutes = f"{made['wall_seconds'] / 60:.1f} min" if made.get("wall_seconds") else None
+        protocol = f"protocol {run.info['protocol']}" if run.info.get("protocol") else ""
+        rows.append(
+            {
+                "Run": two_lines(run_link(run), protocol, Short),
+                score: _accuracy(subsets(run, model).iloc[0]) if model in run.models() else None,
+                "Test images": len(run.predictions(run.models()[0])["labels"]),
+                "Made on": two_lines(made.get("gpu") or made.get("cpu"), minutes, Long),
+            }
+        )
+    frame = claims.frame(paper)
+    for name in dict.fromkeys(frame.loc[frame["ours"], "corpus"].dropna()):
+        if name not in {run.dataset for run in shown}:
+            rows.append({"Run": dataset_title(name), score: ABSENT, "Test images": None, "Made on": None})
+    return table(rows, [score, "Test images"], "Runs")
+
+
+def _accuracy(row: Mapping[str, Any]) -> Html | None:
+    """Return a row of :func:`fer_lib.report.subsets` as a figure with its interval."""
+    return interval(row["accuracy"], row["low"], row["high"])
+
+
+def three_ways(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
+    """Show accuracies on all test images, without twins and without conflicting labels."""
+    from fer_lib.report import subsets
+
+    rows = []
+    for run in shown:
+        for model in models:
+            row = {"Model": two_lines(model, run_name(run), Short)}
+            for part in subsets(run, model).to_dict("records"):
+                row[part["subset"].capitalize()] = two_lines(_accuracy(part), f"{part['n']:,} images")
+            rows.append(row)
+    return table(rows, list(rows[0])[1:] if rows else (), "Accuracy without questionable test images")
+
+
+# --- claims ------------------------------------------------------------------------------------
+
+
+def verdicts(frame: pd.DataFrame, label: str) -> HTML:
+    """Show claims beside runs (rows of :func:`fer_lib.report.compare`)."""
+    rows = []
+    for row in frame.to_dict("records"):
+        ours = interval(row["ours"], row["low"], row["high"])
+        run = row["run"].split("/", 2)[2].replace("/", ", ").replace("seed", "seed ") if ours else ""
+        rows.append(
+            {
+                "Claim": two_lines(row["model"], f"{_measure(row)}, {row['table']}", Long),
+                "Claimed": row["claimed"],
+                "Ours [95 %]": two_lines(ours, run),
+                "Verdict": two_lines(badge(row["verdict"]), row["reason"], Long),
+            }
+        )
+    return table(rows, ["Claimed", "Ours [95 %]"], label)
+
+
+def _measure(row: Mapping[str, Any]) -> str:
+    """Return what a claim measures, in words."""
+    metric = str(row["metric"]).replace("_", " ").replace("class accuracy", "accuracy")
+    return f"{metric} of {row['expression']}" if isinstance(row["expression"], str) else metric
+
+
+def verdict_counts(score: pd.DataFrame) -> HTML:
+    """Show how many claims of each paper have which verdict."""
+    from fer_lib.report import VERDICTS
+
+    rows = []
+    for key in claims.PAPERS:
+        mine = score.loc[score["paper"] == key, "verdict"]
+        counts = {name.capitalize(): int((mine == name).sum()) for name in VERDICTS}
+        rows.append({"Paper": Short(NAMES[key]), "Claims": len(mine)} | counts)
+    return table(rows, list(rows[0])[1:], "Verdicts per paper")
+
+
+def score_section(score: pd.DataFrame, paper: str) -> HTML:
+    """Show the scorecard of one paper, folded up per dataset; datasets with a run are open."""
+    mine = score[score["paper"] == paper]
+    parts = [f"<p><em>{escape(claims.load(paper).title)}</em></p>"]
+    for name in dict.fromkeys(mine["dataset"]):
+        part = mine[mine["dataset"] == name]
+        state = " open" if part["ours"].notna().any() else ""
+        head = f'<span class="name">{escape(name)}</span> {badges(part["verdict"])}'
+        body = verdicts(part, f"Claims on {name}").data
+        parts.append(f'<details class="fer-fold"{state}><summary>{head}</summary>{body}</details>')
+    return HTML("\n".join(parts))
+
+
+def protocols() -> HTML:
+    """Show the protocols of every paper, less those of quoted figures."""
+    rows = []
+    for key in claims.PAPERS:
+        for entry in claims.load(key).protocols:
+            if entry["id"].startswith("quoted"):
+                continue
+            samples = entry["samples"]
+            rows.append(
+                {
+                    "Dataset": two_lines(entry["dataset"], NAMES[key]),
+                    "Split, as far as the paper says": two_lines(entry["split"], entry.get("source"), Long),
+                    "Test images": samples.get("test") if isinstance(samples, dict) else samples,
+                }
+            )
+    return table(rows, ["Test images"], "Protocols of the papers")

@@ -1,0 +1,197 @@
+"""The built book, opened in a real browser at desktop and phone width.
+
+The book is _build/html (or ``$FER_BOOK``), as ``make book`` leaves it. Without it or without Chromium
+these tests are skipped; in continuous integration an absent book is a failure.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import cv2
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = Path(os.environ.get("FER_BOOK") or ROOT / "_build" / "html").resolve()
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+DEBRIS = re.compile(r"Traceback \(most recent call last\)|\d%\||\bit/s\b|\bs/it\b|<Figure size|\x1b\[")
+TEX = re.compile(r"\$\$|\\(?:frac|begin|sum|mathbb|times|cdot)\b")
+# Overview pages that set runs out; with runs on synthetic faces or below budget paper they must say so.
+ON_RUNS = {"book/intro", "book/cnn_sift", "book/scorecard", "book/protocols", "book/datasets_synthetic"}
+
+
+def contents(entry) -> list[str]:
+    """Pages of the table of contents, in order."""
+    if isinstance(entry, list):
+        return [page for item in entry for page in contents(item)]
+    if not isinstance(entry, dict):
+        return []
+    own = [entry[key] for key in ("root", "file") if key in entry]
+    return own + [page for value in entry.values() for page in contents(value)]
+
+
+PAGES = contents(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))
+RESULTS = [page for page in PAGES if page.startswith("results/")]
+
+
+def below_paper(page: str) -> bool:
+    """Whether a page shows a run that is no evidence: results/<paper>/<dataset>/<budget>/..."""
+    if page.startswith("results/"):
+        _, _, dataset, budget, *_ = page.split("/")
+        return dataset == "synthetic" or budget != "paper"
+    return page in ON_RUNS and any(map(below_paper, RESULTS))
+
+
+LOOK = """() => {
+  const box = e => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; };
+  const article = document.querySelector('article') || document.body;
+  const all = (s, f) => [...article.querySelectorAll(s)].map(f);
+  return {
+    title: (article.querySelector('h1') || {innerText: ''}).innerText,
+    text: article.innerText,
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    images: all('img', e => (
+      {src: e.currentSrc || e.src, natural: [e.naturalWidth, e.naturalHeight], box: box(e)})),
+    formulas: all('math', box),
+    banners: all('.budget-banner', box),
+    tables: all('table', e => {
+      let scrolls = false;
+      for (let p = e; p !== article; p = p.parentElement)
+        scrolls = scrolls || ['auto', 'scroll'].includes(getComputedStyle(p).overflowX);
+      return {fits: e.getBoundingClientRect().right <= innerWidth + 1, scrolls};
+    }),
+    links: [...document.querySelectorAll('a[href]')].map(e => e.href),
+    ids: [...document.querySelectorAll('[id]')].map(e => e.id),
+  };
+}"""
+
+
+@dataclass
+class Visit:
+    """What a browser found on one page at one width."""
+
+    seen: dict
+    complaints: list[str]
+    requests: list[str]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not (BOOK / "index.html").is_file():
+        explain = f"{BOOK} holds no built book; `make book` builds it"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(explain)
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def visit(browser):
+    """Open a page once at one width and remember what was found."""
+    contexts = {
+        name: browser.new_context(viewport={"width": w, "height": h}) for name, (w, h) in WIDTHS.items()
+    }
+    visits: dict[tuple[str, str], Visit] = {}
+
+    def look(name: str, width: str = "desktop") -> Visit:
+        if (name, width) not in visits:
+            page, complaints, requests = contexts[width].new_page(), [], []
+            page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+            page.on("request", lambda request: requests.append(request.url))
+            page.goto((BOOK / f"{name}.html").as_uri(), wait_until="load")
+            page.evaluate("document.querySelectorAll('img').forEach(e => { e.loading = 'eager'; })")
+            page.wait_for_function("[...document.images].every(e => e.complete)")
+            visits[name, width] = Visit(page.evaluate(LOOK), complaints, requests)
+            page.close()
+        return visits[name, width]
+
+    yield look
+    for context in contexts.values():
+        context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("page", PAGES)
+class TestEveryPage:
+    def test_loads_quietly_and_fetches_nothing_from_a_network(self, visit, page, width):
+        found = visit(page, width)
+        assert found.complaints == []
+        assert [url for url in found.requests if urlsplit(url).scheme not in ("file", "data", "blob")] == []
+
+    def test_does_not_scroll_sideways(self, visit, page, width):
+        seen = visit(page, width).seen
+        assert seen["overflow"] <= 0
+        assert all(table["fits"] or table["scrolls"] for table in seen["tables"])
+
+    def test_says_something_and_shows_no_debris(self, visit, page, width):
+        seen = visit(page, width).seen
+        assert seen["title"].strip()
+        assert len(seen["text"]) > 300
+        assert not (found := DEBRIS.search(seen["text"])), found
+        assert not (found := TEX.search(seen["text"])), found
+
+    def test_shows_its_figures_and_formulas(self, visit, page, width):
+        seen = visit(page, width).seen
+        for image in seen["images"]:
+            assert min(image["natural"]) > 0, image
+            assert image["box"][2] > 50, image
+            assert image["box"][3] > 20, image
+            assert image["box"][0] >= 0, image
+        assert all(formula[2] > 0 and formula[3] > 0 for formula in seen["formulas"])
+
+    def test_says_at_its_top_what_its_runs_are_not(self, visit, page, width):
+        seen = visit(page, width).seen
+        if below_paper(page):
+            assert seen["banners"], "no element of class budget-banner"
+            _, top, wide, high = seen["banners"][0]
+            assert min(wide, high) > 20
+            assert top < 1.5 * WIDTHS[width][1], f"the banner is {top:.0f} pixels down"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_figures_are_not_blank(visit, page):
+    images = visit(page).seen["images"]
+    if page in RESULTS or page in ("book/datasets_synthetic", "book/datasets_fer2013"):
+        assert images, "a page of figures has none"
+    for image in images:
+        path = unquote(urlsplit(image["src"]).path)
+        pixels = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+        assert pixels is not None, path
+        assert pixels[..., :3].std() > 2, f"{path} is blank"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_inside_the_book_lead_somewhere(visit, page):
+    for link in visit(page).seen["links"]:
+        parts = urlsplit(link)
+        if parts.scheme != "file":
+            continue
+        target = Path(unquote(parts.path))
+        assert target.is_file(), link
+        assert target.is_relative_to(BOOK), link
+        name = target.relative_to(BOOK).as_posix().removesuffix(".html")
+        if parts.fragment and name in PAGES:
+            assert unquote(parts.fragment) in visit(name).seen["ids"], link
+
+
+def test_the_front_door_leads_to_the_introduction(browser):
+    page = browser.new_page()
+    page.goto((BOOK / "index.html").as_uri())
+    page.wait_for_url("**/book/intro.html")
+    assert "reproducibility companion" in page.locator("h1").first.inner_text()
+    page.close()

@@ -1,0 +1,131 @@
+"""environment.yml and requirements.lock against pyproject.toml, one OpenCV, light imports."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+LOCK = (ROOT / "requirements.lock").read_text("utf-8")
+ADDRESS = re.compile(r"https?://|--(?:extra-)?index-url|--find-links|--trusted-host|^-[if]\b|@\s*file:", re.M)
+
+
+def direct() -> dict[str, Requirement]:
+    """Every requirement that pyproject.toml names, extras included."""
+    lines = PROJECT["dependencies"] + [
+        line for extra in PROJECT["optional-dependencies"].values() for line in extra
+    ]
+    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+
+
+def locked() -> list[Requirement]:
+    lines = (line.strip() for line in LOCK.splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+@pytest.fixture(scope="module")
+def conda() -> dict:
+    return yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+
+
+def pip_lines(conda: dict) -> list[str]:
+    return next(entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict))
+
+
+def test_conda_environment_names_the_same_requirements_as_pyproject(conda):
+    named = [Requirement(line) for line in pip_lines(conda) if not line.startswith("-")]
+    assert {canonicalize_name(r.name): r.specifier for r in named} == {
+        n: r.specifier for n, r in direct().items()
+    }
+    assert len(named) == len(direct()), "a package is named twice"
+
+
+def test_conda_environment_is_pinned_and_holds_the_library(conda):
+    options = [line for line in pip_lines(conda) if line.startswith("-")]
+    assert options == ["-c requirements.lock", "-e ."]
+    (python,) = (e for e in conda["dependencies"] if isinstance(e, str) and e.startswith("python"))
+    assert python.removeprefix("python").strip() == PROJECT["requires-python"]
+
+
+def test_lock_pins_every_direct_requirement_within_its_bounds():
+    pins: dict[str, list[Requirement]] = {}
+    for requirement in locked():
+        pins.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    for name, requirement in direct().items():
+        assert name in pins, f"{name} is not pinned in requirements.lock: run `make lock`"
+        for pin in pins[name]:
+            (clause,) = pin.specifier
+            assert clause.operator == "=="
+            assert requirement.specifier.contains(clause.version, prereleases=True), (
+                f"{pin} against {requirement}"
+            )
+
+
+def test_lock_pins_exactly_and_holds_no_addresses():
+    assert not ADDRESS.search(LOCK)
+    assert all(
+        len(r.specifier) == 1 and str(r.specifier).startswith("==") and r.url is None for r in locked()
+    )
+
+
+def test_what_is_installed_meets_pyproject():
+    for name, requirement in direct().items():
+        assert requirement.specifier.contains(metadata.version(name), prereleases=True), requirement
+
+
+def test_there_is_one_opencv_and_it_is_headless_4():
+    found = {
+        canonicalize_name(d.name) for d in metadata.distributions() if d.name and "opencv" in d.name.lower()
+    }
+    assert found == {"opencv-python-headless"}
+    assert [r.name for r in locked() if "opencv" in r.name] == ["opencv-python-headless"]
+    import cv2
+
+    assert cv2.__version__.startswith("4.")
+    assert cv2.CascadeClassifier is not None
+    assert cv2.HOGDescriptor().getDescriptorSize() == 3780  # 64x128 windows of the original paper
+    assert cv2.SIFT_create().descriptorSize() == 128
+
+
+LIGHT = (
+    "fer_lib fer_lib.claims fer_lib.cli fer_lib.corpus fer_lib.datasets fer_lib.explain fer_lib.expressions"
+)
+LIGHT += " fer_lib.metrics fer_lib.plots fer_lib.report fer_lib.runs fer_lib.splits"
+
+
+def test_importing_the_library_loads_nothing_heavy():
+    heavy = {"torch", "torchvision", "umap", "numba", "sklearn", "matplotlib", "pytorch_grad_cam"}
+    code = f"import sys, {', '.join(LIGHT.split())}; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_importing_fer_lib_alone_loads_not_even_numpy():
+    code = "import sys, fer_lib; print('numpy' in sys.modules, 'pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_no_tracked_file_names_a_package_index():
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    index = re.compile(
+        r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url[ =]\S*//|download\.pytorch\.org|anaconda\.org/"
+    )
+    guilty = []
+    for name in filter(None, listing.stdout.split("\0")):
+        path = ROOT / name
+        if path == Path(__file__) or not path.is_file() or path.suffix in {".png", ".npz", ".xz"}:
+            continue
+        if found := index.search(path.read_text("utf-8", errors="replace")):
+            guilty.append(f"{name}: {found.group()}")
+    assert not guilty
