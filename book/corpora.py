@@ -55,7 +55,9 @@ def card(name: str) -> HTML:
             "Licence": entry.licence,
             "How to obtain it": entry.obtain,
             "Used by": ", ".join(NAMES[key] for key in using) or "no paper",
-            "Images in this book": "yes" if entry.may_show else "no: its licence does not allow it",
+            "Images in this book": "a few, as illustrations"
+            if entry.may_show
+            else "none: its licence does not allow it",
             "Files": Html(f"<pre>{escape(entry.tree)}</pre>"),
         }
     )

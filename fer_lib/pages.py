@@ -45,13 +45,15 @@ def banner(card: Card, budget: str, changes: list[str]) -> HTML:
     return HTML(f'<div class="admonition {kind} budget-banner">{head}{body}</div>')
 
 
-def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, index: bool = False) -> HTML:
+def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str = "") -> HTML:
     """Return a frame as a table that scrolls inside its own box on a narrow screen.
 
     Parameters
     ----------
     formats : dict
         Column to format specification, such as ``{"accuracy": ".2f"}``; an absent value is shown as a dash.
+    fold : str
+        Where given, the table is folded up under this line until a reader opens it.
     """
     import pandas as pd
     from IPython.display import HTML
@@ -62,9 +64,12 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, index: boo
     formatters = {name: shown(spec) for name, spec in (formats or {}).items() if name in frame}
     with pd.option_context("display.max_colwidth", None):
         html = frame.to_html(
-            index=index, na_rep="–", formatters=formatters, classes="fer-table", border=0, escape=True
+            index=False, na_rep="–", formatters=formatters, classes="fer-table", border=0, escape=True
         )
-    return HTML(f'<div class="table-scroll" tabindex="0">{html}</div>')
+    html = f'<div class="table-scroll" tabindex="0">{html}</div>'
+    if fold:
+        html = f'<details class="fer-fold"><summary>{escape(fold)}</summary>{html}</details>'
+    return HTML(html)
 
 
 def percent(value: float, low: float | None = None, high: float | None = None) -> str:

@@ -1,9 +1,7 @@
-"""Grad-CAM finds a known place; embeddings are honest, deterministic and measured."""
+"""Grad-CAM finds a known place and leaves the network as it was."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fer_lib import explain
 from fer_lib.errors import FerError
@@ -112,108 +110,3 @@ def test_grad_cam_mistakes_are_named(change, message):
     arguments = {"inputs": (spots(),), "layer": "convolution", **change}
     with pytest.raises(FerError, match=message):
         explain.grad_cam(Corners(), **arguments)
-
-
-def clusters(n=20, dimensions=60, seed=0):
-    """Three far clusters on very different scales per column."""
-    random = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(3), n)
-    centres = random.normal(size=(3, dimensions)) * 6
-    features = centres[labels] + random.normal(size=(3 * n, dimensions))
-    return features * 10.0 ** (np.arange(dimensions) % 5), labels
-
-
-@pytest.mark.parametrize("method", explain.METHODS)
-def test_embedding_separates_clusters_and_repeats(method):
-    features, labels = clusters()
-    first = explain.embed(features, method, seed=3)
-    again = explain.embed(features, method, seed=3)
-    assert first["points"].shape == (60, 2)
-    assert first["points"].dtype == np.float32
-    assert np.array_equal(first["points"], again["points"])
-    assert explain.knn_accuracy(first["points"], labels) == 1
-    assert explain.silhouette(first["points"], labels) > 0.5
-    assert 0.6 < first["trustworthiness"] <= 1
-    if method == "tsne":
-        for small in (features[:6], features[::10, :1]):
-            assert explain.embed(small)["points"].shape == (6, 2)
-
-
-def test_trustworthiness_agrees_with_its_definition():
-    random = np.random.default_rng(0)
-    features, points = random.normal(size=(30, 4)), random.normal(size=(30, 2))
-    scaled = (features - features.mean(0)) / features.std(0)
-    n, k = len(features), 5
-
-    def ranks(values):  # of j among the neighbours of i: 1 is nearest, i itself 0
-        return ((values[:, None] - values) ** 2).sum(-1).argsort(axis=1).argsort(axis=1)
-
-    seen = (ranks(points) >= 1) & (ranks(points) <= k)
-    missed = np.maximum(ranks(scaled) - k, 0)[seen].sum()
-    expected = 1 - 2 / (n * k * (2 * n - 3 * k - 1)) * missed
-    assert explain.trustworthiness(features, points) == pytest.approx(expected)
-    assert explain.trustworthiness(features, scaled) == 1
-
-
-def test_large_samples_are_measured_on_a_fixed_subset(monkeypatch):
-    monkeypatch.setattr(explain, "SAMPLE", 40)
-    features, labels = clusters()
-    points = explain.prepare(features)[:, :2]
-    values = [explain.trustworthiness(features, points, seed) for seed in (0, 0, 1)]
-    assert values[0] == values[1] != values[2]
-    assert explain.silhouette(points, labels, 0) == explain.silhouette(points, labels, 0)
-
-
-def test_prepare_standardises_and_reduces():
-    features, _ = clusters()
-    features[:, 7] = 4
-    full = explain.prepare(features, components=60)
-    assert full.shape == (60, 60)
-    assert np.allclose(full.mean(0), 0, atol=1e-5)
-    assert np.allclose(np.delete(full.std(0), 7), 1, atol=1e-5)
-    assert not full[:, 7].any()
-    assert explain.prepare(features).shape == (60, 50)
-    assert explain.prepare(features.reshape(60, 3, 4, 5)[:10]).shape == (10, 10)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 99), st.integers(1, 6), st.booleans())
-def test_knn_accuracy_agrees_with_a_plain_vote(seed, k, grouped):
-    random = np.random.default_rng(seed)
-    features, labels = random.normal(size=(24, 3)).astype(np.float32), random.integers(0, 3, 24)
-    groups = random.integers(0, 5, 24) if grouped else np.arange(24)
-    right = 0
-    for i in range(24):
-        near = [j for j in ((features - features[i]) ** 2).sum(1).argsort() if groups[j] != groups[i]][:k]
-        votes = labels[near].tolist()
-        right += max(votes, key=votes.count) == labels[i]
-    ours = explain.knn_accuracy(features, labels, k, groups if grouped else None)
-    assert ours == pytest.approx(right / 24)
-
-
-def test_groups_expose_features_that_know_people():
-    people = np.repeat(np.arange(6), 4)
-    labels = np.tile([0, 0, 1, 1], 6) ^ (people % 2)
-    features = np.stack([people * 100 + labels, np.zeros(24)], axis=1)
-    assert explain.knn_accuracy(features, labels, k=1) == 1
-    assert explain.knn_accuracy(features, labels, k=1, groups=people) < 0.75
-
-
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda x, y: explain.embed(x, "pca"), "Unknown embedding method"),
-        (lambda x, y: explain.embed(x[:5]), "at least 6"),
-        (lambda x, y: explain.embed(np.where(x == x[0, 0], np.nan, x)), "1 of 60 samples"),
-        (lambda x, y: explain.embed(x * 0), "all the same"),
-        (lambda x, y: explain.embed(x[:, 0]), "samples, dimensions"),
-        (lambda x, y: explain.trustworthiness(x, x[:9]), "60 features but 9 points"),
-        (lambda x, y: explain.knn_accuracy(x, y[:9]), "one per sample"),
-        (lambda x, y: explain.knn_accuracy(x, y, groups=y[:9]), "`groups` has shape"),
-        (lambda x, y: explain.knn_accuracy(x, y, k=41, groups=y), "k=41"),
-        (lambda x, y: explain.silhouette(x, y * 0), "two classes"),
-    ],
-)
-def test_mistakes_are_named(call, message):
-    with pytest.raises(FerError, match=message):
-        call(*clusters())

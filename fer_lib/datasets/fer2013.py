@@ -56,7 +56,7 @@ or  icml_face_data.csv       "emotion"," Usage"," pixels"  35,887 rows
 or  train/<class>/Training_<id>.jpg
     test/<class>/PublicTest_<id>.jpg, PrivateTest_<id>.jpg
     (PublicTest also under validation/<class>/)""",
-    may_show=False,
+    may_show=True,
     notes=(
         "35,887 grey images of 48x48 in seven classes; 28,709 train, 3,589 public_test, 3,589 private_test.",
         "No subject ids: subject-independent splits are impossible.",

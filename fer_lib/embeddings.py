@@ -1,0 +1,238 @@
+"""How a network's features group the expressions, as t-SNE or UMAP pictures and in figures.
+
+A picture of features can show clusters that are not there, so every embedding comes with its
+trustworthiness, and :func:`knn_accuracy` and :func:`silhouette` measure the features themselves.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_lib.errors import FerError, one_of
+
+METHODS = ("tsne", "umap")
+COMPONENTS = 50  # van der Maaten & Hinton (2008) reduce to 30, later practice to 50, before t-SNE
+NEIGHBOURS = 5  # of trustworthiness and of knn_accuracy
+SAMPLE = 3000  # trustworthiness and silhouette need all pairs: above this many samples, a fixed subset
+
+
+def prepare(features: ArrayLike, components: int = COMPONENTS, seed: int = 0) -> np.ndarray:
+    """Standardise features and, where there are more than ``components``, reduce them by PCA.
+
+    Parameters
+    ----------
+    features
+        ``(N, D)``, any real type, finite; what follows the first axis is flattened.
+    components
+        Largest number of columns of the result.
+    seed
+        Of the randomised PCA.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 ``(N, min(D, components, N))``; columns that were constant are 0.
+    """
+    from sklearn.decomposition import PCA
+
+    values = _standardised(features)
+    if not values.any():
+        raise FerError("The features are all the same for every sample: the network has collapsed.")
+    components = min(components, *values.shape)
+    if values.shape[1] > components:
+        values = PCA(components, random_state=seed).fit_transform(values)
+    return values.astype(np.float32)
+
+
+def _standardised(features: ArrayLike) -> np.ndarray:
+    """Return features float32 (N, D) with mean 0 and deviation 1 per column."""
+    from sklearn.preprocessing import StandardScaler
+
+    return StandardScaler().fit_transform(_matrix(features)).astype(np.float32)
+
+
+def _matrix(features: ArrayLike) -> np.ndarray:
+    """Return finite features as float64 (N, D)."""
+    values = np.asarray(features, dtype=np.float64)
+    if values.ndim < 2 or values.size == 0:
+        raise FerError(f"Features must be (samples, dimensions) and not empty; got shape {values.shape}.")
+    values = values.reshape(len(values), -1)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise FerError(f"Features must be finite; {bad.sum()} of {len(bad)} samples hold NaN or infinity.")
+    return values
+
+
+def embed(features: ArrayLike, method: str = "tsne", seed: int = 0) -> dict[str, Any]:
+    """Embed features in the plane, with the trustworthiness of the picture.
+
+    Features are standardised per column and reduced to 50 dimensions by PCA where there are more
+    (:func:`prepare`); both methods start from the first principal components. t-SNE's perplexity is 30
+    and UMAP's neighbourhood 15, less where the samples are few.
+
+    Parameters
+    ----------
+    features
+        ``(N, D)`` with N of 6 or more.
+    method
+        ``"tsne"`` (scikit-learn) or ``"umap"`` (umap-learn).
+    seed
+        The same seed gives the same points on the same machine.
+
+    Returns
+    -------
+    dict
+        ``points`` float32 ``(N, 2)``; ``trustworthiness`` float in [0, 1] (see :func:`trustworthiness`);
+        ``method``.
+
+    Raises
+    ------
+    FerError
+        If the method is unknown or the features are too few or not finite.
+    """
+    one_of(method, METHODS, "embedding method")
+    values = prepare(features, seed=seed)
+    if len(values) < 6:
+        raise FerError(f"An embedding needs at least 6 samples; got {len(values)}. Use a larger subset.")
+    values = np.pad(values, ((0, 0), (0, max(0, 2 - values.shape[1]))))  # the start needs two columns
+    points = _tsne(values, seed) if method == "tsne" else _umap(values, seed)
+    points = np.ascontiguousarray(points, dtype=np.float32)
+    return {"points": points, "trustworthiness": trustworthiness(features, points, seed), "method": method}
+
+
+def _tsne(values: np.ndarray, seed: int) -> np.ndarray:
+    """t-SNE; perplexity must stay below a third of the samples to mean anything."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(values) - 1) / 3)
+    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
+
+
+def _umap(values: np.ndarray, seed: int) -> np.ndarray:
+    """UMAP on one thread, as a seeded layout requires."""
+    neighbours = min(15, len(values) - 1)
+    umap = _umap_class()(n_neighbors=neighbours, init="pca", random_state=seed, n_jobs=1)
+    return umap.fit_transform(values)
+
+
+def _umap_class() -> type:
+    """Import UMAP without what it announces on import, which would stand in a notebook's output."""
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        # Its neural variant, not used here, lacks TensorFlow.
+        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
+        # In a notebook without ipywidgets its progress bar, not shown here, would be plain text.
+        warnings.filterwarnings("ignore", message="IProgress not found", category=TqdmWarning)
+        from umap import UMAP
+    return UMAP
+
+
+def trustworthiness(features: ArrayLike, points: ArrayLike, seed: int = 0) -> float:
+    """Return how far neighbours in the picture are neighbours in the standardised features.
+
+    1 means that every point's 5 nearest neighbours in the picture are among its nearest in the
+    features (before PCA); about 0.5 is chance (Venna & Kaski, 2001). Above 3,000 samples, a subset of
+    3,000 drawn with ``seed`` is measured.
+    """
+    from sklearn.manifold import trustworthiness as measure
+
+    values, points = _standardised(features), np.asarray(points)
+    if len(values) != len(points):
+        raise FerError(f"trustworthiness: {len(values)} features but {len(points)} points.")
+    keep = _subset(len(values), seed)
+    neighbours = min(NEIGHBOURS, (len(keep) - 1) // 2)
+    return float(measure(values[keep], points[keep], n_neighbors=neighbours))
+
+
+def _subset(n: int, seed: int) -> np.ndarray:
+    """Return all indices, or a sorted random SAMPLE of them."""
+    if n <= SAMPLE:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
+
+
+def knn_accuracy(
+    features: ArrayLike, labels: ArrayLike, k: int = NEIGHBOURS, groups: ArrayLike | None = None
+) -> float:
+    """Return the leave-one-out accuracy of a k-nearest-neighbour vote (Euclidean).
+
+    Parameters
+    ----------
+    features
+        ``(N, D)``, used as given: pass :func:`prepare`'s result for standardised features, or the points of
+        an embedding.
+    labels
+        ``(N,)`` integer codes.
+    k
+        Number of neighbours. A tie goes to the class of the nearest among the tied.
+    groups
+        ``(N,)`` subjects (or groups of twins): neighbours then come from other groups only, which asks
+        whether features group expressions rather than people.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    FerError
+        If the arrays differ in length or some sample has fewer than ``k`` neighbours outside its group.
+    """
+    from sklearn.metrics import pairwise_distances_chunked
+
+    values, codes = _matrix(features).astype(np.float32), _codes(labels, features)
+    groups = np.arange(len(values)) if groups is None else np.asarray(groups)
+    if groups.shape != codes.shape:
+        raise FerError(f"knn_accuracy: {len(codes)} samples but `groups` has shape {groups.shape}.")
+    members = np.unique(groups, return_inverse=True)[1]
+    if not 1 <= k <= len(values) - np.bincount(members).max():
+        raise FerError(f"knn_accuracy: k={k} neighbours outside each sample's own group do not exist.")
+
+    def nearest(distances: np.ndarray, start: int) -> np.ndarray:
+        rows = members[start : start + len(distances)]
+        distances[rows[:, None] == members] = np.inf
+        near = np.argpartition(distances, k - 1, axis=1)[:, :k]
+        order = np.argsort(np.take_along_axis(distances, near, 1), axis=1, kind="stable")
+        return np.take_along_axis(near, order, 1)
+
+    chunks = pairwise_distances_chunked(values, reduce_func=nearest, working_memory=64)
+    votes = codes[np.concatenate(list(chunks))]  # (N, k), nearest first
+    tally = (votes[:, :, None] == votes[:, None, :]).sum(axis=1)  # how many share each neighbour's class
+    chosen = votes[np.arange(len(votes)), tally.argmax(axis=1)]
+    return float((chosen == codes).mean())
+
+
+def silhouette(features: ArrayLike, labels: ArrayLike, seed: int = 0) -> float:
+    """Return the mean silhouette in [-1, 1]: 1 tight and separate classes, 0 overlapping ones.
+
+    Features ``(N, D)`` are used as given, labels are ``(N,)`` codes; above 3,000 samples, a subset of
+    3,000 drawn with ``seed`` is measured.
+
+    Raises
+    ------
+    FerError
+        If the lengths differ or the samples measured hold fewer than two classes.
+    """
+    from sklearn.metrics import silhouette_score
+
+    values, codes = _matrix(features), _codes(labels, features)
+    keep = _subset(len(values), seed)
+    if not 2 <= len(np.unique(codes[keep])) < len(keep):
+        raise FerError("silhouette needs at least two classes, and more samples than classes.")
+    return float(silhouette_score(values[keep], codes[keep]))
+
+
+def _codes(labels: ArrayLike, features: ArrayLike) -> np.ndarray:
+    """Return labels (N,) after checking their length against the features."""
+    codes = np.asarray(labels)
+    if codes.shape != (len(np.asarray(features)),):
+        raise FerError(
+            f"Labels must be one per sample: {len(np.asarray(features))} samples, labels {codes.shape}."
+        )
+    return codes

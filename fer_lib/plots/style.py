@@ -1,0 +1,161 @@
+"""The one style of all figures: colours, fonts, sizes, legends, and checks of what is drawn."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_lib.errors import FerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+WIDTH = 6.4  # inches, of every figure
+INK, MUTED, FAINT = "#222222", "#6b6b6b", "#dedede"
+MARK = "#ff5a1f"  # of points drawn on grey images
+SMALL = 9  # points; at 390 pixels about 8 pixels
+
+EXPRESSION_STYLE = {  # colour, marker
+    "anger": ("#d55e00", "s"),
+    "disgust": ("#009e73", "D"),
+    "fear": ("#aa4499", "v"),
+    "happiness": ("#e69f00", "o"),
+    "sadness": ("#0072b2", "^"),
+    "surprise": ("#56b4e9", "P"),
+    "neutral": ("#8a8a8a", "X"),
+    "contempt": ("#4a3228", "*"),
+}
+MODEL_COLOURS = {
+    "C1": "#6baed6",
+    "C2": "#2b7bba",
+    "C3": "#083d7f",
+    "S1": "#f5984a",
+    "S2": "#d95f0e",
+    "S3": "#7f2704",
+    "CNN-ONLY": "#3a8cc8",
+    "CNN-SIFT": "#c8500a",
+    "CNN-SIFT-AVG": "#1a1a1a",
+}
+OTHER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9", "#4a3228", "#8a8a8a")
+VERDICT_COLOURS = {
+    "reproduced": "#00795a",
+    "exceeded": "#0072b2",
+    "not reached": "#c44a00",
+    "not comparable": "#6b6b6b",
+    "needs data": "#6b6b6b",
+}
+
+STYLE = {
+    "figure.dpi": 200,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "text.color": INK,
+    "axes.labelsize": 11,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "lines.solid_capstyle": "round",
+}
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Run a figure function in the house style, whatever the caller's settings are."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments: Any, **options: Any) -> Figure:
+        import matplotlib.style
+
+        with matplotlib.style.context(["default", STYLE]):
+            return draw(*arguments, **options)
+
+    return drawn
+
+
+def subplots(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """``pyplot.subplots`` (which makes notebooks able to show figures), closed at once in pyplot."""
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), **options)
+    plt.close(figure)
+    return figure, axes
+
+
+def colours(models: Iterable[str]) -> dict[str, str]:
+    """Return a colour per model: the fixed one, else one by its place among the unknown, sorted names."""
+    names = list(dict.fromkeys(models))
+    others = sorted(name for name in names if name not in MODEL_COLOURS)
+    extra = {name: OTHER_COLOURS[i % len(OTHER_COLOURS)] for i, name in enumerate(others)}
+    return {name: MODEL_COLOURS.get(name) or extra[name] for name in names}
+
+
+def expression_look(name: str) -> tuple[str, str]:
+    """Return colour and marker of a class; ink for one that is no expression."""
+    return EXPRESSION_STYLE.get(name, (INK, "o"))
+
+
+def class_looks(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return colour and marker per class; names that are no expressions (subjects, say) get some too."""
+    spare = [(colour, marker) for marker in "osD^vP" for colour in OTHER_COLOURS]
+    return [EXPRESSION_STYLE.get(name, spare[i % len(spare)]) for i, name in enumerate(classes)]
+
+
+def mix(colour: str, share: float) -> tuple[float, ...]:
+    """Return ``colour`` thinned with white, ``share`` of it left."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(1 - share * (1 - channel) for channel in to_rgb(colour))
+
+
+def check_columns(frame: pd.DataFrame, needed: Sequence[str], what: str) -> None:
+    """Refuse a frame that is empty or lacks columns."""
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
+        raise FerError(f"{what}: the frame lacks the column(s) {', '.join(missing)}.")
+    if not len(frame):
+        raise FerError(f"{what}: the frame is empty, there is nothing to draw.")
+
+
+def coded(labels: ArrayLike, n: int, classes: Sequence[str] | None, what: str) -> np.ndarray:
+    """Return labels, one per sample and within the classes."""
+    labels = np.asarray(labels)
+    if labels.shape != (n,):
+        raise FerError(f"{what}: {n} samples need {n} labels; got shape {labels.shape}.")
+    if classes is not None and n and not 0 <= labels.min() <= labels.max() < len(classes):
+        raise FerError(
+            f"{what}: labels run from {labels.min()} to {labels.max()}, classes are {len(classes)}."
+        )
+    return labels
+
+
+def legend(figure: Figure, entries: Sequence[tuple[str, Any]], columns: int = 5, **style: Any) -> None:
+    """Put a legend of coloured squares (or what ``style`` says) above the axes."""
+    from matplotlib.lines import Line2D
+
+    style = {"marker": "s", "ls": "", "ms": 8, **style}
+    handles = [Line2D([], [], color=colour, label=name, **style) for name, colour in entries]
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=columns, handletextpad=0.4, columnspacing=1.4
+    )

@@ -1,0 +1,138 @@
+"""The notebooks as they are stored, their parameters, and one executed at budget smoke."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from fer_lib import claims, metrics
+from fer_lib.evidence import evidence_folder
+from fer_lib.execution import execute
+from fer_lib.provenance import notebook_path, parameters, sources
+from fer_lib.runs import Run
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PAPERS = [path.stem for path in NOTEBOOKS if path.stem in claims.PAPERS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_stored_notebooks_carry_no_outputs(path):
+    cells = nbformat.read(path, 4).cells
+    assert len(cells) > 5
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_open_reading_is_a_parameter_with_the_recommended_default(paper):
+    given = parameters(notebook_path(paper))
+    assert list(given)[:5] == ["dataset", "budget", "seed", "device", "data_dir"]
+    for row in claims.ambiguities(paper).to_dict("records"):
+        assert row["knob"] in given, f"{row['id']} has no parameter {row['knob']}"
+        assert given[row["knob"]] == row["default"], row["knob"]
+        assert type(given[row["knob"]]) is type(row["default"]), row["knob"]
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_parameters_are_commented_literals_one_per_line(paper):
+    (cell,) = [
+        c for c in nbformat.read(notebook_path(paper), 4).cells if "parameters" in c.metadata.get("tags", [])
+    ]
+    assert len(cell.source.splitlines()) == len(parameters(notebook_path(paper)))
+
+
+@pytest.fixture(scope="module", params=PAPERS)
+def smoke(request, tmp_path_factory):
+    """Evidence on synthetic faces: what ``make book`` left if nothing has changed since, else a new run."""
+    paper = request.param
+    run = Run(evidence_folder("results", paper, "synthetic", "smoke", 0))
+    if not run.path.is_dir() or run.info["sources"] != sources(paper):
+        run = Run(execute(paper, "synthetic", results=tmp_path_factory.mktemp("results")))
+    return run
+
+
+def outputs(run):
+    for cell in nbformat.read(run.path / "notebook.ipynb", 4).cells:
+        yield from cell.get("outputs", [])
+
+
+def test_the_executed_notebook_is_clean(smoke):
+    texts = []
+    for output in outputs(smoke):
+        assert output.output_type != "error"
+        assert output.get("name") != "stderr", output.get("text")
+        texts.append(output.get("text") or str(output.get("data")))
+    text = "\n".join(texts)
+    assert "budget-banner" in texts[0]
+    assert "Synthetic data" in texts[0]
+    assert not re.search(r"it/s|img/s|\d%\||Traceback|/home/|/root/", text)
+    assert sum("image/png" in output.get("data", {}) for output in outputs(smoke)) >= 10
+
+
+def test_smoke_scores_far_above_chance_and_below_perfect(smoke):
+    for model in smoke.models():
+        rows = smoke.predictions(model)
+        assert np.allclose(rows["probabilities"].sum(1), 1, atol=0.01)
+    rows = smoke.predictions("CNN-SIFT-AVG")
+    score = metrics.accuracy(rows["labels"], rows["probabilities"].argmax(1))
+    assert 3 / 7 < score < 1
+
+
+def test_unseen_subjects_are_harder(smoke):
+    """Averaged over the six networks: a single one of two folds is within its noise."""
+
+    def mean(suffix):
+        rows = [smoke.predictions(name + suffix) for name in ("C1", "C2", "C3", "S1", "S2", "S3")]
+        return np.mean([metrics.accuracy(r["labels"], r["probabilities"].argmax(1)) for r in rows])
+
+    assert mean("@subject") < mean("")
+    held = smoke.info["certificates"]["subject"]
+    assert held["subjects_shared"] == 0 < smoke.info["certificates"]["random"]["subjects_shared"]
+
+
+def test_averages_are_means_of_their_members(smoke):
+    rows = {name: smoke.predictions(name) for name in smoke.models()}
+    for average, members in {"CNN-ONLY": ("C1", "C2", "C3"), "CNN-SIFT": ("S1", "S2", "S3")}.items():
+        mean = np.mean([rows[name]["probabilities"] for name in members], axis=0)
+        np.testing.assert_allclose(rows[average]["probabilities"], mean, atol=2e-3)
+        assert (rows[average]["ids"] == rows[members[0]]["ids"]).all()
+
+
+def test_synthetic_runs_are_never_compared_with_a_claim(smoke):
+    from fer_lib import report
+
+    compared = report.compare(smoke.paper, [smoke])
+    assert compared["run"].isna().all()
+    assert smoke.info["protocol"] is None
+
+
+def test_fixed_cells_give_what_the_run_recorded(smoke, tmp_path):
+    """Run nbval on the cells up to the networks: claims, register, folds, layers and counts."""
+    book = nbformat.read(smoke.path / "notebook.ipynb", 4)
+    fixed = [i for i, c in enumerate(book.cells) if "nbval-check-output" in c.metadata.get("tags", [])]
+    assert len(fixed) >= 5
+    book.cells = [
+        c for c in book.cells[: fixed[-1] + 1] if "injected-parameters" not in c.metadata.get("tags", [])
+    ]
+    nbformat.write(book, tmp_path / "fixed.ipynb")
+    environment = os.environ | {"FER_STAGE": str(tmp_path / "work" / "run" / "evidence")}
+    options = ["--nbval-lax", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ROOT]
+    options += ["--nbval-cell-timeout", "300", "--nbval-kernel-name", "python3", tmp_path / "fixed.ipynb"]
+    command = [sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert f"{len([c for c in book.cells if c.cell_type == 'code'])} passed" in done.stdout
+
+
+def test_run_json_says_what_was_done(smoke):
+    info = json.loads((smoke.path / "run.json").read_text("utf-8"))
+    assert info["status"] == "complete"
+    assert info["recipe"]["epochs"] == info["plan"]["epochs"]
+    assert {"counts", "audit", "certificates", "changes", "parameters", "provenance"} <= set(info)
+    assert info["provenance"]["wall_seconds"] > 0
