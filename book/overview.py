@@ -104,7 +104,9 @@ def paper_runs(paper: str, model: str) -> HTML:
     shown, score, rows = runs.find(paper=paper), f"{model} [95 %]", []
     for run in shown:
         made = run.info.get("provenance", {})
-        minutes = f"{made['wall_seconds'] / 60:.1f} min" if made.get("wall_seconds") else None
+        # Of all processes that a resumed run took, unlike the wall time of its last one.
+        seconds = run.info.get("training_seconds")
+        minutes = f"{seconds / 60:.1f} min of training" if seconds else None
         protocol = f"protocol {run.info['protocol']}" if run.info.get("protocol") else ""
         rows.append(
             {
