@@ -158,13 +158,15 @@ class Vocabulary:
         import torch
 
         centres = torch.from_numpy(self.centres)
-        offset = centres.square().sum(1) / 2
-        # |x - c|^2 is least where x.c - |c|^2 / 2 is greatest.
-        parts = [
-            torch.addmm(-offset, torch.from_numpy(values[i : i + chunk]).float(), centres.T).argmax(1)
-            for i in range(0, len(values), chunk)
-        ]
-        return torch.cat(parts).numpy() if parts else np.empty(0, np.int64)
+        offset = -centres.square().sum(1) / 2
+        words = np.empty(len(values), np.int64)
+        scores = torch.empty(min(chunk, len(values)), len(centres))  # one buffer for all chunks
+        for i in range(0, len(values), chunk):
+            part = torch.from_numpy(values[i : i + chunk]).float()
+            # |x - c|^2 is least where x.c - |c|^2 / 2 is greatest.
+            torch.addmm(offset, part, centres.T, out=scores[: len(part)])
+            words[i : i + chunk] = scores[: len(part)].argmax(1).numpy()
+        return words
 
     def histograms(self, descriptors: Descriptors, norm: str = "l2") -> np.ndarray:
         """Return the bag of visual words of every image, ``(N, K)`` float32.

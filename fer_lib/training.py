@@ -133,17 +133,26 @@ def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContex
     return contextlib.nullcontext()
 
 
-def keep_freed_memory() -> None:
-    """Let this process keep large freed blocks instead of returning them to the kernel (glibc only).
+@contextlib.contextmanager
+def keep_freed_memory(device: torch.device) -> Iterator[None]:
+    """Let a training loop on a CPU keep large freed blocks instead of returning them (glibc only).
 
-    A training step on a CPU frees and allocates the same hundreds of megabytes again and again; without
-    this, page faults take about a fifth of its time. The process's memory then stays at its peak.
+    Every step frees and allocates the same hundreds of megabytes; without this, page faults take about a
+    fifth of its time. Afterwards large blocks are returned again: kept for good, they fragment the heap.
     """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            mallopt = ctypes.CDLL(None).mallopt
-            mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-            mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
+    libc = ctypes.CDLL(None) if sys.platform == "linux" and device.type == "cpu" else None
+    if not hasattr(libc, "mallopt"):
+        yield
+        return
+    mmap_threshold, trim_threshold = -3, -1  # as in malloc.h
+    libc.mallopt(mmap_threshold, 1 << 30)
+    libc.mallopt(trim_threshold, (1 << 31) - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(mmap_threshold, 1 << 20)
+        libc.mallopt(trim_threshold, 1 << 20)
+        libc.malloc_trim(0)
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -201,8 +210,6 @@ def fit(
         part = recipe.checkpoint.removeprefix("best_")
         raise FerError(f"checkpoint={recipe.checkpoint!r} needs a {part} part, and this split has none.")
     device = train.images.device
-    if device.type == "cpu":
-        keep_freed_memory()
     model.to(device, memory_format=torch.channels_last)
     optimiser = _optimiser(model, recipe)
     rows: list[dict[str, float]] = []
@@ -211,7 +218,7 @@ def fit(
         rows, best = _restore(checkpoint, model, optimiser, device)
     steps = -(-len(train) // recipe.batch_size)
     saved = time.monotonic()
-    with Bar(recipe.epochs * len(train), label, "img") as bar, _deterministic():
+    with Bar(recipe.epochs * len(train), label, "img") as bar, _deterministic(), keep_freed_memory(device):
         bar.update(len(rows) * len(train))
         for epoch in range(len(rows), recipe.epochs):
             began = time.monotonic()
