@@ -64,6 +64,7 @@ def train_unit(
     normalisation: str = "image",
     seed: int = 0,
     keep_weights: bool = False,
+    score_epochs: bool = True,
 ) -> Outcome:
     """Train one network on one fold, or return what ``store`` already holds of it.
 
@@ -77,6 +78,9 @@ def train_unit(
         Training, validation (or None) and test part.
     normalisation
         See :meth:`fer_lib.augment.Normalisation.fit`; statistics come from the training part.
+    score_epochs
+        Whether the curves hold validation and test accuracy after every epoch. Where the training part
+        is much smaller than the test part, scoring every epoch would take most of the time.
     """
     train, validation, test = parts
     weights = store.checkpoint(f"{unit}.weights.pt") if keep_weights else None
@@ -88,7 +92,10 @@ def train_unit(
     torch.manual_seed(own_seed)
     model = make()
     normalise = Normalisation.fit(train.images, normalisation)
-    options = {"normalise": normalise, "validation": validation, "test": test, "seed": own_seed}
+    scored_on = {"validation": validation, "test": test}
+    if not score_epochs:
+        scored_on = {name: part for name, part in scored_on.items() if recipe.checkpoint == f"best_{name}"}
+    options = {"normalise": normalise, **scored_on, "seed": own_seed}
     checkpoint = store.checkpoint(f"{unit}.pt")
     rows = fit(model, train, recipe, **options, checkpoint=checkpoint, label=unit)
     scored = [
