@@ -34,7 +34,7 @@ STAMP = "results/{paper}/{dataset}/{budget}/seed{seed}/.made"
 RUNS = expand(STAMP, paper=PAPERS, dataset=DATASETS, budget=BUDGETS, seed=SEEDS)
 LIBRARY = sorted(path.as_posix() for kind in ("py", "yaml") for path in Path("fer_lib").rglob(f"*.{kind}"))
 # The command line decides nothing about a run's figures, so a change there makes no run stale.
-COMMAND = {"fer_lib/cli.py", "fer_lib/execution.py"}
+COMMAND = {"fer_lib/cli.py", "fer_lib/execution.py", "fer_lib/preflight.py"}
 # Recorded runs of other machines or matrices are shown in the book as they are.
 RECORDED = sorted(
     path.as_posix()

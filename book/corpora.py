@@ -12,12 +12,10 @@ from markup import NOT_RUN, Html, Long, Short, facts, table, two_lines
 from overview import NAMES, dataset_title, pages, run_link
 
 from fer_lib import claims, datasets, runs
-from fer_lib.errors import AbsentDataError, FerError
-from fer_lib.provenance import repository
 
 
 def all_datasets() -> HTML:
-    """Show one row per corpus: who owns it, who uses it, whether it can be read."""
+    """Show one row per corpus: who owns it and who uses it."""
     frame, rows = claims.frame(), []
     for name, entry in datasets.CARDS.items():
         page, text = f"datasets_{name}", escape(dataset_title(name))
@@ -28,21 +26,9 @@ def all_datasets() -> HTML:
                 "Dataset": Html(f'{link}<span class="small"><code>{name}</code></span>'),
                 "Owner and terms": two_lines(entry.owner, entry.licence, Long),
                 "Used by": ", ".join(NAMES[key] for key in using),
-                "Reader": "yes" if _readable(name) else "not yet",
             }
         )
     return table(rows, label="Datasets")
-
-
-def _readable(name: str) -> bool:
-    """Whether this version has a reader for the corpus; here or not is another question."""
-    try:
-        datasets.load(name, data_dir=repository() / "nowhere")
-    except AbsentDataError:
-        return True
-    except FerError:
-        return False
-    return True
 
 
 def card(name: str) -> HTML:

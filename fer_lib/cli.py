@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_lib import __version__
-from fer_lib.errors import FerError, one_of
+from fer_lib.errors import AbsentDataError, FerError, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,19 +42,31 @@ data:     looked for at --data-dir, else $FER_DATA, else ~/fer-data; give the co
           the folder that holds it under its name
 exit:     0 well, 1 problems found or a cell failed, 2 usage error or absent data, 130 interrupted"""
 
+NARROWEST = 8  # columns are not cut further
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code; a user's mistake is one sentence, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # absent, or not a terminal's: what it cannot encode is escaped
+            stream.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(argv)
     try:
-        return arguments.action(arguments)
+        code = arguments.action(arguments)
+        print(end="", flush=True)  # else a full disk or a closed pipe is only met at the interpreter's end
+        return code
     except FerError as error:
         return _complain(error, 2)
     except KeyboardInterrupt:
         return _complain("Interrupted; finished parts are kept and the same command goes on from there.", 130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 0
+    except OSError as error:
+        if error.filename is None:  # it was standard output that failed
+            _silence()
+        where = "" if error.filename is None else f": {error.filename}"
+        return _complain(f"{error.strerror or error}{where}.", 2)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -128,22 +142,32 @@ def _complain(message: object, code: int) -> int:
     return code
 
 
+def _silence() -> None:
+    """Drop what standard output still holds: writing it would fail once more."""
+    with suppress(AttributeError, OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 # --- fer data ----------------------------------------------------------------------------------
 
 
 def _data_list(arguments: argparse.Namespace) -> int:
     from fer_lib import datasets
 
-    for name in datasets.NAMES:
-        card = datasets.CARDS[name]
+    base = datasets.data_folder(arguments.data_dir)
+    if arguments.data_dir and not base.is_dir():
+        raise FerError(f"--data-dir {base}: there is no such folder.")
+    print(f"Looked for in {base} (--data-dir, else $FER_DATA, else ~/fer-data)")
+    for name, card in datasets.CARDS.items():
         try:
-            state = "built in" if card.synthetic else "here"
-            card.synthetic or datasets.find(name, arguments.data_dir)
-        except FerError:
-            state = "absent"
-        print(f"{name:<11} {state:<9} {card.title}")
-        if state == "absent":
-            print(f"{'':<21} {' '.join(card.obtain.split())}")
+            state, more = "built in", ""
+            if not card.synthetic:
+                state, more = "here", os.fspath(datasets.find(name, base))
+        except AbsentDataError:
+            state, more = "absent", " ".join(card.obtain.split())
+        except FerError as error:
+            state, more = "faulty", str(error)
+        print(f"{name:<11} {state:<9} {card.title}" + (f"\n{'':<21} {more}" if more else ""))
     return 0
 
 
@@ -153,7 +177,7 @@ def _data_check(arguments: argparse.Namespace) -> int:
     one_of(arguments.name, datasets.NAMES, "dataset")
     try:
         found = datasets.check(arguments.name, arguments.data_dir)
-    except FerError as error:
+    except (FerError, OSError) as error:
         if arguments.json:
             empty = {"images": 0, "sequences": 0, "subjects": 0, "splits": {}, "per_class": {}}
             problem = {"problems": [str(error)], "fingerprint": None}
@@ -168,16 +192,29 @@ def _data_check(arguments: argparse.Namespace) -> int:
 
 def _print_check(found: dict[str, Any]) -> None:
     """Print a check's findings, the problems last where they are seen."""
-    print(f"{found['dataset']} at {found['root']}")
-    for name in ("images", "sequences", "subjects"):
-        if found[name]:
-            print(f"  {name:<12} {found[name]}")
-    for name in ("splits", "per_class", "audit"):
-        for key, value in (found.get(name) or {}).items():
-            print(f"  {name.replace('_', ' '):<12} {key}: {value}")
-    print(f"  fingerprint  {found['fingerprint']}")
-    print("all well" if found["ok"] else f"{len(found['problems'])} problems, gravest first:")
-    for problem in found["problems"]:
+    form = f" ({found['form']})" if found.get("form") else ""
+    print(f"{found['dataset']} at {found['root']}{form}" if found["root"] else f"{found['dataset']}{form}")
+    rows = {name: found.get(name) for name in ("images", "sequences", "subjects", "splits", "per_class")}
+    if found.get("ignored"):
+        rows["passed over"] = f"{found['ignored']} files, because of their names"
+    expected = found.get("expected") or {}
+    counted = rows["splits"] | (found.get("facts") or {})
+    rows["found of expected"] = {name: f"{counted.get(name, 0)}/{n}" for name, n in expected.items()}
+    rows["also found"] = {name: n for name, n in (found.get("facts") or {}).items() if name not in expected}
+    audit = {name: value for name, value in (found.get("audit") or {}).items() if name not in rows}
+    for name, value in (rows | audit | {"fingerprint": found["fingerprint"]}).items():
+        if value is not None and value != {}:
+            inner = value.items() if isinstance(value, dict) else ()
+            shown = ", ".join(f"{key} {count}" for key, count in inner) if inner else value
+            print(f"  {name.replace('_', ' '):<24} {shown}")
+    if found.get("licence"):
+        print(f"  {'licence':<24} {found['licence']}")
+    for remark in found.get("remarks", ()):
+        print(f"  note: {remark}")
+    problems = found["problems"]
+    title = "1 problem:" if len(problems) == 1 else f"{len(problems)} problems, gravest first:"
+    print("all well" if found["ok"] else title)
+    for problem in problems:
         print(f"  - {problem}")
 
 
@@ -236,32 +273,41 @@ def _claims(arguments: argparse.Namespace) -> int:
 def _scorecard(arguments: argparse.Namespace) -> int:
     from fer_lib import report
 
-    columns = [
-        "paper",
-        "table",
-        "model",
-        "dataset",
-        "metric",
-        "expression",
-        "claimed",
-        "ours",
-        "low",
-        "high",
-        "verdict",
-    ]
-    _table(report.scorecard(arguments.results), arguments.csv, columns)
+    columns = ["paper", "table", "model", "dataset", "metric", "expression", "claimed", "ours", "low", "high"]
+    _table(report.scorecard(_results(arguments.results)), arguments.csv, [*columns, "verdict"])
     return 0
 
 
+def _results(name: str) -> Path:
+    """Return the folder of evidence: the repository's, or another below the working directory."""
+    from fer_lib.execution import results_folder
+
+    folder = results_folder(name)
+    if name != "results" and not folder.is_dir():
+        raise FerError(f"--results {name}: there is no such folder.")
+    return folder
+
+
 def _table(frame: pd.DataFrame, csv: bool, columns: list[str]) -> None:
-    """Print ``frame``: whole as csv, or the named columns as text, absent values blank."""
+    """Print ``frame``: whole as csv, or the named columns as text, cut where a terminal is too narrow."""
     if csv:
         print(frame.to_csv(index=False), end="")
         return
     shown = frame[[name for name in columns if name in frame]].astype(object)
-    text: Callable[[Any], str] = lambda v: f"{v:g}" if isinstance(v, float) else str(v)  # noqa: E731
-    shown = shown.map(lambda v: "" if v is None or v != v else text(v)[:44])
-    print(shown.to_string(index=False, justify="left"))
+    shown = shown.where(shown.notna(), "")
+    rows = [list(shown), *([_text(value) for value in row] for row in shown.itertuples(index=False))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    while sum(widths) + 2 * len(widths) > room and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1  # rather a cut name than lines that wrap
+    for row in rows:
+        cells = (text if len(text) <= n else text[: n - 1] + "…" for text, n in zip(row, widths, strict=True))
+        print("  ".join(f"{text:<{n}}" for text, n in zip(cells, widths, strict=True)).rstrip())
+
+
+def _text(value: Any) -> str:
+    """Return a table's cell, never more than 44 characters."""
+    return f"{value:g}" if isinstance(value, float) else str(value)[:44]
 
 
 def _json(value: Any) -> str:

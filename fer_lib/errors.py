@@ -25,6 +25,7 @@ def one_of(value: str, options: Iterable[str], what: str) -> str:
     names = list(options)
     if value in names:
         return value
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    plain = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(str(value).casefold(), plain, n=1, cutoff=0.5)
+    hint = f" Did you mean {plain[near[0]]!r}?" if near else ""
     raise FerError(f"Unknown {what} {value!r}.{hint} Known: {', '.join(names)}.")

@@ -1,8 +1,7 @@
-"""``fer run``: check everything that can be checked, then execute a notebook and publish its evidence."""
+"""``fer run``: execute a notebook and publish its evidence."""
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -15,17 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fer_lib.errors import FerError, one_of
-from fer_lib.provenance import RUN_PARAMETERS, notebook_path, parameters, repository, sources, variant
-
-# What a corpus cannot give, for the sentence that refuses a protocol.
-LACKS = {
-    "fer2013": "FER2013 is unrelated stills of unnamed people, so nothing can be held out by subject and no "
-    "sequence can be read",
-    "jaffe": "JAFFE is stills, so no sequence can be read",
-    "nimstim": "NimStim is stills, so no sequence can be read",
-    "cmu_faces": "CMU faces has four expressions of its own (neutral, happy, sad, angry) and no sequences",
-}
+from fer_lib.errors import FerError
+from fer_lib.provenance import notebook_path, repository, sources, variant
 
 
 class NotebookError(Exception):
@@ -61,14 +51,20 @@ def execute(
         If a cell fails otherwise; the partial notebook stays in the work folder.
     """
     from fer_lib.evidence import evidence_folder, hold, publish
+    from fer_lib.preflight import check
     from fer_lib.recorded import record_notebook
 
     values = check(paper, dataset, budget, seed, device, data_dir, knobs or [])
     name = variant(paper, values)
-    root = Path(results).expanduser().resolve() if results != "results" else repository() / "results"
+    root = results_folder(results)
     target = evidence_folder(root, paper, dataset, budget, seed, name)
     slug = "-".join(target.relative_to(root).parts)
-    lock, waited = hold(root / ".work" / f"{slug}.lock")
+    try:
+        lock, waited = hold(root / ".work" / f"{slug}.lock")
+    except OSError as error:
+        raise FerError(
+            f"Evidence cannot be written to {root} ({error.strerror}); give another folder with --results."
+        ) from None
     try:
         if waited and _same(target, values, sources(paper)):
             print("The other run has finished it.")
@@ -78,11 +74,14 @@ def execute(
         folder.mkdir(parents=True)
         stage = folder / "evidence"
         environment = {"FER_STAGE": stage, "FER_PROGRESS": folder / "progress", "FER_VARIANT": name}
+        # The kernel works in the repository: what is relative to this working directory would be lost there.
+        places = {name: os.environ.get(name) for name in ("FER_DATA", "FER_CACHE")}
+        environment |= {name: Path(place).expanduser().absolute() for name, place in places.items() if place}
         with _environment(environment), _progress(folder / "progress"):
             _papermill(notebook_path(paper), folder / "notebook.ipynb", values)
         if not (stage / "run.json").is_file():
             raise NotebookError(f"{paper}.ipynb ended without committing its evidence (Recorder.commit).")
-        record_notebook(folder / "notebook.ipynb", stage / "notebook.ipynb", values)
+        record_notebook(folder / "notebook.ipynb", stage / "notebook.ipynb", values, root)
         key = json.loads((stage / "run.json").read_text("utf-8")).get("key")
         publish(stage, target)
         shutil.rmtree(folder, ignore_errors=True)
@@ -92,145 +91,12 @@ def execute(
         lock.release(force=True)
 
 
-# --- checks before a kernel starts -------------------------------------------------------------
-
-
-def check(
-    paper: str, dataset: str, budget: str, seed: int, device: str, data_dir: str | None, knobs: list[str]
-) -> dict[str, Any]:
-    """Return the notebook's parameters for a run that can work, or raise :class:`FerError`."""
-    from fer_lib import claims, datasets
-    from fer_lib.runs import BUDGETS
-
-    one_of(paper, claims.PAPERS, "paper")
-    one_of(dataset, datasets.NAMES, "dataset")
-    _check_protocol(paper, dataset)
-    path = notebook_path(paper)
-    defaults = parameters(path)
-    if not defaults:
-        raise FerError(f"{path.name} has no cell tagged 'parameters' with literals in it.")
-    one_of(budget, BUDGETS, "budget")
-    values = {"dataset": dataset, "budget": budget, "seed": seed, "device": device}
-    if data_dir is not None:
-        values["data_dir"] = str(Path(data_dir).expanduser().resolve())
-    values |= _check_knobs(paper, defaults, knobs)
-    _check_device(device, budget)
-    found = datasets.check(dataset, data_dir)
-    if not found["ok"]:
-        raise FerError(
-            f"{found['problems'][0]} (fer data check {dataset} lists all {len(found['problems'])}.)"
-        )
-    return {name: value for name, value in values.items() if name in defaults}
-
-
-def usable(paper: str) -> list[str]:
-    """Return the corpora the paper's own figures are measured on, and the embedded synthetic one."""
-    from fer_lib import claims, datasets
-
-    frame = claims.frame(paper)
-    used = set(frame[frame.ours.astype(bool)].corpus.dropna())
-    return [name for name in datasets.NAMES if name == "synthetic" or name in used]
-
-
-def _check_protocol(paper: str, dataset: str) -> None:
-    """Refuse a corpus that none of the paper's protocols can use, with the reason."""
-    from fer_lib import claims
-
-    names = usable(paper)
-    if dataset not in names:
-        frame = claims.frame(paper)
-        frame = frame[frame.ours.astype(bool) & frame.corpus.notna()]
-        protocols = ", ".join(dict.fromkeys(frame.protocol))
-        why = LACKS.get(dataset, "the paper states no protocol for it")
-        raise FerError(
-            f"{paper} cannot use {dataset}: its protocols are {protocols}, and {why}. "
-            f"It can use: {', '.join(names)}."
-        )
-
-
-def _check_knobs(paper: str, defaults: dict[str, Any], knobs: list[str]) -> dict[str, Any]:
-    """Parse ``name=value`` texts against the parameters cell and the readings the claims file admits."""
-    from fer_lib import claims
-
-    frame = claims.ambiguities(paper)
-    readings = dict(zip(frame["knob"], frame["values"], strict=True)) if "values" in frame else {}
-    values: dict[str, Any] = {}
-    for text in knobs:
-        name, equals, value = text.partition("=")
-        name = name.strip()
-        if not equals:
-            raise FerError(f"-p {text!r} should read name=value.")
-        one_of(name, defaults, f"parameter of {paper}.ipynb")
-        if name in RUN_PARAMETERS:
-            option = {"dataset": "the DATASET argument"}.get(name, f"--{name.replace('_', '-')}")
-            raise FerError(f"Parameter {name!r} is given by {option}, not by -p.")
-        values[name] = literal(name, value.strip(), defaults[name])
-        allowed = readings.get(name)
-        if isinstance(allowed, list | tuple) and allowed:
-            admitted = [_same_type(item, defaults[name]) for item in allowed]
-            if values[name] not in admitted:
-                listing = ", ".join(repr(item) for item in admitted)
-                raise FerError(f"Parameter {name}={values[name]!r} is none of the readings {listing}.")
-    return values
-
-
-def literal(name: str, text: str, default: Any) -> Any:
-    """Return ``text`` as a value of the type of ``default`` (an int serves for a float; quotes are optional).
-
-    Raises
-    ------
-    FerError
-        Naming the parameter and the type expected.
-    """
-    if isinstance(default, str):
-        with suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(text)
-            if isinstance(value, str):
-                return value
-        return text
+def results_folder(name: str | Path) -> Path:
+    """Return the folder of evidence: the repository's ``results``, or another below the working directory."""
     try:
-        value = _same_type(ast.literal_eval(text), default)
-    except (ValueError, SyntaxError):
-        value = text
-    if default is not None and type(value) is not type(default):
-        kind = "True or False" if isinstance(default, bool) else f"of type {type(default).__name__}"
-        raise FerError(f"Parameter {name}={text} should be {kind}, as its default {default!r}.")
-    if isinstance(default, list | tuple) and default:
-        kinds = {type(item) for item in default}
-        value = type(default)(_same_type(item, default[0]) for item in value)
-        if not {type(item) for item in value} <= kinds:
-            raise FerError(
-                f"Parameter {name}={text} should hold items like those of its default {default!r}."
-            )
-    return value
-
-
-def _same_type(value: Any, default: Any) -> Any:
-    """Widen int to float and exchange list for tuple where the default is such; else return ``value``."""
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if isinstance(default, list | tuple) and isinstance(value, list | tuple):
-        return type(default)(value)
-    return value
-
-
-def _check_device(device: str, budget: str) -> None:
-    """Refuse a device that is not there; say when a full run will take long."""
-    one_of(device, ("auto", "cpu", "cuda"), "device")
-    if device == "auto" and budget != "paper":
-        return  # whatever is there serves; no need to load torch for that
-    if device != "cpu":
-        import torch
-
-        if torch.cuda.is_available():
-            return
-        if device == "cuda":
-            raise FerError("--device cuda: PyTorch finds no CUDA device here; use --device auto or cpu.")
-    if budget == "paper":
-        print("Budget 'paper' on a CPU is what the authors did on a GPU: expect days.", file=sys.stderr)
-
-
-# --- execution ---------------------------------------------------------------------------------
+        return repository() / "results" if name == "results" else Path(name).expanduser().resolve()
+    except (RuntimeError, OSError):
+        raise FerError(f"--results {name} is no folder that can be found; give it in full.") from None
 
 
 def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:

@@ -215,6 +215,8 @@ class Recorder:
 
     def add_curves(self, frame: pd.DataFrame) -> None:
         """Add rows of ``curves.csv``: model, fold, epoch, losses and accuracies."""
+        # Curves that a resumed run reads back are all floats; without the kill an epoch was whole.
+        frame = frame.astype({"epoch": np.int64}) if "epoch" in frame else frame
         self._tables.setdefault("curves", []).append(frame)
 
     def add_table(self, name: str, frame: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 import fer_lib
-from fer_lib import cli, execution, recorded
+from fer_lib import cli, preflight, recorded
 from fer_lib.errors import AbsentDataError, FerError
 
 REPOSITORY = Path(fer_lib.__file__).parents[1]
@@ -25,6 +25,8 @@ device = "auto"
 data_dir = None
 use_batchnorm = False
 dense_dropout = 0.5
+lr = 0.001
+ck_repeats = 10
 cnn_layout = "A"
 sizes = (100, 200)
 fail = ""
@@ -45,7 +47,7 @@ if fail == "slow":
     time.sleep(60)
 parameters = {"dataset": dataset, "seed": seed, "use_batchnorm": use_batchnorm, "data_dir": os.getcwd()}
 recorder = runs.Recorder("cnn_sift", dataset, budget, seed, parameters=parameters, fingerprint="f")
-print(sys.prefix, os.getcwd())
+print(sys.prefix, os.getcwd(), recorder.stage, os.environ.get("FER_DATA"))
 print("epoch 1\\repoch 2", file=sys.stderr)
 print("training: 10%|#         | 1/10", file=sys.stderr)
 p = np.full((4, 3), 0.2)
@@ -101,18 +103,37 @@ def test_usage_errors_exit_2(argv, capsys):
     [
         ("run cnn_sif synthetic", "Did you mean 'cnn_sift'"),
         ("run cnn_sift synthetc", "Did you mean 'synthetic'"),
+        ("run CNN_SIFT synthetic", "Did you mean 'cnn_sift'"),
+        ("run cnn_sift synthetic --seed -1", "--seed -1: a seed is a whole number from 0"),
+        ("run cnn_sift synthetic --seed 4294967296", "a seed is a whole number"),
+        ("run cnn_sift synthetic --data-dir pyproject.toml", "is a file"),
+        ("run cnn_sift synthetic --data-dir ~nobody-of-that-name/x", "no such user"),
+        ("run cnn_sift synthetic --results pyproject.toml/x", "cannot be written to"),
+        ("run cnn_sift synthetic --results ~nobody-of-that-name/x", "no folder that can be found"),
         ("run cnn_sift synthetic --budget smoky", "Did you mean 'smoke'"),
         ("run cnn_sift synthetic --device gpu", "Known: auto, cpu, cuda"),
         ("run cnn_sift synthetic -p use_batchnrm=True", "Did you mean 'use_batchnorm'"),
         ("run cnn_sift synthetic -p use_batchnorm=1", "True or False"),
         ("run cnn_sift synthetic -p dense_dropout=high", "of type float"),
         ("run cnn_sift synthetic -p sizes=(1,'a')", "items like those"),
-        ("run cnn_sift synthetic -p cnn_layout=Z", "none of the readings"),
+        ("run cnn_sift synthetic -p cnn_layout=Z", "reading of parameter cnn_layout: 'Z'. Known: A, B"),
+        ("run cnn_sift synthetic -p dense_dropout=1.0", "a probability below 1"),
+        ("run cnn_sift synthetic -p dense_dropout=-0.5", "finite and not negative"),
+        ("run cnn_sift synthetic -p lr=1e999", "finite and not negative"),
+        ("run cnn_sift synthetic -p sizes=(100,-2)", "finite and not negative"),
+        ("run cnn_sift synthetic -p ck_repeats=0", "at least 1"),
+        ("run cnn_sift synthetic -p lr=0.1 -p lr=0.2", "'lr' is given twice"),
+        ("run cnn_sift synthetic -p =3", "name=value"),
         ("run cnn_sift synthetic -p seed=3", "given by --seed"),
         ("run cnn_sift synthetic -p lr", "name=value"),
         ("run cnn_sift oulu_casia", "states no protocol for it"),
         ("run cnn3d fer2013", "nothing can be held out by subject"),
-        ("run cspp synthetic", "There is no notebook cspp.ipynb"),
+        ("run cspp fer2013", "stills of unnamed people"),
+        ("run cnn_sift nimstim", "states no protocol for it"),
+        ("run cspp synthetic", "cspp has no notebook in this version; papers that can be run: cnn_sift."),
+        ("scorecard --results nowhere", "--results nowhere: there is no such folder"),
+        ("data list --data-dir nowhere", "--data-dir nowhere: there is no such folder"),
+        ("data list --data-dir pyproject.toml", "is a file"),
         ("data check fer2031", "Did you mean 'fer2013'"),
         ("claims cnn_shift", "Did you mean 'cnn_sift'"),
     ],
@@ -141,7 +162,7 @@ def test_faulty_data_stop_a_run(project, capsys, monkeypatch):
     faulty = CORPUS | {"ok": False, "problems": ["train has 3 images, not 28709.", "Also this."]}
     monkeypatch.setattr(datasets, "check", lambda name, data_dir=None: faulty)
     assert cli.main(["run", "cnn_sift", "synthetic"]) == 2
-    assert "train has 3 images" in capsys.readouterr().err
+    assert "cannot be used: train has 3 images, not 28709. (1 more: see" in capsys.readouterr().err
     assert cli.main(["data", "check", "synthetic"]) == 1
     assert "2 problems" in capsys.readouterr().out
     assert cli.main(["data", "check", "synthetic", "--json"]) == 1
@@ -171,6 +192,31 @@ def test_data_list_names_every_corpus(project, capsys):
     assert all(f"{name} " in lines for name in datasets.NAMES)
     assert "built in" in lines
     assert "absent" in lines
+
+
+def test_a_corpus_of_image_files_is_listed_and_checked(tmp_path, capsys, monkeypatch):
+    import cv2
+    import numpy as np
+
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "data" / "JAFFE"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "KA.AN1.39.tiff"), np.full((64, 64), 90, np.uint8))
+    place = ["--data-dir", str(tmp_path / "data")]
+    assert cli.main(["data", "list", *place]) == 0
+    said = capsys.readouterr().out
+    assert str(folder) in said
+    assert said.count("absent") == 6
+    assert cli.main(["data", "check", "jaffe", *place]) == 1
+    said = capsys.readouterr().out
+    for part in ("images 1/213", "KL 0/22", "non-commercial research", "note: No face was found in 1 of 1"):
+        assert part in said
+    assert said.index("images: 1 images, officially 213") < said.index("anger: 1 images, officially 30")
+    assert cli.main(["data", "check", "jaffe", "--json", *place]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["images"], found["expected"]["images"], len(found["remarks"])) == (1, 213, 1)
+    assert cli.main(["run", "cnn_sift", "jaffe", *place]) == 2
+    assert "cannot be used: images: 1 images, officially 213." in capsys.readouterr().err
 
 
 def test_claims_as_table_json_and_csv(capsys):
@@ -214,7 +260,7 @@ def test_interruption_exits_130(monkeypatch, capsys):
     ],
 )
 def test_literals_take_the_type_of_the_default(text, default, value):
-    found = execution.literal("x", text, default)
+    found = preflight.literal("x", text, default)
     assert found == value
     assert type(found) is type(value)
 
@@ -222,13 +268,16 @@ def test_literals_take_the_type_of_the_default(text, default, value):
 @pytest.mark.parametrize("text, default", [("1", True), ("True", 1), ("1.5", 1), ("x", 1), ("3", (1,))])
 def test_literals_of_another_type_are_refused(text, default):
     with pytest.raises(FerError, match="Parameter x="):
-        execution.literal("x", text, default)
+        preflight.literal("x", text, default)
 
 
-def test_run_leaves_evidence_with_a_clean_notebook(project, capsys):
-    argv = "run cnn_sift synthetic --seed 3 -p use_batchnorm=True -p dense_dropout=1"
+def test_run_leaves_evidence_with_a_clean_notebook(project, capsys, monkeypatch):
+    (project / "seed").mkdir()
+    monkeypatch.chdir(project / "seed")  # below the repository, as is what --results and $FER_DATA mean
+    monkeypatch.setenv("FER_DATA", "seed")  # a word that occurs elsewhere
+    argv = "run cnn_sift synthetic --results ../results --seed 3 -p use_batchnorm=True -p dense_dropout=0"
     assert cli.main(argv.split()) == 0
-    name = "seed3,dense_dropout=1.0,use_batchnorm=True"
+    name = "seed3,dense_dropout=0.0,use_batchnorm=True"
     folder = project / "results/cnn_sift/synthetic/smoke" / name
     said = capsys.readouterr().out
     assert name in said
@@ -241,14 +290,20 @@ def test_run_leaves_evidence_with_a_clean_notebook(project, capsys):
     notebook = nbformat.read(folder / "notebook.ipynb", as_version=4)
     assert "papermill" not in notebook.metadata
     printed = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
-    assert printed.splitlines()[-1] == "epoch 2"
+    stage = f"results/.work/cnn_sift-synthetic-smoke-{name}/evidence"
+    assert printed.splitlines() == [f"$VIRTUAL_ENV . {stage} $FER_DATA", "epoch 2"]
+    assert "seed = 3" in notebook.cells[1].source
     assert "epoch 1" not in printed
     assert "10%|" not in printed
     assert not [path for path in (project / "results/.work").iterdir() if path.is_dir()]
     assert "FER_STAGE" not in os.environ
+    assert cli._results("../results") == cli._results("results") == project / "results"
 
 
 def test_errors_in_cells(project, capsys):
+    older = project / "results/cnn_sift/synthetic/smoke/seed0,fail=bug/run.json"
+    older.parent.mkdir(parents=True)
+    older.write_text("{}")
     assert cli.main(["run", "cnn_sift", "synthetic", "-p", "fail=user"]) == 2
     assert capsys.readouterr().err == "fer: The corpus has no subjects.\n"
     assert cli.main(["run", "cnn_sift", "synthetic", "-p", "fail=bug"]) == 1
@@ -256,7 +311,7 @@ def test_errors_in_cells(project, capsys):
     assert "ZeroDivisionError: division by zero" in said
     partial = Path(said.strip().rsplit(" ", 1)[-1])
     assert "1 / 0" in partial.read_text()
-    assert not (project / "results/cnn_sift").exists()
+    assert [path.read_text() for path in (project / "results").rglob("run.json")] == ["{}"]
 
 
 def test_interrupted_run_says_so_in_one_line(project):
@@ -278,6 +333,70 @@ def test_interrupted_run_says_so_in_one_line(project):
 def test_paths_of_this_machine_are_scrubbed(project, monkeypatch):
     monkeypatch.setenv("FER_DATA", "/srv/faces")
     values = {"data_dir": "/srv/other/fer2013"}
-    text = f"{project}/results /srv/faces/x /srv/other/fer2013/a {Path.home()}/y /tmp/ipykernel_12/34.py:1: W"
+    text = f"{project}/notes /srv/faces/x /srv/other/fer2013/a {Path.home()}/y /tmp/ipykernel_12/34.py:1: W"
     home = f"{Path.home()}/y" if len(str(Path.home())) == 1 else "~/y"
-    assert recorded._scrub(text, values) == f"results $FER_DATA/x fer2013/a {home} notebook:1: W"
+    places = recorded._places(values["data_dir"], Path("/srv/out"))
+    assert recorded._scrub(text, places) == f"notes $FER_DATA/x fer2013/a {home} notebook:1: W"
+    assert recorded._scrub("/srv/out/a, '/srv/out' b/srv/out", places) == "results/a, 'results' b/srv/out"
+
+
+def test_a_check_that_the_file_system_refuses_is_one_object(project, capsys, monkeypatch):
+    from fer_lib import datasets
+
+    def refuse(name, data_dir=None):
+        raise PermissionError(13, "Permission denied", "cache")
+
+    monkeypatch.setattr(datasets, "check", refuse)
+    assert cli.main(["data", "check", "synthetic", "--json"]) == 2
+    said = capsys.readouterr()
+    assert set(CORPUS) <= set(json.loads(said.out))
+    assert said.err == "fer: Permission denied: cache.\n"
+
+
+def test_check_shows_nested_counts_plainly(capsys):
+    black = {"images": 4, "black": {"total": 1, "train": 1}, "twins_in_training": {}}
+    cli._print_check(CORPUS | {"form": "generated", "ignored": 2, "audit": black})
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["synthetic", "(generated)"]
+    assert ["black", "total 1, train 1"] in lines
+    assert ["per", "class                anger 4"] in lines
+    assert sum(line[0] == "images" for line in lines) == 1
+    assert lines[-1] == ["all", "well"]
+    cli._print_check(CORPUS | {"ok": False, "problems": ["One."]})
+    assert "1 problem:" in capsys.readouterr().out
+
+
+def test_a_table_fits_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "90")
+    assert cli.main(["claims", "cnn_sift"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 90
+    assert "…" in "".join(lines)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="no such names there")
+def test_output_never_fails_for_its_encoding(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9/fer2013"  # a name in no encoding the terminal has
+    os.makedirs(folder)  # noqa: PTH103
+    Path(os.fsdecode(folder), "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "ascii"}
+    environment["FER_CACHE"] = str(tmp_path)
+    command = [sys.executable, "-m", "fer_lib.cli", "data", "check", "fer2013", "--json", "--data-dir"]
+    done = subprocess.run([*command, os.path.dirname(folder)], env=environment, capture_output=True)  # noqa: PTH120
+    assert done.returncode == 1, done.stderr
+    assert "has no rows" in json.loads(done.stdout)["problems"][0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_sentence_and_a_closed_pipe_none():
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "fer_lib.cli", "data", "list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "fer: No space left on device.\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,17 +1,22 @@
 """Finding, loading, caching and checking corpora."""
 
+import functools
+import itertools
 import os
 import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from fer_lib import datasets
-from fer_lib.datasets import fer2013
+from fer_lib import claims, datasets, splits
+from fer_lib.datasets import ckplus, fer2013, jaffe, synthetic
 from fer_lib.errors import AbsentDataError, FerError
+from fer_lib.expressions import CODES, EXPRESSIONS, canonical
 
 COUNTS = {"train": (3, 1, 2, 2, 2, 2, 4), "public_test": (1,) * 7, "private_test": (1, 1, 2, 1, 1, 1, 1)}
 SPLIT_USAGE = {split: usage for usage, split in fer2013.USAGE.items()}
@@ -74,16 +79,7 @@ def test_find_looks_in_the_home_folder_last(copy, monkeypatch, tmp_path):
     assert datasets.find("fer2013") == tmp_path / "fer-data" / "fer2013"
 
 
-def test_find_by_name_alone_where_there_is_no_reader(tmp_path):
-    folder = tmp_path / "data" / "CK+"
-    folder.mkdir(parents=True)
-    assert datasets.find("ckplus") == folder
-    assert datasets.find("ckplus", folder) == folder
-    with pytest.raises(AbsentDataError):
-        datasets.find("jaffe", folder)
-
-
-@pytest.mark.parametrize("name", ["fer2013", "ckplus", "cmu_faces"])
+@pytest.mark.parametrize("name", datasets.READERS)
 def test_absent_data_says_what_who_where_and_how_to_check(tmp_path, name):
     card = datasets.CARDS[name]
     with pytest.raises(AbsentDataError) as caught:
@@ -95,18 +91,41 @@ def test_absent_data_says_what_who_where_and_how_to_check(tmp_path, name):
         datasets.find(name, tmp_path / "nowhere")
 
 
+def test_absent_data_in_an_archive_are_to_be_unpacked(tmp_path):
+    (tmp_path / "archive.zip").touch()
+    with pytest.raises(AbsentDataError, match=r"unpack archive\.zip"):
+        datasets.find("fer2013", tmp_path)
+
+
+def test_a_folder_that_leads_in_a_circle_is_absent(tmp_path):
+    (tmp_path / "fer2013").symlink_to("fer2013")
+    with pytest.raises(AbsentDataError):
+        datasets.find("fer2013", tmp_path)
+
+
+def test_what_may_not_be_read_is_named(copy, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(copy), "iterdir", refuse)  # the owner of the tests may be allowed everything
+    with pytest.raises(FerError, match=rf"{copy.parent} cannot be read \(Permission denied\)"):
+        datasets.check("fer2013")
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda folder: datasets.load("fer213"), "Did you mean 'fer2013'"),
         (lambda folder: datasets.check("fer213"), "Did you mean 'fer2013'"),
         (lambda folder: datasets.find("fer213"), "Did you mean 'fer2013'"),
-        (lambda folder: datasets.load("jaffe"), "has no reader in this version"),
-        (lambda folder: datasets.check("mmi"), "has no reader in this version"),
+        (lambda folder: datasets.load("ckplus", frame="apex"), "Did you mean 'frames'"),
+        (lambda folder: datasets.load("nimstim", strict=False), "option of the dataset nimstim"),
         (lambda folder: datasets.find("synthetic"), "generated"),
         (lambda folder: datasets.load("fer2013", strikt=False), "Did you mean 'strict'"),
         (lambda folder: datasets.load("synthetic", subjects=3), "option of the dataset synthetic"),
         (lambda folder: datasets.load("fer2013", folder / "fer2013.csv"), "is a file; give the folder"),
+        (lambda folder: datasets.load("fer2013", "~nobody-of-that-name/x"), "no such user"),
+        (lambda folder: datasets.load("fer2013", "x" * 300), "File name too long"),
     ],
 )
 def test_a_user_mistake_is_one_clear_error(copy, call, message):
@@ -224,6 +243,152 @@ def test_check_of_the_synthetic_corpus(monkeypatch):
     assert report["root"] is None
     assert report["subjects"] == 2
     assert report["images"] == 16
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Return drawn faces by expression, uint8 (4, 64, 64) each."""
+    drawn = synthetic.generate(n_subjects=2, per_expression=2, size=64)
+    return {name: drawn.images[drawn.labels == i] for i, name in enumerate(drawn.classes)}
+
+
+def write_image(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix.lower(), image)[1].tobytes())
+
+
+def write_ckplus(root, faces):
+    for code, number in itertools.product(range(1, 8), range(4)):
+        name = f"S{5 + number:03}_{code:03}"
+        folder = f"{name[:4]}/{name[5:]}"
+        for frame in range(1, 6):
+            image = faces["neutral" if frame == 1 else CODES["ckplus"][code]][number]
+            write_image(root / "cohn-kanade-images" / folder / f"{name}_{frame:08}.png", image + frame)
+        label = root / "Emotion" / folder / f"{name}_00000005_emotion.txt"
+        label.parent.mkdir(parents=True)
+        label.write_text(f"   {code:.7e}\n")
+
+
+def write_jaffe(root, faces):
+    made = itertools.product(CODES["jaffe"], ("KA", "KL"), (1, 2))
+    for serial, (code, subject, n) in enumerate(made, 1):
+        image = faces[CODES["jaffe"][code]][2 * (subject == "KL") + n - 1]
+        write_image(root / f"{subject}.{code}{n}.{serial}.tiff", image)
+
+
+def write_mmi(root, faces):
+    for value, name in CODES["mmi"].items():
+        folder = root / "Sessions" / str(value)
+        folder.mkdir(parents=True)
+        clip = str(folder / f"S001-{value:03}.avi")
+        video = cv2.VideoWriter(clip, cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 64))
+        for _ in range(4):
+            video.write(cv2.cvtColor(faces[name][0], cv2.COLOR_GRAY2BGR))
+        video.release()
+        Path(clip).with_suffix(".xml").write_text(f'<a><Metatag Name="Emotion" Value="{value}"/></a>')
+
+
+def write_nimstim(root, faces):
+    for code, name in CODES["nimstim"].items():
+        write_image(root / f"01F_{code}_C.BMP", faces[name][0])
+
+
+def write_oulu_casia(root, faces):
+    for name, frame in itertools.product(EXPRESSIONS[:6], range(12)):
+        folder = root / "OriginalImg" / "VL" / "Strong" / "P001" / name.capitalize()
+        write_image(folder / f"{frame:03}.jpeg", faces[name][0])
+
+
+def write_cmu_faces(root, faces):
+    for name, pose in itertools.product(("neutral", "happy", "sad", "angry"), ("straight", "up")):
+        write_image(root / "faces" / "an2i" / f"an2i_{pose}_{name}_open.pgm", faces[canonical(name)][0])
+
+
+LAYOUTS = {  # corpus: writer, images by default, an option, images with it, official counts
+    "ckplus": (write_ckplus, 28, {"frames": "last3", "crop": False}, 84, True),
+    "jaffe": (write_jaffe, 28, {"classes": "six"}, 24, True),
+    "mmi": (write_mmi, 12, {"frames": "apex"}, 6, False),
+    "nimstim": (write_nimstim, 6, {"classes": "seven"}, 7, False),
+    "oulu_casia": (write_oulu_casia, 60, {"frames": "last3", "size": 32}, 18, False),
+    "cmu_faces": (write_cmu_faces, 8, {"pose": "straight"}, 4, False),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_corpus_of_image_files_is_found_loaded_cached_and_checked(name, faces, tmp_path, monkeypatch):
+    write, images, option, chosen, official = LAYOUTS[name]
+    folder = tmp_path / "data" / name.upper().replace("_", "-")
+    write(folder, faces)
+    assert datasets.find(name) == datasets.find(name, folder) == folder
+    calls, read = [], datasets.READERS[name].read
+
+    @functools.wraps(read)  # its options are looked up
+    def spy(*arguments, **options):
+        calls.append(options)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(datasets.READERS[name], "read", spy)
+    relaxed = {"strict": False} if official else {}
+    corpus = datasets.load(name, **relaxed)
+    assert len(corpus) == images
+    assert len(datasets.load(name, **relaxed, **option)) == chosen
+    assert len(calls) == 2
+    assert datasets.load(name, **relaxed).fingerprint == corpus.fingerprint
+    found = datasets.check(name, folder)
+    assert len(calls) == 2
+    assert found["fingerprint"] == corpus.fingerprint
+    assert (found["images"], found["root"]) == (images, str(folder))
+    assert found["subjects"] == len(set(corpus.subjects))
+    assert found["licence"] == corpus.card.licence
+    assert found["ok"] is not official
+    if official:
+        with pytest.raises(FerError, match=r"not the official .* officially .*strict=False"):
+            datasets.load(name)
+
+
+def test_check_of_a_damaged_image_names_it_and_reads_the_rest(faces, tmp_path, capfd):
+    folder = tmp_path / "data" / "jaffe"
+    write_jaffe(folder, faces)
+    path = folder / "KA.AN1.1.tiff"
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(FerError, match=r"KA\.AN1\.1\.tiff"):
+        datasets.load("jaffe", strict=False)
+    found = datasets.check("jaffe")
+    assert "KA.AN1.1.tiff" in found["problems"][0]
+    assert "officially 213" in found["problems"][1]
+    assert found["images"] == 27
+    assert (found["facts"]["images"], found["expected"]["images"]) == (28, 213)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "classes", "images"),
+    [
+        ("ckplus", {"frames": "apex", "crop": True}, EXPRESSIONS[:6], 24),
+        ("ckplus", {"frames": "last3", "crop": False}, EXPRESSIONS[:6], 72),
+        ("jaffe", {"crop": True}, EXPRESSIONS[:7], 28),
+        ("jaffe", {"crop": False}, EXPRESSIONS[:7], 28),
+    ],
+)
+def test_cnn_sift_gets_its_classes_folds_and_protocol(
+    name, options, classes, images, faces, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(ckplus.OFFICIAL, "original", {})
+    monkeypatch.setattr(jaffe, "OFFICIAL", {})
+    LAYOUTS[name][0](tmp_path / "data" / name, faces)
+    corpus = datasets.load(name, str(tmp_path / "data"), **options)
+    assert corpus.classes == (*EXPRESSIONS[:6], "contempt" if name == "ckplus" else "neutral")
+    corpus = corpus.only(classes).resize(48)
+    assert corpus.classes == classes
+    assert corpus.images.shape == (images, 48, 48)
+    folds = splits.subject_kfold(corpus, 2)
+    assert splits.certify(corpus, folds, subject_independent=True)["subjects_shared"] == 0
+    notebook = (Path(datasets.__file__).parents[2] / "notebooks" / "cnn_sift.ipynb").read_text("utf-8")
+    (protocol,) = re.findall(rf'\\"{name}\\": \\"(\w+_\w+fold\w*)\\"', notebook)
+    (stated,) = (p for p in claims.load("cnn_sift").protocols if p["id"] == protocol)
+    assert {canonical(c) for c in stated["classes"]} == set(classes)
+    frame = claims.frame("cnn_sift")
+    assert set(frame[frame.protocol == protocol].corpus) == {name}
 
 
 def test_importing_the_datasets_pulls_in_nothing_heavy():

@@ -161,7 +161,7 @@ def test_evidence_is_read_back_as_written(tmp_path):
 
     made = recorder(tmp_path, parameters={"data_dir": "/home/someone/data/fer2013"}, fingerprint="abc")
     stored = fill(made, 0.3)
-    made.add_curves(pd.DataFrame({"model": ["C1"], "fold": ["0"], "epoch": [1], "loss": [0.5]}))
+    made.add_curves(pd.DataFrame({"model": ["C1"], "fold": ["0"], "epoch": [1.0], "loss": [0.5]}))
     samples = {"ids": ["001", "NA"], "label": [0, 1], "subject": ["7", ""], "fold": ["0", "0"]}
     made.add_samples(pd.DataFrame(samples | {"twin_in_training": [True, False]}))
     made.add_embeddings(tsne=np.zeros((3, 2), np.float32))
@@ -188,6 +188,7 @@ def test_evidence_is_read_back_as_written(tmp_path):
     assert run.samples().subject.tolist() == ["7", ""]
     assert run.samples().twin_in_training.dtype == bool
     assert run.curves().loss.tolist() == [0.5]
+    assert (folder / "curves.csv").read_text().splitlines()[1] == "C1,0,1,0.5"
     assert run.embeddings()["tsne"].shape == (3, 2)
     assert run.info["parameters"]["data_dir"] == "fer2013"
     assert run.info["counts"] == [0, 1]

@@ -10,22 +10,30 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from fer_lib import corpus as corpus_module
-from fer_lib import files
-from fer_lib.corpus import Card, Corpus, audit, pack, split_names, unpack
-from fer_lib.datasets import cards, fer2013, synthetic
+from fer_lib import expressions, faces, files
+from fer_lib.corpus import Card, Corpus, pack, unpack
+from fer_lib.datasets import ckplus, cmu_faces, fer2013, jaffe, mmi, nimstim, oulu_casia, synthetic
+from fer_lib.datasets.image_files import Source
+from fer_lib.datasets.reporting import report
 from fer_lib.errors import AbsentDataError, FerError, one_of
 
-CARDS: dict[str, Card] = {c.name: c for c in (synthetic.CARD, fer2013.CARD, *cards.CARDS)}
+# Each has a CARD, `locate` (which lists a folder's files) and `read` (which opens them); their keyword
+# arguments are the options of `load`.
+READERS: dict[str, ModuleType] = {
+    module.CARD.name: module for module in (fer2013, ckplus, jaffe, mmi, nimstim, oulu_casia, cmu_faces)
+}
+CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in (synthetic, *READERS.values())}
 NAMES = tuple(CARDS)
 SHOWN_PROBLEMS = 3  # in an error
 LISTED_PROBLEMS = 100  # by `check`; a wrong file may have one per row
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 
 
 def find(name: str, data_dir: str | Path | None = None) -> Path:
@@ -46,24 +54,52 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
     FerError
         For an unknown name, a ``data_dir`` that is a file, or ``synthetic``, which has no files.
     """
-    return _find(name, data_dir)[0]
+    return _locate(name, data_dir).root
 
 
-def _find(name: str, data_dir: str | Path | None) -> tuple[Path, fer2013.Source | None]:
-    """Return the folder and, for FER2013, what it consists of (listing it twice would double a warm load)."""
+def _locate(name: str, data_dir: str | Path | None, **selection: Any) -> Source:
+    """Return what the corpus on this machine consists of; raise where it is not here."""
     card = CARDS[one_of(name, NAMES, "dataset")]
     if card.synthetic:
         raise FerError(f"{name} is generated, not read from files; load it without a data folder.")
-    base = Path(data_dir or os.environ.get("FER_DATA") or "~/fer-data").expanduser()
-    if base.is_file():
-        raise FerError(f"{base} is a file; give the folder that holds it (archives must be unpacked first).")
-    for folder in _candidates(name, base):
-        if name == "fer2013":
-            if (source := fer2013.locate(folder)) is not None:
-                return source.root, source
-        elif folder != base or _plain(base.name) == _plain(name):
-            return folder, None
-    raise AbsentDataError(_absent(card, base))
+    base = data_folder(data_dir)
+    with _refusals():
+        for folder in _candidates(name, base):
+            if (source := READERS[name].locate(folder, **selection)) is not None:
+                return source
+        raise AbsentDataError(_absent(card, base))
+
+
+def data_folder(data_dir: str | Path | None = None) -> Path:
+    """Return where corpora are looked for: ``data_dir``, else ``$FER_DATA``, else ``~/fer-data``.
+
+    Raises
+    ------
+    FerError
+        If it is a file, or no path at all.
+    """
+    base = Path(data_dir or os.environ.get("FER_DATA") or "~/fer-data")
+    with _refusals():
+        try:
+            base = base.expanduser()
+        except RuntimeError:
+            raise FerError(f"{base}: there is no such user; give the folder in full.") from None
+        if base.is_file():
+            raise FerError(
+                f"{base} is a file; give the folder that holds it (archives must be unpacked first)."
+            )
+    return base
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what the file system refuses into a sentence that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise FerError(
+            f"{error.filename} cannot be read ({error.strerror}); is it the right folder, and yours to read?"
+        ) from None
 
 
 def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpus:
@@ -74,121 +110,113 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     name, data_dir
         As in :func:`find`.
     **options
-        ``synthetic``: the arguments of :func:`fer_lib.datasets.synthetic.generate`. ``fer2013``:
-        ``strict`` (default True); False accepts a copy whose counts are not the official ones.
+        ``synthetic``: the arguments of :func:`fer_lib.datasets.synthetic.generate`. Others: the keyword
+        arguments of their reader's ``read`` (:func:`fer_lib.datasets.ckplus.read`, ...) and, for
+        ``fer2013``, ``ckplus`` and ``jaffe``, ``strict`` (default True); False accepts a copy whose
+        counts are not the official ones.
 
     Raises
     ------
     AbsentDataError
         If the corpus is not on this machine.
     FerError
-        For an unknown name or option, a corpus without a reader, files that cannot be read (which file
-        and row), and, if ``strict``, wrong counts (which split and class, found and expected).
+        For an unknown name or option, files that cannot be read (which file and row), and, if
+        ``strict``, wrong counts (of what, found and expected).
     """
-    _reader(name)
+    options = _options(name, options)
     if name == "synthetic":
-        return _load_synthetic(options)
-    _known(options, ["strict"], name)
-    source = _source(data_dir)
-    corpus, problems = _load_fer2013(source)
-    if problems and options.get("strict", True):
+        return _generate(options)
+    strict = options.pop("strict", False)
+    source = _locate(name, data_dir, **_selection(name, options))
+    corpus, problems = _read(name, source, options)
+    if problems and strict:
         shown = " ".join(problems[:SHOWN_PROBLEMS])
         more = f" ({len(problems) - SHOWN_PROBLEMS} more.)" if len(problems) > SHOWN_PROBLEMS else ""
         raise FerError(
-            f"{source.root} is not the official FER2013. {shown}{more} Get a complete copy, or pass "
-            "strict=False to use this one knowingly."
+            f"{source.root} is not the official {corpus.card.title}. {shown}{more} Get a complete copy, or "
+            "pass strict=False to use this one knowingly."
         )
     return corpus
 
 
 def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
-    """Report on the copy of a corpus on this machine.
+    """Report on the copy of a corpus on this machine, read with the default options.
 
     Returns
     -------
     dict
-        ``dataset``; ``ok`` (no problems); ``root`` (None if generated) and ``form``; ``images``;
-        ``sequences`` and ``subjects`` (None where the corpus records none); ``splits`` and
-        ``per_class`` (counts by name); ``ignored`` (files passed over because of their names);
-        ``problems`` (sentences, gravest first); ``fingerprint``; ``audit``.
+        ``dataset``; ``licence``; ``ok`` (no problems); ``root`` (None if generated) and ``form``;
+        ``images``; ``sequences`` and ``subjects`` (None where the corpus records none); ``splits`` and
+        ``per_class`` (counts by name); ``facts`` (counts of the whole copy by name, whatever was
+        selected) and ``expected`` (those of a complete copy); ``ignored`` (files passed over because of
+        their names); ``problems`` (sentences, gravest first); ``remarks`` (what is no fault);
+        ``fingerprint``; ``audit``.
 
     Raises
     ------
     AbsentDataError, FerError
-        As :func:`find`, and for a corpus without a reader. Faulty files do not raise: they are problems.
+        As :func:`find`. Faulty files do not raise: they are problems.
     """
-    _reader(name)
+    options = _options(name, {})
     if name == "synthetic":
-        return _report(name, _load_synthetic({}), [], None, "generated", 0)
-    source = _source(data_dir)
+        return report(_generate(options), None, [])
+    options.pop("strict", None)
+    source = _locate(name, data_dir)
     try:
-        corpus, problems = _load_fer2013(source)
+        corpus, problems = _read(name, source, options)
     except FerError:  # the same again, collecting every fault and reading what can be read
-        problems = fer2013.unfit(source)
-        corpus = fer2013.read(source, problems)
-        problems += fer2013.wrong_counts(corpus)
+        problems = fer2013.unfit(source) if name == "fer2013" else []
+        corpus = READERS[name].read(source, problems, **options)
+        problems += [said for said in _shortcomings(name, source, corpus) if said not in problems]
         if (more := len(problems) - LISTED_PROBLEMS) > 0:
             problems[LISTED_PROBLEMS:] = [f"{more:,} more problems are not listed."]
-    return _report(name, corpus, problems, source.root, source.form, source.ignored)
+    return report(corpus, source, problems)
 
 
-def _report(
-    name: str, corpus: Corpus, problems: list[str], root: Path | None, form: str, ignored: int
-) -> dict[str, Any]:
-    split = corpus.split
-    per_class = np.bincount(corpus.labels, minlength=len(corpus.classes)).tolist()
-    return {
-        "dataset": name,
-        "ok": not problems,
-        "root": None if root is None else str(root.resolve()),
-        "form": form,
-        "images": len(corpus),
-        "sequences": None if corpus.sequences is None else len(np.unique(corpus.sequences)),
-        "subjects": None if corpus.subjects is None else len(np.unique(corpus.subjects)),
-        "splits": {} if split is None else {s: int((split == s).sum()) for s in split_names(split)},
-        "per_class": dict(zip(corpus.classes, per_class, strict=True)),
-        "ignored": ignored,
-        "problems": problems,
-        "fingerprint": corpus.fingerprint,
-        "audit": audit(corpus),
-    }
-
-
-def _reader(name: str) -> None:
+def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options a corpus is read with: its reader's defaults, changed by what is ``given``."""
     one_of(name, NAMES, "dataset")
-    if name not in ("synthetic", "fer2013"):
-        raise FerError(
-            f"{CARDS[name].title} ({name}) has no reader in this version; datasets that can be read: "
-            "synthetic, fer2013."
-        )
+    function = synthetic.generate if name == "synthetic" else READERS[name].read
+    parameters = inspect.signature(function).parameters.values()
+    known = {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "problems"}
+    if hasattr(READERS.get(name), "wrong_counts"):
+        known["strict"] = True
+    for option in given:
+        one_of(option, known, f"option of the dataset {name}")
+    return known | given
 
 
-def _known(options: dict[str, Any], names: list[str], dataset: str) -> None:
-    for option in options:
-        one_of(option, names, f"option of the dataset {dataset}")
+def _selection(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return those of ``options`` that decide which files are listed."""
+    known = inspect.signature(READERS[name].locate).parameters
+    return {option: value for option, value in options.items() if option in known}
 
 
-def _source(data_dir: str | Path | None) -> fer2013.Source:
-    source = _find("fer2013", data_dir)[1]
-    assert source is not None, "FER2013 is only found where it can be located"
-    return source
-
-
-def _load_fer2013(source: fer2013.Source) -> tuple[Corpus, list[str]]:
+def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, list[str]]:
     """Return the corpus and what keeps it from being the official one; raise for unreadable files."""
-    stats = [(path, path.stat()) for path in source.files]
-    listing = [(str(path.relative_to(source.root)), s.st_size, s.st_mtime_ns) for path, s in stats]
+    reader = READERS[name]
+    with _refusals():
+        stats = [(str(path), os.stat(path)) for path in source.files]  # noqa: PTH116 (36,000 times: as text)
+    below = len(str(source.root)) + 1
+    listing = [(path[below:], s.st_size, s.st_mtime_ns) for path, s in stats]
     if source.problems:  # the cache knows nothing of files that were passed over
-        return fer2013.read(source), []
+        return reader.read(source, **options), []
     import cv2  # another OpenCV may decode a JPEG to other pixels
 
-    key = files.digest(str(source.root.resolve()), listing, cv2.__version__, *_versions())
-    corpus = _cached(fer2013.CARD, key, lambda: fer2013.read(source))
-    return corpus, fer2013.unfit(source) + fer2013.wrong_counts(corpus)
+    key = files.digest(str(source.root.resolve()), listing, options, cv2.__version__, *_versions())
+    corpus = _cached(reader.CARD, key, lambda: reader.read(source, **options))
+    return corpus, _shortcomings(name, source, corpus)
 
 
-def _load_synthetic(options: dict[str, Any]) -> Corpus:
-    _known(options, list(inspect.signature(synthetic.generate).parameters), "synthetic")
+def _shortcomings(name: str, source: Source, corpus: Corpus) -> list[str]:
+    """Say what keeps a copy from being the official one, for the corpora that have official counts."""
+    if name == "fer2013":  # its splits are only known once it is read
+        return fer2013.unfit(source) + fer2013.wrong_counts(corpus)
+    reader = READERS[name]
+    return reader.wrong_counts(source) if hasattr(reader, "wrong_counts") else []
+
+
+def _generate(options: dict[str, Any]) -> Corpus:
     key = files.digest(options, *_versions())
     return _cached(synthetic.CARD, key, lambda: synthetic.generate(**options))
 
@@ -199,7 +227,8 @@ def _cached(card: Card, key: str, build: Callable[[], Corpus]) -> Corpus:
 
 def _versions() -> list[str]:
     """Return the sources of the modules that decide what is read or drawn."""
-    sources = [Path(corpus_module.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
+    others = [Path(module.__file__) for module in (corpus_module, expressions, faces)]
+    sources = [*others, *sorted(Path(__file__).parent.glob("*.py"))]
     return [path.read_text(encoding="utf-8") for path in sources]
 
 
@@ -217,10 +246,14 @@ def _candidates(name: str, base: Path) -> list[Path]:
 
 
 def _absent(card: Card, base: Path) -> str:
-    there = "there is no such folder" if not base.is_dir() else "it holds nothing that looks like it"
+    there = "there is no such folder"
+    if base.is_dir():
+        packed = sorted(f.name for f in base.iterdir() if f.suffix.lower() in ARCHIVES)
+        there = "it holds nothing that looks like it" + (f" (unpack {packed[0]})" if packed else "")
     return (
-        f"{card.title} ({card.name}) was looked for in {base}, but {there}.\n"
-        f"Owner: {card.owner}. Licence: {card.licence}.\nHow to get it: {card.obtain}\n"
+        f"{card.title} was looked for in {base}, but {there}.\n"
+        f"Owner:    {card.owner}\nLicence:  {card.licence}\nObtain:   {card.obtain}\n"
         f"Expected files:\n{card.tree}\n"
-        f"Then check it with: fer data check {card.name} --data-dir DIR (the folder itself or the one above)"
+        f"Say where they are with --data-dir DIR or $FER_DATA (the folder itself or the one above); check "
+        f"them with: fer data check {card.name} --data-dir DIR"
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib.corpus import SPLIT_ORDER, Card, Corpus
-from fer_lib.datasets import pixel_csv
+from fer_lib.datasets import image_files, pixel_csv
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS, canonical
 from fer_lib.progress import track
@@ -69,19 +69,20 @@ or  train/<class>/Training_<id>.jpg
 
 
 @dataclass
-class Source:
+class Source(image_files.Source):
     """What :func:`locate` found: the form, the files it consists of, and what was passed over.
 
     ``form`` is ``csv``, ``folders`` or ``raw`` (train.csv and test.csv of the competition).
-    ``files`` are paths; ``labels`` the code of each file (forms with one image per file only).
+    ``files`` are paths as text (as many ``Path`` would take half of a warm load's time); ``labels`` and
+    ``splits`` are the codes of each file (forms with one image per file only).
     """
 
-    root: Path
-    form: str
-    files: list[Path]
+    files: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    ignored: int = 0
-    problems: list[str] = field(default_factory=list)
+    splits: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.expected = {split: sum(counts) for split, counts in OFFICIAL.items()}
 
 
 def locate(root: Path) -> Source | None:
@@ -89,16 +90,17 @@ def locate(root: Path) -> Source | None:
     for folder in (root / wrapper for wrapper in WRAPPERS):
         for name in CSV_NAMES:
             if (folder / name).is_file():
-                return Source(folder, "csv", [folder / name])
+                return Source(folder, "csv", files=[str(folder / name)])
         if any(_class_code(c.name) is not None for s in _split_folders(folder) for c in _folders(s)):
             return _list_images(folder)
         if (folder / "train.csv").is_file():
-            return Source(folder, "raw", [folder / "train.csv"])
+            return Source(folder, "raw", files=[str(folder / "train.csv")])
     return None
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(Path(e.path) for e in os.scandir(folder) if e.is_dir()) if folder.is_dir() else []
+    """Return the folders in ``folder``, by name; a link that leads in a circle is none."""
+    return sorted(f for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
 
 
 def _split_folders(folder: Path) -> list[Path]:
@@ -115,13 +117,11 @@ def _class_code(name: str) -> int | None:
 
 def _list_images(root: Path) -> Source:
     """List the image files below the split folders; the split is in their names, the class above them."""
-    source = Source(root, "folders", [])
+    source = Source(root, "folders")
     first: dict[tuple[int, str], Path] = {}  # the official copy itself reuses a name across two classes
     for folder in (c for s in _split_folders(root) for c in _folders(s)):
         code = _class_code(folder.name)
-        names = sorted(e.name for e in os.scandir(folder) if e.is_file())
-        ours = [name for name in names if FILE_NAME.fullmatch(name)]
-        source.ignored += len(names) - len(ours)
+        ours = _images(folder, source)
         if code is None:
             if ours:
                 source.problems.append(
@@ -129,13 +129,36 @@ def _list_images(root: Path) -> Source:
                     f"{', '.join(CLASSES)} or a usual spelling of it; rename or remove it."
                 )
             continue
-        for name in ours:
+        for name in sorted(ours):
             if (twin := first.setdefault((code, name), folder)) != folder:
                 source.problems.append(f"{name} lies both in {twin} and in {folder}; remove one of them.")
                 continue
-            source.files.append(folder / name)
+            source.files.append(f"{folder}{os.sep}{name}")
             source.labels.append(code)
+            source.splits.append(ours[name])
     return source
+
+
+def _images(folder: Path, source: Source) -> dict[str, int]:
+    """Return the names of the image files in ``folder`` with their splits; count and describe the rest."""
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            match = FILE_NAME.fullmatch(entry.name)
+            try:
+                is_file = entry.is_file()
+            except OSError:  # a link that leads in a circle
+                is_file = False
+            if match and is_file:
+                found[entry.name] = SPLIT_ORDER.index(USAGE[match[1]])
+            elif match:
+                source.problems.append(
+                    f"{entry.path} is named like an image but is no file (a folder, or a link to nowhere); "
+                    "get this file again."
+                )
+            else:
+                source.ignored += is_file
+    return found
 
 
 def read(root: str | Path | Source, problems: list[str] | None = None) -> Corpus:
@@ -167,7 +190,7 @@ def read(root: str | Path | Source, problems: list[str] | None = None) -> Corpus
     if source.form == "folders":
         images, labels, split = _read_images(source, found)
     else:
-        images, labels, split = _read_csv(source.files[0], found, raw=source.form == "raw")
+        images, labels, split = _read_csv(Path(source.files[0]), found, raw=source.form == "raw")
     if not len(images) and not found:
         found.append(_nothing(source))
     if problems is not None:
@@ -235,7 +258,9 @@ def _read_images(source: Source, problems: list[str]) -> tuple[np.ndarray, np.nd
         for i in range(start, min(start + FILES, len(images))):
             try:
                 images[i] = _decode(source.files[i])
-            except (OSError, FerError) as error:
+            except OSError as error:
+                faults[i] = f"{source.files[i]} cannot be read ({error.strerror})."
+            except FerError as error:
                 faults[i] = f"{source.files[i]}: {error}"
 
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
@@ -244,15 +269,14 @@ def _read_images(source: Source, problems: list[str]) -> tuple[np.ndarray, np.nd
             pass
     problems += [faults[i] for i in sorted(faults)]
     keep = np.array([i for i in range(len(images)) if i not in faults], dtype=np.int64)
-    split = [SPLIT_ORDER.index(USAGE[f.name.split("_")[0]]) for f in source.files]
-    return images[keep], np.array(source.labels, np.int64)[keep], np.array(split, np.int64)[keep]
+    return images[keep], np.array(source.labels, np.int64)[keep], np.array(source.splits, np.int64)[keep]
 
 
-def _decode(path: Path) -> np.ndarray:
+def _decode(path: str) -> np.ndarray:
     """Return one file's grey pixels, uint8 (48, 48)."""
     import cv2
 
-    data = path.read_bytes()
+    data = Path(path).read_bytes()
     # A cut JPEG decodes to a partly grey image without complaint; its end marker is what is missing.
     if b"\xff\xd9" not in data[-64:]:
         raise FerError("not a whole JPEG image (cut off or damaged); get this file again.")

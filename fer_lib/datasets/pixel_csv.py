@@ -43,14 +43,20 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
             for block in reader:
                 block.columns = [str(name).strip() for name in block.columns]
                 if missing := [name for name in columns if name not in block.columns]:
-                    found = ", ".join(block.columns[:8])[:200]
+                    names = (name if name.isprintable() else repr(name) for name in block.columns[:8])
                     problems.append(
-                        f"{path}: no column {', '.join(missing)}; found {found}. Is it this dataset?"
+                        f"{path}: no column {', '.join(missing)}; found {', '.join(names)[:200]}. "
+                        "Is it this dataset?"
                     )
                     return
                 yield block[columns].dropna(how="all")
-    except (ValueError, OSError) as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
-        problems.append(f"{path}: not a readable csv file ({str(error).strip()}); get it again.")
+    except pd.errors.EmptyDataError:
+        problems.append(f"{path} is empty; get it again.")
+    except OSError as error:
+        problems.append(f"{path} cannot be read ({error.strerror}).")
+    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
+        why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        problems.append(f"{path}: not a readable csv file ({why}); get it again.")
 
 
 def codes(column: pd.Series, known: dict[str, int]) -> tuple[np.ndarray, dict[int, str]]:

@@ -1,0 +1,390 @@
+"""CK+: real file names on drawn images, in the three forms that circulate, and faulty copies."""
+
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fer_lib.datasets import ckextended, ckplus, image_files, synthetic
+from fer_lib.datasets.photographs import face_remarks
+from fer_lib.errors import FerError
+
+PER_CODE = (
+    45,
+    18,
+    59,
+    25,
+    69,
+    28,
+    83,
+)  # codes 1 to 7: anger, contempt, disgust, fear, happy, sadness, surprise
+FOLDERS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
+PER_CLASS = [45, 59, 25, 69, 28, 83, 18]  # in the canonical order
+
+
+def png(pixels):
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def put(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def sequences(total=593, subjects=123, labelled_subjects=118):
+    """Return (name, code or None) of the official number of sequences; the last subjects are odd ones."""
+    people = [*(f"S{n:03}" for n in range(5, subjects - 3)), "S501", "S502", "S503", "S504", "S505", "S506"]
+    people = [*people[: subjects - 2], "S895", "S999"]
+    codes = [code for code, n in enumerate(PER_CODE, 1) for _ in range(n)]
+    made = [(people[i % labelled_subjects], code) for i, code in enumerate(codes)]
+    made += [(people[-1 - i % subjects], None) for i in range(total - len(codes))]
+    seen = {}
+    for subject, code in made:
+        seen[subject] = seen.get(subject, 0) + 1
+        yield f"{subject}_{seen[subject]:03}", code
+
+
+def write_tree(root, names, lengths=(4,), images="cohn-kanade-images", emotion="Emotion", shape=(6, 8)):
+    """Write an original tree; frame k of a sequence is filled with 10 k."""
+    drawn = {}
+    for i, (name, code) in enumerate(names):
+        subject, number = name.split("_")
+        length = lengths[i % len(lengths)]
+        for k in range(1, length + 1):
+            data = drawn.setdefault(k, png(np.full(shape, 10 * k % 256, np.uint8)))
+            put(root / images / subject / number / f"{name}_{k:08}.png", data)
+        folder = root / emotion / subject / number
+        folder.mkdir(parents=True, exist_ok=True)
+        if code is not None:
+            (folder / f"{name}_{length:08}_emotion.txt").write_text(f"   {code:.7e}\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """Return the folder of a complete original tree, of 2 to 5 tiny frames per sequence, and landmarks."""
+    root = write_tree(tmp_path_factory.mktemp("full") / "CK+", sequences(), (2, 3, 4, 5))
+    put(root / "Landmarks/S005/001/S005_001_00000001_landmarks.txt", b"1 2\n" * 68)
+    put(root / "FACS/S005/001/S005_001_00000001_facs.txt", b"1 2\n")
+    put(root / "cohn-kanade-images/S005/.DS_Store", b"\0")
+    return root
+
+
+def test_a_complete_tree_has_the_official_counts(full):
+    source = ckplus.locate(full)
+    assert (source.form, source.problems, source.ignored) == ("original", [], 1)
+    assert ckplus.wrong_counts(source) == []
+    assert source.facts["unlabelled"] == 266
+    assert any("266 sequences are unlabelled" in remark for remark in source.remarks)
+    assert len(source.files) == 2 * 327  # the apex frames and the labels; nothing else can change the corpus
+
+
+@pytest.mark.parametrize(
+    ("frames", "classes", "count"),
+    [("apex", "seven", 327), ("apex", "six", 309), ("neutral", "seven", 593)],
+)
+def test_selections_have_the_counts_that_papers_print(full, frames, classes, count):
+    corpus = ckplus.read(full, frames=frames, classes=classes, crop=False)
+    assert corpus.images.shape == (count, 6, 8)
+    numbers = corpus.meta["frame"].to_numpy()
+    assert (corpus.images[:, 0, 0] == 10 * numbers).all()
+    if frames == "neutral":
+        assert corpus.classes == ("neutral",)
+        assert (numbers == 1).all()
+    else:
+        assert np.bincount(corpus.labels).tolist() == PER_CLASS[: len(corpus.classes)]
+        assert corpus.classes[5:] == (("surprise", "contempt") if classes == "seven" else ("surprise",))
+    assert (np.strings.slice(corpus.sequences, 4) == corpus.subjects).all()
+
+
+def test_last_frames_are_the_last_frames(tmp_path):
+    names = [("S010_001", 1), ("S010_002", 2), ("S011_001", 7), ("S011_002", None)]
+    write_tree(tmp_path, names, (12, 4, 2, 11))
+    corpus = ckplus.read(tmp_path, frames="last3", crop=False)
+    assert corpus.meta["frame"].tolist() == [10, 11, 12, 2, 3, 4, 1, 2]
+    assert corpus.sequences.tolist() == ["S010_001"] * 3 + ["S010_002"] * 3 + ["S011_001"] * 2
+    assert corpus.ids[0] == "S010_001_00000010"
+    assert [corpus.classes[i] for i in corpus.labels[[0, 3, 6]]] == ["anger", "contempt", "surprise"]
+    source = ckplus.locate(tmp_path, frames="last10", classes="six")
+    assert source.facts["short_sequences"] == 1
+    assert "(S011_001) have fewer than 10 frames" in source.remarks[-1]
+    corpus = ckplus.read(source, crop=False)
+    rows = ckplus.clips(corpus)
+    assert corpus.meta["frame"].to_numpy()[rows].tolist() == [list(range(3, 13)), [1, *[2] * 9]]
+    assert corpus.images[rows].shape == (2, 10, 6, 8)
+    assert ckplus.clips(corpus, 1).tolist() == [[9], [11]]
+    with pytest.raises(FerError, match="length of at least 1; got 0"):
+        ckplus.clips(corpus, 0)
+
+
+@pytest.mark.parametrize(
+    ("images", "emotion"),
+    [
+        ("extended-cohn-kanade-images/cohn-kanade-images", "Emotion_labels/Emotion"),
+        ("Cohn-Kanade Images", "emotion"),
+        ("", ""),  # both unpacked into one and the same tree
+        ("CK+/ck+ images", "CK+/Emotion_labels"),
+    ],
+)
+def test_levels_and_their_names_do_not_matter(tmp_path, images, emotion):
+    write_tree(tmp_path, [("S005_001", 3), ("S010_002", 7)], (3,), images, emotion)
+    corpus = ckplus.read(tmp_path, crop=False)
+    assert corpus.ids.tolist() == ["S005_001_00000003", "S010_002_00000003"]
+    assert [corpus.classes[i] for i in corpus.labels] == ["disgust", "surprise"]
+
+
+def test_what_people_have_beside_the_data_does_not_matter(tmp_path):
+    root = write_tree(tmp_path, [("S005_001", 3), ("s010_002", 5)], (3,))
+    for name in ("Thumbs.db", "._S005_001_00000001.png", "S005_001_1.png", "S005_001_00000001.jpg"):
+        put(root / "cohn-kanade-images/S005/001" / name, b"\0")
+    (root / "cohn-kanade-images/S006/001").mkdir(parents=True)
+    put(root / "cohn-kanade-images/S007/001/S007_001_00000001.PNG", b"no image, and not asked for")
+    (root / "cohn-kanade-images/S005/loop").symlink_to(root)
+    (root / "broken").symlink_to(root / "nowhere")
+    (root / "circle").symlink_to(root / "circle")
+    with open(os.fsencode(root) + b"/S005_001_0000000\xe9.png", "wb") as stream:  # noqa: PTH123
+        stream.write(b"\0")
+    (root / "Emotion/S007/001").mkdir(parents=True)
+    put(root / "Emotion/S007/001/S007_001_00000001_emotion.txt", b" \n")
+    source = ckplus.locate(root)
+    assert (source.problems, source.ignored, source.facts["unlabelled"]) == ([], 5, 1)
+    assert ckplus.read(source, crop=False).subjects.tolist() == ["S005", "S010"]
+    said = ckplus.wrong_counts(source)
+    assert said[0] == "sequences: 3, officially 593."
+    assert "labelled subjects: 2, officially 118." in said
+
+
+def test_sizes_and_colours_become_one(tmp_path):
+    root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 3), ("S006_001", 1)], (2,))
+    folder = root / "cohn-kanade-images"
+    put(folder / "S005/001/S005_001_00000002.png", png(np.full((49, 64, 3), 80, np.uint8)))
+    put(folder / "S005/002/S005_002_00000002.png", png(np.full((48, 64), 40, np.uint8)))
+    put(folder / "S006/001/S006_001_00000002.png", png(np.full((49, 64), 20, np.uint8)))
+    corpus = ckplus.read(root, crop=False)
+    assert corpus.images.shape == (3, 49, 64)
+    assert corpus.images[:, 20, 20].tolist() == [80, 40, 20]
+    assert corpus.meta["height"].tolist() == [49, 48, 49]
+    assert len(image_files.size_remarks(corpus)) == 1
+    assert ckplus.read(root, crop=False, size=12).images.shape == (3, 12, 12)
+
+
+def test_faces_are_cropped_and_failures_marked(tmp_path):
+    root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)], (2,))
+    drawn = synthetic.generate(n_subjects=1, per_expression=1, size=96).images
+    for k, x in ((1, 150), (2, 300)):
+        frame = np.full((490, 640), 90, np.uint8)
+        frame[100:380, x : x + 280] = cv2.resize(drawn[0], (280, 280))
+        put(root / f"cohn-kanade-images/S005/001/S005_001_{k:08}.png", png(frame))
+    corpus = ckplus.read(root)
+    assert corpus.images.shape == (2, 96, 96)
+    assert corpus.valid.tolist() == [True, False]
+    assert (corpus.images[1] == 20).all()
+    assert "1 of 2 images (first S005_002_00000002)" in face_remarks(corpus)[0]
+    both = ckplus.read(root, frames="last3", size=48)
+    assert both.valid.tolist() == [True, True, False, False]
+    one, other, *_ = both.images.reshape(4, -1)  # one face in two places
+    assert np.corrcoef(one, other)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"8.0", "holds '8.0'"),
+        (b"0", "from 1 to 7"),
+        (b"3.5", "3.5"),
+        (b"nan", "nan"),
+        (b"\xff\xfe3", "holds"),
+    ],
+)
+def test_a_faulty_emotion_file_is_named(tmp_path, content, message):
+    root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)])
+    put(root / "Emotion/S005/001/S005_001_00000004_emotion.txt", content)
+    with pytest.raises(FerError, match=f"S005_001_00000004_emotion.txt: .*{message}"):
+        ckplus.read(root, crop=False)
+    problems = []
+    assert ckplus.read(root, problems, crop=False).sequences.tolist() == ["S005_002"]
+    assert len(problems) == 1
+
+
+def test_labels_that_disagree_or_have_no_frames_are_named(tmp_path):
+    root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)])
+    put(root / "Emotion/S005/001/S005_001_00000003_emotion.txt", b"4")
+    put(root / "Emotion/S006/001/S006_001_00000003_emotion.txt", b"4")
+    source = ckplus.locate(root)
+    assert len(source.problems) == 1
+    assert "says disgust, but another emotion file of the sequence says fear" in source.problems[0]
+    assert any("S006_001" in remark and "no frames" in remark for remark in source.remarks)
+
+
+@pytest.mark.parametrize("crop", [False, True])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (png(np.zeros((40, 40), np.uint8))[:-20], "is cut off"),
+        (b"version https://git-lfs.github.com/spec/v1\n", ".*Git LFS"),
+        (b"<html>", "cannot be decoded"),
+    ],
+)
+def test_an_unreadable_frame_is_named_and_the_others_read(tmp_path, content, message, crop):
+    root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)])
+    put(root / "cohn-kanade-images/S005/001/S005_001_00000004.png", content)
+    with pytest.raises(FerError, match=rf"S005_001_00000004\.png: {message}"):
+        ckplus.read(root, crop=crop)
+    problems = []
+    assert ckplus.read(root, problems, crop=crop).sequences.tolist() == ["S005_002"]
+    assert len(problems) == 1
+
+
+def test_images_without_labels_say_what_is_missing(tmp_path):
+    root = write_tree(tmp_path, [("S005_001", None), ("S005_002", None)], (3, 1))
+    shutil.rmtree(root / "Emotion")
+    with pytest.raises(FerError, match=r"no emotion file: put Emotion \(or Emotion_labels\)"):
+        ckplus.read(root, crop=False)
+    corpus = ckplus.read(root, frames="neutral", crop=False)
+    assert corpus.ids.tolist() == ["S005_001_00000001"]  # a lone frame is no neutral one
+
+
+def test_copies_of_a_tree_are_read_once(tmp_path):
+    for top in ("a", "b"):
+        write_tree(tmp_path, [("S005_001", 3)], images=f"{top}/cohn-kanade-images")
+    problems = []
+    assert len(ckplus.read(tmp_path, problems, crop=False)) == 1
+    assert "4 files are here more than once" in problems[0]
+
+
+def test_options_are_checked(full, tmp_path):
+    with pytest.raises(FerError, match="Did you mean 'last3'"):
+        ckplus.read(full, frames="last")
+    with pytest.raises(FerError, match="classes of ckplus"):
+        ckplus.read(full, classes="eight")
+    with pytest.raises(FerError, match="at least 1; got 0"):
+        ckplus.read(full, size=0)
+    with pytest.raises(FerError, match="holds no CK"):
+        ckplus.read(tmp_path)
+
+
+# CK+48 -----------------------------------------------------------------------------------------------
+
+
+def write_crops(root, names):
+    data = png(np.full((48, 48), 99, np.uint8))
+    for name, code in names:
+        for k in (9, 10, 11):
+            put(root / FOLDERS[code - 1] / f"{name}_{k:08}.png", data)
+    return root
+
+
+def test_ck48(tmp_path):
+    root = write_crops(tmp_path / "CK+48", [s for s in sequences() if s[1]])
+    source = ckplus.locate(tmp_path, frames="last3")
+    assert (source.form, source.problems) == ("ck48", [])
+    assert ckplus.wrong_counts(source) == []
+    assert "never at random" in source.remarks[0]
+    corpus = ckplus.read(source)
+    assert corpus.images.shape == (981, 48, 48)
+    assert corpus.valid is None
+    assert np.bincount(corpus.labels).tolist() == [3 * n for n in PER_CLASS]
+    assert len(np.unique(corpus.sequences)) == 327
+    assert len(np.unique(corpus.subjects)) == 118
+    assert len(ckplus.read(root, frames="last3", classes="six")) == 927
+    apex = ckplus.read(root)
+    assert len(apex) == 327
+    assert (apex.meta["frame"] == 11).all()
+    for frames in ("last10", "neutral"):
+        with pytest.raises(FerError, match=f"only the last three frames.*'{frames}' needs the original"):
+            ckplus.read(root, frames=frames)
+    shutil.move(root / "fear" / os.listdir(root / "fear")[0], root / "anger")  # noqa: PTH208
+    source = ckplus.locate(root)
+    assert "lies in the folders of anger and fear" in source.problems[0]
+    assert ckplus.wrong_counts(source) == ["anger: 136, officially 135.", "fear: 74, officially 75."]
+
+
+def test_the_original_tree_is_preferred(tmp_path):
+    write_crops(tmp_path / "CK+48", [("S005_001", 3)])
+    put(tmp_path / "ckextended.csv", b"emotion,pixels,Usage\n")
+    assert ckplus.locate(tmp_path).form == "ck48"
+    write_tree(tmp_path, [("S005_001", 3)])
+    assert ckplus.locate(tmp_path).form == "original"
+
+
+# ckextended.csv --------------------------------------------------------------------------------------
+
+EXTENDED = {0: 45, 1: 59, 2: 25, 3: 69, 4: 28, 5: 83, 6: 593, 7: 18}
+
+
+def write_table(path, per_code=EXTENDED):
+    row = " ".join(["7"] * ckextended.SIZE**2)
+    rows = [f"{code},{row},Training" for code, n in per_code.items() for _ in range(n)]
+    path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    return path
+
+
+def test_ckextended(tmp_path):
+    write_table(tmp_path / "CKextended.csv")
+    source = ckplus.locate(tmp_path)
+    assert (source.form, ckplus.wrong_counts(source)) == ("ckextended", [])
+    corpus = ckplus.read(source)
+    assert corpus.images.shape == (327, 48, 48)
+    assert np.bincount(corpus.labels).tolist() == PER_CLASS
+    assert corpus.subjects is None
+    assert corpus.ids[0] == "row0001"
+    assert len(ckplus.read(tmp_path, classes="six", size=24)) == 309
+    assert len(ckplus.read(tmp_path, frames="neutral")) == 593
+    with pytest.raises(FerError, match="holds no sequences"):
+        ckplus.read(tmp_path, frames="last3")
+
+
+def test_faulty_rows_of_ckextended_are_named(tmp_path):
+    path = write_table(tmp_path / "ckextended.csv", {0: 2, 3: 1})
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1][:50]
+    lines[3] = "9" + lines[3][1:]
+    path.write_text("\n".join(lines))
+    with pytest.raises(FerError, match=r"row 1 \(line 2\): .*pixel values, expected 2304.*\(1 more"):
+        ckplus.read(tmp_path)
+    problems = []
+    corpus = ckplus.read(tmp_path, problems)
+    assert corpus.ids.tolist() == ["row0002"]
+    assert "emotion is '9'" in problems[1]
+    assert ckplus.wrong_counts(ckplus.locate(tmp_path)) == ["rows: 3, officially 920."]
+    path.write_text(lines[0] + "\n")
+    with pytest.raises(FerError, match="no image of the selection"):
+        ckplus.read(tmp_path)
+
+
+# Names -----------------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=40) | st.text("Ss0159_.pngtxemoi٣", max_size=40))
+@example("S٠٠٥_001_00000001.png")
+@example("S005_001_00000001.png\n")
+@example("S005_001_00000001_emotion.png")
+@example("S005_001_00000001.txt")
+def test_any_other_name_is_no_file_of_ckplus(name):
+    said = ckplus.parse(name)
+    if said is not None:
+        assert name.isascii()
+        assert name.upper().startswith(f"{said['sequence']}_{said['frame']}")
+        assert name.lower().endswith(".png" if said["kind"] == "image" else f"_{said['kind']}.txt")
+
+
+@given(
+    st.integers(0, 999),
+    st.integers(0, 999),
+    st.integers(0, 10**8 - 1),
+    st.sampled_from(["image", "emotion", "landmarks", "facs"]),
+    st.booleans(),
+)
+def test_names_say_what_they_were_made_of(subject, number, frame, kind, upper):
+    name = f"S{subject:03}_{number:03}_{frame:08}" + (".png" if kind == "image" else f"_{kind}.txt")
+    assert ckplus.parse(name.upper() if upper else name.lower()) == {
+        "subject": f"S{subject:03}",
+        "sequence": f"S{subject:03}_{number:03}",
+        "frame": f"{frame:08}",
+        "kind": kind,
+    }

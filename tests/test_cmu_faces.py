@@ -1,0 +1,129 @@
+"""CMU Face Images: the selections, the glitches and the counts."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_lib.corpus import pack, unpack
+from fer_lib.datasets import cmu_faces
+from fer_lib.errors import FerError
+
+POSES = ("straight", "left", "right", "up")
+EXPRESSIONS = ("neutral", "happy", "sad", "angry")
+EYES = ("open", "sunglasses")
+SCALES = {"": (120, 128), "_2": (60, 64), "_4": (30, 32)}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return two people at every scale, with one glitch, as the archive unpacks."""
+    for user, (suffix, shape) in itertools.product(("an2i", "ch4f"), SCALES.items()):
+        folder = tmp_path / "cmu_faces" / "faces" / user
+        folder.mkdir(parents=True, exist_ok=True)
+        for i, parts in enumerate(itertools.product(POSES, EXPRESSIONS, EYES)):
+            image = np.full(shape, 10 + i, np.uint8)
+            bad = (user, *parts) == ("ch4f", "up", "sad", "open")
+            data = cv2.imencode(".pgm", image)[1].tobytes()
+            (folder / f"{user}_{'_'.join(parts)}{suffix}.{'bad' if bad else 'pgm'}").write_bytes(data)
+        (folder / ".anonr").write_text("")
+    return tmp_path / "cmu_faces"
+
+
+@pytest.mark.parametrize(("scale", "shape"), [("full", (120, 128)), ("2", (60, 64)), (4, (30, 32))])
+def test_every_scale_is_a_corpus(copy, scale, shape):
+    corpus = cmu_faces.read(copy, scale=scale)
+    assert corpus.images.shape == (63, *shape)
+    assert corpus.classes == ("anger", "happiness", "sadness", "neutral")
+    assert corpus.counts()["all"].tolist() == [16, 16, 15, 16]
+    assert sorted(set(corpus.subjects)) == ["an2i", "ch4f"]
+    assert corpus.sequences is None
+    assert set(corpus.meta.scale) == {str(scale)}
+    row = corpus.ids.tolist().index("an2i_left_angry_sunglasses")
+    assert corpus.meta.loc[row, ["pose", "eyes"]].tolist() == ["left", "sunglasses"]
+    assert corpus.classes[corpus.labels[row]] == "anger"
+    assert (corpus.images[row] == 25).all()
+
+
+def test_pose_and_eyes_are_selections(copy):
+    corpus = cmu_faces.read(copy, pose="straight")
+    assert len(corpus) == 16
+    assert set(corpus.meta.pose) == {"straight"}
+    assert set(cmu_faces.read(copy, eyes="open").meta.eyes) == {"open"}
+    assert len(cmu_faces.read(copy, eyes="open")) == 31
+    assert len(cmu_faces.read(copy, pose="up", eyes="open", scale="2")) == 7
+
+
+def test_glitches_are_skipped_counted_and_the_counts_reported(copy, monkeypatch):
+    source = cmu_faces.locate(copy, pose="straight")
+    assert (source.facts, source.ignored) == ({"bad": 1, "usable": 63}, 2)
+    assert len(source.files) == 16
+    assert source.problems == []
+    assert source.remarks[0] == "1 images that the owners marked as glitches (.bad) were skipped."
+    assert source.remarks[1] == "anger: 16 images at this scale, the complete set has 155."
+    monkeypatch.setattr(cmu_faces, "USUAL", {"anger": 16, "happiness": 16, "sadness": 15, "neutral": 16})
+    assert len(cmu_faces.locate(copy, pose="straight").remarks) == 1
+    assert sum({"anger": 155, "happiness": 155, "sadness": 156, "neutral": 158}.values()) == 624
+
+
+def test_a_copy_at_one_scale_says_so_when_another_is_asked_for(copy):
+    for path in [*copy.rglob("*_2.*"), *copy.rglob("*_4.*")]:
+        path.unlink()
+    assert len(cmu_faces.read(copy)) == 63
+    with pytest.raises(FerError, match="holds no image of the selection"):
+        cmu_faces.read(copy, scale="4")
+
+
+def test_a_cut_image_and_a_second_copy_are_named(copy):
+    bad = copy / "faces" / "an2i" / "an2i_up_sad_open_2.pgm"
+    again = copy / "again" / "an2i_up_sad_open_2.pgm"
+    again.parent.mkdir()
+    again.write_bytes(bad.read_bytes())
+    with pytest.raises(FerError, match="1 files are here more than once"):
+        cmu_faces.read(copy, scale="2")
+    again.unlink()
+    bad.write_bytes(bad.read_bytes()[:99])
+    with pytest.raises(FerError, match=r"an2i_up_sad_open_2\.pgm: cannot be decoded"):
+        cmu_faces.read(copy, scale="2")
+    problems = []
+    assert len(cmu_faces.read(copy, problems, scale="2")) == 62
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pose": "strait"}, "Unknown pose of cmu_faces 'strait'. Did you mean 'straight'"),
+        ({"scale": "3"}, "Unknown scale of cmu_faces '3'"),
+        ({"eyes": "closed"}, "Unknown eyes of cmu_faces"),
+    ],
+)
+def test_unknown_options(copy, options, message):
+    with pytest.raises(FerError, match=message):
+        cmu_faces.read(copy, **options)
+
+
+def test_the_corpus_survives_the_cache(copy):
+    corpus = cmu_faces.read(copy)
+    assert unpack(pack(corpus), corpus.card).fingerprint == corpus.fingerprint
+
+
+def test_nothing_there(tmp_path):
+    assert cmu_faces.locate(tmp_path) is None
+    with pytest.raises(FerError, match="holds no CMU Face Images; expected"):
+        cmu_faces.read(tmp_path)
+
+
+@given(
+    st.text(max_size=40)
+    | st.from_regex(r"[a-zé0-9]{1,4}_(up|left|x)_(sad|happy)_open(_2|_3)?\.(pgm|bad|gif)")
+)
+def test_any_name_is_parsed_or_passed_over(name):
+    said = cmu_faces.parse(name)
+    if said is not None:
+        assert name.lower().startswith(said["id"])
+        assert said["scale"] in cmu_faces.SCALES
+        assert said["kind"] in ("pgm", "bad")

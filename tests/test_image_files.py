@@ -1,0 +1,193 @@
+"""Listing and decoding image folders: whatever people's copies hold."""
+
+import os
+import time
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fer_lib.datasets import image_files
+from fer_lib.datasets.image_files import decode, decode_all, fit, fit_points, walk
+from fer_lib.errors import FerError
+
+RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def test_walk_visits_each_folder_once_under_its_real_path(tmp_path):
+    root = tmp_path / "root"
+    touch(root, "b/2", "b/1", "b/c/3", "0", ".git/config", "__MACOSX/._1", "b/.DS_Store")
+    touch(tmp_path, "outside/4")
+    (root / "a").symlink_to(root / "b")  # by name before b, yet b is the real path
+    (root / "b" / "loop").symlink_to(root)
+    (root / "b" / "self").symlink_to(root / "b" / "self")
+    (root / "broken").symlink_to(root / "nothing")
+    (root / "far").symlink_to(tmp_path / "outside")
+    (root / "file").symlink_to(root / "0")
+    os.mkfifo(root / "b" / "pipe")
+    problems = []
+    assert list(walk(root, problems)) == ["0", "file", "b/.DS_Store", "b/1", "b/2", "b/c/3", "far/4"]
+    assert problems == []
+
+
+def test_walk_names_a_folder_that_cannot_be_listed_and_goes_on(tmp_path, monkeypatch):
+    touch(tmp_path, "a/1", "b/2")
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("a"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    problems = []
+    assert list(walk(tmp_path, problems)) == ["b/2"]
+    assert problems == [f"{tmp_path}/a cannot be listed (Permission denied); make it readable."]
+
+
+def test_walk_and_shown_cope_with_names_in_no_known_encoding(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)  # noqa: PTH102 (a name that is not text)
+    with open(folder + b"/1.png", "wb"):  # noqa: PTH123
+        pass
+    (name,) = walk(tmp_path, [])
+    assert (tmp_path / name).is_file()
+    assert image_files.shown(name) == "caf\\udce9/1.png"
+
+
+def test_walk_passes_many_files_quickly(tmp_path):
+    (tmp_path / "one").touch()
+    for i in range(100):
+        (tmp_path / f"{i:02}").mkdir()
+    for i in range(20_000):
+        os.close(os.open(tmp_path / f"{i % 100:02}" / str(i), os.O_CREAT | os.O_WRONLY))
+    started = time.process_time()
+    assert sum(1 for _ in walk(tmp_path, [])) == 20_001
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff", "bmp"])
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_decode_gives_the_same_grey_for_every_kind_of_pixels(tmp_path, ending, mode):
+    if ending == "bmp" and mode in ("LA", "I;16"):
+        pytest.skip("BMP has no such pixels")
+    image = Image.fromarray(RAMP)
+    if mode == "P":
+        image = image.convert("RGB").quantize(256)
+    elif mode == "I;16":
+        image = Image.fromarray(RAMP.astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    image.save(tmp_path / f"a.{ending}")
+    assert (decode(tmp_path / f"a.{ending}") == RAMP).all()
+
+
+def test_colours_weigh_as_in_bt601(tmp_path):
+    Image.new("RGB", (5, 4), (200, 100, 50)).save(tmp_path / "a.png")
+    assert np.unique(decode(tmp_path / "a.png")).tolist() == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+            "Git LFS pointer.*git lfs pull",
+        ),
+        (b"<html>please sign in</html>", "cannot be decoded"),
+        (b"P5\n99999999 99999999\n255\nx", "cannot be decoded"),
+    ],
+)
+def test_decode_says_what_a_file_is_instead(tmp_path, content, message):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(FerError, match=message):
+        decode(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".bmp", ".pgm", ".tiff"])
+def test_a_file_cut_off_anywhere_is_no_image(tmp_path, ending):
+    data = cv2.imencode(ending, RAMP)[1].tobytes()
+    path = tmp_path / f"a{ending}"
+    for length in range(1, len(data), max(1, len(data) // 40)):
+        path.write_bytes(data[:length])
+        with pytest.raises(FerError, match=r"cut off|cannot be decoded"):
+            decode(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([".png", ".jpg", ".bmp", ".pgm", ".tiff"]), st.data())
+def test_a_damaged_file_gives_an_image_or_a_reason(tmp_path_factory, ending, data):
+    content = bytearray(cv2.imencode(ending, RAMP[:12, :12])[1].tobytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        # A changed size in a header may ask for gigabytes; that is refused by OpenCV from 2^30 pixels on.
+        content[data.draw(st.integers(40, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / f"damaged{ending}"
+    path.write_bytes(content)
+    try:
+        image = decode(path)
+    except FerError:
+        return
+    assert image.dtype == np.uint8
+    assert image.ndim == 2
+
+
+def test_fit_keeps_the_aspect_ratio_and_repeats_the_edges():
+    image = np.full((10, 20), 100, np.uint8)
+    image[0] = 7
+    tall = fit(image, (20, 20))
+    assert tall.shape == (20, 20)
+    assert (tall[:6] == 7).all()
+    assert (tall[6:] == 100).all()
+    assert fit(image, (10, 20)) is image
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(40, 80), st.integers(40, 80), st.integers(24, 90), st.integers(24, 90), st.data())
+def test_points_follow_their_image(height, width, new_height, new_width, data):
+    y, x = data.draw(st.integers(11, height - 12)), data.draw(st.integers(11, width - 12))
+    image = np.zeros((height, width), np.uint8)
+    cv2.circle(image, (x, y), 4, 255, -1)
+    moved = fit(image, (new_height, new_width)).astype(float)
+    rows, columns = np.indices(moved.shape)
+    centre = [(columns * moved).sum() / moved.sum(), (rows * moved).sum() / moved.sum()]
+    (point,) = fit_points(np.array([[x, y]]), (height, width), (new_height, new_width))
+    assert np.abs(point - centre).max() < 0.5
+
+
+def test_decode_all_keeps_order_names_failures_and_fits_to_the_most_frequent_size(tmp_path):
+    paths = []
+    for i in range(40):
+        paths.append(tmp_path / f"{i}.png")
+        cv2.imwrite(str(paths[-1]), np.full((6, 5) if i == 3 else (8, 10), i, np.uint8))
+    paths[7].write_bytes(b"")
+    paths[9].unlink()
+    problems = []
+    images, items, sizes = decode_all(paths, "test", problems)
+    assert images.shape == (38, 8, 10)
+    assert images[:, 4, 5].tolist() == items.tolist() == [i for i in range(40) if i not in (7, 9)]
+    assert sizes[3].tolist() == [6, 5]
+    assert problems == [
+        f"{paths[7]}: is empty; get this file again.",
+        f"{paths[9]}: No such file or directory",
+    ]
+
+
+def test_decode_all_of_nothing():
+    images, items, sizes = decode_all([], "test", [])
+    assert (images.shape, items.shape, sizes.shape) == ((0, 1, 1), (0,), (0, 2))
+
+
+@pytest.mark.parametrize("size", [0, -1, (3,), (3, 0), "big", 2.5, (1, 2, 3)])
+def test_an_absurd_size_is_refused(size):
+    with pytest.raises(FerError, match="size is one whole number"):
+        decode_all([], "test", [], size)

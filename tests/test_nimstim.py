@@ -1,0 +1,139 @@
+"""NimStim: its names in every case and kind of file, and copies that are not as they should be."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_lib.corpus import pack, unpack
+from fer_lib.datasets import nimstim
+from fer_lib.datasets.image_files import size_remarks
+from fer_lib.errors import FerError
+
+CODES = ("AN", "CA", "DI", "FE", "HA", "NE", "SA", "SP")
+SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
+
+
+def draw(path, value, shape=(65, 50), channels=3):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((*shape, channels), value, np.uint8))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a copy of two actors in mixed case, kinds and folders, with junk beside it."""
+    root = tmp_path / "nimstim"
+    for i, code in enumerate(CODES):
+        draw(root / f"01F_{code}_C.BMP", 10 + i)
+        draw(root / "Crop-White Background" / f"20m_{code.lower()}_o.jpeg", 30 + i, channels=1)
+    draw(root / "01F_HA_X.png", 50)
+    for junk in (".DS_Store", "Thumbs.db", "._01F_AN_C.BMP", "01F_AN_C.txt", "01F_XX_C.BMP", "1F_AN_C.BMP"):
+        (root / junk).write_bytes(b"junk")
+    return root
+
+
+def test_six_classes_drop_calm_and_neutral(copy):
+    corpus = nimstim.read(copy)
+    assert corpus.classes == SIX
+    assert corpus.counts()["all"].tolist() == [2, 2, 2, 3, 2, 2]
+    assert corpus.sequences is None
+    assert corpus.images.shape == (13, 65, 50)
+    assert list(corpus.meta.columns) == ["sex", "code", "mouth", "height", "width"]
+    by_id = dict(zip(corpus.ids, range(13), strict=True))
+    row = by_id["20M_SP_O"]
+    assert corpus.subjects[row] == "20M"
+    assert corpus.classes[corpus.labels[row]] == "surprise"
+    assert corpus.meta.loc[row, ["sex", "code", "mouth"]].tolist() == ["M", "SP", "O"]
+    assert corpus.images[row].mean() == pytest.approx(37, abs=1)
+    assert corpus.meta.mouth[by_id["01F_HA_X"]] == "X"
+    assert corpus.images[by_id["01F_AN_C"]].mean() == 10
+
+
+@pytest.mark.parametrize(("classes", "neutral"), [("seven", {"NE"}), ("all", {"CA", "NE"})])
+def test_neutral_and_calm_come_on_request_and_stay_apart(copy, classes, neutral):
+    corpus = nimstim.read(copy, classes=classes)
+    assert corpus.classes == (*SIX, "neutral")
+    assert set(corpus.meta.code[corpus.labels == 6]) == neutral
+
+
+def test_what_was_found_is_reported_and_not_required(copy):
+    source = nimstim.locate(copy)
+    assert (source.ignored, source.problems) == (6, [])
+    assert source.facts == {"actors": 2, "images": 17, "other_labels": 4}
+    assert "2 actors and 17 images were found; the standard set has 43 and 672" in source.remarks[0]
+    assert len(source.files) == 13
+    assert nimstim.read(source, classes="all").fingerprint == nimstim.read(copy).fingerprint
+
+
+def test_a_full_set_needs_no_remark(tmp_path, monkeypatch):
+    draw(tmp_path / "01F_AN_C.BMP", 1)
+    monkeypatch.setattr(nimstim, "USUAL", (1, 1))
+    assert nimstim.locate(tmp_path).remarks == []
+
+
+def test_the_same_image_twice_is_one_problem(copy):
+    for code in ("AN", "DI"):
+        draw(copy / "again" / f"01f_{code}_c.png", 99)
+    with pytest.raises(FerError, match=r"2 files are here more than once, the first as .*; remove one copy"):
+        nimstim.read(copy)
+    problems = []
+    assert len(nimstim.read(copy, problems)) == 13
+    assert len(problems) == 1
+
+
+def test_an_unreadable_image_is_named(copy):
+    bad = copy / "01F_DI_C.BMP"
+    bad.write_bytes(bad.read_bytes()[:500])
+    with pytest.raises(FerError, match=r"01F_DI_C\.BMP: cannot be decoded"):
+        nimstim.read(copy)
+    problems = []
+    corpus = nimstim.read(copy, problems)
+    assert len(corpus) == 12
+    assert "01F_DI_C" not in corpus.ids
+
+
+def test_images_of_another_size_are_fitted_and_reported(copy):
+    draw(copy / "01F_AN_C.BMP", 200, (130, 100))
+    draw(copy / "01F_SA_C.BMP", 201, (65, 60))
+    corpus = nimstim.read(copy)
+    assert corpus.images.shape[1:] == (65, 50)
+    assert sorted(size_remarks(corpus)) == [
+        "1 of 13 images are 100x130 pixels and were fitted into 50x65.",
+        "1 of 13 images are 60x65 pixels and were fitted into 50x65.",
+    ]
+    assert nimstim.read(copy, size=32).images.shape[1:] == (32, 32)
+
+
+def test_the_corpus_survives_the_cache(copy):
+    corpus = nimstim.read(copy)
+    assert unpack(pack(corpus), corpus.card).fingerprint == corpus.fingerprint
+
+
+def test_nothing_there(tmp_path):
+    (tmp_path / "01F_AN_C.txt").write_text("")
+    assert nimstim.locate(tmp_path) is None
+    with pytest.raises(FerError, match="holds no NimStim Set"):
+        nimstim.read(tmp_path)
+    draw(tmp_path / "01F_CA_C.BMP", 1)
+    with pytest.raises(FerError, match="holds no image of the selection"):
+        nimstim.read(tmp_path)
+    assert len(nimstim.read(tmp_path, [])) == 0
+    with pytest.raises(FerError, match=r"Unknown classes of nimstim 'sven'\. Did you mean 'seven'"):
+        nimstim.read(tmp_path, classes="sven")
+
+
+@given(st.text(max_size=20) | st.from_regex(nimstim.FILE_NAME.pattern.replace("(?:", "("), fullmatch=False))
+def test_any_name_is_parsed_or_passed_over(name):
+    said = nimstim.parse(name)
+    if said is not None:
+        assert said["id"].isascii()
+        assert said["id"] == f"{said['subject']}_{said['code']}_{said['mouth']}"
+        assert name.upper().startswith(said["id"])
+
+
+@given(st.integers(0, 99), *map(st.sampled_from, ("FMfm", CODES, "OCXocx", ("BMP", "jpg", "JPEG", "png"))))
+def test_every_real_name_is_understood(actor, sex, code, mouth, ending):
+    said = nimstim.parse(f"{actor:02}{sex}_{code}_{mouth}.{ending}")
+    assert said["subject"] == f"{actor:02}{sex.upper()}"
+    assert (said["code"], said["mouth"]) == (code, mouth.upper())
