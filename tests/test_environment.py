@@ -118,7 +118,7 @@ def test_no_tracked_file_names_a_package_index():
     if listing.returncode:
         pytest.skip("not a git checkout")
     index = re.compile(
-        r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url[ =]\S*//|download\.pytorch\.org|anaconda\.org/"
+        r"//[^\s/\"')]+/(?:[^\s/\"')]+/)?simple\b|--(?:extra-)?index-url[ =]\S*//|--find-links[ =]\S*//"
     )
     guilty = []
     for name in filter(None, listing.stdout.split("\0")):
