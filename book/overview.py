@@ -128,6 +128,22 @@ def _accuracy(row: Mapping[str, Any]) -> Html | None:
     return interval(row["accuracy"], row["low"], row["high"])
 
 
+def sizes(shown: Iterable[runs.Run], better: str, worse: str) -> HTML:
+    """Show, per run and size of the training part, two models' accuracies and the gain."""
+    rows = []
+    for run in shown:
+        frame = run.table("sizes")
+        if frame.empty:
+            continue
+        wide = 100 * frame.pivot_table(index="n", columns="model", values="accuracy")
+        for n, row in wide.iterrows():
+            label = two_lines(f"{n:,}", f"{run_name(run)}, {run.info['plan']['steps']} steps", Short)
+            gain = Html(f"{row[better] - row[worse]:+.1f}")
+            figures = {name: Html(f"{row[name]:.1f}") for name in (worse, better)}
+            rows.append({"Training images": label} | figures | {"Gain": gain})
+    return table(rows, [better, worse, "Gain"], "Accuracy by number of training images")
+
+
 def three_ways(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
     """Show accuracies on all test images, without twins and without conflicting labels."""
     from fer_lib.report import subsets

@@ -20,7 +20,7 @@ from fer_lib.files import digest
 
 PACKAGES = (
     *("fer-lib", "grad-cam", "matplotlib", "numpy", "opencv-python-headless", "pandas", "papermill"),
-    *("scikit-learn", "scipy", "statsmodels", "torch", "torchvision", "umap-learn"),
+    *("scikit-learn", "scipy", "torch", "torchvision", "umap-learn"),
 )
 # Parameters that name a run; all others are knobs, and changing one makes a variant.
 RUN_PARAMETERS = ("dataset", "budget", "seed", "device", "data_dir")

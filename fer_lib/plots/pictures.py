@@ -133,7 +133,9 @@ def grad_cam_grid(
     images, cams = _stack(images, "grad_cam_grid"), np.asarray(cams)
     if cams.shape != images.shape[:3]:
         raise FerError(f"grad_cam_grid: maps {cams.shape} do not fit images {images.shape}.")
-    across, gap, head = min(columns, max(4, len(images))), 0.06, 0.15 if titles is not None else 0.0
+    across, gap = min(columns, max(4, len(images))), 0.06
+    lines = max((title.count("\n") + 1 for title in titles), default=0) if titles is not None else 0
+    head = max(lines - 1, 0) * across / 22 + (0.15 if lines else 0)  # text does not shrink with the images
     pitch = 2 + 3 * gap + head
     down = math.ceil(len(images) / across) * pitch - 2 * gap
     figure, axes = _sheet(across * (1 + gap) - gap, down, below=0.65)
