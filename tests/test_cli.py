@@ -317,7 +317,9 @@ def test_errors_in_cells(project, capsys):
 def test_interrupted_run_says_so_in_one_line(project):
     # The real data check draws the corpus; a slow cell, then Ctrl-C.
     ready = "datasets.check = lambda *a: {'ok': True}"
-    code = f"import sys; from fer_lib import cli, datasets; {ready}; sys.exit(cli.main())"
+    # A shell's background job ignores Ctrl-C, and so would what it starts.
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"import signal, sys; from fer_lib import cli, datasets; {heard}; {ready}; sys.exit(cli.main())"
     command = [sys.executable, "-c", code, "run", "cnn_sift", "synthetic", "-p", "fail=slow"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
