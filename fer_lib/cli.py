@@ -30,7 +30,7 @@ EXAMPLES = """\
 examples:
   fer data list                             which corpora there are, and which are on this machine
   fer data check fer2013 --data-dir ~/data  are the files complete? counts, duplicates, fingerprint
-  fer run cnn_sift synthetic                a minute on two cores, on the embedded synthetic faces
+  fer run cnn_sift synthetic                minutes on two cores, on the embedded synthetic faces
   fer run cnn_sift fer2013 --budget paper --device cuda
   fer run cnn_sift fer2013 -p use_batchnorm=True    another reading of what the paper leaves open
   fer claims cnn_sift                       every figure the paper prints
@@ -116,7 +116,7 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("paper", metavar="PAPER", help="for example cnn_sift")
     run.add_argument("dataset", metavar="DATASET", help="for example fer2013")
-    budgets = "smoke: about a minute; short: tens of minutes on two cores; paper: what the paper did"
+    budgets = "smoke: two or three minutes; short: tens of minutes on two cores; paper: what the paper did"
     run.add_argument("--budget", default="smoke", help=f"{budgets} (default: smoke)")
     run.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
     run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
