@@ -93,14 +93,51 @@ def variant(paper: str, values: dict[str, Any]) -> str:
     )
 
 
+def library(paper: str) -> list[Path]:
+    """Return the library's files that can decide a figure of the paper's notebook, sorted.
+
+    These are the modules it imports, directly or through others, and the paper's claims. The command
+    line and the other papers' networks are not among them, so that a change there makes no run stale.
+    """
+    top = Path(__file__).resolve().parent
+    if not notebook_path(paper).exists():
+        return sorted([*top.rglob("*.py"), *top.rglob("*.yaml")])
+    found = {top / "claims" / f"{paper}.yaml"} & set(top.rglob("*.yaml"))
+    waiting = [
+        path for cell in notebook_cells(notebook_path(paper)) for path in _imported(cell["source"], top)
+    ]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += _imported(path.read_text("utf-8"), top)
+    return sorted(found)
+
+
+def _imported(source: str, top: Path) -> list[Path]:
+    """Return the library's files that a source imports anywhere in it, their packages included."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    files = set()
+    for name in names:
+        first, *parts = name.split(".")
+        if first == top.name:
+            steps = [top.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+            files |= {file for step in steps for file in (step / "__init__.py", step.with_suffix(".py"))}
+    return [file for file in sorted(files) if file.is_file()]
+
+
 def sources(paper: str) -> str:
-    """Return a digest of the library's sources and the code cells of the paper's notebook.
+    """Return a digest of the library's sources behind a paper and of the code cells of its notebook.
 
     Outputs and prose do not count: looking at a notebook in JupyterLab does not invalidate its run.
     """
-    library = Path(__file__).resolve().parent
-    files = sorted(library.rglob("*.py")) + sorted(library.rglob("*.yaml"))
-    listing = [(file.relative_to(library).as_posix(), digest(file.read_text("utf-8"))) for file in files]
+    top = Path(__file__).resolve().parent
+    listing = [(file.relative_to(top).as_posix(), digest(file.read_text("utf-8"))) for file in library(paper)]
     path = notebook_path(paper)
     cells = (
         [cell for cell in notebook_cells(path) if "injected-parameters" not in cell["tags"]]

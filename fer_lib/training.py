@@ -12,58 +12,32 @@ import ctypes
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fer_lib.augment import Augmentation, Normalisation
 from fer_lib.errors import FerError, one_of
 from fer_lib.files import atomic
 from fer_lib.progress import Bar
+from fer_lib.recipes import Loss, Recipe, cross_entropy, optimiser_of
+
+__all__ = [
+    "Feed",
+    "Part",
+    "Recipe",
+    "choose_device",
+    "fit",
+    "image_feed",
+    "keep_freed_memory",
+    "native_bf16",
+    "predict",
+]
 
 SAVE_SECONDS = 60  # between checkpoints of a training run
-CHECKPOINTS = ("last", "best_validation", "best_test")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; ``sources`` names the section each figure comes from.
-
-    Attributes
-    ----------
-    epochs, batch_size, lr, betas
-        Adam's settings; an epoch visits every training image once.
-    augmentation : Augmentation or None
-        Drawn anew for every image and epoch.
-    precision : {"auto", "bf16", "fp32"}
-        ``auto`` takes bf16 where the device computes it natively.
-    checkpoint : {"last", "best_validation", "best_test"}
-        The epoch whose weights are kept. ``best_test`` selects on the test part and exists only
-        because papers do it.
-    """
-
-    epochs: int
-    batch_size: int = 128
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    augmentation: Augmentation | None = None
-    precision: str = "auto"
-    checkpoint: str = "last"
-    sources: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        one_of(self.checkpoint, CHECKPOINTS, "checkpoint")
-        one_of(self.precision, ("auto", "bf16", "fp32"), "precision")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise FerError(f"epochs={self.epochs} and batch_size={self.batch_size} must both be at least 1.")
-
-    def describe(self) -> dict[str, object]:
-        """Return the recipe as plain data for the evidence."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -101,6 +75,25 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+Feed = Callable[[Part, bool], tuple[Tensor, ...]]
+"""Makes a network's inputs of a batch: (batch, training) -> tensors, the first float (B, C, H, W)."""
+
+
+def image_feed(normalise: Normalisation, augmentation: Augmentation | None = None) -> Feed:
+    """Return the feed of a network that reads the image, and the part's ``extra`` as they are.
+
+    Images are normalised, and augmented while training.
+    """
+
+    def feed(batch: Part, training: bool) -> tuple[Tensor, ...]:
+        x = normalise(batch.images)
+        if training and augmentation is not None:
+            x, _ = augmentation(x)
+        return (x, *batch.extra)
+
+    return feed
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -155,28 +148,14 @@ def keep_freed_memory(device: torch.device) -> Iterator[None]:
         libc.malloc_trim(0)
 
 
-def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam over the model, with the L2 factors that the model asks for.
-
-    A penalty of ``c * ||w||^2`` in the loss has the gradient ``2 c w``, which is what Adam's
-    ``weight_decay=2c`` adds.
-    """
-    penalties = getattr(model, "l2_penalties", {})
-    groups = [{"params": [p for n, p in model.named_parameters() if n not in penalties and p.requires_grad]}]
-    groups += [
-        {"params": [p], "weight_decay": 2 * penalties[n]}
-        for n, p in model.named_parameters()
-        if n in penalties and p.requires_grad
-    ]
-    return torch.optim.Adam(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
-
-
 def fit(
     model: nn.Module,
     train: Part,
     recipe: Recipe,
     *,
-    normalise: Normalisation,
+    normalise: Normalisation | None = None,
+    feed: Feed | None = None,
+    loss: Loss | None = None,
     validation: Part | None = None,
     test: Part | None = None,
     seed: int = 0,
@@ -187,6 +166,14 @@ def fit(
 
     Parameters
     ----------
+    normalise : Normalisation, optional
+        Of the images; default each by its own mean and deviation.
+    feed : Feed, optional
+        What makes the model's inputs of a batch; default :func:`image_feed` of ``normalise`` and the
+        recipe's augmentation.
+    loss : callable, optional
+        (the model's output, labels) -> (scalar loss, logits (B, C)); default the cross-entropy against
+        the recipe's targets.
     validation, test : Part, optional
         Scored after every epoch for the learning curves; neither is selected on unless
         ``recipe.checkpoint`` says so.
@@ -211,21 +198,24 @@ def fit(
         raise FerError(f"checkpoint={recipe.checkpoint!r} needs a {part} part, and this split has none.")
     device = train.images.device
     model.to(device, memory_format=torch.channels_last)
-    optimiser = _optimiser(model, recipe)
+    feed = feed or image_feed(normalise or Normalisation(), recipe.augmentation)
+    loss = loss or cross_entropy(recipe.true_class_target)
+    optimiser = optimiser_of(model, recipe)
     rows: list[dict[str, float]] = []
     best: dict[str, Tensor] | None = None
     if checkpoint is not None and checkpoint.exists():
         rows, best = _restore(checkpoint, model, optimiser, device)
-    steps = -(-len(train) // recipe.batch_size)
     saved = time.monotonic()
     with Bar(recipe.epochs * len(train), label, "img") as bar, _deterministic(), keep_freed_memory(device):
         bar.update(len(rows) * len(train))
         for epoch in range(len(rows), recipe.epochs):
             began = time.monotonic()
-            loss, hits = _epoch(model, train, recipe, optimiser, normalise, (seed, epoch), steps, bar)
-            row = {"epoch": epoch + 1, "train_loss": loss, "train_accuracy": hits}
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.learning_rate(epoch)
+            mean_loss, hits = _epoch(model, train, recipe, optimiser, feed, loss, (seed, epoch), bar)
+            row = {"epoch": epoch + 1, "train_loss": mean_loss, "train_accuracy": hits}
             for name, part in (("validation", validation), ("test", test)):
-                row[f"{name}_accuracy"] = _score(model, part, normalise, recipe) if part else float("nan")
+                row[f"{name}_accuracy"] = _score(model, part, feed, recipe) if part else float("nan")
             row["seconds"] = time.monotonic() - began
             rows.append(row)
             if recipe.checkpoint != "last":
@@ -247,9 +237,9 @@ def _epoch(
     train: Part,
     recipe: Recipe,
     optimiser: torch.optim.Optimizer,
-    normalise: Normalisation,
+    feed: Feed,
+    loss: Loss,
     state: tuple[int, int],
-    steps: int,
     bar: Bar,
 ) -> tuple[float, float]:
     """Visit every training sample once; return mean loss and accuracy over the epoch."""
@@ -258,51 +248,56 @@ def _epoch(
     order = torch.randperm(len(train)).to(device)
     total, hits = torch.zeros((), device=device), torch.zeros((), device=device)
     model.train()
-    for step in range(steps):
-        batch = train.take(order[step * recipe.batch_size : (step + 1) * recipe.batch_size])
-        x = normalise(batch.images)
-        if recipe.augmentation is not None:
-            x, _ = recipe.augmentation(x)
+    for index in order.split(recipe.batch_size):
+        batch = train.take(index)
+        inputs = _channels_last(feed(batch, True))
         with _autocast(device, recipe.precision):
-            logits = model(x.contiguous(memory_format=torch.channels_last), *batch.extra)
-            loss = F.cross_entropy(logits.float(), batch.labels)
+            value, logits = loss(model(*inputs), batch.labels)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        value.backward()
         optimiser.step()
-        total += loss.detach() * len(batch)
+        total += value.detach() * len(batch)
         hits += (logits.argmax(1) == batch.labels).sum()
         bar.update(len(batch), f"epoch {state[1] + 1}/{recipe.epochs}")
     return float(total) / len(train), float(hits) / len(train)
+
+
+def _channels_last(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
 
 
 @torch.inference_mode()
 def predict(
     model: nn.Module,
     part: Part,
-    normalise: Normalisation,
+    normalise: Normalisation | Feed | None = None,
     *,
     precision: str = "auto",
     batch_size: int = 512,
     output: Callable[..., Tensor] | None = None,
 ) -> np.ndarray:
-    """Return softmax probabilities ``(N, C)`` float32, or ``output(x, *extra)`` per sample if given.
+    """Return softmax probabilities ``(N, C)`` float32, or ``output(*inputs)`` per sample if given.
 
-    ``output=model.embed`` collects features instead of probabilities.
+    ``normalise`` may be a :data:`Feed` instead. ``output=model.embed`` collects features instead of
+    probabilities. Of a model that returns several tensors, the first holds the logits.
     """
     model.eval()
+    feed = normalise
+    if normalise is None or isinstance(normalise, Normalisation):
+        feed = image_feed(normalise or Normalisation())
     rows = []
     device = part.images.device
     for index in torch.arange(len(part), device=device).split(batch_size):
-        batch = part.take(index)
-        x = normalise(batch.images).contiguous(memory_format=torch.channels_last)
+        inputs = _channels_last(feed(part.take(index), False))
         with _autocast(device, precision):
-            y = (output or model)(x, *batch.extra).float()
+            y = (output or model)(*inputs)
+        y = (y[0] if isinstance(y, tuple) else y).float()
         rows.append((y if output else y.softmax(1)).cpu())
     return torch.cat(rows).numpy()
 
 
-def _score(model: nn.Module, part: Part, normalise: Normalisation, recipe: Recipe) -> float:
-    chosen = predict(model, part, normalise, precision=recipe.precision).argmax(1)
+def _score(model: nn.Module, part: Part, feed: Feed, recipe: Recipe) -> float:
+    chosen = predict(model, part, feed, precision=recipe.precision).argmax(1)
     return float((chosen == part.labels.cpu().numpy()).mean())
 
 

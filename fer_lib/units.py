@@ -18,7 +18,8 @@ from torch import nn
 
 from fer_lib.augment import Normalisation
 from fer_lib.files import atomic
-from fer_lib.training import Part, Recipe, fit, predict
+from fer_lib.recipes import Loss
+from fer_lib.training import Feed, Part, Recipe, fit, image_feed, predict
 
 
 class Store(Protocol):
@@ -62,6 +63,8 @@ def train_unit(
     recipe: Recipe,
     *,
     normalisation: str = "image",
+    feed: Feed | None = None,
+    loss: Loss | None = None,
     seed: int = 0,
     keep_weights: bool = False,
     score_epochs: bool = True,
@@ -78,6 +81,8 @@ def train_unit(
         Training, validation (or None) and test part.
     normalisation
         See :meth:`fer_lib.augment.Normalisation.fit`; statistics come from the training part.
+    feed, loss
+        See :func:`fer_lib.training.fit`; a feed normalises by itself.
     score_epochs
         Whether the curves hold validation and test accuracy after every epoch. Where the training part
         is much smaller than the test part, scoring every epoch would take most of the time.
@@ -91,15 +96,15 @@ def train_unit(
     own_seed = zlib.crc32(f"{seed}/{unit}".encode())
     torch.manual_seed(own_seed)
     model = make()
-    normalise = Normalisation.fit(train.images, normalisation)
+    feed = feed or image_feed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
     scored_on = {"validation": validation, "test": test}
     if not score_epochs:
         scored_on = {name: part for name, part in scored_on.items() if recipe.checkpoint == f"best_{name}"}
-    options = {"normalise": normalise, **scored_on, "seed": own_seed}
+    options = {"feed": feed, "loss": loss, **scored_on, "seed": own_seed}
     checkpoint = store.checkpoint(f"{unit}.pt")
     rows = fit(model, train, recipe, **options, checkpoint=checkpoint, label=unit)
     scored = [
-        predict(model, part, normalise, precision=recipe.precision) if part else np.empty((0, 0), np.float32)
+        predict(model, part, feed, precision=recipe.precision) if part else np.empty((0, 0), np.float32)
         for part in (test, validation)
     ]
     if weights is not None:

@@ -11,11 +11,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from fer_lib import claims, metrics
-from fer_lib.evidence import evidence_folder
-from fer_lib.execution import execute
-from fer_lib.provenance import notebook_path, parameters, sources
-from fer_lib.runs import Run
+from fer_lib import claims
+from fer_lib.provenance import notebook_path, parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -48,13 +45,8 @@ def test_parameters_are_commented_literals_one_per_line(paper):
 
 
 @pytest.fixture(scope="module", params=PAPERS)
-def smoke(request, tmp_path_factory):
-    """Evidence on synthetic faces: what ``make book`` left if nothing has changed since, else a new run."""
-    paper = request.param
-    run = Run(evidence_folder("results", paper, "synthetic", "smoke", 0))
-    if not run.path.is_dir() or run.info["sources"] != sources(paper):
-        run = Run(execute(paper, "synthetic", results=tmp_path_factory.mktemp("results")))
-    return run
+def smoke(request, smoke_of):
+    return smoke_of(request.param)
 
 
 def outputs(run):
@@ -76,33 +68,14 @@ def test_the_executed_notebook_is_clean(smoke):
     assert sum("image/png" in output.get("data", {}) for output in outputs(smoke)) >= 10
 
 
-def test_smoke_scores_far_above_chance_and_below_perfect(smoke):
+def test_predictions_are_probabilities(smoke):
     for model in smoke.models():
         rows = smoke.predictions(model)
         assert np.allclose(rows["probabilities"].sum(1), 1, atol=0.01)
-    rows = smoke.predictions("CNN-SIFT-AVG")
-    score = metrics.accuracy(rows["labels"], rows["probabilities"].argmax(1))
-    assert 3 / 7 < score < 1
 
 
-def test_unseen_subjects_are_harder(smoke):
-    """Averaged over the six networks: a single one of two folds is within its noise."""
-
-    def mean(suffix):
-        rows = [smoke.predictions(name + suffix) for name in ("C1", "C2", "C3", "S1", "S2", "S3")]
-        return np.mean([metrics.accuracy(r["labels"], r["probabilities"].argmax(1)) for r in rows])
-
-    assert mean("@subject") < mean("")
-    held = smoke.info["certificates"]["subject"]
-    assert held["subjects_shared"] == 0 < smoke.info["certificates"]["random"]["subjects_shared"]
-
-
-def test_averages_are_means_of_their_members(smoke):
-    rows = {name: smoke.predictions(name) for name in smoke.models()}
-    for average, members in {"CNN-ONLY": ("C1", "C2", "C3"), "CNN-SIFT": ("S1", "S2", "S3")}.items():
-        mean = np.mean([rows[name]["probabilities"] for name in members], axis=0)
-        np.testing.assert_allclose(rows[average]["probabilities"], mean, atol=2e-3)
-        assert (rows[average]["ids"] == rows[members[0]]["ids"]).all()
+def test_no_subject_is_on_both_sides_where_the_protocol_says_so(smoke):
+    assert smoke.info["certificates"]["subject"]["subjects_shared"] == 0
 
 
 def test_synthetic_runs_are_never_compared_with_a_claim(smoke):

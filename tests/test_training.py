@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fer_lib import training, units
+from fer_lib import recipes, training, units
 from fer_lib.augment import MILD, Normalisation
 from fer_lib.errors import FerError
 from fer_lib.models import cnn_sift
@@ -91,7 +91,7 @@ def test_batches_visit_every_sample_once(parts, monkeypatch):
 
 def test_l2_penalty_is_the_gradient_of_the_squared_norm():
     model = cnn_sift.build("S1", width=0.01)
-    groups = training._optimiser(model, Recipe(1)).param_groups
+    groups = recipes.optimiser_of(model, Recipe(1)).param_groups
     assert [group["weight_decay"] for group in groups] == [0, 0.02]
     weight = groups[1]["params"][0]
     (0.01 * weight.square().sum()).backward()
