@@ -3,11 +3,15 @@
 from functools import cache
 
 import pytest
+from hypothesis import settings
 
 from fer_lib.evidence import evidence_folder
 from fer_lib.execution import execute
 from fer_lib.provenance import sources
 from fer_lib.runs import Run
+
+settings.register_profile("whatever else the machine does", deadline=None)
+settings.load_profile("whatever else the machine does")
 
 
 @pytest.fixture(scope="session")
