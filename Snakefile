@@ -42,6 +42,8 @@ RECORDED = sorted(
     for path in Path("results").glob("[!.]*/*/*/seed*/run.json")
     if path.with_name(".made").as_posix() not in RUNS
 )
+# What was measured of the corpora themselves, for their pages.
+MEASURED = sorted(path.as_posix() for path in Path("results/data").rglob("*.*"))
 PAGES = sorted(path.as_posix() for path in Path("book").rglob("*.*") if path.suffix != ".pyc")
 
 # Everything runs with the environment that snakemake itself runs in.
@@ -89,12 +91,15 @@ rule book:
     input:
         RUNS,
         RECORDED,
+        MEASURED,
         LIBRARY,
         PAGES,
         "_config.yml",
         "_toc.yml",
     output:
         "_build/html/index.html",
+    params:
+        data=os.environ.get("FER_DATA", ""),  # pages of corpora show the copy at hand
     shell:
         # Pages read evidence and claims, which Sphinx does not know of: build all pages, from nothing.
         "rm -rf _build/html _build/.jupyter_cache && jupyter-book build . --all -q -n -W --keep-going"

@@ -1,61 +1,94 @@
-"""What the pages on datasets show: cards, and counts and audits from the evidence of runs."""
+"""What the pages on datasets share: the overview, the cards, and which run read a corpus."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
 
-import pandas as pd
+from complete import complete
 from IPython.display import HTML
 from markup import NOT_RUN, Html, Long, Short, facts, table, two_lines
 from overview import NAMES, dataset_title, pages, run_link
 
 from fer_lib import claims, datasets, runs
+from fer_lib.corpus import Card
 
 
 def all_datasets() -> HTML:
-    """Show one row per corpus: who owns it and who uses it."""
-    frame, rows = claims.frame(), []
+    """Show one row per corpus: what a complete copy holds, who may have it, and who uses it."""
+    rows = []
     for name, entry in datasets.CARDS.items():
-        page, text = f"datasets_{name}", escape(dataset_title(name))
+        page, text = f"datasets_{name}", escape(short_name(name))
         link = f'<a href="{page}.html">{text}</a>' if f"book/{page}" in pages() else text
-        using = dict.fromkeys(frame.loc[frame["corpus"] == name, "paper"])
         rows.append(
             {
-                "Dataset": Html(f'{link}<span class="small"><code>{name}</code></span>'),
-                "Owner and terms": two_lines(entry.owner, entry.licence, Long),
-                "Used by": ", ".join(NAMES[key] for key in using),
+                "Dataset": two_lines(Html(link), Html(f"<code>{name}</code>"), Short),
+                "A complete copy": two_lines(*holds(name), Long),
+                "Terms, and how to obtain it": two_lines(terms(entry), entry.obtain, Long),
+                "Used by": using(name),
             }
         )
     return table(rows, label="Datasets")
 
 
+def short_name(name: str) -> str:
+    """Return what the papers call a corpus; of those that none uses, its own title."""
+    return {key: printed for printed, key in claims.CORPORA.items()}.get(name) or dataset_title(name)
+
+
+def holds(name: str) -> tuple[str, str]:
+    """Return the counts of a complete copy in words, and what they are of."""
+    has = complete(name)
+    known = {"images": has.images, "sequences": has.sequences, "subjects": has.subjects}
+    counts = [f"{n:,} {what}" for what, n in known.items() if n is not None]
+    return ", ".join([*counts, f"{len(has.names)} classes"]), has.about
+
+
+def terms(entry: Card) -> str:
+    """Return a licence in a few words: what it asks of a user."""
+    return entry.licence.split(";")[0].rpartition(": ")[2]
+
+
+def using(name: str) -> Html:
+    """Return the papers that use a corpus, linked to their chapters where the book has them."""
+    frame = claims.frame()
+    names = []
+    for key in dict.fromkeys(frame.loc[frame["corpus"] == name, "paper"]):
+        text = escape(NAMES[key])
+        names.append(f'<a href="{key}.html">{text}</a>' if f"book/{key}" in pages() else text)
+    return Html(", ".join(names))
+
+
 def card(name: str) -> HTML:
     """Show what a user must know of a corpus before touching it."""
-    entry, frame = datasets.CARDS[name], claims.frame()
-    using = dict.fromkeys(frame.loc[frame["corpus"] == name, "paper"])
+    entry = datasets.CARDS[name]
     return facts(
         {
             "Owner": entry.owner,
             "Licence": entry.licence,
             "How to obtain it": entry.obtain,
-            "Used by": ", ".join(NAMES[key] for key in using) or "no paper",
+            "Used by": using(name) or "no paper",
             "Images in this book": "a few, as illustrations"
             if entry.may_show
             else "none: its licence does not allow it",
-            "Files": Html(f"<pre>{escape(entry.tree)}</pre>"),
+            "In short": Html("".join(f"<p>{escape(note)}</p>" for note in entry.notes)),
         }
     )
 
 
+def layout(name: str) -> HTML:
+    """Show the files and folders that a reader looks for."""
+    return HTML(f'<pre class="fer-tree" tabindex="0">{escape(datasets.CARDS[name].tree)}</pre>')
+
+
 def recorded(dataset: str) -> runs.Run | None:
-    """Return the run that read most of a corpus, at the highest budget; None where there is none."""
+    """Return the run that audited most of a corpus, at the highest budget; None where there is none."""
 
     def rank(run: runs.Run) -> tuple[int, int]:
         return run.info["audit"]["images"], runs.BUDGETS.index(run.budget)
 
-    return max(runs.find(dataset=dataset), key=rank, default=None)
+    audited = [run for run in runs.find(dataset=dataset) if run.info.get("audit")]
+    return max(audited, key=rank, default=None)
 
 
 def source(run: runs.Run | None) -> HTML:
@@ -67,54 +100,6 @@ def source(run: runs.Run | None) -> HTML:
         f"<p>Counted in the run {run_link(run)}, on the data with fingerprint <code>{print_}</code>. "
         "What is counted here does not depend on how long that run trained.</p>"
     )
-
-
-def counts(run: runs.Run) -> pd.DataFrame:
-    """Return images per class (rows) and split (columns), as a run recorded them."""
-    return pd.DataFrame(run.info["counts"])
-
-
-def counts_figure(run: runs.Run | None) -> Any:
-    """Draw the images per class and split of a recorded run."""
-    from fer_lib import plots
-
-    return NOT_RUN if run is None else plots.class_balance(counts(run))
-
-
-def counts_table(run: runs.Run | None) -> HTML:
-    """Show the images per class and split of a recorded run."""
-    if run is None:
-        return NOT_RUN
-    frame = counts(run).rename(columns=lambda name: name.replace("_", " "))
-    frame.loc["all"] = frame.sum()
-    frame["all"] = frame.sum(axis=1)
-    rows = [{"Expression": name, **row} for name, row in frame.to_dict("index").items()]
-    return table(rows, frame.columns, "Images per expression and split")
-
-
-def audit_table(run: runs.Run | None) -> HTML:
-    """Show what a recorded run counted of black and identical images."""
-    if run is None:
-        return NOT_RUN
-    found = run.info["audit"]
-
-    def per_split(numbers: dict[str, int]) -> str:
-        parts = {name.replace("_", " "): n for name, n in numbers.items() if name != "total"}
-        return ", ".join(f"{n:,} in {name}" for name, n in parts.items())
-
-    twins, other = found["twins_in_training"], found["twins_with_other_label"]
-    lines = (
-        ("Images", found["images"], ""),
-        ("Distinct pixel contents", found["distinct"], ""),
-        ("Redundant copies", found["redundant"], f"in {found['groups']:,} groups of identical images"),
-        ("Groups with several labels", found["conflicting_groups"], ""),
-        ("Groups across the official splits", found["cross_split_groups"], ""),
-        ("Test images with a twin in training", sum(twins.values()), per_split(twins)),
-        ("… whose twin has another label", sum(other.values()), per_split(other)),
-        ("Black images", found["black"]["total"], per_split(found["black"])),
-    )
-    rows = [{"What": two_lines(what, detail, Long), "How many": n} for what, n, detail in lines]
-    return table(rows, ["How many"], "Identical and black images")
 
 
 def certificates(shown: Iterable[runs.Run]) -> HTML:

@@ -1,9 +1,8 @@
-"""The ``fer`` command: check data, run a paper, read claims and the scorecard."""
+"""The ``fer`` command: bring and check data, run a paper, read claims and the scorecard."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -11,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_lib import __version__
-from fer_lib.errors import AbsentDataError, FerError, one_of
+from fer_lib import __version__, cli_data
+from fer_lib.errors import FerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +28,8 @@ evidence and from the papers' claims."""
 EXAMPLES = """\
 examples:
   fer data list                             which corpora there are, and which are on this machine
+  fer data import jaffe jaffe.zip           unpack the owner's archive into the data folder, and check it
+  fer data fetch cmu_faces                  download the one corpus that anyone may have
   fer data check fer2013 --data-dir ~/data  are the files complete? counts, duplicates, fingerprint
   fer run cnn_sift synthetic                minutes on two cores, on the embedded synthetic faces
   fer run cnn_sift fer2013 --budget paper --device cuda
@@ -57,8 +58,9 @@ def main(argv: list[str] | None = None) -> int:
         return code
     except FerError as error:
         return _complain(error, 2)
-    except KeyboardInterrupt:
-        return _complain("Interrupted; finished parts are kept and the same command goes on from there.", 130)
+    except KeyboardInterrupt as stop:  # who knows better what is kept says so in it
+        kept = "Interrupted; finished parts are kept and the same command goes on from there."
+        return _complain(str(stop) or kept, 130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         _silence()
         return 0
@@ -75,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="fer", description=DESCRIPTION, epilog=EXAMPLES, **raw)
     top.add_argument("--version", action="version", version=f"fer {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_data(commands)
+    cli_data.add(commands)
     _add_run(commands)
 
     claims = commands.add_parser("claims", help="what the papers claim, as a table")
@@ -92,19 +94,6 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--csv", action="store_true", help="comma-separated, all columns")
     score.set_defaults(action=_scorecard)
     return top
-
-
-def _add_data(commands: Any) -> None:
-    data = commands.add_parser("data", help="list corpora, or check one's files")
-    actions = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    listing = actions.add_parser("list", help="the corpora, where to obtain them, which are here")
-    check = actions.add_parser("check", help="count and verify the files of one corpus")
-    check.add_argument("name", metavar="NAME", help="corpus, for example fer2013")
-    check.add_argument("--json", action="store_true", help="print one JSON object")
-    for command in (listing, check):
-        command.add_argument("--data-dir", metavar="D", help="its own folder, or the folder that holds it")
-    listing.set_defaults(action=_data_list)
-    check.set_defaults(action=_data_check)
 
 
 def _add_run(commands: Any) -> None:
@@ -146,76 +135,6 @@ def _silence() -> None:
     """Drop what standard output still holds: writing it would fail once more."""
     with suppress(AttributeError, OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-# --- fer data ----------------------------------------------------------------------------------
-
-
-def _data_list(arguments: argparse.Namespace) -> int:
-    from fer_lib import datasets
-
-    base = datasets.data_folder(arguments.data_dir)
-    if arguments.data_dir and not base.is_dir():
-        raise FerError(f"--data-dir {base}: there is no such folder.")
-    print(f"Looked for in {base} (--data-dir, else $FER_DATA, else ~/fer-data)")
-    for name, card in datasets.CARDS.items():
-        try:
-            state, more = "built in", ""
-            if not card.synthetic:
-                state, more = "here", os.fspath(datasets.find(name, base))
-        except AbsentDataError:
-            state, more = "absent", " ".join(card.obtain.split())
-        except FerError as error:
-            state, more = "faulty", str(error)
-        print(f"{name:<11} {state:<9} {card.title}" + (f"\n{'':<21} {more}" if more else ""))
-    return 0
-
-
-def _data_check(arguments: argparse.Namespace) -> int:
-    from fer_lib import datasets
-
-    one_of(arguments.name, datasets.NAMES, "dataset")
-    try:
-        found = datasets.check(arguments.name, arguments.data_dir)
-    except (FerError, OSError) as error:
-        if arguments.json:
-            empty = {"images": 0, "sequences": 0, "subjects": 0, "splits": {}, "per_class": {}}
-            problem = {"problems": [str(error)], "fingerprint": None}
-            print(_json({"dataset": arguments.name, "ok": False, "root": None, **empty, **problem}))
-        raise
-    if arguments.json:
-        print(_json(found))
-    else:
-        _print_check(found)
-    return 0 if found["ok"] else 1
-
-
-def _print_check(found: dict[str, Any]) -> None:
-    """Print a check's findings, the problems last where they are seen."""
-    form = f" ({found['form']})" if found.get("form") else ""
-    print(f"{found['dataset']} at {found['root']}{form}" if found["root"] else f"{found['dataset']}{form}")
-    rows = {name: found.get(name) for name in ("images", "sequences", "subjects", "splits", "per_class")}
-    if found.get("ignored"):
-        rows["passed over"] = f"{found['ignored']} files, because of their names"
-    expected = found.get("expected") or {}
-    counted = rows["splits"] | (found.get("facts") or {})
-    rows["found of expected"] = {name: f"{counted.get(name, 0)}/{n}" for name, n in expected.items()}
-    rows["also found"] = {name: n for name, n in (found.get("facts") or {}).items() if name not in expected}
-    audit = {name: value for name, value in (found.get("audit") or {}).items() if name not in rows}
-    for name, value in (rows | audit | {"fingerprint": found["fingerprint"]}).items():
-        if value is not None and value != {}:
-            inner = value.items() if isinstance(value, dict) else ()
-            shown = ", ".join(f"{key} {count}" for key, count in inner) if inner else value
-            print(f"  {name.replace('_', ' '):<24} {shown}")
-    if found.get("licence"):
-        print(f"  {'licence':<24} {found['licence']}")
-    for remark in found.get("remarks", ()):
-        print(f"  note: {remark}")
-    problems = found["problems"]
-    title = "1 problem:" if len(problems) == 1 else f"{len(problems)} problems, gravest first:"
-    print("all well" if found["ok"] else title)
-    for problem in problems:
-        print(f"  - {problem}")
 
 
 # --- fer run -----------------------------------------------------------------------------------
@@ -308,13 +227,6 @@ def _table(frame: pd.DataFrame, csv: bool, columns: list[str]) -> None:
 def _text(value: Any) -> str:
     """Return a table's cell, never more than 44 characters."""
     return f"{value:g}" if isinstance(value, float) else str(value)[:44]
-
-
-def _json(value: Any) -> str:
-    """Return JSON of ``value``, numpy scalars and paths included."""
-    return json.dumps(
-        value, indent=1, ensure_ascii=False, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v)
-    )
 
 
 if __name__ == "__main__":

@@ -56,19 +56,33 @@ def official(
     return [Fold("official", part["train"], part[test], part[validation] if validation else _empty())]
 
 
-def kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
+def kfold(corpus: Corpus, k: int, seed: int = 0, *, accept_leaks: bool = False) -> list[Fold]:
     """Return ``k`` random folds with the classes in proportion (scikit-learn's StratifiedKFold).
 
     Samples of one subject, and frames of one sequence, may fall on both sides: the certificate counts
-    them. A class with fewer than ``k`` samples is absent from some test folds.
+    them, and a corpus with several frames of a sequence is warned about unless ``accept_leaks``. A class
+    with fewer than ``k`` samples is absent from some test folds.
     """
     from sklearn.model_selection import StratifiedKFold
+
+    if not accept_leaks:
+        _warn_of_leaks(corpus)
 
     if not 2 <= k <= len(corpus):
         raise FerError(f"k must lie between 2 and the number of samples, {len(corpus)}; got {k}.")
     if np.bincount(corpus.labels).max() < k:
         raise FerError(f"k = {k} is more than any class has samples; choose fewer folds.")
     return _folds(corpus, StratifiedKFold(k, shuffle=True, random_state=seed), None)
+
+
+def _warn_of_leaks(corpus: Corpus) -> None:
+    """Warn where a random split puts nearly equal frames of one sequence on both sides."""
+    if corpus.sequences is not None and len(np.unique(corpus.sequences)) < len(corpus):
+        warnings.warn(
+            f"{corpus.card.title} holds several frames of one sequence, which are nearly equal images: a random "
+            "split leaks them from training into testing. Split by subject to measure anything new.",
+            stacklevel=3,
+        )
 
 
 def subject_kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:

@@ -15,6 +15,8 @@ import cv2
 import pytest
 import yaml
 
+from fer_lib.datasets import CARDS
+
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = Path(os.environ.get("FER_BOOK") or ROOT / "_build" / "html").resolve()
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -166,13 +168,21 @@ class TestEveryPage:
 @pytest.mark.parametrize("page", PAGES)
 def test_figures_are_not_blank(visit, page):
     images = visit(page).seen["images"]
-    if page in RESULTS or page in ("book/datasets_synthetic", "book/datasets_fer2013"):
+    if page in RESULTS or page.startswith("book/datasets_"):
         assert images, "a page of figures has none"
     for image in images:
         path = unquote(urlsplit(image["src"]).path)
         pixels = cv2.imread(path, cv2.IMREAD_UNCHANGED)
         assert pixels is not None, path
         assert pixels[..., :3].std() > 2, f"{path} is blank"
+
+
+@pytest.mark.parametrize("name", [name for name, card in CARDS.items() if not card.may_show])
+def test_the_page_of_a_restricted_corpus_has_no_picture_but_its_class_balance(visit, name):
+    images = visit(f"book/datasets_{name}").seen["images"]
+    assert len(images) == 1
+    pixels = cv2.imread(unquote(urlsplit(images[0]["src"]).path))
+    assert (pixels == 255).all(axis=2).mean() > 0.5  # bars on white; a photograph has little pure white
 
 
 @pytest.mark.parametrize("page", PAGES)

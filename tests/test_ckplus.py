@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fer_lib.datasets import ckextended, ckplus, image_files, synthetic
+from fer_lib import claims, clips, splits
+from fer_lib.datasets import ckextended, ckplus, image_files, printed, synthetic
 from fer_lib.datasets.photographs import face_remarks
 from fer_lib.errors import FerError
 
@@ -66,8 +67,8 @@ def write_tree(root, names, lengths=(4,), images="cohn-kanade-images", emotion="
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """Return the folder of a complete original tree, of 2 to 5 tiny frames per sequence, and landmarks."""
-    root = write_tree(tmp_path_factory.mktemp("full") / "CK+", sequences(), (2, 3, 4, 5))
+    """Return the folder of a complete original tree, of 3 to 12 tiny frames per sequence, and landmarks."""
+    root = write_tree(tmp_path_factory.mktemp("full") / "CK+", sequences(), (3, 4, 5, 12))
     put(root / "Landmarks/S005/001/S005_001_00000001_landmarks.txt", b"1 2\n" * 68)
     put(root / "FACS/S005/001/S005_001_00000001_facs.txt", b"1 2\n")
     put(root / "cohn-kanade-images/S005/.DS_Store", b"\0")
@@ -101,6 +102,37 @@ def test_selections_have_the_counts_that_papers_print(full, frames, classes, cou
     assert (np.strings.slice(corpus.sequences, 4) == corpus.subjects).all()
 
 
+def test_a_complete_tree_yields_what_papers_print(full):
+    figures = claims.frame().set_index("id")["value"]
+    for entry in ckplus.PRINTED:
+        found = printed.count(ckplus.locate(full, **entry.selection), entry)
+        if entry.complete is not None:
+            assert found == entry.complete, entry
+        assert (figures[entry.claim] == entry.complete) is not bool(entry.why), entry
+
+
+@pytest.mark.parametrize(("classes", "images"), [("seven", 981), ("six", 927)])
+def test_three_frames_of_every_sequence(full, classes, images):
+    corpus = ckplus.read(full, frames="last3", classes=classes, crop=False)
+    assert len(corpus) == images
+    assert np.bincount(corpus.labels).tolist() == [3 * n for n in PER_CLASS[: len(corpus.classes)]]
+
+
+def test_paper_4_has_ten_frames_of_every_labelled_sequence(full):
+    corpus = ckplus.read(full, frames="last10", crop=False)
+    made = clips.sequences(corpus)
+    assert made.rows.shape == (327, 10)
+    assert np.bincount(made.labels).tolist() == PER_CLASS
+    assert len(np.unique(made.subjects)) == 118
+    assert sorted(set(made.lengths.tolist())) == [3, 4, 5, 10]
+    frames = corpus.meta["frame"].to_numpy()[made.rows]
+    assert (np.diff(frames) >= 0).all()
+    assert (frames[made.lengths == 10] == np.arange(3, 13)).all()
+    assert (frames[made.lengths == 3] == [1, 2, *[3] * 8]).all()
+    every = ckplus.locate(full, frames="all")
+    assert len(every.rows) == sum(1 + int(row["frame"]) - 1 for row in ckplus.locate(full).rows)
+
+
 def test_last_frames_are_the_last_frames(tmp_path):
     names = [("S010_001", 1), ("S010_002", 2), ("S011_001", 7), ("S011_002", None)]
     write_tree(tmp_path, names, (12, 4, 2, 11))
@@ -113,12 +145,10 @@ def test_last_frames_are_the_last_frames(tmp_path):
     assert source.facts["short_sequences"] == 1
     assert "(S011_001) have fewer than 10 frames" in source.remarks[-1]
     corpus = ckplus.read(source, crop=False)
-    rows = ckplus.clips(corpus)
+    rows = clips.sequences(corpus).rows
     assert corpus.meta["frame"].to_numpy()[rows].tolist() == [list(range(3, 13)), [1, *[2] * 9]]
     assert corpus.images[rows].shape == (2, 10, 6, 8)
-    assert ckplus.clips(corpus, 1).tolist() == [[9], [11]]
-    with pytest.raises(FerError, match="length of at least 1; got 0"):
-        ckplus.clips(corpus, 0)
+    assert clips.sequences(corpus, 1).rows.tolist() == [[9], [11]]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +322,14 @@ def test_ck48(tmp_path):
     assert len(np.unique(corpus.sequences)) == 327
     assert len(np.unique(corpus.subjects)) == 118
     assert len(ckplus.read(root, frames="last3", classes="six")) == 927
+    with pytest.warns(UserWarning, match="several frames of one sequence.*leaks them"):
+        random = splits.kfold(corpus, 10)
+    leaks = splits.certify(corpus, random, subject_independent=False)
+    assert leaks["sequences_shared"] > 300  # told in the certificate as well
+    kept = splits.certify(corpus, splits.subject_kfold(corpus, 10), subject_independent=True)
+    assert kept["sequences_shared"] == kept["subjects_shared"] == 0
     apex = ckplus.read(root)
+    assert len(splits.kfold(apex, 10)) == 10  # one frame of each: nothing to warn of
     assert len(apex) == 327
     assert (apex.meta["frame"] == 11).all()
     for frames in ("last10", "neutral"):
@@ -337,6 +374,11 @@ def test_ckextended(tmp_path):
     assert len(ckplus.read(tmp_path, frames="neutral")) == 593
     with pytest.raises(FerError, match="holds no sequences"):
         ckplus.read(tmp_path, frames="last3")
+    for protocol in (splits.leave_one_subject_out, lambda c: splits.subject_kfold(c, 10)):
+        with pytest.raises(FerError, match=r"no subject ids.*subject-independent protocols are impossible"):
+            protocol(corpus)
+    with pytest.raises(FerError, match="no sequences"):
+        clips.sequences(corpus)
 
 
 def test_faulty_rows_of_ckextended_are_named(tmp_path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import nbformat
 import pytest
 
 import fer_lib
-from fer_lib import cli, preflight, recorded
+from fer_lib import cli, cli_data, preflight, recorded
 from fer_lib.errors import AbsentDataError, FerError
 
 REPOSITORY = Path(fer_lib.__file__).parents[1]
@@ -135,6 +136,16 @@ def test_usage_errors_exit_2(argv, capsys):
         ("data list --data-dir nowhere", "--data-dir nowhere: there is no such folder"),
         ("data list --data-dir pyproject.toml", "is a file"),
         ("data check fer2031", "Did you mean 'fer2013'"),
+        ("data import jaffe notebooks/cnn_sift.ipynb", "neither a zip nor a tar archive"),
+        ("data import jaffe absent.zip", "absent.zip cannot be read (No such file or directory)"),
+        ("data import jaffe notebooks", "is a folder and needs no unpacking"),
+        ("data import synthetic notebooks.zip", "synthetic is generated and needs no files"),
+        ("data import jafe notebooks.zip", "Did you mean 'jaffe'"),
+        ("data import jaffe pyproject.toml --data-dir pyproject.toml", "is a file"),
+        ("data fetch jaffe", "JAFFE (Japanese Female Facial Expression) may not be downloaded by a program"),
+        ("data fetch cmu_face", "Did you mean 'cmu_faces'"),
+        ("data fetch cmu_faces --url faces.zip", "an address begins with https:// or http://"),
+        ("data fetch cmu_faces --sha256 x", "a sha256 is 64 hexadecimal digits"),
         ("claims cnn_shift", "Did you mean 'cnn_sift'"),
     ],
 )
@@ -214,9 +225,66 @@ def test_a_corpus_of_image_files_is_listed_and_checked(tmp_path, capsys, monkeyp
     assert said.index("images: 1 images, officially 213") < said.index("anger: 1 images, officially 30")
     assert cli.main(["data", "check", "jaffe", "--json", *place]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert (found["images"], found["expected"]["images"], len(found["remarks"])) == (1, 213, 1)
+    assert (found["images"], found["expected"]["images"]) == (1, 213)
+    assert any(remark.startswith("No face was found in 1 of 1") for remark in found["remarks"])
     assert cli.main(["run", "cnn_sift", "jaffe", *place]) == 2
     assert "cannot be used: images: 1 images, officially 213." in capsys.readouterr().err
+
+
+def test_an_archive_is_imported_and_checked(tmp_path, capsys, monkeypatch):
+    import cv2
+    import numpy as np
+
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FER_DATA", str(tmp_path / "data"))
+    image = cv2.imencode(".tiff", np.full((64, 64), 90, np.uint8))[1].tobytes()
+    for name in ("KA.AN1.39", "KA.DI1.42"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr(f"jaffe/{name}.tiff", image)
+            archive.writestr("__MACOSX/x", b"")
+    archives = [str(path) for path in sorted(tmp_path.glob("*.zip"))]
+    assert cli.main(["data", "import", "jaffe", *archives]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    folder = tmp_path / "data" / "jaffe"
+    assert lines[0].startswith("Unpacked 2 files (0.0 MB) of KA.AN1.39.zip and KA.DI1.42.zip into ")
+    assert lines[1].startswith("  left out: 2 files")
+    assert lines[-1] == f"The files stay in {folder}: an owner's archive may be what it is."
+    assert cli.main(["data", "check", "jaffe"]) == 1
+    assert capsys.readouterr().out.splitlines() == lines[2:-1]
+    assert cli.main(["data", "import", "jaffe", *archives]) == 2
+    assert capsys.readouterr().err == (
+        f"fer: jaffe is here already, in {folder}; add --replace to replace the folder, or move it away.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "command, words", [("import", "Links, devices --replace 130"), ("fetch", "124 --url")]
+)
+def test_help_of_arrivals_says_what_happens(command, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["data", command, "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in [*words.split(), "$FER_DATA", "nothing changed"])
+
+
+def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch):
+    from fer_lib import datasets
+    from fer_lib.datasets import unpacking
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("KA.AN1.39.tiff", b"II*")
+    argv = ["data", "import", "jaffe", str(tmp_path / "x.zip"), "--data-dir", str(tmp_path / "data")]
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "unpack", interrupt)
+        assert cli.main(argv) == 130
+    assert capsys.readouterr().err == f"fer: Interrupted; {tmp_path / 'data'} is as it was before.\n"
+    monkeypatch.setattr(datasets, "check", interrupt)
+    assert cli.main(argv) == 130
+    assert "is in place but unchecked: fer data check jaffe" in capsys.readouterr().err
 
 
 def test_claims_as_table_json_and_csv(capsys):
@@ -357,14 +425,14 @@ def test_a_check_that_the_file_system_refuses_is_one_object(project, capsys, mon
 
 def test_check_shows_nested_counts_plainly(capsys):
     black = {"images": 4, "black": {"total": 1, "train": 1}, "twins_in_training": {}}
-    cli._print_check(CORPUS | {"form": "generated", "ignored": 2, "audit": black})
+    cli_data.print_check(CORPUS | {"form": "generated", "ignored": 2, "audit": black})
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["synthetic", "(generated)"]
     assert ["black", "total 1, train 1"] in lines
     assert ["per", "class                anger 4"] in lines
     assert sum(line[0] == "images" for line in lines) == 1
     assert lines[-1] == ["all", "well"]
-    cli._print_check(CORPUS | {"ok": False, "problems": ["One."]})
+    cli_data.print_check(CORPUS | {"ok": False, "problems": ["One."]})
     assert "1 problem:" in capsys.readouterr().out
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fer_lib import claims, datasets, splits
-from fer_lib.datasets import ckplus, fer2013, jaffe, synthetic
+from fer_lib.datasets import ckplus, fer2013, jaffe, sources, synthetic
 from fer_lib.errors import AbsentDataError, FerError
 from fer_lib.expressions import CODES, EXPRESSIONS, canonical
 
@@ -344,6 +344,134 @@ def test_a_corpus_of_image_files_is_found_loaded_cached_and_checked(name, faces,
     if official:
         with pytest.raises(FerError, match=r"not the official .* officially .*strict=False"):
             datasets.load(name)
+
+
+def snapshot(folder):
+    return sorted((str(path), path.lstat().st_mtime_ns) for path in folder.rglob("*"))
+
+
+def mess_up(folder):
+    """Add what people's folders hold beside the data, and make all of it read-only."""
+    for below in [folder, *(f for f in folder.rglob("*") if f.is_dir())][:6]:
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._x.png", "notes.TXT"):
+            (below / name).write_bytes(b"\0\1")
+    unrelated = folder / "0 holiday"
+    unrelated.mkdir()
+    for i in range(300):
+        os.close(os.open(unrelated / f"IMG_{i:05}.jpg", os.O_CREAT | os.O_WRONLY))
+    (folder / "empty" / "S005" / "001").mkdir(parents=True)
+    (folder / "VL" / "Strong" / "P002" / "Anger").mkdir(parents=True)
+    (folder / "circle").symlink_to(folder)
+    (folder / "self").symlink_to(folder / "self")
+    (folder / "broken").symlink_to(folder / "nowhere")
+    odd = os.fsencode(folder) + b"/caf\xe9"
+    os.mkdir(odd)  # noqa: PTH102 (a name that is not text)
+    with open(odd + b"/KA.AN1.\xe9.tiff", "wb"):  # noqa: PTH123
+        pass
+    for below in sorted(folder.rglob("*"), reverse=True):
+        if below.is_dir() and not below.is_symlink():
+            below.chmod(0o555)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_people_have_beside_the_data_changes_nothing(name, faces, tmp_path):
+    write, *_, official = LAYOUTS[name]
+    relaxed = {"strict": False} if official else {}
+    write(tmp_path / "clean" / name, faces)
+    clean = datasets.load(name, tmp_path / "clean", **relaxed)
+    top = tmp_path / "data"  # no folder has the corpus's name, so the data folder itself is searched
+    write(top / "Downloads" / "my copy (2)", faces)
+    mess_up(top)
+    try:
+        before = snapshot(top)
+        assert datasets.find(name, top) == top
+        corpus = datasets.load(name, top, **relaxed)
+        found = datasets.check(name, top)
+        assert snapshot(top) == before
+    finally:
+        for below in top.rglob("*"):
+            if below.is_dir() and not below.is_symlink():
+                below.chmod(0o755)
+    assert corpus.fingerprint == clean.fingerprint
+    assert found["fingerprint"] == clean.fingerprint
+    assert found["ignored"] > 300
+    assert all("officially" in problem for problem in found["problems"])
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 9\n"), "`git lfs pull`"),
+        (lambda p: p.write_bytes(b""), "is empty"),
+        (
+            lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),
+            "cut off|cannot be decoded|ends after",
+        ),
+    ],
+    ids=["pointer", "empty", "truncated"],
+)
+def test_one_bad_file_is_one_sentence(name, damage, message, faces, tmp_path):
+    write, images, *_ = LAYOUTS[name]
+    folder = tmp_path / "data" / name
+    write(folder, faces)
+    path = datasets.READERS[name].locate(folder).rows[-1]["path"]
+    damage(path)
+    with pytest.raises(FerError, match=rf"{path.name}: .*({message})"):
+        datasets.load(name)
+    found = datasets.check(name)
+    (problem,) = (p for p in found["problems"] if "officially" not in p)
+    assert re.search(rf"{path.name}: .*({message})", problem)
+    assert found["images"] == images - datasets.READERS[name].locate(folder).images_per_row
+
+
+def test_a_csv_that_is_a_pointer_is_named(tmp_path):
+    folder = tmp_path / "data" / "fer2013"
+    folder.mkdir(parents=True)
+    for name, corpus in (("fer2013.csv", "fer2013"), ("ckextended.csv", "ckplus")):
+        (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+        with pytest.raises(FerError, match=rf"{name} is a Git LFS pointer .*`git lfs pull`"):
+            datasets.load(corpus, folder)
+
+
+def test_a_search_without_end_is_given_up_with_advice(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for i in range(60):
+        (folder / f"{i}.txt").touch()
+    monkeypatch.setattr(sources, "ENTRIES", 50)
+    with pytest.raises(
+        AbsentDataError, match=r"looks like it among its first .* give the corpus's own folder"
+    ):
+        datasets.find("jaffe")
+
+
+@pytest.mark.parametrize("name", ["FER2013.CSV", "Icml_Face_Data.csv"])
+def test_a_csv_is_known_in_any_case(copy, name):
+    text = (copy / "fer2013.csv").read_text()
+    (copy / "fer2013.csv").unlink()
+    (copy / name).write_text(text)
+    assert datasets.check("fer2013")["ok"]
+
+
+def test_cmu_faces_has_four_classes_that_its_options_and_card_name(faces, tmp_path):
+    write_cmu_faces(tmp_path / "data" / "cmu_faces", faces)
+    frontal = datasets.load("cmu_faces", pose="straight")
+    assert frontal.classes == ("anger", "happiness", "sadness", "neutral")
+    assert set(frontal.meta["pose"]) == {"straight"}
+    assert len(frontal) == 4
+    card = " ".join(frontal.card.notes)
+    for name in frontal.classes:
+        assert name in card or any(
+            canonical(word) == name for word in ("angry", "happy", "sad") if word in card
+        )
+    assert all(f"``{name}``" in datasets.load.__doc__ for name in ("cmu_faces", *frontal.classes))
+
+
+def test_fer2013_and_ckextended_cannot_be_split_by_subject(copy):
+    corpus = datasets.load("fer2013")
+    with pytest.raises(FerError, match=r"FER2013.* no subject ids.*impossible"):
+        splits.subject_kfold(corpus, 5)
 
 
 def test_check_of_a_damaged_image_names_it_and_reads_the_rest(faces, tmp_path, capfd):

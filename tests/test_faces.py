@@ -57,8 +57,8 @@ def test_no_face_is_nan_and_never_dropped(drawn):
 
 def test_threads_change_nothing(drawn, monkeypatch):
     one = np.array([faces.detect(drawn[i : i + 1])[0] for i in range(len(drawn))])
-    monkeypatch.setattr(faces, "BATCH", 2)
-    monkeypatch.setattr(faces, "THREADS", 4)
+    monkeypatch.setattr(faces.detection, "BATCH", 2)
+    monkeypatch.setattr(faces.detection, "THREADS", 4)
     np.testing.assert_array_equal(faces.detect(drawn), one)
     np.testing.assert_array_equal(faces.detect(list(drawn)), one)
 

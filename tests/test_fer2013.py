@@ -178,11 +178,12 @@ def test_a_file_that_is_no_fer2013_csv_is_explained(tmp_path, monkeypatch, conte
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a whole JPEG"),
-        (b"<html>", "not a whole JPEG"),
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer.*git lfs pull"),
+        (b"<html>", "cannot be decoded"),
         (b"\xff\xd8 nothing \xff\xd9", "cannot be decoded"),
         (cv2.imencode(".jpg", np.zeros((48, 50), np.uint8))[1].tobytes(), "is 50x48 pixels, expected 48x48"),
-        (cv2.imencode(".jpg", np.zeros((48, 48), np.uint8))[1].tobytes()[:-9], "not a whole JPEG"),
+        (cv2.imencode(".jpg", np.zeros((48, 48), np.uint8))[1].tobytes()[:-9], "is cut off"),
     ],
 )
 def test_an_unreadable_image_is_named_and_the_others_read(tmp_path, samples, content, message):

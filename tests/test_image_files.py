@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fer_lib.datasets import image_files
-from fer_lib.datasets.image_files import decode, decode_all, fit, fit_points, walk
+from fer_lib.datasets import sources
+from fer_lib.datasets.decoding import decode, decode_all, fit, fit_points
+from fer_lib.datasets.sources import sighted, walk
 from fer_lib.errors import FerError
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))
@@ -61,7 +63,7 @@ def test_walk_and_shown_cope_with_names_in_no_known_encoding(tmp_path):
         pass
     (name,) = walk(tmp_path, [])
     assert (tmp_path / name).is_file()
-    assert image_files.shown(name) == "caf\\udce9/1.png"
+    assert sources.shown(name) == "caf\\udce9/1.png"
 
 
 def test_walk_passes_many_files_quickly(tmp_path):
@@ -73,6 +75,40 @@ def test_walk_passes_many_files_quickly(tmp_path):
     started = time.process_time()
     assert sum(1 for _ in walk(tmp_path, [])) == 20_001
     assert time.process_time() - started < 1
+
+
+def is_target(folder, name):
+    return name == "target"
+
+
+def test_a_corpus_is_sighted_near_the_top_first(tmp_path, monkeypatch):
+    touch(tmp_path, *(f"a/b/c/{i}" for i in range(50)), "z/target")
+    scandir, scanned = os.scandir, []
+    monkeypatch.setattr(os, "scandir", lambda path: scanned.append(os.fspath(path)) or scandir(path))
+    assert sighted(tmp_path, is_target) == (True, True)
+    assert [Path(path).name for path in scanned] == [tmp_path.name, "a", "z"]
+
+
+def test_unrelated_files_are_looked_at_up_to_a_bound(tmp_path, monkeypatch):
+    touch(tmp_path, *(f"{i:02}/{k}" for i in range(20) for k in range(20)), "zz/zz/target")
+    scandir, scanned = os.scandir, []
+    monkeypatch.setattr(os, "scandir", lambda path: scanned.append(path) or scandir(path))
+    assert sighted(tmp_path, is_target) == (True, True)
+    scanned.clear()
+    monkeypatch.setattr(sources, "ENTRIES", 100)
+    assert sighted(tmp_path, is_target) == (False, False)
+    assert len(scanned) < 8
+    monkeypatch.setattr(sources, "ENTRIES", 10**6)
+    monkeypatch.setattr(sources, "DEPTH", 1)
+    assert sighted(tmp_path, is_target) == (False, False)
+
+
+def test_a_search_ends_in_circles_and_leaves_hidden_folders_out(tmp_path, monkeypatch):
+    touch(tmp_path, "a/1", ".trash/target", "__MACOSX/target")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    assert sighted(tmp_path, is_target) == (False, True)
+    assert sighted(tmp_path / "nowhere", is_target) == (False, True)
 
 
 @pytest.mark.parametrize("ending", ["png", "tiff", "bmp"])
@@ -121,6 +157,16 @@ def test_a_file_cut_off_anywhere_is_no_image(tmp_path, ending):
     for length in range(1, len(data), max(1, len(data) // 40)):
         path.write_bytes(data[:length])
         with pytest.raises(FerError, match=r"cut off|cannot be decoded"):
+            decode(path)
+
+
+def test_a_png_damaged_anywhere_in_its_pixels_is_no_image(tmp_path):
+    """A PNG file has checksums; a JPEG file has none, so of it only a missing end or header is found."""
+    content = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (24, 24), np.uint8))[1].tobytes()
+    path = tmp_path / "a.png"
+    for position in range(content.index(b"IDAT") + 4, content.rindex(b"IEND") - 8, 7):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 0x10]) + content[position + 1 :])
+        with pytest.raises(FerError, match=r"cannot be decoded|cut off"):
             decode(path)
 
 
@@ -180,6 +226,20 @@ def test_decode_all_keeps_order_names_failures_and_fits_to_the_most_frequent_siz
         f"{paths[7]}: is empty; get this file again.",
         f"{paths[9]}: No such file or directory",
     ]
+
+
+@pytest.mark.parametrize("first", [(6, 5), (8, 10)])
+def test_decode_all_takes_several_images_of_a_file_and_any_first_size(tmp_path, first):
+    shapes = [first, (8, 10), (8, 10), (4, 4), (8, 10)]
+
+    def load(position):
+        return [np.full(shapes[position], 10 * position + k, np.uint8) for k in range(3)]
+
+    images, owners, sizes = decode_all([tmp_path] * 5, "test", [], load=load)
+    assert images.shape == (15, 8, 10)
+    assert images[:, 4, 5].tolist() == [10 * i + k for i in range(5) for k in range(3)]
+    assert owners.tolist() == [i for i in range(5) for _ in range(3)]
+    assert sizes[::3].tolist() == [list(shape) for shape in shapes]
 
 
 def test_decode_all_of_nothing():

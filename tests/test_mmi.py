@@ -262,7 +262,7 @@ def test_nothing_there_and_unknown_options(tmp_path):
     with pytest.raises(FerError, match="holds no MMI Facial Expression Database"):
         mmi.read(tmp_path)
     write_clip(folder / "S002-100.avi", 2)
-    with pytest.raises(FerError, match="holds no labelled clip of the selection"):
+    with pytest.raises(FerError, match="holds no clip of the selection"):
         mmi.read(tmp_path)
     for options in ({"frames": "peak3"}, {"view": "front"}):
         with pytest.raises(FerError, match=f"Unknown {next(iter(options))} of mmi"):

@@ -20,8 +20,9 @@ from fer_lib import corpus as corpus_module
 from fer_lib import expressions, faces, files
 from fer_lib.corpus import Card, Corpus, pack, unpack
 from fer_lib.datasets import ckplus, cmu_faces, fer2013, jaffe, mmi, nimstim, oulu_casia, synthetic
-from fer_lib.datasets.image_files import Source
+from fer_lib.datasets.printed import compare
 from fer_lib.datasets.reporting import report
+from fer_lib.datasets.sources import ENTRIES, Source, sighted
 from fer_lib.errors import AbsentDataError, FerError, one_of
 
 # Each has a CARD, `locate` (which lists a folder's files) and `read` (which opens them); their keyword
@@ -33,6 +34,8 @@ CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in (synthetic
 NAMES = tuple(CARDS)
 SHOWN_PROBLEMS = 3  # in an error
 LISTED_PROBLEMS = 100  # by `check`; a wrong file may have one per row
+# Modules that bring a corpus here or speak about it; no pixel depends on them.
+ARRIVAL = {"archives", "download", "importing", "printed", "reporting", "unpacking"}
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 
 
@@ -63,11 +66,16 @@ def _locate(name: str, data_dir: str | Path | None, **selection: Any) -> Source:
     if card.synthetic:
         raise FerError(f"{name} is generated, not read from files; load it without a data folder.")
     base = data_folder(data_dir)
+    reader, whole = READERS[name], True
     with _refusals():
         for folder in _candidates(name, base):
-            if (source := READERS[name].locate(folder, **selection)) is not None:
+            if hasattr(reader, "is_ours"):  # those that search a folder to any depth
+                seen, whole = sighted(folder, reader.is_ours)
+                if not seen:
+                    continue
+            if (source := reader.locate(folder, **selection)) is not None:
                 return source
-        raise AbsentDataError(_absent(card, base))
+        raise AbsentDataError(_absent(card, base, whole))
 
 
 def data_folder(data_dir: str | Path | None = None) -> Path:
@@ -113,7 +121,10 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
         ``synthetic``: the arguments of :func:`fer_lib.datasets.synthetic.generate`. Others: the keyword
         arguments of their reader's ``read`` (:func:`fer_lib.datasets.ckplus.read`, ...) and, for
         ``fer2013``, ``ckplus`` and ``jaffe``, ``strict`` (default True); False accepts a copy whose
-        counts are not the official ones.
+        counts are not the official ones. Most corpora have the six basic expressions and more;
+        ``cmu_faces``, which anyone may have, has four: ``anger``, ``happiness``, ``sadness`` and
+        ``neutral`` (``pose="straight"`` takes its frontal quarter). :meth:`Corpus.only` takes those four
+        of any other.
 
     Raises
     ------
@@ -148,9 +159,10 @@ def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
         ``dataset``; ``licence``; ``ok`` (no problems); ``root`` (None if generated) and ``form``;
         ``images``; ``sequences`` and ``subjects`` (None where the corpus records none); ``splits`` and
         ``per_class`` (counts by name); ``facts`` (counts of the whole copy by name, whatever was
-        selected) and ``expected`` (those of a complete copy); ``ignored`` (files passed over because of
-        their names); ``problems`` (sentences, gravest first); ``remarks`` (what is no fault);
-        ``fingerprint``; ``audit``.
+        selected) and ``expected`` (those of a complete copy); ``printed`` (what papers print of it, the
+        count of this copy and of a complete one: :mod:`fer_lib.datasets.printed`); ``ignored`` (files
+        passed over because of their names); ``problems`` (sentences, gravest first); ``remarks`` (what
+        is no fault); ``fingerprint``; ``audit``.
 
     Raises
     ------
@@ -159,7 +171,7 @@ def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
     """
     options = _options(name, {})
     if name == "synthetic":
-        return report(_generate(options), None, [])
+        return report(_generate(options), None, [], [])
     options.pop("strict", None)
     source = _locate(name, data_dir)
     try:
@@ -170,7 +182,7 @@ def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
         problems += [said for said in _shortcomings(name, source, corpus) if said not in problems]
         if (more := len(problems) - LISTED_PROBLEMS) > 0:
             problems[LISTED_PROBLEMS:] = [f"{more:,} more problems are not listed."]
-    return report(corpus, source, problems)
+    return report(corpus, source, problems, compare(READERS[name], source.root))
 
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -227,9 +239,10 @@ def _cached(card: Card, key: str, build: Callable[[], Corpus]) -> Corpus:
 
 def _versions() -> list[str]:
     """Return the sources of the modules that decide what is read or drawn."""
-    others = [Path(module.__file__) for module in (corpus_module, expressions, faces)]
-    sources = [*others, *sorted(Path(__file__).parent.glob("*.py"))]
-    return [path.read_text(encoding="utf-8") for path in sources]
+    faces_found = (faces.detection, faces.haar, faces.cropping, faces.pixels)
+    others = [Path(module.__file__) for module in (corpus_module, expressions, *faces_found)]
+    own = sorted(path for path in Path(__file__).parent.glob("*.py") if path.stem not in ARRIVAL)
+    return [path.read_text(encoding="utf-8") for path in (*others, *own)]
 
 
 def _plain(name: str) -> str:
@@ -245,15 +258,20 @@ def _candidates(name: str, base: Path) -> list[Path]:
     return [*named, base]
 
 
-def _absent(card: Card, base: Path) -> str:
+def _absent(card: Card, base: Path, whole: bool) -> str:
     there = "there is no such folder"
     if base.is_dir():
         packed = sorted(f.name for f in base.iterdir() if f.suffix.lower() in ARCHIVES)
-        there = "it holds nothing that looks like it" + (f" (unpack {packed[0]})" if packed else "")
+        there = "it holds nothing that looks like it" + (
+            f" (unpack {packed[0]}: fer data import {card.name} {packed[0]})" if packed else ""
+        )
+        if not whole:
+            there += f" among its first {ENTRIES:,} files; give the corpus's own folder"
     return (
         f"{card.title} was looked for in {base}, but {there}.\n"
         f"Owner:    {card.owner}\nLicence:  {card.licence}\nObtain:   {card.obtain}\n"
         f"Expected files:\n{card.tree}\n"
+        f"Unpack the owner's archives with: fer data import {card.name} ARCHIVE... --data-dir DIR\n"
         f"Say where they are with --data-dir DIR or $FER_DATA (the folder itself or the one above); check "
         f"them with: fer data check {card.name} --data-dir DIR"
     )

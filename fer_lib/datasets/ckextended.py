@@ -8,17 +8,11 @@ import numpy as np
 
 from fer_lib.corpus import Card, Corpus
 from fer_lib.datasets import pixel_csv
-from fer_lib.datasets.image_files import shown
+from fer_lib.datasets.sources import shown
 from fer_lib.expressions import CODES
 
 NAME = "ckextended.csv"
 SIZE = 48
-
-
-def count_rows(path: Path) -> int:
-    """Return the number of rows below the header; blank lines are none."""
-    with path.open("rb") as lines:
-        return max(0, sum(1 for line in lines if line.strip()) - 1)
 
 
 def read_rows(path: Path, classes: tuple[str, ...], card: Card, problems: list[str]) -> Corpus:

@@ -7,26 +7,18 @@ and missing levels do not matter.
 
 from __future__ import annotations
 
-import itertools
 import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fer_lib.corpus import Card, Corpus
-from fer_lib.datasets import ckextended
-from fer_lib.datasets.image_files import (
-    Source,
-    checked_size,
-    drop_repeats,
-    located,
-    read_stills,
-    settle,
-    shown,
-    walk,
-)
+from fer_lib.datasets import ck48, ckextended, pixel_csv
+from fer_lib.datasets.decoding import checked_size
+from fer_lib.datasets.image_files import read_stills
 from fer_lib.datasets.photographs import read_faces
+from fer_lib.datasets.printed import Printed
+from fer_lib.datasets.sequence_frames import FRAMES, by_sequence, named, take
+from fer_lib.datasets.sources import Source, drop_repeats, located, settle, shown, walk
 from fer_lib.errors import FerError, one_of
 from fer_lib.expressions import ALIASES, CODES, EXPRESSIONS, canonical
 
@@ -35,8 +27,6 @@ FILE_NAME = re.compile(
 )
 NAMES = {*EXPRESSIONS, *ALIASES}  # of class folders
 CLASSES = {"seven": (*EXPRESSIONS[:6], "contempt"), "six": EXPRESSIONS[:6]}
-FRAMES = {"apex": 1, "last3": 3, "last10": 10, "neutral": 1}
-NAMED = 5  # sequences that a remark names
 PER_CLASS = {"anger": 45, "disgust": 59, "fear": 25, "happiness": 69, "sadness": 28, "surprise": 83}
 PER_CLASS |= {"contempt": 18}  # labelled sequences
 OFFICIAL = {
@@ -69,6 +59,23 @@ or  ckextended.csv                                       (no subjects)""",
     ),
 )
 
+_SIX = {"frames": "last3", "classes": "six"}
+PRINTED = (
+    Printed("cnn_sift-s42-ck-sequences", "images", 327),
+    Printed("cnn_sift-s42-ck-used", "images", 309, {"classes": "six"}),
+    Printed("cspp-s31-ck-sequences", "sequences", 309, _SIX),
+    Printed("cspp-t1-ck-samples", "images", 927, _SIX),
+    Printed(
+        *("cspp-t1-ck-subjects", "subjects", None, _SIX),
+        "The owners do not count the subjects by class, so it is not known beforehand how many of the 118 "
+        "labelled ones show one of the six.",
+    ),
+    Printed("cnn3d-s41-ck-labelled", "sequences", 327, {"frames": "last10"}),
+    Printed("cnn3d-s41-ck-labelled-subjects", "subjects", 118, {"frames": "last10"}),
+    Printed("cnn3d-s41-ck-all", "sequences", 593, whole="sequences"),
+    Printed("cnn3d-s41-ck-all-subjects", "subjects", 123, whole="subjects"),
+)
+
 
 def parse(name: str) -> dict[str, str] | None:
     """Return what a file name says (``S005_001_00000011_emotion.txt``), None for any other name.
@@ -81,6 +88,11 @@ def parse(name: str) -> dict[str, str] | None:
     subject = subject.upper()
     kind = "image" if image else kind.lower()
     return {"subject": subject, "sequence": f"{subject}_{number}", "frame": frame, "kind": kind}
+
+
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FILE_NAME.fullmatch(name) is not None or name.lower() == ckextended.NAME
 
 
 def locate(root: Path, *, frames: str = "apex", classes: str = "seven") -> Source | None:
@@ -99,11 +111,11 @@ def locate(root: Path, *, frames: str = "apex", classes: str = "seven") -> Sourc
         _select(source, images, _read_labels(emotions, source), frames)
     elif crops:
         source.form = "ck48"
-        _select_crops(source, crops, frames)
+        ck48.select(source, crops, frames, PER_CLASS)
     elif tables:
         source.form, source.files = "ckextended", tables[:1]
-        source.facts["rows"] = ckextended.count_rows(tables[0])
-        if frames.startswith("last"):
+        source.facts["rows"] = pixel_csv.count_rows(tables[0])
+        if frames not in ("apex", "neutral"):
             raise FerError(f"{shown(tables[0])} holds no sequences; its frames are 'apex' or 'neutral'.")
     source.expected = OFFICIAL[source.form]
     return source if images or crops or tables else None
@@ -172,17 +184,11 @@ def _label(path: Path) -> str | None:
     return CODES["ckplus"][int(value)]
 
 
-def _by_sequence(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of each sequence in the order of its frames."""
-    ordered = sorted(rows, key=lambda row: row["id"])
-    return {name: list(group) for name, group in itertools.groupby(ordered, lambda row: row["sequence"])}
-
-
 def _select(source: Source, images: list[dict[str, Any]], labels: dict[str, str], frames: str) -> None:
     """Choose the frames of an original tree and count what it holds."""
     source.rows = images
     drop_repeats(source)
-    sequences = _by_sequence(source.rows)
+    sequences = by_sequence(source.rows)
     labelled = [name for name in sequences if name in labels]
     source.facts = {
         "sequences": len(sequences),
@@ -193,63 +199,14 @@ def _select(source: Source, images: list[dict[str, Any]], labels: dict[str, str]
         **{expression: sum(labels[name] == expression for name in labelled) for expression in PER_CLASS},
     }
     if orphans := sorted(set(labels) - set(sequences)):
-        source.remarks.append(f"{_named(orphans)} have an emotion file but no frames.")
+        source.remarks.append(f"{named(orphans)} have an emotion file but no frames.")
     if frames == "neutral":  # of unlabelled sequences too; but a lone frame is an apex as well
         sequences = {name: rows[:1] for name, rows in sequences.items() if len(rows) > 1}
         labels = dict.fromkeys(sequences, "neutral")
     else:
         source.remarks.append(f"{source.facts['unlabelled']:,} sequences are unlabelled and were left out.")
         sequences = {name: sequences[name] for name in labelled}
-    _take_last(source, sequences, labels, frames)
-
-
-def _take_last(
-    source: Source, sequences: dict[str, list[dict[str, Any]]], labels: dict[str, str], frames: str
-) -> None:
-    """Make the last frames of the sequences of the wanted classes the source's rows."""
-    wanted = {name: rows for name, rows in sequences.items() if labels[name] in source.classes}
-    taken = {name: rows[-FRAMES[frames] :] for name, rows in wanted.items()}
-    source.rows = [{**row, "expression": labels[row["sequence"]]} for rows in taken.values() for row in rows]
-    source.files += [row["path"] for row in source.rows]
-    if short := [name for name, rows in taken.items() if len(rows) < FRAMES[frames]]:
-        source.facts["short_sequences"] = len(short)
-        source.remarks.append(
-            f"{_named(short)} have fewer than {FRAMES[frames]} frames; all they have are taken."
-        )
-
-
-def _named(sequences: list[str]) -> str:
-    """Return the number of sequences and the names of the first few."""
-    more = ", ..." if len(sequences) > NAMED else ""
-    return f"{len(sequences):,} sequences ({', '.join(sequences[:NAMED])}{more})"
-
-
-def _select_crops(source: Source, crops: list[dict[str, Any]], frames: str) -> None:
-    """Choose the frames of a CK+48 tree, which has the last three of each sequence."""
-    if frames not in ("apex", "last3"):
-        raise FerError(
-            f"{shown(source.root)} is CK+48, which holds only the last three frames of a sequence; frames is "
-            f"'apex' or 'last3', {frames!r} needs the original tree."
-        )
-    source.rows = crops
-    drop_repeats(source)
-    found = [row["expression"] for row in source.rows]
-    source.facts = {"images": len(found), **{name: found.count(name) for name in PER_CLASS}}
-    sequences = _by_sequence(source.rows)
-    labels: dict[str, str] = {}
-    for name, rows in sequences.items():
-        said = sorted({row["expression"] for row in rows})
-        labels[name] = said[0]
-        if len(said) > 1:
-            source.problems.append(
-                f"{shown(source.root)}: sequence {name} lies in the folders of {' and '.join(said)}; remove "
-                "the wrong one."
-            )
-    source.remarks.append(
-        "CK+48 holds three nearly equal frames of each sequence: split it by sequence or subject, never at "
-        "random."
-    )
-    _take_last(source, sequences, labels, frames)
+    take(source, sequences, labels, frames)
 
 
 def wrong_counts(source: Source) -> list[str]:
@@ -274,17 +231,14 @@ def read(
 
     Parameters
     ----------
-    root : path or Source
-        The folder, or what :func:`locate` returned for it (then ``frames`` and ``classes`` have been
-        chosen there).
-    problems : list of str, optional
-        If given, what cannot be read is described here and left out; without it the first such thing
-        raises.
-    frames : {"apex", "last3", "last10", "neutral"}
+    root, problems
+        As in :func:`fer_lib.datasets.image_files.read_stills`.
+    frames : {"apex", "last3", "last10", "neutral", "all"}
         ``apex``: the last frame of each labelled sequence (327; 309 in six classes). ``last3`` (981;
-        927) and ``last10``: the last frames, fewer for a shorter sequence; :func:`clips` makes clips of
-        one length of them. ``neutral``: the first frame of every sequence, labelled or not (593),
-        labelled neutral. CK+48 has ``apex`` and ``last3``, ckextended.csv ``apex`` and ``neutral``.
+        927), ``last10`` and ``all``: the last frames, fewer for a shorter sequence;
+        :func:`fer_lib.clips.sequences` makes clips of one length of them. ``neutral``: the first frame
+        of every sequence, labelled or not (593), labelled neutral. CK+48 has ``apex`` and ``last3``,
+        ckextended.csv ``apex`` and ``neutral``.
     classes : {"seven", "six"}
         The owners' seven, or those without contempt. ``neutral`` frames have the one class neutral.
     crop : bool
@@ -317,28 +271,3 @@ def read(
     if crop and source.form == "original":
         return read_faces(source, CARD, size, problems)
     return read_stills(source, CARD, size, problems)
-
-
-def clips(corpus: Corpus, length: int = 10) -> np.ndarray:
-    """Return the rows of clips of one length, one per sequence: ``corpus.images[clips(corpus)]``.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        With sequences, each in the order of its frames (as ``read(frames="last10")`` gives).
-    length : int
-        Frames T per clip: the last T of a sequence; a shorter one repeats its last frame (paper 4,
-        Sect. 4.1).
-
-    Returns
-    -------
-    int64 (S, T)
-        Positions in the corpus; clips are in the order in which the sequences occur.
-    """
-    if corpus.sequences is None or length < 1:
-        raise FerError(f"Clips need a corpus with sequences and a length of at least 1; got {length}.")
-    rows: dict[str, list[int]] = {}
-    for i, name in enumerate(corpus.sequences.tolist()):
-        rows.setdefault(name, []).append(i)
-    padded = [r[-length:] + r[-1:] * (length - len(r)) for r in rows.values()]
-    return np.array(padded, np.int64).reshape(-1, length)

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from fer_lib.corpus import Card, Corpus
-from fer_lib.datasets.image_files import Source, drop_repeats, located, read_stills, walk
+from fer_lib.datasets.image_files import read_stills
+from fer_lib.datasets.sources import Source, drop_repeats, located, named_rows
 from fer_lib.errors import one_of
 from fer_lib.expressions import canonical
 
@@ -25,7 +26,7 @@ CARD = Card(
     title="CMU Face Images",
     owner="Tom Mitchell, Carnegie Mellon University; UCI Machine Learning Repository no. 124",
     licence="free for educational use with attribution",
-    obtain="Download 'CMU Face Images' from the UCI Machine Learning Repository.",
+    obtain="Download 'CMU Face Images' from the UCI Machine Learning Repository: fer data fetch cmu_faces.",
     tree="""\
 cmu_faces/
     faces/<userid>/<userid>_<straight|left|right|up>_<neutral|happy|sad|angry>_<open|sunglasses>[_2|_4].pgm""",
@@ -55,26 +56,24 @@ def parse(name: str) -> dict[str, str] | None:
     }
 
 
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FILE_NAME.fullmatch(name) is not None
+
+
 def locate(root: Path, *, scale: str = "full", pose: str = "all", eyes: str = "all") -> Source | None:
     """List the images below ``root``; None where there is none of any scale. Options as in :func:`read`."""
     scale = one_of(str(scale), SCALES, "scale of cmu_faces")
     one_of(pose, POSES, "pose of cmu_faces")
     one_of(eyes, EYES, "eyes of cmu_faces")
-    source, named, rows = Source(root, f"scale {scale}", CLASSES), 0, []
-    bad = 0
-    for file in walk(root, source.problems):
-        if (said := parse(file.rpartition("/")[2])) is None:
-            source.ignored += 1
-            continue
-        named += 1
-        if said["scale"] == scale:
-            kind = said.pop("kind")
-            bad += kind == "bad"
-            if kind == "pgm":
-                rows.append({"path": root / file, **said})
+    source = Source(root, f"scale {scale}", CLASSES)
+    named = list(named_rows(source, parse))
     if not named:
         return None
-    source.rows = sorted(rows, key=lambda row: row["id"])
+    rows = sorted((row for row in named if row["scale"] == scale), key=lambda row: row["id"])
+    kinds = [row.pop("kind") for row in rows]
+    bad = kinds.count("bad")
+    source.rows = [row for row, kind in zip(rows, kinds, strict=True) if kind == "pgm"]
     drop_repeats(source)
     source.facts = {"bad": bad, "usable": len(source.rows)}
     source.expected = {"usable": sum(USUAL.values())}
@@ -110,11 +109,8 @@ def read(
 
     Parameters
     ----------
-    root : path or Source
-        The folder, or what :func:`locate` returned for it (then the selection has been made there).
-    problems : list of str, optional
-        If given, what cannot be read is described here and left out; without it the first such thing
-        raises.
+    root, problems
+        As in :func:`fer_lib.datasets.image_files.read_stills`.
     scale : {"full", "2", "4"}
         128x120 (width x height), 64x60 or 32x30 pixels.
     pose : {"all", "straight", "left", "right", "up"}
@@ -131,7 +127,7 @@ def read(
     Raises
     ------
     FerError
-        If nothing is there, an option is unknown or, without ``problems``, something cannot be read.
+        As ``read_stills``, and if nothing is there or an option is unknown.
     """
     source = located(root, CARD, locate, scale=scale, pose=pose, eyes=eyes)
     return read_stills(source, CARD, size, problems)

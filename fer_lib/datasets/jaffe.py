@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 from fer_lib.corpus import Card, Corpus
-from fer_lib.datasets.image_files import Source, drop_repeats, located, read_stills, walk
+from fer_lib.datasets.image_files import read_stills
 from fer_lib.datasets.photographs import read_faces
+from fer_lib.datasets.printed import Printed
+from fer_lib.datasets.sources import Source, drop_repeats, located, named_rows
 from fer_lib.errors import one_of
 from fer_lib.expressions import CODES, EXPRESSIONS
 
@@ -35,6 +37,16 @@ CARD = Card(
     ),
 )
 
+PRINTED = (
+    Printed("cnn_sift-s42-jaffe-total", "images", 213),
+    Printed("cspp-s31-jaffe-images", "images", 183, {"classes": "six"}),
+    Printed("cspp-t1-jaffe-subjects", "subjects", 10, {"classes": "six"}),
+    Printed(
+        *("cspp-t1-jaffe-samples", "images", 183, {"classes": "six"}),
+        "The table counts the neutral images too; the paper's six classes leave the 183 of its text.",
+    ),
+)
+
 
 def parse(name: str) -> dict[str, str | int] | None:
     """Return what a file name says (``KA.AN1.39.tiff``), None for any other name."""
@@ -50,15 +62,16 @@ def parse(name: str) -> dict[str, str | int] | None:
     }
 
 
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FILE_NAME.fullmatch(name) is not None
+
+
 def locate(root: Path, *, classes: str = "seven") -> Source | None:
     """List JAFFE's images below ``root``; None where there is none. For ``classes`` see :func:`read`."""
     one_of(classes, CLASSES, "classes of jaffe")
     source = Source(root, "files", CLASSES[classes], expected=OFFICIAL)
-    for file in walk(root, source.problems):
-        if (said := parse(file.rpartition("/")[2])) is None:
-            source.ignored += 1
-        else:
-            source.rows.append({"path": root / file, **said})
+    source.rows = list(named_rows(source, parse))
     if not source.rows:
         return None
     drop_repeats(source)
@@ -93,11 +106,8 @@ def read(
 
     Parameters
     ----------
-    root : path or Source
-        The folder, or what :func:`locate` returned for it (then ``classes`` has been chosen there).
-    problems : list of str, optional
-        If given, what cannot be read is described here and left out; without it the first such thing
-        raises.
+    root, problems
+        As in :func:`fer_lib.datasets.image_files.read_stills`.
     classes : {"seven", "six"}
         All 213 images, or the 183 that are not neutral (paper 3, Sect. 3.1).
     crop : bool
@@ -115,7 +125,7 @@ def read(
     Raises
     ------
     FerError
-        If nothing is there, an option is unknown or, without ``problems``, something cannot be read.
+        As ``read_stills``, and if nothing is there or an option is unknown.
     """
     source = located(root, CARD, locate, classes=classes)
     return (read_faces if crop else read_stills)(source, CARD, size, problems)

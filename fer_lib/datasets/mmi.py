@@ -14,19 +14,11 @@ from typing import Any
 import numpy as np
 
 from fer_lib.corpus import Card, Corpus
-from fer_lib.datasets.image_files import (
-    Source,
-    assemble,
-    decode_all,
-    drop_repeats,
-    grey,
-    located,
-    read_bytes,
-    settle,
-    shown,
-    walk,
-)
+from fer_lib.datasets.decoding import grey, read_bytes
+from fer_lib.datasets.image_files import read_stills
 from fer_lib.datasets.mmi_xml import VIEWS, apex_of, elements, emotion_of, number, view_of
+from fer_lib.datasets.printed import Printed
+from fer_lib.datasets.sources import Source, drop_repeats, located, shown, walk
 from fer_lib.errors import FerError, one_of
 from fer_lib.expressions import CODES, EXPRESSIONS
 
@@ -54,6 +46,23 @@ mmi/
     ),
 )
 
+_GLASSES = (
+    "What a copy holds depends on the day of its download, and the paper left out sequences with glasses "
+    "without naming them."
+)
+PRINTED = (
+    Printed("cspp-s31-mmi-all", "sequences", None, why=_GLASSES, whole="clips"),
+    Printed("cspp-s31-mmi-six", "sequences", None, why=_GLASSES),
+    Printed("cspp-s31-mmi-sequences", "sequences", None, why=_GLASSES),
+    Printed("cspp-s31-mmi-images", "images", None, why=_GLASSES),
+    Printed("cspp-t1-mmi-subjects", "subjects", None, why=_GLASSES),
+)
+
+
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FILE_NAME.fullmatch(name) is not None
+
 
 def choose(count: int, frames: str, apex: tuple[int, int] | None) -> tuple[list[int], str]:
     """Return which frames (from 1, in order) of a clip of ``count`` frames to take, and why those.
@@ -72,8 +81,10 @@ def choose(count: int, frames: str, apex: tuple[int, int] | None) -> tuple[list[
     return [left, left + 1][:count], "au" if by_au else "middle"
 
 
-def clip_frames(row: dict[str, Any], frames: str) -> list[np.ndarray]:
-    """Return the grey frames (H, W) to take of a clip; notes their numbers in ``row``.
+def clip_frames(
+    path: Path, frames: str, apex: tuple[int, int] | None
+) -> tuple[list[np.ndarray], list[int], int, str]:
+    """Return the grey frames (H, W) to take of a clip, their numbers, how many it has, and why those.
 
     Raises
     ------
@@ -82,7 +93,6 @@ def clip_frames(row: dict[str, Any], frames: str) -> list[np.ndarray]:
     """
     import cv2
 
-    path = row["path"]
     _check_clip(path)
     if shown(path) != str(path):  # OpenCV crashes on such a name
         raise FerError("has a name or folder that is not UTF-8 and cannot be opened; rename it.")
@@ -96,7 +106,7 @@ def clip_frames(row: dict[str, Any], frames: str) -> list[np.ndarray]:
             video.open(str(path), cv2.CAP_FFMPEG)
         if count == 0:
             raise FerError("cannot be decoded as a clip; get this file again.")
-        numbers, row["chosen_by"] = choose(count, frames, row["apex"])
+        numbers, why = choose(count, frames, apex)
         images = []
         for position in range(1, numbers[-1] + 1):  # in order: seeking is not exact in every codec
             if not video.grab():
@@ -105,8 +115,7 @@ def clip_frames(row: dict[str, Any], frames: str) -> list[np.ndarray]:
                 images.append(grey(video.retrieve()[1]))
     finally:
         video.release()
-    row["numbers"], row["count"] = numbers, count
-    return images
+    return images, numbers, count, why
 
 
 def _check_clip(path: Path) -> None:
@@ -124,6 +133,7 @@ def locate(root: Path, *, view: str = "all", frames: str = "peak2") -> Source | 
     one_of(view, ("all", *VIEWS.values(), "unknown"), "view of mmi")
     one_of(frames, FRAMES, "frames of mmi")
     source = Source(root, "clips", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
+    source.images_per_row = 2 if frames == "peak2" else 1
     clips, xml, stills = _list_files(root, source)
     if not clips:
         return None
@@ -222,12 +232,9 @@ def read(
 
     Parameters
     ----------
-    root : path or Source
-        The folder, or what :func:`locate` returned for it (then the selection has been made there).
-    problems : list of str, optional
-        If given, what cannot be read is described here and left out; without it the first such thing
-        raises. Clips without an emotion, or with one beyond the six, are no problems but remarks of the
-        source.
+    root, problems
+        As in :func:`fer_lib.datasets.image_files.read_stills`; clips without an emotion, or with
+        one beyond the six, are no problems but remarks of the source.
     view : {"all", "frontal", "profile", "both", "unknown"}
         As ``session.xml`` says; ``both`` shows frontal and profile side by side.
     frames : {"peak2", "apex", "neutral"}
@@ -247,31 +254,18 @@ def read(
     Raises
     ------
     FerError
-        If nothing is there, an option is unknown or, without ``problems``, something cannot be read.
+        As ``read_stills``, and if nothing is there or an option is unknown.
     """
     source = located(root, CARD, locate, view=view, frames=frames)
-    found = list(source.problems)
-    clips = [dict(row) for row in source.rows]  # decoding notes the frames' numbers in them
-
-    def load(row: dict[str, Any]) -> list[np.ndarray]:
-        return clip_frames(row, row["frames"])
-
-    images, owners, sizes = decode_all(clips, CARD.name, found, size, load, "clip")
-    if not clips and not found:
-        found.append(f"{shown(source.root)} holds no labelled clip of the selection that was asked for.")
-    settle(found, problems, CARD.name)
-    return assemble(_frame_rows(clips, owners), images, sizes, CARD, source.classes)
+    return read_stills(source, CARD, size, problems, _open, "clip")
 
 
-def _frame_rows(clips: list[dict[str, Any]], owners: np.ndarray) -> list[dict[str, Any]]:
-    """Return a row for each image: its clip's, with the number of the frame."""
-    rows = []
-    for position in dict.fromkeys(owners.tolist()):
-        clip = clips[position]
-        for frame in clip["numbers"]:
-            row = {key: clip[key] for key in ("id", "expression", "subject", "sequence", "session", "view")}
-            row |= {"id": f"{clip['id']}-{frame:04}", "frame": frame, "frames": clip["count"]}
-            if clip["frames"] == "neutral":
-                row["expression"] = "neutral"
-            rows.append(row | {"chosen_by": clip["chosen_by"]})
-    return rows
+def _open(clip: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    """Return the frames to take of a clip and a row for each: the clip's, with the number of the frame."""
+    images, numbers, count, why = clip_frames(clip["path"], clip["frames"], clip["apex"])
+    said = {key: clip[key] for key in ("expression", "subject", "sequence", "session", "view")}
+    if clip["frames"] == "neutral":
+        said["expression"] = "neutral"
+    return images, [
+        {"id": f"{clip['id']}-{n:04}", **said, "frame": n, "frames": count, "chosen_by": why} for n in numbers
+    ]

@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 
 from fer_lib.corpus import Card, Corpus
-from fer_lib.datasets.image_files import Source, located, read_stills, shown, walk
+from fer_lib.datasets.image_files import read_stills
+from fer_lib.datasets.printed import Printed
+from fer_lib.datasets.sequence_frames import FRAMES, NAMED, pick, wanted
+from fer_lib.datasets.sources import Source, located, shown, walk
 from fer_lib.errors import one_of
 from fer_lib.expressions import EXPRESSIONS, canonical
 
@@ -19,9 +22,7 @@ FRAME = re.compile(r"(\d{3})\.jpe?g", re.IGNORECASE | re.ASCII)
 CAMERAS = ("VL", "NI", "all")
 ILLUMINATIONS = ("Strong", "Weak", "Dark", "all")
 TREES = ("any", "original", "preprocessed")
-FRAMES = ("last10", "last3", "apex", "neutral", "all")
 SUBJECTS = tuple(f"P{n:03}" for n in range(1, 81))
-NAMED = 5  # missing sequences that a remark names
 
 CARD = Card(
     name="oulu_casia",
@@ -41,6 +42,8 @@ or  PreProcess Img/{VL,NI}_Acropped/{Strong,Weak,Dark}/P001/Anger/000.jpeg      
     ),
 )
 
+PRINTED = (Printed("cnn3d-s42-oulu-subjects", "subjects", 80),)
+
 Key = tuple[str, str, str, str, str]  # tree, camera, illumination, subject, expression
 
 
@@ -51,6 +54,11 @@ def parse(folder: str) -> Key | None:
     camera, cropped, illumination, subject, expression = match.groups()
     tree = "preprocessed" if cropped else "original"
     return tree, camera.upper(), illumination.capitalize(), subject.upper(), expression.capitalize()
+
+
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FRAME.fullmatch(name) is not None and parse(folder) is not None
 
 
 def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]]]:
@@ -112,7 +120,7 @@ def _add_rows(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: s
         repeats += [(folder, other) for other in folders if other != folder]
         sequence = f"{camera}-{illumination}-{subject}-{expression}"
         by_number = {FRAME.fullmatch(name)[1]: name for name in sorted(folders[folder])}  # type: ignore[index]
-        for number in _pick(sorted(by_number), frames):
+        for number in pick(sorted(by_number), frames):
             source.rows.append(
                 {
                     "path": source.root / folder / by_number[number],
@@ -134,15 +142,6 @@ def _add_rows(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: s
         )
 
 
-def _pick(numbers: list[str], frames: str) -> list[str]:
-    """Return the frames of one sequence that are asked for, in order; fewer where it is shorter."""
-    if frames == "all":
-        return numbers
-    if frames == "neutral":
-        return numbers[:1]
-    return numbers[-(1 if frames == "apex" else int(frames.removeprefix("last"))) :]
-
-
 def _report(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: str) -> None:
     """Count sequences, those that are missing or empty, and those shorter than what is asked for."""
     missing = []
@@ -157,7 +156,7 @@ def _report(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: str
             f"{len(missing):,} sequences are missing or empty: {', '.join(missing[:NAMED])}{more}."
         )
     if frames.startswith("last"):
-        n = int(frames.removeprefix("last"))
+        n = wanted(frames)
         lengths = [max(map(len, folders.values())) for folders in chosen.values()]
         source.facts["short_sequences"] = short = sum(length < n for length in lengths)
         if short:
@@ -178,11 +177,9 @@ def read(
 
     Parameters
     ----------
-    root : path or Source
-        The folder, or what :func:`locate` returned for it (then the selection has been made there).
-    problems : list of str, optional
-        If given, what cannot be read is described here and left out; without it the first such thing
-        raises. Missing and empty sequences are no problems but remarks of the source.
+    root, problems
+        As in :func:`fer_lib.datasets.image_files.read_stills`; missing and empty sequences are
+        no problems but remarks of the source.
     camera : {"VL", "NI", "all"}
         Visible light or near infrared.
     illumination : {"Strong", "Weak", "Dark", "all"}
@@ -205,7 +202,7 @@ def read(
     Raises
     ------
     FerError
-        If nothing is there, an option is unknown or, without ``problems``, something cannot be read.
+        As ``read_stills``, and if nothing is there or an option is unknown.
     """
     selection = {"camera": camera, "illumination": illumination, "frames": frames, "tree": tree}
     source = located(root, CARD, locate, **selection)

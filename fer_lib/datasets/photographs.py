@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from fer_lib.corpus import Card, Corpus
-from fer_lib.datasets.image_files import Source, assemble, checked_size, decode, decode_all, settle, shown
+from fer_lib.datasets.decoding import checked_size, decode
+from fer_lib.datasets.image_files import read_stills
+from fer_lib.datasets.sources import Source
 from fer_lib.errors import FerError
 from fer_lib.faces import crop, detect
 
@@ -16,7 +18,7 @@ SIZE = 96  # of a face, in pixels: the models take 48 to 112
 
 
 def read_faces(source: Source, card: Card, size: int | None, problems: list[str] | None) -> Corpus:
-    """Read the faces of the source's rows, as ``image_files.read_stills`` reads whole images.
+    """Read the faces of the source's rows; arguments and errors as those of ``image_files.read_stills``.
 
     No more photographs are in memory than there are threads.
 
@@ -30,23 +32,16 @@ def read_faces(source: Source, card: Card, size: int | None, problems: list[str]
     side, other = checked_size(SIZE if size is None else size)
     if side != other:
         raise FerError(f"A face is cropped to a square; size is one number, got {size!r}.")
-    seen: dict[str, bool] = {}
 
-    def load(row: dict[str, Any]) -> np.ndarray:
+    def load(row: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
         photograph = [decode(row["path"])]
         boxes = detect(photograph)
-        seen[row["id"]] = not np.isnan(boxes).any()
-        return crop(photograph, boxes, side)
+        return crop(photograph, boxes, side), [{**row, "valid": not np.isnan(boxes).any()}]
 
-    found = list(source.problems)
-    images, items, sizes = decode_all(source.rows, card.name, found, side, load)
-    if not source.rows and not found:
-        found.append(f"{shown(source.root)} holds no image of the selection that was asked for.")
-    settle(found, problems, card.name)
-    rows = [source.rows[i] for i in items]
-    corpus = assemble(rows, images, sizes, card, source.classes)
-    meta = corpus.meta.drop(columns=["height", "width"])  # those of the crops say nothing
-    return replace(corpus, valid=np.array([seen[row["id"]] for row in rows], bool), meta=meta)
+    corpus = read_stills(source, card, side, problems, load)
+    valid = np.array(corpus.meta["valid"] if len(corpus) else [], bool)
+    meta = corpus.meta.drop(columns=["valid", "height", "width"], errors="ignore")  # crops have one size
+    return replace(corpus, valid=valid, meta=meta)
 
 
 def face_remarks(corpus: Corpus) -> list[str]:

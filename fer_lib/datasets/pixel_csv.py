@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_lib.datasets.decoding import LFS_POINTER, check_pointer
+from fer_lib.errors import FerError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -34,6 +37,8 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
     import pandas as pd
 
     try:
+        with path.open("rb") as file:
+            check_pointer(file.read(len(LFS_POINTER)))
         # Blank lines are kept while reading, so that the row numbers in messages are right.
         with (
             warnings.catch_warnings(),
@@ -52,11 +57,19 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
                 yield block[columns].dropna(how="all")
     except pd.errors.EmptyDataError:
         problems.append(f"{path} is empty; get it again.")
+    except FerError as error:
+        problems.append(f"{path} {error}")
     except OSError as error:
         problems.append(f"{path} cannot be read ({error.strerror}).")
     except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
         why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         problems.append(f"{path}: not a readable csv file ({why}); get it again.")
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows below the header; blank lines are none."""
+    with path.open("rb") as lines:
+        return max(0, sum(1 for line in lines if line.strip()) - 1)
 
 
 def codes(column: pd.Series, known: dict[str, int]) -> tuple[np.ndarray, dict[int, str]]:

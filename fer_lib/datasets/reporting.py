@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 
 from fer_lib.corpus import Corpus, audit, split_names
-from fer_lib.datasets.image_files import Source, size_remarks
+from fer_lib.datasets.image_files import size_remarks
 from fer_lib.datasets.photographs import face_remarks
+from fer_lib.datasets.printed import remarks as unreachable
+from fer_lib.datasets.sources import Source
 
 
-def report(corpus: Corpus, source: Source | None, problems: list[str]) -> dict[str, Any]:
+def report(
+    corpus: Corpus, source: Source | None, problems: list[str], printed: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Return the report of :func:`fer_lib.datasets.check`.
 
     Parameters
@@ -22,6 +26,8 @@ def report(corpus: Corpus, source: Source | None, problems: list[str]) -> dict[s
         The files it was read from; None for a generated corpus.
     problems : list of str
         Sentences, gravest first.
+    printed : list of dict
+        From :func:`fer_lib.datasets.printed.compare`.
     """
     if source is None:
         copy: dict[str, Any] = {"root": None, "form": "generated", "ignored": 0, "facts": {}, "expected": {}}
@@ -29,7 +35,7 @@ def report(corpus: Corpus, source: Source | None, problems: list[str]) -> dict[s
     else:
         copy = {name: getattr(source, name) for name in ("form", "ignored", "facts", "expected")}
         copy["root"] = str(source.root.resolve())
-        remarks = [*source.remarks, *size_remarks(corpus), *face_remarks(corpus)]
+        remarks = [*source.remarks, *size_remarks(corpus), *face_remarks(corpus), *unreachable(printed)]
     split = corpus.split
     per_class = np.bincount(corpus.labels, minlength=len(corpus.classes)).tolist()
     return {
@@ -42,6 +48,7 @@ def report(corpus: Corpus, source: Source | None, problems: list[str]) -> dict[s
         "subjects": None if corpus.subjects is None else len(np.unique(corpus.subjects)),
         "splits": {} if split is None else {s: int((split == s).sum()) for s in split_names(split)},
         "per_class": dict(zip(corpus.classes, per_class, strict=True)),
+        "printed": printed,
         "problems": problems,
         "remarks": remarks,
         "fingerprint": corpus.fingerprint,

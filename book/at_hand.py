@@ -1,0 +1,151 @@
+"""What a page says of the copy of a corpus that was at hand when the book was built, and its pictures.
+
+Only the folder that $FER_DATA names is looked at, so that a book built without it is the same everywhere.
+Of a corpus whose images may not be shown no image file is even opened: its files are counted by their names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Image, display
+from markup import table
+
+from fer_lib import datasets, runs
+from fer_lib.corpus import Corpus
+from fer_lib.errors import AbsentDataError, FerError
+from fer_lib.provenance import repository
+
+
+def at_hand(name: str) -> HTML:
+    """Say whether a copy was at hand, and what it holds beside what a complete one has."""
+    if not os.environ.get("FER_DATA"):
+        return _sentence(
+            "The book was built without data folder, so no copy was looked for. Built with "
+            "<code>$FER_DATA</code> naming the folder that holds it, this page counts it here."
+        )
+    try:
+        found, expected = _counts(name)
+    except AbsentDataError:
+        return _sentence("Absent: the data folder that the book was built with does not hold it.")
+    except (FerError, OSError):
+        return _faulty(name)
+    rows = []
+    for what in dict.fromkeys([*expected, *found]):
+        row = {"What": what.replace("_", " "), "Found": found.get(what, 0)}
+        rows.append(row | {"In a complete copy": expected.get(what)})
+    return table(rows, ["Found", "In a complete copy"], "The copy at hand")
+
+
+def _sentence(text: str) -> HTML:
+    return HTML(f'<p class="not-run">{text}</p>')
+
+
+def _faulty(name: str) -> HTML:
+    return _sentence(f"Faulty: <code>fer data check {name}</code> says which file, and what to do.")
+
+
+def _counts(name: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Return what the copy at hand holds and what a complete one has, by name."""
+    reader, folder = datasets.READERS[name], datasets.find(name)
+    source = reader.locate(folder)
+    if not datasets.CARDS[name].may_show:
+        return source.facts, source.expected
+    corpus = corpus_at_hand(name)
+    split = [] if corpus.split is None else corpus.split.tolist()
+    subjects = {} if corpus.subjects is None else {"subjects": len(np.unique(corpus.subjects))}
+    parts = {part: split.count(part) for part in dict.fromkeys(split)}
+    return source.facts | {"images": len(corpus)} | parts | subjects, source.expected
+
+
+def refuse_restricted(name: str) -> None:
+    """Raise FerError for a corpus whose images may not be shown, present or not."""
+    if not datasets.CARDS[name].may_show:
+        raise FerError(f"The licence of {name} does not let its images appear in a book.")
+
+
+@cache
+def corpus_at_hand(name: str) -> Corpus | None:
+    """Return the corpus at hand; None where there is none.
+
+    Raises
+    ------
+    FerError
+        For a corpus whose images may not be shown, and for files that cannot be read.
+    """
+    refuse_restricted(name)
+    if not os.environ.get("FER_DATA"):
+        return None
+    try:
+        return datasets.load(name, **({"strict": False} if name == "fer2013" else {}))
+    except AbsentDataError:
+        return None
+
+
+def faces(name: str, run: runs.Run | None = None, per_class: int = 8, **kept: str) -> Any:
+    """Show some faces of each class: as a recorded run drew them, else of the copy at hand.
+
+    Parameters
+    ----------
+    name
+        A corpus whose images may be shown; FerError for any other.
+    run
+        A recorded run of it that kept its contact sheet.
+    kept
+        Column of the corpus and the value it must have: ``pose="straight"``.
+    """
+    from fer_lib import plots
+
+    refuse_restricted(name)
+    if run is not None and (drawn := run.path / "figures" / "contact_sheet.png").is_file():
+        return Image(filename=drawn)
+    try:
+        corpus = corpus_at_hand(name)
+    except FerError:
+        return _faulty(name)
+    if corpus is None:
+        return _sentence("No copy was at hand when the book was built, so none of its images are shown.")
+    rows = np.arange(len(corpus))
+    for column, value in kept.items():
+        rows = rows[(corpus.meta[column] == value).to_numpy()[rows]]
+    rng = np.random.default_rng(0)
+    of_class = [rows[corpus.labels[rows] == code] for code in range(len(corpus.classes))]
+    some = np.concatenate([rng.permutation(part)[:per_class] for part in of_class])
+    return plots.contact_sheet(corpus.images[some], corpus.labels[some], corpus.classes, columns=per_class)
+
+
+def disagreeing(name: str, pairs: int = 12) -> Any:
+    """Draw identical images under two labels in pairs, of the copy at hand.
+
+    The pairs are those with the largest contrast, which leaves black images out. Without a copy the figure
+    is shown as it was kept in results/data/<name>/label_conflicts.png, or nothing.
+    """
+    from fer_lib import plots
+    from fer_lib.corpus import twins
+
+    refuse_restricted(name)
+    try:
+        corpus = corpus_at_hand(name)
+    except FerError:
+        corpus = None  # the page says so elsewhere
+    title = HTML("<p>Identical images under two labels, in pairs:</p>")
+    if corpus is None:
+        kept = repository() / "results" / "data" / name / "label_conflicts.png"
+        if not kept.is_file():
+            return HTML("")
+        display(title)
+        return Image(filename=kept)
+    rows = pd.DataFrame({"group": twins(corpus.images), "label": corpus.labels})
+    several = rows.drop_duplicates().groupby("group").filter(lambda part: len(part) > 1)
+    firsts = np.array([part.index[:2] for _, part in several.groupby("group")], np.int64).reshape(-1, 2)
+    if not len(firsts):
+        return HTML("")
+    display(title)
+    contrast = corpus.images[firsts[:, 0]].std(axis=(1, 2))
+    some = firsts[np.argsort(-contrast, kind="stable")[:pairs]].ravel()
+    return plots.contact_sheet(corpus.images[some], corpus.labels[some], corpus.classes, columns=8)

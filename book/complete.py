@@ -1,0 +1,200 @@
+"""What a complete copy of each corpus has, from the constants that its reader checks a copy against."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+from markup import Html, facts, table, two_lines
+
+from fer_lib import claims
+from fer_lib.datasets import ckplus, cmu_faces, fer2013, jaffe, nimstim, oulu_casia, synthetic
+from fer_lib.expressions import CODES, EXPRESSIONS, canonical
+
+
+@dataclass(frozen=True)
+class Complete:
+    """The counts of a complete copy; what its owners do not fix, or the reader does not assert, is None.
+
+    ``counts`` holds ``unit`` per class (rows) and split (columns, or one); ``about`` says which of a
+    corpus's forms or parts is counted; ``classes`` is given where there are no ``counts`` of them;
+    ``more`` are further lines for its page: what, and its value with a smaller second line.
+    """
+
+    counts: pd.DataFrame | None = None
+    unit: str = "images"
+    images: int | None = None
+    sequences: int | None = None
+    subjects: int | None = None
+    classes: tuple[str, ...] = ()
+    about: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes, in canonical order."""
+        found = self.classes if self.counts is None else self.counts.index
+        return tuple(sorted(found, key=EXPRESSIONS.index))
+
+
+def complete(name: str) -> Complete:
+    """Return what a complete copy of a corpus has."""
+    return READ_FROM[name]()
+
+
+def _per_class(counts: Mapping[str, int], unit: str = "images") -> pd.DataFrame:
+    """Return counts per class in canonical order, as one column."""
+    ordered = {name: counts[name] for name in EXPRESSIONS if name in counts}
+    return pd.DataFrame({unit: pd.Series(ordered)})
+
+
+def _synthetic() -> Complete:
+    given = {name: p.default for name, p in inspect.signature(synthetic.generate).parameters.items()}
+    people, each = given["n_subjects"], given["per_expression"]
+    counts = _per_class(dict.fromkeys(EXPRESSIONS, people * each))
+    images, about = people * each * len(EXPRESSIONS), "as many as asked for; these by default"
+    return Complete(counts, images=images, subjects=people, about=about)
+
+
+def _fer2013() -> Complete:
+    counts = pd.DataFrame(fer2013.OFFICIAL, index=fer2013.CLASSES)
+    return Complete(counts, images=int(counts.to_numpy().sum()), more={"Subjects": "not recorded"})
+
+
+def _ckplus() -> Complete:
+    tree, crops = ckplus.OFFICIAL["original"], ckplus.OFFICIAL["ck48"]
+    last = f"images: the last {crops['images'] // tree['labelled']} frames of each labelled sequence"
+    return Complete(
+        _per_class(ckplus.PER_CLASS, "labelled sequences"),
+        "labelled sequences",
+        sequences=tree["sequences"],
+        subjects=tree["subjects"],
+        about=f"{tree['labelled']} sequences of {tree['labelled_subjects']} subjects are labelled",
+        more={
+            "As CK+48": two_lines(crops["images"], last),
+            "As ckextended.csv": two_lines(ckplus.OFFICIAL["ckextended"]["rows"], "images, without subjects"),
+        },
+    )
+
+
+def _jaffe() -> Complete:
+    people = [n for name, n in jaffe.OFFICIAL.items() if name.isupper()]
+    each = {"Images per subject": f"{min(people)} to {max(people)}"}
+    return Complete(
+        _per_class(jaffe.OFFICIAL), images=jaffe.OFFICIAL["images"], subjects=len(people), more=each
+    )
+
+
+def _mmi() -> Complete:
+    return Complete(classes=EXPRESSIONS[:6], about="as many as your download holds")
+
+
+def _nimstim() -> Complete:
+    actors, images = nimstim.USUAL
+    about = "the standard set; copies differ"
+    return Complete(classes=EXPRESSIONS[:7], images=images, subjects=actors, about=about)
+
+
+def _oulu_casia() -> Complete:
+    people, classes = len(oulu_casia.SUBJECTS), EXPRESSIONS[:6]
+    lights = [name for name in oulu_casia.ILLUMINATIONS if name != "all"]
+    cameras = [name for name in oulu_casia.CAMERAS if name != "all"]
+    whole = people * len(classes) * len(lights) * len(cameras)
+    return Complete(
+        _per_class(dict.fromkeys(classes, people), "sequences"),
+        "sequences",
+        sequences=people * len(classes),
+        subjects=people,
+        about="sequences per camera and illumination",
+        more={"Cameras": ", ".join(cameras), "Illuminations": ", ".join(lights), "Sequences of all": whole},
+    )
+
+
+def _cmu_faces() -> Complete:
+    images = sum(cmu_faces.USUAL.values())
+    # As the card's text says too; the reader asserts no number of people.
+    return Complete(_per_class(cmu_faces.USUAL), images=images, subjects=20, about="usable images per scale")
+
+
+READ_FROM = {
+    "synthetic": _synthetic,
+    "fer2013": _fer2013,
+    "ckplus": _ckplus,
+    "jaffe": _jaffe,
+    "mmi": _mmi,
+    "nimstim": _nimstim,
+    "oulu_casia": _oulu_casia,
+    "cmu_faces": _cmu_faces,
+}
+
+
+# --- what a page shows of them -----------------------------------------------------------------
+
+
+def totals(name: str) -> HTML:
+    """Show the counts of a complete copy in a few lines."""
+    has = complete(name)
+    counts = {"Images": has.images, "Sequences": has.sequences, "Subjects": has.subjects}
+    lines = {what: n for what, n in counts.items() if n is not None}
+    if has.about:
+        lines = {"Counts": has.about} if not lines else lines | {"Note": has.about}
+    return facts(lines | has.more | {"Classes": f"{len(has.names)}: {', '.join(has.names)}"})
+
+
+def balance(name: str) -> Any:
+    """Draw the class balance of a complete copy; where that is not known, of what a paper took of it."""
+    from fer_lib import plots
+
+    has, taken = complete(name), SELECTED.get(name)
+    counts = has.counts if has.counts is not None else implied(*taken)
+    figure = plots.class_balance(counts)
+    figure.axes[0].set_xlabel(has.unit.capitalize())
+    return figure
+
+
+SELECTED = {"mmi": ("cspp", "mmi_6class_7fold_si"), "nimstim": ("cspp", "nimstim_6class_8fold_si")}
+"""Corpora without official counts per class: the paper and protocol whose printed accuracies imply some."""
+
+
+def implied(paper: str, protocol: str) -> pd.DataFrame:
+    """Return the images per class that a paper's printed accuracies imply."""
+    counts = claims.load(paper).protocol(protocol)["class_counts"]
+    return _per_class({canonical(label): n for label, n in counts.items()})
+
+
+def classes(name: str) -> HTML:
+    """Show the label of each class as the files write it, and the counts of a complete copy."""
+    has, written = complete(name), codes(name)
+    counts = pd.DataFrame(index=has.names) if has.counts is None else has.counts.loc[list(has.names)]
+    if counts.shape[1] > 1:
+        counts = counts.assign(all=counts.sum(axis=1))
+    if counts.shape[1]:
+        counts.loc["all"] = counts.sum()
+    counts.columns = [str(column).replace("_", " ").capitalize() for column in counts]
+    rows = []
+    for expression, row in counts.iterrows():
+        labels = {form: found.get(expression) for form, found in written.items()}
+        shown = {form: code and Html(f"<code>{escape(code)}</code>") for form, code in labels.items()}
+        rows.append({"Expression": expression, **shown, **row.to_dict()})
+    return table(rows, counts.columns, "Classes and their codes")
+
+
+def codes(name: str) -> dict[str, dict[str, str]]:
+    """Return, for each form that writes labels its own way, how each expression is written."""
+
+    def turned(key: str) -> dict[str, str]:
+        return {expression: str(code) for code, expression in CODES[key].items()}
+
+    known = {
+        "ckplus": {"Emotion file": turned("ckplus"), "ckextended.csv": turned("ckextended")},
+        "oulu_casia": {"Folder": {name: name.capitalize() for name in EXPRESSIONS[:6]}},
+        "cmu_faces": {"In the name": {canonical(w): w for w in ("angry", "happy", "sad", "neutral")}},
+        "fer2013": {"In the csv": turned("fer2013")},
+        "mmi": {"Emotion in the XML": turned("mmi")},
+    }
+    return known[name] if name in known else {"In the name": turned(name)}

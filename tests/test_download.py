@@ -1,0 +1,261 @@
+"""The one download: from a server on this machine, well and in every way it can fail."""
+
+import hashlib
+import http.server
+import io
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import fer_lib
+from fer_lib import cli
+from fer_lib.datasets import cmu_faces, download, find
+from fer_lib.errors import AbsentDataError, FerError
+
+REPOSITORY = Path(fer_lib.__file__).parents[1]
+GLITCHES = {"angry": 5, "happy": 5, "sad": 4, "neutral": 2}  # of 160 each, at every scale
+POSES = ("straight", "left", "right", "up")
+
+
+def faces(suffixes, glitches=GLITCHES):
+    """Return name -> content of the set's files at some scales, each image of 2x2 pixels."""
+    files = {}
+    people = [f"user{chr(97 + i)}" for i in range(20)]
+    parts = itertools.product(people, POSES, GLITCHES, ("open", "sunglasses"))
+    left = {(suffix, expression): n for suffix in suffixes for expression, n in glitches.items()}
+    for i, (user, pose, expression, eyes) in enumerate(parts):
+        for suffix in suffixes:
+            bad = left[suffix, expression] > 0
+            left[suffix, expression] -= 1
+            name = f"faces/{user}/{user}_{pose}_{expression}_{eyes}{suffix}.{'bad' if bad else 'pgm'}"
+            files[name] = b"P5 2 2 255\n" + i.to_bytes(4, "big")
+    return files
+
+
+def tarred(files):
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return made.getvalue()
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The repository's zip: a page, the archive of all images, and one of the smallest once more."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("faces.html", "<html>")
+        archive.writestr("faces.tar.gz", tarred(faces(("", "_2", "_4"))))
+        archive.writestr("faces_4.tar.gz", tarred(faces(("_4",))))
+    return made.getvalue()
+
+
+@pytest.fixture
+def served(whole, monkeypatch, tmp_path):
+    """Return the address of a server that sends each page as it is written here."""
+    fewer = tarred(faces(("", "_2", "_4"), GLITCHES | {"sad": 5}))
+    pages = {"/all.zip": whole, "/faces.tar.gz": tarred(faces(("", "_2", "_4"))), "/fewer.tgz": fewer}
+    pages |= {"/cut.zip": whole, "/slow.zip": whole, "/page.zip": b"<!doctype html>Sorry", "/": whole}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = pages.get(self.path)
+            if content is None:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.path in ("/cut.zip", "/slow.zip"):
+                self.wfile.write(content[: len(content) // 2])
+                self.wfile.flush()
+                if self.path == "/slow.zip":
+                    ended.wait(60)
+                return
+            self.wfile.write(content)
+
+        def log_message(self, *arguments):
+            pass
+
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    ended = threading.Event()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.pages = pages
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        ended.set()
+        server.shutdown()
+        thread.join()
+
+
+def address(server, page):
+    return f"http://127.0.0.1:{server.server_port}/{page}"
+
+
+def nothing_kept(base):
+    with pytest.raises(AbsentDataError):
+        find("cmu_faces", base)
+    return not base.exists() or [p.name for p in base.iterdir()] in ([], [".cmu_faces.import.lock"])
+
+
+def test_download_check_and_record(served, whole, tmp_path, capsys):
+    base = tmp_path / "data"
+    url = address(served, "all.zip")
+    assert cli.main(["data", "fetch", "cmu_faces", "--url", url, "--data-dir", str(base)]) == 0
+    said = capsys.readouterr().out
+    sha256 = hashlib.sha256(whole).hexdigest()
+    for part in (f"sha256 {sha256}", "own counts", "usable 624/624", "all well", "anger 155, happiness 155"):
+        assert part in said
+    record = json.loads((base / "cmu_faces" / "download.json").read_text())
+    assert (record["url"], record["sha256"], record["size"]) == (url, sha256, len(whole))
+    assert sorted(path.name for path in base.iterdir()) == [".cmu_faces.import.lock", "cmu_faces"]
+    for scale in cmu_faces.SCALES:  # the smallest were there twice
+        assert cmu_faces.locate(base / "cmu_faces", scale=scale).problems == []
+
+
+def test_the_older_archive_and_one_without_a_name(served, tmp_path):
+    for page in ("faces.tar.gz", ""):
+        folder, found = download.fetch(
+            "cmu_faces", tmp_path / "data", url=address(served, page), replace=True
+        )
+        assert found.verified.startswith("the corpus's own counts")
+        assert find("cmu_faces", tmp_path / "data").is_relative_to(folder)
+
+
+def test_a_given_checksum_is_demanded(served, whole, tmp_path):
+    sha256 = hashlib.sha256(whole).hexdigest()
+    options = {"url": address(served, "all.zip"), "data_dir": tmp_path / "data"}
+    with pytest.raises(FerError) as refusal:
+        download.fetch("cmu_faces", **options, sha256="0" * 64)
+    assert f"has the sha256 {sha256}, not {'0' * 64}; nothing was kept." in str(refusal.value)
+    assert nothing_kept(tmp_path / "data")
+    _, found = download.fetch("cmu_faces", **options, sha256=sha256.upper())
+    assert found.verified == "the sha256 given"
+
+
+def test_a_later_download_must_be_the_same(served, tmp_path):
+    options = {"url": address(served, "all.zip"), "data_dir": tmp_path / "data"}
+    download.fetch("cmu_faces", **options)
+    with pytest.raises(FerError, match="add --replace"):
+        download.fetch("cmu_faces", **options)
+    assert download.fetch("cmu_faces", **options, replace=True)[1].verified == "the sha256 of before"
+    served.pages["/all.zip"] = other = served.pages["/faces.tar.gz"]
+    before = (tmp_path / "data" / "cmu_faces" / "download.json").read_bytes()
+    sha256 = hashlib.sha256(other).hexdigest()
+    with pytest.raises(FerError, match=f"has another sha256 .* add --sha256 {sha256}"):
+        download.fetch("cmu_faces", **options, replace=True)
+    assert (tmp_path / "data" / "cmu_faces" / "download.json").read_bytes() == before
+    assert download.fetch("cmu_faces", **options, replace=True, sha256=sha256)[1].sha256 == sha256
+
+
+def test_what_is_not_complete_is_refused_unless_its_checksum_is_given(served, tmp_path):
+    options = {"url": address(served, "fewer.tgz"), "data_dir": tmp_path / "data"}
+    sha256 = hashlib.sha256(served.pages["/fewer.tgz"]).hexdigest()
+    with pytest.raises(FerError) as refusal:
+        download.fetch("cmu_faces", **options)
+    for part in ("623 usable images at 128x120, not 624", "at 32x30", f"add --sha256 {sha256}"):
+        assert part in str(refusal.value)
+    assert nothing_kept(tmp_path / "data")
+    assert download.fetch("cmu_faces", **options, sha256=sha256)[0].is_dir()
+
+
+@pytest.mark.parametrize(
+    "page, sentence",
+    [
+        ("absent.zip", "answered 404 Not Found; is the address right?"),
+        ("cut.zip", "stopped before everything had arrived"),
+        ("page.zip", "page.zip is a web page"),
+    ],
+)
+def test_failures_are_one_sentence_and_leave_nothing(served, tmp_path, capsys, page, sentence):
+    base = tmp_path / "data"
+    assert (
+        cli.main(["data", "fetch", "cmu_faces", "--url", address(served, page), "--data-dir", str(base)]) == 2
+    )
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("fer: ")
+    assert said.err.count("\n") == 1
+    assert sentence in said.err
+    assert nothing_kept(base)
+
+
+def test_nobody_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/all.zip"
+        with pytest.raises(FerError, match=r"cannot be reached; .* fer data import cmu_faces ARCHIVE"):
+            download.fetch("cmu_faces", tmp_path / "data", url=url)
+    assert nothing_kept(tmp_path / "data")
+
+
+def test_a_server_that_falls_silent(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    with pytest.raises(FerError, match=r"does not answer|cannot be reached|stopped before"):
+        download.fetch("cmu_faces", tmp_path / "data", url=address(served, "slow.zip"))
+    assert nothing_kept(tmp_path / "data")
+
+
+def test_a_killed_download_leaves_nothing_that_counts(served, tmp_path):
+    base = tmp_path / "data"
+    command = [sys.executable, "-m", "fer_lib.cli", "data", "fetch", "cmu_faces", "--data-dir", str(base)]
+    command += ["--url", address(served, "slow.zip")]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}) as process:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not any((base / ".cmu_faces.import/download").glob("*")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert any((base / ".cmu_faces.import").iterdir())
+    with pytest.raises(AbsentDataError):
+        find("cmu_faces", base)
+    download.fetch("cmu_faces", base, url=address(served, "faces.tar.gz"))
+    assert not (base / ".cmu_faces.import").exists()
+
+
+def test_the_others_may_not_be_downloaded(tmp_path):
+    from fer_lib import datasets
+
+    for name, card in datasets.CARDS.items():
+        if name not in ("cmu_faces", "synthetic"):
+            with pytest.raises(FerError) as refusal:
+                download.fetch(name, tmp_path / "data")
+            said = str(refusal.value)
+            assert said.startswith(f"{card.title} may not be downloaded")
+            assert card.owner in said
+            assert f"fer data import {name} ARCHIVE" in said
+            assert "\n" not in said
+    with pytest.raises(FerError, match="is generated and needs no download"):
+        download.fetch("synthetic")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"url": "ftp://x/y.zip"}, "begins with https:// or http://"),
+        ({"url": "faces.zip"}, "begins with https:// or http://"),
+        ({"url": "http://[x/"}, "begins with https:// or http://"),
+        ({"sha256": "abc"}, "is 64 hexadecimal digits"),
+        ({"sha256": ""}, "is 64 hexadecimal digits"),
+    ],
+)
+def test_options_that_cannot_be_meant(tmp_path, options, sentence):
+    with pytest.raises(FerError, match=sentence):
+        download.fetch("cmu_faces", tmp_path / "data", **options)

@@ -1,0 +1,228 @@
+"""FER+: votes joined to fer2013.csv by the order of rows, and everything that makes such a join wrong."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_lib import datasets
+from fer_lib.datasets import fer2013, ferplus
+from fer_lib.errors import FerError
+from fer_lib.expressions import EXPRESSIONS
+
+USAGES = ("Training", "PublicTest", "PrivateTest")
+ROWS = 120
+HEADER = "Usage,Image name," + ",".join(ferplus.COLUMNS)
+SPECIAL = {  # row: votes in the order of the file, what becomes of it
+    3: ((4, 0, 0, 3, 2, 1, 0, 0, 0, 0), "no majority"),
+    10: ((5, 5, 0, 0, 0, 0, 0, 0, 0, 0), "no majority"),
+    17: ((0, 0, 0, 0, 0, 0, 0, 0, 0, 10), "NF"),
+    30: ((1, 1, 0, 0, 1, 0, 0, 0, 7, 0), "unknown"),
+    44: ((0, 0, 0, 1, 0, 0, 0, 8, 0, 0), "contempt"),  # nine votes
+    50: ((5, 1, 1, 1, 1, 1, 0, 0, 0, 0), "neutral"),  # half of all, but single votes do not count
+    61: ((1, 1, 1, 1, 1, 1, 1, 1, 1, 1), "no majority"),
+}
+
+
+def row_of(i):
+    """Return Usage, FER2013's code and the votes of row ``i``; the votes are mostly for that label."""
+    votes = [0] * 10
+    votes[ferplus.COLUMNS.index(EXPRESSIONS[i % 7])] = 9
+    votes[8] = 1
+    return USAGES[i % 3], i % 7, SPECIAL[i][0] if i in SPECIAL else votes
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    counts = {s: [0] * 7 for s in fer2013.OFFICIAL}
+    for i in range(ROWS):
+        counts[fer2013.USAGE[row_of(i)[0]]][i % 7] += 1
+    monkeypatch.setattr(fer2013, "OFFICIAL", {name: tuple(n) for name, n in counts.items()})
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a folder with both files; the first pixels of a row are its number."""
+    folder = tmp_path / "data" / "fer2013"
+    folder.mkdir(parents=True)
+    pixels, votes = ["emotion,pixels,Usage"], [HEADER]
+    for i in range(ROWS):
+        usage, code, counts = row_of(i)
+        pixels.append(f"{code},{i} {' '.join(['7'] * 2303)},{usage}")
+        # The names are those of other rows, repeated and missing: nothing may be read from them.
+        name = "" if i in SPECIAL else f"fer{(7 * i) % 50:07}.png"
+        votes.append(",".join([usage, name, *map(str, counts)]))
+    (folder / "fer2013.csv").write_text("\n".join(pixels) + "\n")
+    (folder / "fer2013new.csv").write_text("\n".join(votes) + "\n")
+    return folder
+
+
+def change(path, edit):
+    lines = path.read_text().splitlines()
+    edit(lines)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_the_votes_come_with_their_rows(copy):
+    corpus = datasets.load("fer2013", copy, labels="ferplus")
+    assert corpus.classes == EXPRESSIONS
+    rows = corpus.images[:, 0, 0].tolist()
+    dropped = {i for i, (_, verdict) in SPECIAL.items() if verdict not in EXPRESSIONS}
+    assert sorted(rows) == [i for i in range(ROWS) if i not in dropped]
+    votes = corpus.meta[list(ferplus.COLUMNS)].to_numpy()
+    assert votes.dtype == np.int64
+    for row, label, split, counts, own in zip(
+        rows, corpus.labels.tolist(), corpus.split, votes.tolist(), corpus.meta["original"], strict=True
+    ):
+        usage, code, given_votes = row_of(row)
+        assert counts == list(given_votes)
+        assert split == fer2013.USAGE[usage]
+        assert own == EXPRESSIONS[code]
+        assert EXPRESSIONS[label] == SPECIAL.get(row, (0, own))[1]
+
+
+def test_ids_are_those_of_the_original_labels(copy):
+    original = datasets.load("fer2013", copy)
+    corpus = datasets.load("fer2013", copy, labels="ferplus")
+    assert original.meta is None
+    assert corpus.ids.tolist() == [name for name in original.ids.tolist() if name in set(corpus.ids)]
+    again = datasets.load("fer2013", copy, labels="ferplus")
+    assert again.fingerprint == corpus.fingerprint != original.fingerprint
+
+
+def test_what_is_left_out_is_counted_and_named(copy):
+    source = fer2013.locate(copy, labels="ferplus")
+    assert source.facts == {
+        "ferplus_rows": ROWS,
+        "ferplus_no_majority": 3,
+        "ferplus_unknown": 1,
+        "ferplus_nf": 1,
+    }
+    assert source.expected["ferplus_rows"] == ROWS
+    assert source.remarks == [
+        "FER+: 3 rows have no majority and are left out (rows 4, 11, 62).",
+        "FER+: 1 rows have a majority for unknown and are left out (rows 31).",
+        "FER+: 1 rows have a majority for no face and are left out (rows 18).",
+        "FER+: 1 rows do not have 10 votes; they are used as they are.",
+    ]
+
+
+def test_check_says_whether_the_votes_are_here(copy):
+    found = datasets.check("fer2013", copy)
+    assert found["ok"]
+    assert found["facts"]["ferplus_rows"] == ROWS
+    assert "labels='ferplus' uses them" in found["remarks"][0]
+    (copy / "fer2013new.csv").unlink()
+    found = datasets.check("fer2013", copy)
+    assert (found["facts"]["ferplus_rows"], found["remarks"]) == (0, [])
+    with pytest.raises(FerError, match=r"holds no fer2013new\.csv; put the file"):
+        datasets.load("fer2013", copy, labels="ferplus")
+
+
+@pytest.mark.parametrize("place", ["FERPlus", "ferplus-master", "../FER+"])
+def test_the_file_may_lie_in_its_own_folder(copy, place):
+    if place.startswith(".."):  # beside a folder that the archive made
+        wrapper = copy / "archive"
+        wrapper.mkdir()
+        (copy / "fer2013.csv").rename(wrapper / "fer2013.csv")
+        place = place.removeprefix("../")
+    (copy / place).mkdir()
+    (copy / "fer2013new.csv").rename(copy / place / "FER2013new.CSV")
+    assert len(datasets.load("fer2013", copy, labels="ferplus")) == ROWS - 5
+
+
+def test_other_forms_are_refused(copy):
+    import cv2
+
+    (copy / "fer2013.csv").unlink()
+    folder = copy / "train" / "angry"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "Training_1.jpg"), np.zeros((48, 48), np.uint8))
+    with pytest.raises(FerError, match=r"without the order of its rows.*needs fer2013\.csv"):
+        datasets.load("fer2013", copy, labels="ferplus")
+    assert "cannot be joined to this form" in fer2013.locate(copy).remarks[0]
+    with pytest.raises(FerError, match="Did you mean 'ferplus'"):
+        datasets.load("fer2013", copy, labels="ferpluss")
+
+
+def test_the_csv_of_the_competition_serves_if_its_rows_are_in_order(copy):
+    lines = [line.split(",") for line in (copy / "fer2013.csv").read_text().splitlines()]
+    text = "\n".join(["emotion, Usage, pixels", *(f"{e},{u},{p}" for e, p, u in lines[1:])])
+    (copy / "fer2013.csv").unlink()
+    (copy / "icml_face_data.csv").write_text(text)
+    assert len(datasets.load("fer2013", copy, labels="ferplus")) == ROWS - 5
+
+
+def shifted(lines):
+    lines[1:] = lines[4:] + lines[1:4]  # by three rows: Usage still agrees
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "message"),
+    [
+        ("fer2013.csv", shifted, r"rows 1 to 120: the votes .* agree with only \d+% of the labels"),
+        ("fer2013new.csv", shifted, "agree with only"),
+        ("fer2013.csv", lambda lines: lines.pop(8), r"119 rows, .*fer2013new\.csv has 120"),
+        ("fer2013new.csv", lambda lines: lines.pop(), r"has 120 rows, .*fer2013new\.csv has 119"),
+        (
+            "fer2013new.csv",
+            lambda lines: lines.insert(1, lines.pop(2)),
+            r"row 1 is of train, but in .* of public_test",
+        ),
+    ],
+)
+def test_rows_that_do_not_belong_together_are_refused(copy, name, edit, message):
+    change(copy / name, edit)
+    with pytest.raises(FerError, match=message):
+        datasets.load("fer2013", copy, labels="ferplus", strict=False)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda s: s.replace(",9,", ",nine,", 1), r"row \d+ \(line \d+\): \w+ is no number of votes"),
+        (lambda s: s.replace(",9,", ",-9,", 1), "is no number of votes"),
+        (lambda s: s.replace("PublicTest", "Test", 1), "Usage is 'Test'"),
+        (lambda s: s.replace("contempt", "scorn"), "no column contempt"),
+        (lambda s: "version https://git-lfs.github.com/spec/v1\n", r"fer2013new\.csv is a Git LFS pointer"),
+        (lambda s: "", "is empty"),
+    ],
+)
+def test_a_faulty_file_of_votes_is_named(copy, edit, message):
+    path = copy / "fer2013new.csv"
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(FerError, match=message):
+        datasets.load("fer2013", copy, labels="ferplus")
+    assert len(datasets.load("fer2013", copy)) == ROWS
+
+
+def test_an_unreadable_row_does_not_move_the_others(copy):
+    change(copy / "fer2013.csv", lambda lines: lines.__setitem__(6, "9" + lines[6][1:]))
+    problems = []
+    corpus = fer2013.read(copy, problems, labels="ferplus")
+    assert len(problems) == 1
+    rows = corpus.images[:, 0, 0]
+    assert 5 not in rows
+    assert corpus.meta["contempt"][rows == 44].tolist() == [8]
+
+
+def test_too_few_rows_are_no_official_copy(copy):
+    for name in ("fer2013.csv", "fer2013new.csv"):
+        change(copy / name, lambda lines: lines.pop())
+    with pytest.raises(FerError, match=r"fer2013new\.csv has 119 rows, officially 120"):
+        datasets.load("fer2013", copy, labels="ferplus")
+    assert len(datasets.load("fer2013", copy, labels="ferplus", strict=False)) == ROWS - 6
+
+
+def plain_majority(votes):
+    """Return the verdict on one row as the owners' rule is told."""
+    counted = [n if n >= 2 else 0 for n in votes]
+    best = max(counted)
+    return ferplus.COLUMNS[counted.index(best)] if best > sum(counted) / 2 else "no majority"
+
+
+@given(st.lists(st.lists(st.integers(0, 10), min_size=10, max_size=10), max_size=20))
+def test_the_majority_is_more_than_half_of_the_votes_that_count(rows):
+    counts = np.array(rows, np.int64).reshape(-1, 10)
+    assert ferplus.majority(counts).tolist() == [plain_majority(row) for row in rows]

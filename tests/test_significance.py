@@ -1,0 +1,94 @@
+"""Significance over folds: the printed p-values, and tests held against their definitions."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from fer_lib import significance
+from fer_lib.errors import FerError
+
+folds = st.lists(st.integers(0, 40), min_size=10, max_size=10)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return significance.printed().set_index(["better", "worse"])
+
+
+def test_printed_values_are_one_sided_paired_t_tests(table):
+    assert list(table.index) == [("c1", "c2"), ("c1", "c3"), ("c2", "c1"), ("c2", "c4")]
+    # Where the printed folds were cut, the fractions that they were cut from give the printed value.
+    nearest = np.minimum(
+        (table["one_sided"] - table["printed"]).abs(), (table["from_fractions"] - table["printed"]).abs()
+    )
+    assert (nearest <= 0.00003).all()
+    expected = [0.000572, 0.000649, 0.0362, 0.005977]
+    assert table["one_sided"].to_numpy() == pytest.approx(expected, abs=5e-6 * np.array([1, 1, 10, 1]).max())
+    assert table["from_fractions"].to_numpy()[1:3] == pytest.approx([0.000676, 0.0365], rel=1e-3)
+
+
+def test_one_comparison_is_not_significant_two_sided(table):
+    assert table["two_sided"].to_numpy() == pytest.approx([0.00114, 0.00130, 0.0724, 0.0120], rel=6e-3)
+    assert table["wilcoxon"].to_numpy() == pytest.approx([0.0039, 0.0020, 0.154, 0.031], rel=3e-2)
+    assert (table["two_sided"] < significance.LEVEL).tolist() == [True, True, False, True]
+    # Counting how much the folds share, both comparisons on Oulu-CASIA lose it.
+    assert (table["corrected"] < significance.LEVEL).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "percent, right, n",
+    [(93.9, 31, 33), (78.7, 26, 33), (96.8, 31, 32), (87.5, 35, 40), (81.2, 39, 48), (83.3, 40, 48)],
+)
+def test_fractions_behind_printed_folds(percent, right, n):
+    assert significance.fraction(percent) == pytest.approx(100 * right / n)
+
+
+def test_a_figure_that_no_fold_gives_stays():
+    assert significance.fraction(12.3, (5,)) == 12.3
+
+
+@settings(max_examples=50, deadline=None)
+@given(folds, folds)
+def test_tests_against_their_definitions(a, b):
+    a, b = np.array(a) / 40, np.array(b) / 40
+    found = significance.p_values(a, b)
+    difference = a - b
+    if not difference.any():
+        assert all(math.isnan(value) for value in found.values())
+        return
+    assert all(0 <= value <= 1 for value in found.values())
+    if difference.std() < 1e-9:
+        return
+    t = difference.mean() / math.sqrt(difference.var(ddof=1) / 10)
+    assert found["two_sided"] == pytest.approx(2 * stats.t.sf(abs(t), 9))
+    assert found["one_sided"] == pytest.approx(stats.t.sf(t, 9))
+    # Nadeau and Bengio (2003): 1/k becomes 1/k + n_test/n_train, here 1/9.
+    assert found["corrected"] == pytest.approx(2 * stats.t.sf(abs(t) / math.sqrt(1 + 10 / 9), 9))
+    assert found["corrected"] >= found["two_sided"] - 1e-12
+    swapped = significance.p_values(b, a)
+    assert swapped["one_sided"] == pytest.approx(1 - found["one_sided"])
+    for name in ("two_sided", "wilcoxon", "corrected"):
+        assert swapped[name] == pytest.approx(found[name])
+
+
+def test_equal_differences_are_certain():
+    found = significance.p_values([1, 0.9, 0.8], [0.9, 0.8, 0.7])
+    assert found["two_sided"] < 1e-6
+    assert found["one_sided"] < 1e-6
+
+
+def test_fold_table():
+    frame = significance.fold_table({"c1": [1.0, 0.9, 1.0], "c2": [0.5, 0.8, 0.75]}, "c1")
+    assert frame["mean"].to_numpy() == pytest.approx([96.6667, 68.3333], rel=1e-4)
+    assert frame.loc[0, list(significance.TESTS)].isna().all()
+    again = significance.p_values([1.0, 0.9, 1.0], [0.5, 0.8, 0.75])
+    assert frame.loc[1, list(again)].to_numpy(float) == pytest.approx(list(again.values()))
+
+
+def test_folds_that_do_not_match_are_refused():
+    with pytest.raises(FerError, match="same two folds"):
+        significance.p_values([1, 2, 3], [1, 2])
