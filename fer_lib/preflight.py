@@ -25,6 +25,9 @@ LACKS = {
     "cmu_faces": {"sequences": "CMU faces is stills, so no sequence can be read"},
 }
 
+# Corpora that no claim of a paper is about, but that anyone may have and that can show what it argues.
+STAND_INS = {"cspp": ("cmu_faces",)}
+
 
 def check(
     paper: str, dataset: str, budget: str, seed: int, device: str, data_dir: str | None, knobs: list[str]
@@ -62,12 +65,12 @@ def check(
 
 
 def usable(paper: str) -> list[str]:
-    """Return the corpora the paper's own figures are measured on, and the embedded synthetic one."""
+    """Return the corpora of the paper's own figures, and what stands in where one has none of them."""
     from fer_lib import claims, datasets
 
     frame = claims.frame(paper)
-    used = set(frame[frame.ours.astype(bool)].corpus.dropna())
-    return [name for name in datasets.NAMES if name == "synthetic" or name in used]
+    used = {"synthetic", *STAND_INS.get(paper, ()), *frame[frame.ours.astype(bool)].corpus.dropna()}
+    return [name for name in datasets.NAMES if name in used]
 
 
 def _check_protocol(paper: str, dataset: str) -> None:
