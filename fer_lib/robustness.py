@@ -1,0 +1,166 @@
+"""Occlude faces, change their light and distort their tones, at a severity (paper ``multimodal``, Fig. 7).
+
+The paper shows four images and says neither how large its occlusions are nor how strong the changes;
+:func:`disturb` does it to whole batches, at any severity, without chance. Conditions have the names of
+the claims.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from fer_lib.errors import FerError, one_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Box = tuple[float, float, float, float]
+
+STYLES = ("black", "grey")
+
+# iBUG's 68 points: both eyes, and the mouth with its corners. The boxes grow by a part of their size on
+# every side, since points run along the lids and lips and the paper covers more than those.
+_POINTS = {"eye": slice(36, 48), "mouth": slice(48, 68)}
+_GROWTH = {"eye": (0.12, 0.60), "mouth": (0.15, 0.25)}  # sideways, up and down
+
+FIXED_REGIONS: Mapping[str, Box] = MappingProxyType(
+    {"eye": (0.18, 0.30, 0.82, 0.49), "mouth": (0.30, 0.69, 0.72, 0.91)}
+)
+"""Left, upper, right and lower edge as parts of width and height, for faces without landmarks: where
+the boxes of FER2013's faces lie in the median."""
+
+_OCCLUDED = {
+    "occlusion_mouth": ("mouth",),
+    "occlusion_eye": ("eye",),
+    "occlusion_mouth_and_eye": ("mouth", "eye"),
+}
+
+
+def disturb(
+    images: Tensor, condition: str, severity: float, landmarks: Tensor | None = None, style: str = "black"
+) -> Tensor:
+    """Return images under one condition.
+
+    Parameters
+    ----------
+    images : Tensor
+        ``(B, H, W)`` uint8.
+    condition : str
+        One of :data:`CONDITIONS`.
+    severity : float
+        In [0, 1]; 0 changes nothing. Occlusions cover the middle of the region, of ``severity`` times
+        its width and height. Brightness becomes ``1 + severity`` times as high, clipped at white, or
+        ``1 - 0.9 severity`` times. Tones are distorted as :func:`distort` says.
+    landmarks : Tensor, optional
+        ``(B, 68, 2)`` float in pixels; where they are absent or NaN, :data:`FIXED_REGIONS` are covered.
+    style : {"black", "grey"}
+        Black boxes and factors of brightness, or boxes of the image's mean grey and a gamma of
+        ``1 + 2 severity`` or its inverse (ambiguity ``interference``).
+
+    Returns
+    -------
+    Tensor
+        ``(B, H, W)`` uint8, on the same device.
+
+    Raises
+    ------
+    FerError
+        For an unknown condition or style, a severity outside [0, 1], or images that are not uint8.
+    """
+    one_of(condition, CONDITIONS, "condition")
+    one_of(style, STYLES, "style of interference")
+    if not 0 <= severity <= 1:
+        raise FerError(f"A severity lies in [0, 1]; got {severity}.")
+    if str(images.dtype) != "torch.uint8" or images.ndim != 3:
+        raise FerError(
+            f"Interference is put on uint8 images (B, H, W); got {images.dtype} {tuple(images.shape)}."
+        )
+    if severity == 0:
+        return images.clone()
+    if condition in _OCCLUDED:
+        return _occlude(images, _OCCLUDED[condition], severity, landmarks, style)
+    values = _CHANGES[condition](images.float() / 255, severity, style)
+    return values.mul_(255).round_().clamp_(0, 255).byte()
+
+
+def regions(images: Tensor, name: str, landmarks: Tensor | None = None) -> Tensor:
+    """Return the boxes around the eyes or the mouth of every face.
+
+    Parameters
+    ----------
+    images : Tensor
+        ``(B, H, W)``.
+    name : {"eye", "mouth"}
+        Both eyes make one region.
+    landmarks : Tensor, optional
+        As for :func:`disturb`.
+
+    Returns
+    -------
+    Tensor
+        ``(B, 4)`` float32: left, upper, right and lower edge in pixels; pixel edges are whole numbers.
+    """
+    import torch
+
+    _, height, width = images.shape
+    fixed = FIXED_REGIONS[one_of(name, FIXED_REGIONS, "region")]
+    scale = [width, height, width, height]
+    box = [edge * side for edge, side in zip(fixed, scale, strict=True)]
+    boxes = torch.tensor(box, device=images.device).repeat(len(images), 1)
+    if landmarks is None:
+        return boxes
+    points = landmarks[:, _POINTS[name]].float() + 0.5  # from pixel centres to pixel edges
+    low, high = points.amin(1), points.amax(1)  # NaN if any point is
+    growth = (high - low) * low.new_tensor(_GROWTH[name])
+    found = torch.cat([low - growth, high + growth], dim=1)
+    return torch.where(found.isfinite().all(1, keepdim=True), found, boxes)
+
+
+def _occlude(
+    images: Tensor, names: tuple[str, ...], severity: float, landmarks: Tensor | None, style: str
+) -> Tensor:
+    import torch
+
+    _, height, width = images.shape
+    x = torch.arange(width, device=images.device) + 0.5
+    y = torch.arange(height, device=images.device) + 0.5
+    covered = torch.zeros(images.shape, dtype=torch.bool, device=images.device)
+    for name in names:
+        left, top, right, bottom = regions(images, name, landmarks).unbind(1)
+        inside_x = (x - (left + right)[:, None] / 2).abs() <= severity * (right - left)[:, None] / 2
+        inside_y = (y - (top + bottom)[:, None] / 2).abs() <= severity * (bottom - top)[:, None] / 2
+        covered |= inside_y[:, :, None] & inside_x[:, None, :]
+    fill = images.float().mean((1, 2)) if style == "grey" else torch.zeros(len(images), device=images.device)
+    return torch.where(covered, fill.round().byte()[:, None, None], images)
+
+
+def brighten(values: Tensor, severity: float, style: str = "black") -> Tensor:
+    """Return grey values in [0, 1] made brighter; see :func:`disturb`."""
+    if style == "grey":
+        return values ** (1 / (1 + 2 * severity))
+    return (values * (1 + severity)).clamp_max(1)
+
+
+def darken(values: Tensor, severity: float, style: str = "black") -> Tensor:
+    """Return grey values in [0, 1] made darker; see :func:`disturb`."""
+    return values ** (1 + 2 * severity) if style == "grey" else values * (1 - 0.9 * severity)
+
+
+def distort(values: Tensor, severity: float, style: str = "black") -> Tensor:
+    """Return grey values in [0, 1] with a wave added to their tone curve.
+
+    The paper distorts the colours of a FER2013 image, which has none: a change of hue leaves grey as it
+    is, and a cast over it is a change of brightness once it is grey again. What is left are the tones.
+    Here ``v`` becomes ``v + severity / 4 sin(4 pi v)``: bands of tones spread and others, from a
+    severity of 0.32, turn round, as in a solarised print; the style makes no difference.
+    """
+    return (values + severity / 4 * (4 * math.pi * values).sin()).clamp(0, 1)
+
+
+_CHANGES: Mapping[str, Callable[[Tensor, float, str], Tensor]] = MappingProxyType(
+    {"high_brightness": brighten, "low_brightness": darken, "color_distortion": distort}
+)
+CONDITIONS = (*_OCCLUDED, *_CHANGES)

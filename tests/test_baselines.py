@@ -1,0 +1,91 @@
+"""The competitors of paper ``multimodal``: torchvision's networks, and those of [16] and [5]."""
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from fer_lib.errors import FerError
+from fer_lib.models import baselines
+from fer_lib.models.baselines import NETWORKS
+from fer_lib.models.layers import count_parameters, layer_table
+
+
+def meta(make, **options):
+    with torch.device("meta"):
+        return make(**options)
+
+
+@pytest.mark.parametrize(
+    "name, count",
+    [("VGG", 33_633_223), ("ResNet", 11_171_271), ("Pramerdorfer", 1_765_479), ("Agrawal", 199_271)],
+)
+def test_parameters(name, count):
+    assert count_parameters(meta(NETWORKS[name])) == count
+
+
+def test_vgg_has_torchvisions_convolutions():
+    own, theirs = meta(baselines.vgg), meta(torchvision.models.vgg16_bn)
+    shapes = [p.shape for p in own.convolutions.parameters()][1:]
+    assert shapes == [p.shape for p in theirs.features.parameters()][1:]
+    assert own.convolutions[0].weight.shape == (64, 1, 3, 3)
+    assert [m.p for m in own.modules() if isinstance(m, nn.Dropout)] == [0.5, 0.5]
+
+
+def test_resnet_is_torchvisions_but_for_the_first_convolution():
+    torch.manual_seed(0)
+    own, theirs = baselines.resnet(7, width=1.0).eval(), torchvision.models.resnet18(num_classes=7).eval()
+    theirs.conv1 = own.convolutions[0]
+    state = [v for k, v in own.state_dict().items()]
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), state, strict=True)))
+    x = torch.rand(2, 1, 48, 48)
+    torch.testing.assert_close(own(x), theirs(x))
+
+
+@pytest.mark.parametrize("depth", baselines.VGG_LAYERS)
+def test_vgg_depths(depth):
+    model = meta(baselines.vgg, depth=depth)
+    weighted = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(weighted) == int(depth.removeprefix("vgg"))
+
+
+@pytest.mark.parametrize("depth", baselines.RESNET_BLOCKS)
+def test_resnet_depths(depth):
+    model = meta(baselines.resnet, depth=depth)
+    weighted = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    weighted += [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    assert len(weighted) == int(depth.removeprefix("resnet"))
+
+
+def test_the_network_of_16_has_its_published_depth():
+    model = meta(NETWORKS["Pramerdorfer"])
+    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules()) == 10
+
+
+@pytest.mark.parametrize("name, last", [("VGG", 3), ("ResNet", 3), ("Pramerdorfer", 6), ("Agrawal", 6)])
+def test_map_at_the_last_convolution(name, last):
+    model = meta(NETWORKS[name])
+    rows = {
+        row["layer"]: row["output"] for row in layer_table(model, torch.zeros(1, 1, 48, 48, device="meta"))
+    }
+    layer = next(n for n, m in model.named_modules() if m is model.last_convolution)
+    assert rows[layer].endswith(f"×{last}×{last}")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_features_logits_and_a_training_step(name):
+    torch.manual_seed(0)
+    model = NETWORKS[name](5, width=0.1)
+    x = torch.rand(4, 1, 48, 48)
+    nn.functional.cross_entropy(model(x), torch.arange(4)).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    features = model.eval().embed(x)
+    torch.testing.assert_close(model.classifier[-1](features), model(x))
+    assert model(x).shape == (4, 5)
+
+
+def test_unknown_depths_are_refused():
+    with pytest.raises(FerError, match="vgg16"):
+        baselines.vgg(depth="vgg61")
+    with pytest.raises(FerError, match="resnet18"):
+        baselines.resnet(depth="resnet50")

@@ -1,0 +1,160 @@
+"""HOG on batches: parity with scikit-image and with a plain reading of Felzenszwalb's, and invariants."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_lib import datasets, hog
+from fer_lib.claims import ambiguities
+from fer_lib.errors import FerError
+
+TOLERANCE = 1e-5  # of values in [0, 1]; ours are float32, scikit-image's float64
+
+
+@pytest.fixture(scope="module")
+def faces():
+    noise = np.random.default_rng(0).integers(0, 256, (20, 48, 48), dtype=np.uint8)
+    drawn = datasets.load("synthetic").images[:60]
+    return np.concatenate(
+        [drawn, noise, np.zeros((1, 48, 48), np.uint8), np.full((1, 48, 48), 255, np.uint8)]
+    )
+
+
+def reference(images, orientations, cell, block, **options):
+    from skimage.feature import hog as skimage_hog
+
+    shape = {"pixels_per_cell": (cell, cell), "cells_per_block": (block, block)}
+    return [skimage_hog(i, orientations, **shape, block_norm="L2-Hys", **options) for i in images]
+
+
+@pytest.mark.parametrize(
+    "orientations, cell, block", [(9, 8, 2), (8, 16, 1), (8, 8, 1), (9, 6, 3), (12, 5, 2), (4, 7, 2)]
+)
+def test_parity_with_scikit_image(faces, orientations, cell, block):
+    pytest.importorskip("skimage")
+    ours = hog.hog(torch.as_tensor(faces), orientations, cell, block).numpy()
+    np.testing.assert_allclose(ours, reference(faces, orientations, cell, block), atol=TOLERANCE)
+
+
+def test_parity_on_float_images_that_are_not_square(faces):
+    pytest.importorskip("skimage")
+    images = faces[:10, 3:45, :37].astype(np.float32) / 255 * 0.7
+    ours = hog.hog(torch.as_tensor(images)).numpy()
+    np.testing.assert_allclose(ours, reference(images.astype(np.float64), 9, 8, 2), atol=1e-4)
+
+
+@pytest.mark.parametrize("orientations", [8, 9])
+def test_rendering_is_that_of_scikit_image(faces, orientations):
+    pytest.importorskip("skimage")
+    theirs = [pair[1] for pair in reference(faces[:8], orientations, 8, 2, visualize=True)]
+    np.testing.assert_allclose(
+        hog.render(torch.as_tensor(faces[:8]), orientations).numpy(), theirs, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("orientations", [8, 9, 12])
+def test_every_gradient_of_grey_levels_falls_into_the_right_bin(orientations):
+    """All 511 x 511 gradients against exact angles, boundaries included."""
+    g = torch.arange(-255, 256)
+    dy, dx = torch.meshgrid(g, g, indexing="ij")
+    bins = torch.atan2(dy.float(), dx.float()).mul_(orientations / math.pi).add_(orientations + 1e-6).floor_()
+    ours = bins.long().numpy() % orientations
+    degrees = np.rad2deg(np.arctan2(dy.double().numpy(), dx.double().numpy())) % 180
+    assert np.array_equal(ours, np.floor(degrees / (180 / orientations)).astype(int))
+
+
+def test_lengths_of_the_readings():
+    lengths = {"standard": 900, "coarse": 72, "windows": 2592, "fhog": 496, "rendered": 2304}
+    assert {name: hog.length(name) for name in hog.LAYOUTS} == lengths
+    assert set(ambiguities("multimodal").set_index("knob").loc["hog", "values"]) == set(hog.LAYOUTS)
+
+
+def plain_fhog(image, cell=8):
+    """Felzenszwalb's features, one pixel and one cell at a time."""
+    height, width = image.shape
+    rows, columns = height // cell, width // cell
+    histogram = np.zeros((rows, columns, 18))
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            dx, dy = float(image[y, x + 1]) - image[y, x - 1], float(image[y + 1, x]) - image[y - 1, x]
+            angles = [k * math.pi / 9 for k in range(18)]
+            best = int(np.argmax(np.round([dx * math.cos(a) + dy * math.sin(a) for a in angles], 9)))
+            row, column = (y + 0.5) / cell - 0.5, (x + 0.5) / cell - 0.5
+            for r in (math.floor(row), math.floor(row) + 1):
+                for c in (math.floor(column), math.floor(column) + 1):
+                    if 0 <= r < rows and 0 <= c < columns:
+                        weight = (1 - abs(row - r)) * (1 - abs(column - c))
+                        histogram[r, c, best] += weight * math.hypot(dx, dy)
+    energy = ((histogram[..., :9] + histogram[..., 9:]) ** 2).sum(-1)
+    features = []
+    for r in range(1, rows - 1):
+        for c in range(1, columns - 1):
+            corners = [energy[r + i : r + i + 2, c + j : c + j + 2].sum() for i in (-1, 0) for j in (-1, 0)]
+            scales = [1 / math.sqrt(e + 1e-4) for e in corners]
+            signed, unsigned = histogram[r, c], histogram[r, c, :9] + histogram[r, c, 9:]
+            features += [sum(min(v * s, 0.2) for s in scales) / 2 for v in signed]
+            features += [sum(min(v * s, 0.2) for s in scales) / 2 for v in unsigned]
+            features += [0.2357 * sum(min(v * s, 0.2) for v in signed) for s in scales]
+    return np.array(features)
+
+
+def test_fhog_is_felzenszwalbs(faces):
+    ours = hog.describe(torch.as_tensor(faces[:3]), "fhog").numpy()
+    np.testing.assert_allclose(ours, [plain_fhog(i) for i in faces[:3]], atol=1e-4)
+
+
+def test_windows_are_hogs_of_parts_of_the_image(faces):
+    images = torch.as_tensor(faces[:4])
+    values = hog.describe(images, "windows")
+    first = hog.hog(images[:, :24, :24], 8, 8, 1)
+    assert torch.equal(values[:, :72], first)
+    last = hog.hog(images[:, 36:, 36:], 8, 8, 1)  # a window of 12 pixels holds one cell
+    assert torch.equal(values[:, -8:], last)
+
+
+def test_batches_make_no_difference(faces, monkeypatch):
+    images = torch.as_tensor(faces)
+    whole = hog.describe(images)
+    monkeypatch.setattr(hog, "CHUNK", 7)
+    assert torch.equal(hog.describe(images), whole)
+    assert hog.describe(images[:0]).shape == (0, 900)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.2, 1.0), st.floats(0, 50))
+def test_contrast_and_brightness_do_not_matter(seed, contrast, brightness):
+    image = torch.as_tensor(np.random.default_rng(seed).uniform(0, 200, (1, 32, 32)).astype(np.float32))
+    torch.testing.assert_close(hog.hog(image * contrast + brightness), hog.hog(image), atol=2e-3, rtol=0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_blocks_have_unit_length_or_less(seed):
+    image = torch.as_tensor(np.random.default_rng(seed).integers(0, 256, (1, 40, 32), dtype=np.uint8))
+    lengths = hog.hog(image).view(1, -1, 36).norm(dim=2)
+    assert lengths.max() <= 1 + 1e-5
+
+
+def test_a_flat_image_has_no_gradients():
+    assert not hog.describe(torch.full((2, 48, 48), 7, dtype=torch.uint8)).any()
+
+
+def test_a_vertical_edge_is_one_horizontal_gradient():
+    image = torch.zeros(1, 16, 16)
+    image[:, :, 8:] = 100
+    cells = hog.histograms(image)
+    assert cells[..., 0].sum() > 0
+    assert not cells[..., 1:].any()
+
+
+def test_wrong_images_and_layouts_are_refused():
+    with pytest.raises(FerError, match="16 pixels each way"):
+        hog.hog(torch.zeros(1, 12, 48))
+    with pytest.raises(FerError, match="grey images"):
+        hog.hog(torch.zeros(1, 1, 48, 48))
+    with pytest.raises(FerError, match="Unknown hog layout"):
+        hog.describe(torch.zeros(1, 48, 48), "dense")

@@ -1,0 +1,218 @@
+"""The multimodal network's three inputs: under augmentation they stay views of one face."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_lib import hog, modalities
+from fer_lib.augment import Augmentation, Normalisation, warp_images
+from fer_lib.datasets import face_drawing, face_geometry, synthetic
+from fer_lib.errors import FerError
+from fer_lib.modalities import MIRRORED, MultimodalFeed, expand, landmark_vectors, warp_landmarks
+from fer_lib.models.multimodal import Multimodal
+from fer_lib.training import Part, Recipe, fit, predict
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return synthetic.generate(n_subjects=6, per_expression=1)
+
+
+@pytest.fixture(scope="module")
+def part(corpus):
+    return Part.of(corpus.images.copy(), corpus.labels.copy(), corpus.landmarks.copy())
+
+
+@pytest.fixture(scope="module")
+def feed(corpus):
+    face = modalities.mean_face(corpus.landmarks)
+    return MultimodalFeed(Normalisation(), face, augmentation=modalities.AUGMENTATION)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.integers(0, 40),
+    st.sampled_from(sorted(synthetic.PROTOTYPES)),
+    st.floats(-15, 15),
+    st.floats(-4.8, 4.8),
+    st.floats(-4.8, 4.8),
+    st.floats(0.9, 1.1),
+)
+def test_warping_commutes_with_exact_landmarks(number, expression, angle, right, down, scale):
+    """A face drawn in another pose is the warped face, and its exact landmarks are the warped ones."""
+    person = synthetic.subject(number)
+    # Light does not turn with the head; a lens blur leaves little for interpolation to lose.
+    light = replace(person.light, contrast=0.0, noise=0.0, blur=0.025)
+    pose, actions = person.pose, person.apex[expression]
+
+    def drawn(pose):
+        points = face_geometry.landmarks(face_geometry.shape(person.identity, actions))
+        image = face_drawing.draw(person.identity, actions, pose, light, 48, np.random.default_rng(0))
+        return torch.as_tensor(image)[None], torch.as_tensor(pose.place(points, 48)).float()[None]
+
+    cos, sin = scale * math.cos(math.radians(angle)), scale * math.sin(math.radians(angle))
+    centre = 23.5
+    matrix = torch.tensor(
+        [[cos, -sin, centre + right - cos * centre + sin * centre],
+         [sin, cos, centre + down - sin * centre - cos * centre]]
+    )[None]  # fmt: skip
+    turned = replace(
+        pose,
+        roll=pose.roll + angle,
+        scale=pose.scale * scale,
+        shift_x=cos * pose.shift_x - sin * pose.shift_y + right / 24,
+        shift_y=sin * pose.shift_x + cos * pose.shift_y + down / 24,
+    )
+    (image, points), (expected, exact) = drawn(pose), drawn(turned)
+    torch.testing.assert_close(warp_landmarks(points, matrix), exact, atol=1e-3, rtol=0)
+    warped = warp_images(image.unsqueeze(1).float(), matrix).squeeze(1)
+    # Where the source lies in the image; beyond it the border is repeated, and a drawing goes on.
+    inside = _inside(matrix)
+    difference = (warped - expected.float()).abs()[inside]
+    assert difference.mean() < 3  # grey levels
+    other = (warped.roll(3, 2) - expected.float()).abs()[inside]
+    assert other.mean() > 2 * difference.mean()  # three pixels off is another image
+
+
+def _inside(matrix):
+    ys, xs = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    grid = torch.stack([xs, ys, torch.ones_like(xs)])
+    full = torch.cat([matrix[0], torch.tensor([[0.0, 0.0, 1.0]])])
+    source = torch.einsum("ij,jyx->iyx", torch.linalg.inv(full), grid)[:2]
+    return ((source > 0.5) & (source < 46.5)).all(0)[None]
+
+
+def test_the_feed_gives_the_hog_of_the_warped_image(part, feed):
+    torch.manual_seed(5)
+    images, vectors, gradients = feed(part, True)
+    torch.manual_seed(5)
+    matrices = modalities.AUGMENTATION.matrices(len(part), 48, 48)
+    warped = warp_images(part.images.float().unsqueeze(1), matrices).squeeze(1)
+    assert torch.equal(gradients, hog.describe(warped))
+    assert torch.equal(images, Normalisation()(warped))
+    assert torch.equal(vectors, landmark_vectors(warp_landmarks(part.extra[0], matrices), (48, 48)))
+    assert not torch.allclose(gradients, hog.describe(part.images), atol=0.05)
+
+
+def test_without_training_nothing_moves(part, feed):
+    images, vectors, gradients = feed(part, False)
+    assert torch.equal(gradients, hog.describe(part.images))
+    assert torch.equal(images, Normalisation()(part.images))
+    assert torch.equal(vectors, landmark_vectors(part.extra[0], (48, 48)))
+
+
+def test_stale_landmarks_and_hog_stay_behind(part, feed):
+    torch.manual_seed(0)
+    moved, vectors, gradients = replace(feed, stale=True)(part, True)
+    assert not torch.allclose(moved, Normalisation()(part.images), atol=0.1)
+    assert torch.equal(gradients, hog.describe(part.images))
+    assert torch.equal(vectors, landmark_vectors(part.extra[0], (48, 48)))
+
+
+def test_left_out_modalities_have_no_columns(part, feed):
+    images, vectors, gradients = replace(feed, modalities=("hog",))(part, False)
+    assert images.shape == (len(part), 1, 48, 48)
+    assert vectors.shape == (len(part), 0)
+    assert gradients.shape == (len(part), 900)
+
+
+def test_mirroring_puts_left_and_right_back(corpus):
+    assert sorted(MIRRORED) == list(range(68))
+    assert [MIRRORED[i] for i in MIRRORED] == list(range(68))
+    face = modalities.mean_face(corpus.landmarks)[None]
+    flip = torch.tensor([[[-1.0, 0.0, 47.0], [0.0, 1.0, 0.0]]])
+    mirrored = warp_landmarks(face, flip)
+    # A mean face is nearly symmetric about its own axis.
+    mirrored = mirrored - mirrored.mean(1, keepdim=True) + face.mean(1, keepdim=True)
+    assert (mirrored - face).norm(dim=2).max() < 2
+    assert (mirrored[:, MIRRORED] - face).norm(dim=2).max() > 10
+    assert torch.equal(warp_landmarks(face, torch.eye(2, 3)[None]), face)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.5, 2), st.floats(-5, 5))
+def test_normalised_by_the_face_they_do_not_depend_on_place_and_size(seed, scale, shift):
+    points = torch.as_tensor(np.random.default_rng(seed).uniform(0, 48, (2, 68, 2)).astype(np.float32))
+    first, second = (landmark_vectors(p, (48, 48), "face") for p in (points, points * scale + shift))
+    torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
+
+
+def test_landmark_norms(part):
+    points = part.extra[0]
+    corners = torch.tensor([[[-0.5, -0.5], [63.5, 47.5]]])
+    assert landmark_vectors(corners, (48, 64)).tolist() == [[0, 0, 1, 1]]
+    assert torch.equal(landmark_vectors(points, (48, 48), "pixels"), points.flatten(1))
+    assert landmark_vectors(points, (48, 48)).shape == (len(part), 136)
+    with pytest.raises(FerError, match="Unknown landmark_norm"):
+        landmark_vectors(points, (48, 48), "metres")
+
+
+def test_faces_without_landmarks_get_the_mean_face(corpus, feed):
+    points = corpus.landmarks.copy()
+    points[1] = np.nan
+    points[2, 5, 0] = np.nan
+    face = modalities.mean_face(points)
+    known = np.r_[0, 3 : len(points)]
+    np.testing.assert_allclose(face.numpy(), points[known].mean(0), atol=1e-4)
+    batch = Part.of(corpus.images.copy(), corpus.labels.copy(), points)
+    _, vectors, _ = replace(feed, mean_face=face)(batch, False)
+    expected = landmark_vectors(face[None], (48, 48))
+    assert torch.equal(vectors[1:3], expected.repeat(2, 1))
+    assert torch.equal(vectors[3], landmark_vectors(batch.extra[0][3:4], (48, 48))[0])
+    # It moves with the image, too.
+    torch.manual_seed(0)
+    _, moved, _ = replace(feed, mean_face=face)(batch, True)
+    assert not torch.equal(moved[1], moved[2])
+
+
+def test_no_landmarks_at_all_is_a_clear_error(corpus):
+    nowhere = np.full_like(corpus.landmarks, np.nan)
+    with pytest.raises(FerError, match="no mean face"):
+        modalities.mean_face(nowhere)
+    with pytest.raises(FerError, match="no mean face"):
+        modalities.mean_face(corpus.landmarks, np.zeros(len(corpus), bool))
+
+
+def test_expanded_part(part):
+    some = part.take(torch.arange(10))
+    state = torch.random.get_rng_state()
+    many = expand(some, modalities.AUGMENTATION, 3, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert len(many) == len(many.images) == len(many.extra[0]) == 40
+    assert torch.equal(many.images[:10], some.images)
+    assert torch.equal(many.labels, some.labels.repeat(4))
+    assert many.images.dtype == torch.uint8
+    for i in range(1, 4):
+        assert not torch.equal(many.images[10 * i : 10 * i + 10], some.images)
+    again, other = (expand(some, modalities.AUGMENTATION, 3, seed=s) for s in (1, 2))
+    assert torch.equal(many.images, again.images)
+    assert not torch.equal(many.images, other.images)
+    # Copies are what the feed would have made, up to the rounding of grey levels.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        matrices = modalities.AUGMENTATION.matrices(10, 48, 48)
+    torch.testing.assert_close(many.extra[0][10:20], warp_landmarks(some.extra[0], matrices))
+    warped = warp_images(some.images.float().unsqueeze(1), matrices).squeeze(1)
+    assert (many.images[10:20].float() - warped).abs().max() <= 0.501
+
+
+def test_unknown_settings_are_refused(feed):
+    for change in ({"hog": "dense"}, {"landmark_norm": "metres"}, {"modalities": ("sound",)}):
+        with pytest.raises(FerError, match="Unknown"):
+            replace(feed, **change)
+
+
+def test_a_small_network_learns_through_the_feed(part, feed):
+    torch.manual_seed(0)
+    model = Multimodal(8, width=0.06)
+    gentle = replace(feed, augmentation=Augmentation(rotation=3))
+    rows = fit(model, part, Recipe(6, batch_size=24, lr=3e-3), feed=gentle)
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    assert predict(model, part, gentle).shape == (len(part), 8)
+    fused = predict(model, part, gentle, output=model.embed)
+    assert fused.shape == (len(part), 24)

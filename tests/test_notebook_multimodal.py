@@ -1,0 +1,91 @@
+"""Chapter 2 at budget smoke: what its evidence must show."""
+
+import numpy as np
+import pytest
+
+from fer_lib import metrics
+from fer_lib.models.baselines import NETWORKS
+from fer_lib.robustness import CONDITIONS
+
+ABLATIONS = (
+    "OURS without CBAM",
+    "image",
+    "landmarks",
+    "HOG",
+    "image+landmarks",
+    "image+HOG",
+    "landmarks+HOG",
+)
+
+
+@pytest.fixture(scope="module")
+def smoke(smoke_of):
+    return smoke_of("multimodal")
+
+
+def accuracy(run, model):
+    rows = run.predictions(model)
+    return metrics.accuracy(rows["labels"], rows["probabilities"].argmax(1))
+
+
+def test_every_network_is_tested_on_the_same_images(smoke):
+    models = ("OURS", *ABLATIONS, *NETWORKS, "SVM")
+    ids = [smoke.predictions(name)["ids"] for name in models]
+    assert all((other == ids[0]).all() for other in ids)
+    assert {f"{name}@random" for name in ("OURS", "VGG", "ResNet", "SVM")} <= set(smoke.models())
+    held, random = (smoke.info["certificates"][name] for name in ("subject", "random"))
+    assert held["subjects_shared"] == 0 < random["subjects_shared"]
+
+
+def test_the_network_learns_and_the_features_tell(smoke):
+    assert accuracy(smoke, "OURS") > 2 / 7
+    assert accuracy(smoke, "SVM") > 4 / 7
+    assert np.mean([accuracy(smoke, name) for name in ABLATIONS]) > 1.5 / 7
+
+
+def test_every_face_counts_as_found_on_synthetic_faces(smoke):
+    table = smoke.table("detection")
+    assert (table["detected"] == table["images"]).all()
+    assert not any("@whole" in name or "@dropped" in name for name in smoke.models())
+
+
+def test_the_same_pass_twice_is_the_same(smoke):
+    table = smoke.table("ten_predictions").set_index("what is averaged")
+    assert table.loc["the same pass twice", "largest difference in a probability"] == 0
+    assert table.loc["the same pass twice", "accuracy"] == table.loc["one pass", "accuracy"]
+    assert table["largest difference in a probability"].iloc[3] > 0.01
+
+
+def test_robustness_is_swept_for_every_condition_and_network(smoke):
+    table = smoke.table("robustness")
+    assert tuple(dict.fromkeys(table["condition"])) == CONDITIONS
+    severities = [0.0, *smoke.info["plan"]["severities"]]
+    counts = table.groupby(["condition", "model"])["severity"].agg(list)
+    assert all(row == severities for row in counts)
+    assert set(table["model"]) == {"OURS", "VGG", "ResNet", "image"}
+    # Undisturbed, a network answers alike whatever the condition is called.
+    calm = table[table["severity"] == 0].groupby("model")["accuracy"].nunique()
+    assert (calm == 1).all()
+    assert (table["low"] <= table["accuracy"] + 1e-9).all()
+    assert (table["accuracy"] <= table["high"] + 1e-9).all()
+
+
+def test_a_covered_mouth_costs_accuracy(smoke):
+    table = smoke.table("robustness").query("model == 'OURS' and condition == 'occlusion_mouth_and_eye'")
+    assert table["accuracy"].iloc[-1] < table["accuracy"].iloc[0]
+
+
+def test_differences_are_paired_with_every_rival(smoke):
+    table = smoke.table("differences")
+    assert {c.split(" minus ")[1] for c in table["comparison"]} == {*NETWORKS, "SVM", *ABLATIONS}
+
+
+def test_pictures(smoke):
+    names = {path.stem for path in (smoke.path / "figures").glob("*.png")}
+    assert {"modalities", "robustness", "roc", "attention", "grad_cam_OURS", "confusion", "curves"} <= names
+
+
+def test_speed_is_measured(smoke):
+    table = smoke.table("speed")
+    assert "HOG" in set(table["step"])
+    assert (table["milliseconds"] > 0).all()
