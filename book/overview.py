@@ -17,7 +17,7 @@ from fer_lib.provenance import repository
 NAMES = {
     "cnn_sift": "CNN-SIFT-AVG",
     "multimodal": "Multimodal fusion",
-    "cspp": "CSPP",
+    "cspp": "C-SPP",
     "cnn3d": "3D-CNN",
     "lkrnet": "LKRNet",
 }

@@ -140,8 +140,8 @@ def compare(paper: str, runs: Iterable[Run], roles: Sequence[str] = JUDGED) -> p
     for claim in table.astype(object).where(table.notna(), None).to_dict("records"):
         if claim["role"] not in roles:
             continue
-        there = [group for key, group in groups.items() if key[0] == claim["corpus"]]
-        same = [group for group in there if group[0].info.get("protocol") == claim["protocol"]]
+        there = [group for key, group in groups.items() if key[0] == _home(claim)]
+        same = [group for group in there if _follows(group[0], claim)]
         rows += [_row(claim, group) for group in (same or there or [[]])]
     frame = pd.DataFrame(rows, columns=list(DETAILS), dtype=object)
     return frame.astype(dict.fromkeys(("claimed", "ours", "low", "high"), float) | {"n": "Int64"})
@@ -235,6 +235,22 @@ def _row(claim: dict[str, Any], runs: list[Run]) -> dict[str, Any]:
     return row
 
 
+def _home(claim: dict[str, Any]) -> str | None:
+    """Return the corpus whose runs can answer a claim: across corpora, the one that was trained on."""
+    return claims.CORPORA.get(claim["train_dataset"], claim["corpus"])
+
+
+def _stored(claim: dict[str, Any]) -> str:
+    """Return the name that a claim's model has in a run: tests on another corpus name their protocol."""
+    return f"{claim['model']}@{claim['protocol']}" if claim.get("train_dataset") else claim["model"]
+
+
+def _follows(run: Run, claim: dict[str, Any]) -> bool:
+    return run.info.get("protocol") == claim["protocol"] or (
+        bool(claim["train_dataset"]) and _stored(claim) in run.models()
+    )
+
+
 def _refuse_claim(claim: dict[str, Any]) -> None:
     """Raise where no run at all could be set against the claim."""
     metric, why = claim["metric"], None
@@ -258,8 +274,8 @@ def _refuse_claim(claim: dict[str, Any]) -> None:
 
 def _refuse_run(claim: dict[str, Any], run: Run) -> None:
     """Raise where this run's figures may be shown but not judged."""
-    protocol = run.info.get("protocol")
-    if protocol != claim["protocol"]:
+    if not _follows(run, claim):
+        protocol = run.info.get("protocol")
         raise _NotComparableError(f"the run follows protocol {protocol}, the claim {claim['protocol']}")
     if run.budget != "paper":
         raise _NotComparableError(f"run at budget {run.budget}; claims are judged at budget paper only")
@@ -273,7 +289,7 @@ def _measure(claim: dict[str, Any], runs: list[Run]) -> tuple[float, float, floa
         scores, *others = (_scores(runs, model) for model in (left, *(claim["against"] or [right])))
         against = np.mean([other.correct for other in others], axis=0)
         return replace(scores, correct=scores.correct - against).mean(proportion=False)
-    scores = _scores(runs, claim["model"])
+    scores = _scores(runs, _stored(claim))
     if claim["metric"] == "class_accuracy":
         return scores.mean(keep=scores.labels == _class_index(runs[0], claim["expression"]))
     if claim["metric"] == "mean_class_accuracy":

@@ -49,7 +49,7 @@ def readings(paper: str, namespace: dict[str, Any]) -> tuple[dict[str, Any], lis
 def ledger(paper: str) -> pd.DataFrame:
     """Return the accuracies that a paper's tables print of its own models, one column per dataset."""
     frame = claims.frame(paper).query("ours and metric == 'accuracy' and table.str.startswith('Table')")
-    frame = frame[frame["expression"].isna()]
+    frame = frame[frame["expression"].isna() & frame["train_dataset"].isna() & frame["fold"].isna()]
     wide = frame.pivot_table(index="model", columns="dataset", values="value", sort=False)
     return wide.rename_axis(columns=None).reset_index()
 

@@ -292,3 +292,14 @@ def test_repeated_cross_validation_counts_each_sample_once(record):
     # Ten repeats of the same answers do not narrow the interval.
     low, high = metrics.interval(right)
     assert (once["low"], once["high"]) == pytest.approx((100 * low, 100 * high), abs=1e-9)
+
+
+def test_a_claim_across_corpora_is_answered_by_the_run_of_the_corpus_that_was_trained_on(record):
+    share = {"C-SPP": 0.97, "C-SPP@cross_ck_to_jaffe": 0.4}
+    made = record(share, dataset="ckplus", protocol="ckplus_6class_8fold_si", n=183, paper="cspp")
+    table = report.compare("cspp", made).set_index("id")
+    assert table.loc["cspp-t5-cspp-jaffe", "ours"] == pytest.approx(40, abs=0.5)
+    assert table.loc["cspp-t5-cspp-jaffe", "verdict"] == "reproduced"
+    assert table.loc["cspp-t3-ck-average", "ours"] == pytest.approx(97, abs=0.5)
+    assert table.loc["cspp-t5-cspp-mmi", "ours"] != table.loc["cspp-t5-cspp-mmi", "ours"]
+    assert table.loc["cspp-t3-jaffe-average", "verdict"] == "needs data"

@@ -1,0 +1,224 @@
+"""Alignment by the eyes, its noise, and intensity normalisation, against one-image references."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_lib import eye_noise
+from fer_lib import faces as faces_package
+from fer_lib.augment import warp_images, warp_points
+from fer_lib.datasets import synthetic
+from fer_lib.errors import FerError
+from fer_lib.eye_noise import EyeFeed, NoisyPart
+from fer_lib.training import Part
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Six drawn faces at the working size, their eyes and labels."""
+    corpus = synthetic.generate(3, 1, size=96).select(np.arange(0, 24, 4))
+    points = corpus.landmarks
+    eyes = np.stack([points[:, 36:42].mean(1), points[:, 42:48].mean(1)], axis=1)
+    return *eye_noise.working_images(corpus.images, eyes), corpus.labels
+
+
+def part_of(faces, **options):
+    images, eyes, labels = faces
+    return NoisyPart(torch.tensor(images), torch.tensor(labels), (torch.tensor(eyes),), **options)
+
+
+pairs = st.tuples(*[st.floats(10, 80)] * 4).filter(lambda e: np.hypot(e[2] - e[0], e[3] - e[1]) > 8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(pairs, min_size=1, max_size=4), st.integers(16, 64))
+def test_matrices_are_those_of_the_faces_package(eyes, size):
+    batch = np.array(eyes).reshape(-1, 2, 2)
+    ours = eye_noise.eye_matrices(torch.tensor(batch), size)
+    np.testing.assert_allclose(ours, faces_package.eye_matrices(batch, size), rtol=1e-5, atol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs, st.integers(16, 64))
+def test_eyes_land_where_they_belong(eyes, size):
+    source = torch.tensor(eyes, dtype=torch.float64).view(1, 2, 2)
+    matrix = eye_noise.eye_matrices(source, size)
+    left, right = (warp_points(source, matrix)[0] + 0.5) / size  # as parts of the square's side
+    half = 1 / (2 * eye_noise.BESIDE)
+    height = eye_noise.ABOVE / (eye_noise.ABOVE + eye_noise.BELOW)
+    np.testing.assert_allclose(left, [0.5 - half, height], atol=1e-9)
+    np.testing.assert_allclose(right, [0.5 + half, height], atol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(pairs, pairs)
+def test_noise_is_a_rotation_scale_and_shift(eyes, noisy):
+    """What noise changes between two alignments is, in the photograph, a similarity."""
+    size = 4.8 * 16
+    a, b = (
+        eye_noise.eye_matrices(torch.tensor(e, dtype=torch.float64).view(1, 2, 2), size)[0, :, :2]
+        for e in (eyes, noisy)
+    )
+    change = torch.linalg.solve(a, b)
+    gram = (change.T @ change).numpy()
+    np.testing.assert_allclose(gram / gram[0, 0], np.eye(2), atol=1e-6)
+    assert torch.linalg.det(change) > 0
+
+
+def test_warping_to_the_same_size_is_warp_images():
+    torch.manual_seed(0)
+    images = torch.rand(5, 1, 40, 32) * 255
+    matrices = torch.eye(2, 3).repeat(5, 1, 1) + 0.1 * torch.randn(5, 2, 3)
+    square = images[:, :, :32]
+    torch.testing.assert_close(
+        eye_noise.warp_to(square, matrices, 32), warp_images(square, matrices), atol=0.01, rtol=0
+    )
+
+
+def test_warping_to_a_smaller_size_matches_opencv(faces):
+    images, eyes, _ = faces
+    matrices = eye_noise.eye_matrices(torch.tensor(eyes), 48)
+    smooth = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), 2) for image in images]
+    ours = eye_noise.warp_to(torch.tensor(np.stack(smooth)).unsqueeze(1), matrices, 48)
+    for image, mine, matrix in zip(smooth, ours[:, 0].numpy(), matrices.numpy(), strict=True):
+        theirs = cv2.warpAffine(
+            image, matrix, (48, 48), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        # OpenCV rounds source positions to 1/32 pixel.
+        assert np.abs(mine - theirs).max() < 1.5
+
+
+def test_working_images_keep_the_face(faces):
+    """Aligning the working image is aligning the photograph."""
+    corpus = synthetic.generate(2, 1, size=200)
+    points = corpus.landmarks
+    eyes = np.stack([points[:, 36:42].mean(1), points[:, 42:48].mean(1)], axis=1)
+    images = np.stack([cv2.GaussianBlur(image, (0, 0), 4) for image in corpus.images])
+    work, moved = eye_noise.working_images(images, eyes)
+    assert work.shape == (16, 96, 96)
+    aligned = [
+        eye_noise.warp_to(
+            torch.tensor(a).float().unsqueeze(1), eye_noise.eye_matrices(torch.tensor(np.float32(e)), 48), 48
+        )
+        for a, e in ((images, eyes), (work, moved))
+    ]
+    assert (aligned[0] - aligned[1]).abs().mean() < 1.0
+
+
+def test_images_without_eyes_get_the_median_place(faces):
+    images, eyes, _ = faces
+    some = eyes.copy()
+    some[2] = np.nan
+    _, moved = eye_noise.working_images(images, some)
+    assert np.isfinite(moved).all()
+    with pytest.raises(FerError, match="No eyes were found"):
+        eye_noise.working_images(images, np.full_like(eyes, np.nan))
+    with pytest.raises(FerError, match="one place"):
+        eye_noise.working_images(images, np.full_like(eyes, 9.0))
+    with pytest.raises(FerError, match="one pair per image"):
+        eye_noise.working_images(images, eyes[:3])
+
+
+# --- noise ----------------------------------------------------------------------------------------------
+
+
+def test_a_part_shows_each_image_once_clean_and_seventy_times_noisy(faces):
+    part = part_of(faces)
+    assert len(part) == 6 * 71
+    batch = part.take(torch.arange(len(part)))
+    assert torch.bincount(batch.labels, minlength=8).sum() == 6 * 71
+    noise = batch.extra[1]
+    assert not noise[:6].any()
+    assert (noise[6:].abs().amax((1, 2)) > 0).all()
+    assert all(torch.equal(batch.images[i], part.images[i % 6]) for i in range(0, len(part), 37))
+
+
+def test_noise_has_its_deviation_at_the_faces_own_scale(faces):
+    part = part_of(faces, copies=2000, sigma=3.0)
+    batch = part.take(torch.arange(6, len(part)))
+    distance = (batch.extra[0][:, 1] - batch.extra[0][:, 0]).norm(dim=1)
+    relative = batch.extra[1] / distance[:, None, None] * eye_noise.EYE_DISTANCE
+    assert abs(float(relative.std()) - 3.0) < 0.05
+    assert abs(float(relative.mean())) < 0.05
+
+
+def test_noise_while_training_only(faces):
+    part, feed = part_of(faces), EyeFeed()
+    torch.manual_seed(0)
+    batch = part.take(torch.arange(6, 12))
+    still, moving = feed(batch, False)[0], feed(batch, True)[0]
+    assert moving.shape == (6, 1, 48, 48)
+    assert (still != moving).flatten(1).any(1).all()
+    plain = Part(part.images, part.labels, part.extra)
+    assert torch.equal(feed(plain, True)[0], still)
+
+
+def test_no_noise_gives_the_clean_face(faces):
+    part = part_of(faces, copies=2, sigma=0.0)
+    batch = part.take(torch.arange(18))
+    assert torch.equal(EyeFeed()(batch, True)[0], EyeFeed()(batch, False)[0])
+
+
+def test_drawn_anew_or_fixed(faces):
+    part = part_of(faces, copies=5)
+    index = torch.arange(6, 36)
+    assert not torch.equal(part.take(index).extra[1], part.take(index).extra[1])
+    fixed = part.fixed(seed=3)
+    assert torch.equal(fixed.take(index).extra[1], fixed.take(index).extra[1])
+    assert torch.equal(fixed.take(index).extra[1], part.fixed(seed=3).take(index).extra[1])
+    assert len({tuple(n.flatten().tolist()) for n in fixed.take(index).extra[1]}) == 30
+
+
+def test_materialised_samples_are_those_of_the_feed(faces):
+    part = part_of(faces, copies=7).fixed()
+    stored = eye_noise.materialise(part, batch_size=11)
+    assert stored.images.shape == (48, 48, 48)
+    assert stored.images.dtype == torch.uint8
+    drawn = EyeFeed().faces(part.take(torch.arange(48)), noise=True)
+    assert (stored.images - drawn.squeeze(1)).abs().max() <= 0.5
+    assert torch.equal(stored.labels, part.take(torch.arange(48)).labels)
+    torch.testing.assert_close(
+        EyeFeed()(stored, True)[0], faces_package.local_contrast(stored.images.unsqueeze(1).float())
+    )
+
+
+@pytest.mark.parametrize("bad", [{"copies": -1}, {"sigma": -1.0}, {"sigma": float("inf")}])
+def test_impossible_noise_is_refused(faces, bad):
+    with pytest.raises(FerError, match="must not be negative"):
+        part_of(faces, **bad)
+
+
+def test_a_part_without_eyes_is_refused():
+    with pytest.raises(FerError, match="eyes"):
+        NoisyPart(torch.zeros(2, 8, 8), torch.zeros(2))
+
+
+# --- intensity ------------------------------------------------------------------------------------------
+
+
+def test_equalised_histograms_match_opencv():
+    rng = np.random.default_rng(1)
+    images = np.clip(rng.normal(90, 25, (4, 30, 30)), 0, 255).astype(np.uint8)
+    images[3] = 77  # a constant image stays finite
+    ours = eye_noise.equalise(torch.tensor(images).unsqueeze(1).float())[:, 0].numpy()
+    for image, mine in zip(images[:3], ours, strict=False):
+        assert np.abs((mine + 1) * 127.5 - cv2.equalizeHist(image)).max() <= 0.5 + 1e-3
+    assert np.isfinite(ours[3]).all()
+
+
+def test_light_and_contrast_do_not_reach_the_network(faces):
+    part = part_of(faces)
+    plain = Part(part.images, part.labels, part.extra)
+    darker = Part((part.images * 0.6 + 20).round().to(torch.uint8), part.labels, part.extra)
+    for intensity in eye_noise.INTENSITIES:
+        a, b = (EyeFeed(intensity=intensity)(p, False)[0] for p in (plain, darker))
+        pairs = torch.stack([a.flatten(), b.flatten()])
+        assert torch.corrcoef(pairs)[0, 1] > 0.95
+
+
+def test_unknown_intensity_is_refused():
+    with pytest.raises(FerError, match="intensity_norm"):
+        EyeFeed(intensity="gamma")
