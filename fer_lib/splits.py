@@ -79,8 +79,8 @@ def _warn_of_leaks(corpus: Corpus) -> None:
     """Warn where a random split puts nearly equal frames of one sequence on both sides."""
     if corpus.sequences is not None and len(np.unique(corpus.sequences)) < len(corpus):
         warnings.warn(
-            f"{corpus.card.title} holds several frames of one sequence, which are nearly equal images: a random "
-            "split leaks them from training into testing. Split by subject to measure anything new.",
+            f"{corpus.card.title} holds several frames of one sequence, which are nearly equal images: a "
+            "random split leaks them from training into testing. Split by subject to measure anything new.",
             stacklevel=3,
         )
 
