@@ -31,11 +31,12 @@ def grad_cam(
         Network called as ``model(*inputs)`` that returns scores ``(B, C)``. It is evaluated in eval
         mode; its mode, gradients and frozen parameters are as before afterwards.
     inputs
-        All inputs of the model. The image batch is float ``(B, channels, H, W)``; the others (a SIFT
-        histogram, say) are passed through unchanged. They are moved to the model's device.
+        All inputs of the model. The image batch is float ``(B, channels, H, W)``, or clips ``(B,
+        channels, T, H, W)``; the others (a SIFT histogram, say) are passed through unchanged. They are
+        moved to the model's device.
     layer
-        A layer of ``model`` with output ``(B, K, h, w)``, or its dotted name; commonly the last
-        convolution or the activation after it.
+        A layer of ``model`` with output ``(B, K, h, w)`` (of clips ``(B, K, t, h, w)``), or its dotted
+        name; commonly the last convolution or the activation after it.
     targets
         Class to explain: one code, one per image ``(B,)``, or None for each image's predicted class.
     index
@@ -44,8 +45,9 @@ def grad_cam(
     Returns
     -------
     numpy.ndarray
-        float32 ``(B, H, W)`` in [0, 1]. Each map is stretched to its own range, so maps compare places
-        within an image, not strengths between images; a map without positive evidence is all 0.
+        float32 ``(B, H, W)``, of clips ``(B, T, H, W)``, in [0, 1]. Each map is stretched to its own range,
+        so maps compare places within an image (and moments within a clip), not strengths between images;
+        a map without positive evidence is all 0.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def grad_cam(
             maps = cam(inputs[index].requires_grad_(), chosen)
         except (AttributeError, ValueError) as error:
             seen = cam.activations_and_grads.gradients
-            if seen and seen[0].ndim == 4:
+            if seen and seen[0].ndim == inputs[index].ndim:
                 raise
             got = f"gives {tuple(seen[0].shape)}" if seen else "has no gradient from the images"
             raise FerError(
@@ -90,10 +92,14 @@ def _layer(model: nn.Module, layer: nn.Module | str) -> nn.Module:
 
 def _on_device(model: nn.Module, inputs: tuple[torch.Tensor, ...], index: int) -> list[torch.Tensor]:
     """Check the image batch and move all inputs, detached, to the model's device."""
-    if not isinstance(inputs, tuple | list) or not 0 <= index < len(inputs) or inputs[index].ndim != 4:
+    if (
+        not isinstance(inputs, tuple | list)
+        or not 0 <= index < len(inputs)
+        or inputs[index].ndim not in (4, 5)
+    ):
         raise FerError(
             "grad_cam: `inputs` must be a tuple of the model's inputs whose entry at `index` is the image "
-            "batch (B, channels, H, W)."
+            "batch (B, channels, H, W), or clips (B, channels, T, H, W)."
         )
     device = next(model.parameters()).device
     return [tensor.detach().to(device) for tensor in inputs]

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from fer_lib.augment import Augmentation
 from fer_lib.errors import FerError, one_of
+from fer_lib.lookahead import Lookahead
 
 CHECKPOINTS = ("last", "best_validation", "best_test")
 OPTIMISERS = ("adam", "sgd")
@@ -37,6 +38,10 @@ class Recipe:
     true_class_target : float or None
         The probability that the target gives the true class, the others sharing the rest equally;
         None is 1. A framework's ``label_smoothing=s`` gives the true class ``1 - s + s / C``.
+    lookahead : (int, float) or None
+        k and alpha of :class:`fer_lib.lookahead.Lookahead` around the optimiser.
+    drop_last : bool
+        Leave out the last batch of an epoch where it is not full, unless it is the only one.
     augmentation : Augmentation or None
         Drawn anew for every image and epoch.
     precision : {"auto", "bf16", "fp32"}
@@ -61,6 +66,8 @@ class Recipe:
     weight_decay: float = 0.0
     learning_rates: tuple[float, ...] | None = None
     true_class_target: float | None = None
+    lookahead: tuple[int, float] | None = None
+    drop_last: bool = False
     augmentation: Augmentation | None = None
     precision: str = "auto"
     checkpoint: str = "last"
@@ -86,13 +93,13 @@ class Recipe:
         facts = asdict(self)
         for name in ("momentum",) if self.optimiser == "adam" else ("betas", "eps"):
             del facts[name]
-        for name in ("learning_rates", "true_class_target"):
-            if facts[name] is None:
+        for name in ("learning_rates", "true_class_target", "lookahead", "drop_last"):
+            if not facts[name]:
                 del facts[name]
         return facts
 
 
-def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer | Lookahead:
     """Return the recipe's optimiser over the model, with the L2 factors that the model asks for.
 
     A penalty of ``c * ||w||^2`` in the loss (``model.l2_penalties``: parameter's name -> c) has the
@@ -106,8 +113,10 @@ def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     ]
     shared = {"lr": recipe.learning_rate(0), "weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(groups, betas=recipe.betas, eps=recipe.eps, **shared)
-    return torch.optim.SGD(groups, momentum=recipe.momentum, **shared)
+        optimiser = torch.optim.Adam(groups, betas=recipe.betas, eps=recipe.eps, **shared)
+    else:
+        optimiser = torch.optim.SGD(groups, momentum=recipe.momentum, **shared)
+    return Lookahead(optimiser, *recipe.lookahead) if recipe.lookahead else optimiser
 
 
 def cross_entropy(true_class_target: float | None = None) -> Loss:

@@ -248,7 +248,11 @@ def _epoch(
     order = torch.randperm(len(train)).to(device)
     total, hits = torch.zeros((), device=device), torch.zeros((), device=device)
     model.train()
-    for index in order.split(recipe.batch_size):
+    batches = order.split(recipe.batch_size)
+    if recipe.drop_last and len(batches) > 1 and len(batches[-1]) < recipe.batch_size:
+        batches = batches[:-1]
+    seen = sum(map(len, batches))
+    for index in batches:
         batch = train.take(index)
         inputs = _channels_last(feed(batch, True))
         with _autocast(device, recipe.precision):
@@ -259,7 +263,7 @@ def _epoch(
         total += value.detach() * len(batch)
         hits += (logits.argmax(1) == batch.labels).sum()
         bar.update(len(batch), f"epoch {state[1] + 1}/{recipe.epochs}")
-    return float(total) / len(train), float(hits) / len(train)
+    return float(total) / seen, float(hits) / seen
 
 
 def _channels_last(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
