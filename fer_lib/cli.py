@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_lib import __version__, cli_data
+from fer_lib import __version__, cli_data, cli_search
 from fer_lib.errors import FerError
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     cli_data.add(commands)
     _add_run(commands)
+    cli_search.add(commands)
 
     claims = commands.add_parser("claims", help="what the papers claim, as a table")
     claims.add_argument("paper", nargs="?", metavar="PAPER", help="one paper only (default: all five)")

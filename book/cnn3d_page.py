@@ -1,0 +1,92 @@
+"""What the page on the 3D-CNN shows, from claims and evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from IPython.display import HTML
+from markup import Html, Short, interval, table, two_lines
+from overview import run_name
+
+from fer_lib import metrics, runs, significance
+
+
+def p_values() -> HTML:
+    """Show the printed p-values beside those that follow from the printed folds."""
+    rows = []
+    for row in significance.printed().to_dict("records"):
+        compared = two_lines(
+            f"{row['better']} against {row['worse']}", f"{row['dataset']}, {row['table']}", Short
+        )
+        figures = {name.capitalize(): _p(row[key]) for key, name in significance.TESTS.items()}
+        rows.append({"Comparison": compared, "Printed": Html(f"{row['printed']:.5f}")} | figures)
+    return table(rows, list(rows[0])[1:], "p-values from the printed folds")
+
+
+def _p(value: float) -> Html:
+    """Return a p-value, marked where it is not significant."""
+    text = f"{value:.5f}"
+    return Html(text if value < significance.LEVEL else f"{text} (not significant)")
+
+
+def leaving_one_out(made: Iterable[runs.Run]) -> HTML:
+    """Show, per run, the accuracy of leaving one subject out, pooled and by subject."""
+    rows = []
+    for run in made:
+        for name in (name for name in run.models() if name.endswith("loso")):
+            stored = run.predictions(name)
+            right = stored["probabilities"].argmax(1) == stored["labels"]
+            folds = stored["fold"]  # one subject each
+            row = {"Model": two_lines(name.partition("@")[0], run_name(run), Short)}
+            for title, weights in (("Pooled", None), ("Mean over subjects", metrics.class_weights(folds))):
+                mean = right.mean() if weights is None else (right * weights).sum() / weights.sum()
+                bounds = metrics.interval(right, folds, weights=weights)
+                row[f"{title} [95 %]"] = interval(*(100 * value for value in (mean, *bounds)))
+            rows.append(row | {"Clips": len(right)})
+    return table(rows, list(rows[0])[1:] if rows else (), "Leaving one subject out")
+
+
+def epochs(made: Iterable[runs.Run]) -> HTML:
+    """Show what choosing the epoch on the test folds adds to each model."""
+    rows = []
+    for run in made:
+        frame = run.table("epoch_selection")
+        for row in frame[frame["average"] == "pooled"].to_dict("records") if len(frame) else []:
+            folds = "one subject left out" if row["protocol"].endswith("loso") else "folds by subject"
+            about = f"{folds}, {run_name(run)}"
+            figures = {name: Html(f"{value:.1f}") for name, value in row.items() if "epoch" in name}
+            rows.append({"Model": two_lines(row["model"], about, Short)} | figures)
+    return table(rows, list(rows[0])[1:] if rows else (), "Accuracy by which epoch counts")
+
+
+def views(made: Iterable[runs.Run]) -> HTML:
+    """Show accuracies on clips whose frames are fewer, or in another order."""
+    rows = []
+    for run in made:
+        for row in run.table("views").to_dict("records"):
+            ours = interval(*(100 * row[name] for name in ("accuracy", "low", "high")))
+            against = None
+            if row["difference"] == row["difference"]:
+                middle, *bounds = (100 * row[f"difference{end}"] for end in ("", "_low", "_high"))
+                against = Html(f"{middle:+.1f} [{bounds[0]:+.1f}, {bounds[1]:+.1f}]")
+            shown = two_lines(row["view"], run_name(run), Short)
+            rows.append({"Shown": shown, "Accuracy [95 %]": ours, "Against all frames, points": against})
+    return table(rows, list(rows[0])[1:] if rows else (), "What frames are worth")
+
+
+def studies(made: Iterable[runs.Run]) -> HTML:
+    """Show the search of each run: its trials by state, its workers and the best accuracy."""
+    rows = []
+    for run in made:
+        frame = run.table("search")
+        if frame.empty:
+            continue
+        counts = frame["state"].value_counts()
+        best = frame.loc[frame["state"] == "complete", "accuracy"].max()
+        states = {name.capitalize(): int(counts.get(name, 0)) for name in ("complete", "pruned", "lost")}
+        rows.append(
+            {"Run": Short(run_name(run)), "Workers": frame["worker"].nunique()}
+            | states
+            | {"Best": None if best != best else Html(f"{100 * best:.1f}")}
+        )
+    return table(rows, list(rows[0])[1:] if rows else (), "Studies of the search")

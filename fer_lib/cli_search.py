@@ -1,0 +1,181 @@
+"""``fer search``: join paper 4's architecture search as a worker, or see how it stands."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_lib.errors import FerError, one_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fer_lib.clip_readings import Readings
+
+RUN = """\
+Join the architecture search of cnn3d (Table 1 of the paper) as one worker, until it has enough trials.
+
+Start the same command as often as there are cores, GPUs or machines: all workers of one journal file
+share one study. A worker that is killed loses the trial it was at, which another repeats. The search
+sees the training part of the first of the ten folds only, so that the subjects of that fold can test
+what it finds; --everything searches on all subjects, as the paper did."""
+EXAMPLES = """\
+examples:
+  fer search run synthetic                          6 small trials on drawn faces
+  fer search run ckplus --budget paper --journal /shared/ckplus.journal --device cuda
+  fer search status --journal /shared/ckplus.journal"""
+SHOWN = ("number", "state", "worker", "accuracy", "folds", "seconds")
+
+
+def add(commands: Any) -> None:
+    """Add ``search`` with its commands to the subparsers of ``fer``."""
+    search = commands.add_parser("search", help="paper 4's architecture search: join it, or watch it")
+    actions = search.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    run = actions.add_parser("run", help="join as a worker", description=RUN, epilog=EXAMPLES, **raw)
+    run.add_argument("dataset", metavar="DATASET", help="synthetic, ckplus or oulu_casia")
+    run.add_argument("--budget", default="smoke", help="smoke, short or paper (default: smoke)")
+    run.add_argument("--trials", type=int, metavar="N", help="of the whole study (default: the budget's)")
+    run.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
+    run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    run.add_argument("--data-dir", metavar="D", help="where the corpus is (default: $FER_DATA)")
+    run.add_argument("--everything", action="store_true", help="search on all subjects, as the paper did")
+    run.add_argument(
+        "-p",
+        dest="knobs",
+        action="append",
+        default=[],
+        metavar="name=value",
+        help="another reading of what the paper leaves open (repeatable; fer_lib.clip_readings)",
+    )
+    status = actions.add_parser("status", help="the study so far: trials, workers, the best")
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    for command in (run, status):
+        command.add_argument(
+            "--journal",
+            metavar="FILE",
+            help="the study's file, which all workers share (default: the latest)",
+        )
+    run.set_defaults(action=_run)
+    status.set_defaults(action=_status)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from fer_lib import clip_data, clip_trials, search
+
+    one_of(arguments.dataset, clip_data.CLASSES, "dataset")
+    plan = clip_trials.PLANS[one_of(arguments.budget, clip_trials.PLANS, "budget")]
+    n_trials = arguments.trials or plan.trials
+    if n_trials < 1:
+        raise FerError(f"--trials {n_trials}: a study has at least one.")
+    chosen = readings(arguments.knobs)
+    journal = Path(arguments.journal) if arguments.journal else _default(arguments)
+    names = ("dataset", "budget", "seed", "everything")
+    search.agree(journal, {n: getattr(arguments, n) for n in names} | {"readings": asdict(chosen)})
+    from fer_lib.training import choose_device
+
+    print(f"Study: {journal}", flush=True)
+    trials = clip_trials.prepare(
+        arguments.dataset,
+        arguments.budget,
+        readings=chosen,
+        everything=arguments.everything,
+        seed=arguments.seed,
+        device=choose_device(arguments.device),
+        data_dir=arguments.data_dir,
+    )
+    try:
+        done = search.work(
+            journal,
+            trials.evaluate,
+            n_trials,
+            trials.total,
+            seed=arguments.seed,
+            threshold=plan.threshold,
+            averaging=trials.averaging,
+            on_trial=_tell,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "Interrupted; finished trials are in the journal, and the one under way will be repeated."
+        ) from None
+    print(f"The study has its {n_trials} trials; {done} of them were made here.")
+    return 0
+
+
+def readings(knobs: list[str]) -> Readings:
+    """Return the readings of ``name=value`` texts.
+
+    Raises
+    ------
+    FerError
+        For an unknown name, or a value of another type or not in the paper's register.
+    """
+    from fer_lib import claims
+    from fer_lib.clip_readings import Readings
+    from fer_lib.preflight import literal
+
+    defaults, values = asdict(Readings()), {}
+    frame = claims.ambiguities("cnn3d")
+    allowed = dict(zip(frame["knob"], frame["values"], strict=True))
+    for text in knobs:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise FerError(f"-p {text!r} should read name=value.")
+        one_of(name, defaults, "reading of cnn3d")
+        values[name] = literal(name, value, defaults[name])
+        if allowed[name] and values[name] not in allowed[name]:
+            one_of(str(values[name]), [str(item) for item in allowed[name]], f"value of {name}")
+    return Readings(**values)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from fer_lib import search
+
+    journal = Path(arguments.journal) if arguments.journal else _latest()
+    frame, task = search.trials(journal), search.task(journal)
+    if arguments.json:
+        rows = json.loads(frame.to_json(orient="records"))
+        print(json.dumps({"journal": str(journal), "task": task, "trials": rows}, indent=1))
+        return 0
+    counts = frame["state"].value_counts()
+    about = ", ".join(f"{n} {state}" for state, n in counts.items()) or "none yet"
+    print(f"Study: {journal}")
+    if task:
+        print(f"  {task['dataset']}, budget {task['budget']}, seed {task['seed']}")
+    print(f"  trials: {about}")
+    living = sorted(set(frame.loc[frame["state"] == "running", "worker"].dropna()))
+    print(f"  at work: {', '.join(living) or 'nobody'}")
+    if (found := search.best(journal)) is not None:
+        configuration, accuracy = found
+        options = ", ".join(f"{name}={value}" for name, value in asdict(configuration).items())
+        print(f"  best: {accuracy:.2%} with {options}")
+    for name, share in search.importances(journal).items():
+        print(f"  importance {name:<14} {share:.2f}")
+    return 0
+
+
+def _tell(row: pd.Series) -> None:
+    print(
+        f"  trial {row['number']:>3} {row['state']:<8} {row['accuracy']:7.2%}  {row['seconds']:.1f} s",
+        flush=True,
+    )
+
+
+def _default(arguments: argparse.Namespace) -> Path:
+    from fer_lib import search
+
+    return search.folder() / f"{arguments.dataset}-{arguments.budget}-seed{arguments.seed}.journal"
+
+
+def _latest() -> Path:
+    """Return the journal that was last written to."""
+    from fer_lib import search
+
+    found = sorted(search.folder().glob("*.journal"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise FerError("There is no study here yet; start one with `fer search run`, or give --journal FILE.")
+    return found[-1]

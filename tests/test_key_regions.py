@@ -1,0 +1,303 @@
+"""The mask of Eqs. (1) to (4) against a plain loop, what follows crop and flip, and the fallbacks."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_lib import key_regions
+from fer_lib.augment import Normalisation
+from fer_lib.datasets import synthetic
+from fer_lib.errors import FerError
+from fer_lib.key_regions import KeyRegionFeed, KeyRegions
+from fer_lib.training import Part
+
+FACE = [[14.0, 17.0], [29.5, 16.0], [22.0, 25.0], [15.0, 33.0], [28.0, 34.5], [38.0, 42.0]]
+
+
+def faces(n=4, size=44, seed=0):
+    torch.manual_seed(seed)
+    geometry = torch.tensor(FACE).repeat(n, 1, 1) * size / 44
+    geometry[:, :5] += 3 * torch.randn(n, 5, 2)
+    return geometry
+
+
+def feed(**options):
+    return KeyRegionFeed(Normalisation(), KeyRegions(), cells=2, **options)
+
+
+def slow_mask(face, size, alpha, overlap):
+    """Eqs. (1) to (3), pixel by pixel."""
+    width, height = alpha * face[5][0], alpha * face[5][1]
+    mask = np.zeros((size, size))
+    for x, y in face[:5]:
+        farthest = math.hypot(width / 2, height / 2)
+        for i in range(size):
+            for j in range(size):
+                if abs(i - x) <= width / 2 and abs(j - y) <= height / 2:
+                    weight = 1 - math.hypot(i - x, j - y) / farthest
+                    before = mask[j, i]
+                    mask[j, i] = {"maximum": max(before, weight), "sum": before + weight, "last": weight}[
+                        overlap
+                    ]
+    return mask
+
+
+@pytest.mark.parametrize("overlap", key_regions.OVERLAPS)
+def test_mask_matches_a_plain_loop(overlap):
+    geometry = faces()
+    drawn = KeyRegions(alpha=0.4, overlap=overlap).draw(geometry, 44)
+    for face, mask in zip(geometry.tolist(), drawn[:, 0].numpy(), strict=True):
+        np.testing.assert_allclose(mask, slow_mask(face, 44, 0.4, overlap), atol=1e-5)
+
+
+def test_weight_is_one_at_a_landmark_and_zero_at_the_corners_and_beyond():
+    face = torch.tensor([[[20.0, 20.0]] * 5 + [[40.0, 40.0]]])
+    mask = KeyRegions(alpha=0.5).draw(face, 44)[0, 0]
+    assert mask[20, 20] == 1
+    assert mask[10, 10] == mask[30, 30] == 0
+    assert mask[20, 30] == pytest.approx(
+        1 - 1 / math.sqrt(2)
+    )  # the middle of an edge is nearer than a corner
+    assert not mask[:10].any()
+    assert not mask[31:].any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.floats(0.05, 1.0),
+    st.sampled_from(key_regions.BORDERS),
+    st.sampled_from(key_regions.GRIDS),
+    st.sampled_from(key_regions.RESIZES),
+    st.sampled_from([1, 2, 5, 14]),
+)
+def test_masks_are_weights_whatever_the_reading(seed, alpha, border, grid, resize, cells):
+    regions = KeyRegions(alpha, "maximum", border, grid, resize)
+    masks = regions(faces(seed=seed), 44, cells)
+    assert masks.shape == (4, 1, cells, cells)
+    assert 0 <= float(masks.min()) <= float(masks.max()) <= 1
+
+
+def test_down_sampling():
+    geometry = faces()
+    drawn = KeyRegions().draw(geometry, 44)
+    mean = KeyRegions()(geometry, 44, 2)
+    torch.testing.assert_close(mean, drawn.unflatten(2, (2, 22)).unflatten(4, (2, 22)).mean((3, 5)))
+    most = KeyRegions(resize="max")(geometry, 44, 2)
+    torch.testing.assert_close(most, drawn.unflatten(2, (2, 22)).unflatten(4, (2, 22)).amax((3, 5)))
+    one = KeyRegions()(geometry, 44, 1)
+    torch.testing.assert_close(one.flatten(), drawn.mean((1, 2, 3)))
+    # Four cells' centres are seldom in a region: on the feature grid nearly nothing is left.
+    points = KeyRegions(grid="feature")(geometry, 44, 11)
+    torch.testing.assert_close(points[0, 0, 0, 0], drawn[0, 0, 1:3, 1:3].mean(), atol=0.1, rtol=0)
+    assert not torch.equal(KeyRegions(resize="bilinear")(geometry, 44, 2), mean)
+
+
+def test_a_region_beyond_the_border_is_clipped_or_shifted():
+    face = torch.tensor([[[0.0, 22.0]] * 5 + [[40.0, 40.0]]])
+    clipped, shifted = (KeyRegions(border=b).draw(face, 44)[0, 0] for b in key_regions.BORDERS)
+    assert clipped[22, 0] == 1
+    assert (clipped > 0).sum() < (shifted > 0).sum()
+    assert float(shifted[22].argmax()) in (5, 6)  # 12 pixels wide, so its middle is at 5.5
+    wide = [KeyRegions(alpha=3.0, border=b).draw(face, 44) for b in key_regions.BORDERS]
+    assert torch.equal(*wide)  # covers the image wherever it is
+
+
+def test_a_face_without_landmarks_gets_ones():
+    geometry = faces()
+    geometry[2] = float("nan")
+    masks = KeyRegions()(geometry, 44, 5)
+    assert (masks[2] == 1).all()
+    assert masks.isfinite().all()
+    assert (masks[[0, 1, 3]] < 1).all()
+
+
+def dots(geometry, size=48):
+    """Images that are bright at the first landmark alone."""
+    ys, xs = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    x, y = geometry[:, 0].round().long().T
+    return ((xs == x[:, None, None]) & (ys == y[:, None, None])).to(torch.uint8) * 255
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 4), st.integers(0, 4), st.booleans())
+def test_landmarks_follow_crop_and_flip(seed, top, left, flip):
+    geometry = faces(3, 48, seed)
+    geometry[:, :5] = geometry[:, :5].round().clamp(8, 39)
+    corners = torch.tensor([[top, left]]).expand(3, 2)
+    images, there = key_regions.cut(dots(geometry), geometry, corners, torch.tensor([flip] * 3), 44)
+    for image, (x, y) in zip(images, there[:, 0].long().tolist(), strict=True):
+        assert image[y, x] == 255
+        assert image.count_nonzero() == 1
+    assert torch.equal(there[:, 5], geometry[:, 5])
+
+
+def test_cutting_is_slicing():
+    images = torch.randint(0, 256, (2, 48, 48), dtype=torch.uint8)
+    corners = torch.tensor([[0, 4], [3, 1]])
+    made, _ = key_regions.cut(images, faces(2), corners, torch.tensor([False, True]), 44)
+    assert torch.equal(made[0], images[0, 0:44, 4:48])
+    assert torch.equal(made[1], images[1, 3:47, 1:45].flip(1))
+
+
+@pytest.mark.parametrize(
+    "blocks, fewest, most", [("none", 0, 0), ("one", 9, 9), ("one_to_three", 5, 27), ("nine", 20, 81)]
+)
+def test_black_blocks(blocks, fewest, most):
+    torch.manual_seed(0)
+    white = torch.full((300, 44, 44), 255, dtype=torch.uint8)
+    black = (key_regions.blot(white, blocks) == 0).sum((1, 2))
+    assert fewest <= int(black.min()) <= int(black.max()) <= most
+    assert (white == 255).all()
+    if blocks == "one_to_three":
+        assert {9, 18, 27} <= set(black.tolist())  # apart unless they happen to overlap
+
+
+def test_training_inputs_vary_and_test_inputs_do_not():
+    part = Part.of(
+        np.random.default_rng(0).integers(0, 256, (6, 48, 48), np.uint8), np.arange(6), faces(6, 48)
+    )
+    torch.manual_seed(0)
+    made = feed()
+    (a, p), (b, q) = made(part, True), made(part, True)
+    assert a.shape == (6, 1, 44, 44)
+    assert p.shape == (6, 1, 2, 2)
+    assert not torch.equal(a, b)
+    assert not torch.equal(p, q)
+    (a, p), (b, q) = made(part, False), made(part, False)
+    assert torch.equal(a, b)
+    assert torch.equal(p, q)
+    torch.testing.assert_close(a, Normalisation()(part.images[:, 2:46, 2:46]))
+
+
+def test_masks_that_do_not_follow_stay_at_the_centre():
+    part = Part.of(np.zeros((6, 48, 48), np.uint8), np.arange(6), faces(6, 48))
+    torch.manual_seed(0)
+    still = feed(follow=False)
+    expected = still(part, False)[1]
+    torch.testing.assert_close(still(part, True)[1], expected)
+    assert not torch.allclose(feed()(part, True)[1], expected)
+
+
+def test_ten_crops_hold_the_centre_crop_and_its_mirror_image():
+    part = Part.of(
+        np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8), np.arange(3), faces(3, 48)
+    )
+    x, masks = feed()(part, False)
+    views, theirs = feed(test_crop="ten")(part, False)
+    assert views.shape == (3, 10, 1, 44, 44)
+    assert theirs.shape == (3, 10, 1, 2, 2)
+    torch.testing.assert_close(views[:, 8], x)
+    torch.testing.assert_close(views[:, 9], x.flip(3))
+    torch.testing.assert_close(theirs[:, 8], masks)
+    torch.testing.assert_close(theirs[:, 9], masks.flip(3))
+
+
+def test_enlarged_images_have_enlarged_masks():
+    part = Part.of(np.zeros((3, 48, 48), np.uint8), np.arange(3), faces(3, 48))
+    x, masks = replace(feed(), size=88, cells=4)(part, False)
+    _, small = replace(feed(), cells=4)(part, False)
+    assert x.shape == (3, 1, 88, 88)
+    torch.testing.assert_close(masks, small, atol=0.02, rtol=0)
+
+
+def test_five_points_of_sixty_eight_landmarks():
+    corpus = synthetic.generate(n_subjects=3, per_expression=1)
+    left, right, nose, corner_left, corner_right = key_regions.five_points(corpus.landmarks).transpose(
+        1, 0, 2
+    )
+    assert (left[:, 0] < nose[:, 0]).all()
+    assert (nose[:, 0] < right[:, 0]).all()
+    assert (corner_left[:, 0] < corner_right[:, 0]).all()
+    assert (left[:, 1] < nose[:, 1]).all()
+    assert (nose[:, 1] < corner_left[:, 1]).all()
+
+
+def test_geometry_is_in_pixels_of_the_size_asked_for():
+    large = synthetic.generate(n_subjects=2, per_expression=1, size=96)
+    at_96, _ = key_regions.geometry_of(large, 96)
+    at_48, found = key_regions.geometry_of(large, 48)
+    assert found.all()
+    np.testing.assert_allclose(at_48[:, 5], at_96[:, 5] / 2, rtol=1e-5)
+    resized, _ = key_regions.geometry_of(large.resize(48), 48)
+    np.testing.assert_allclose(at_48, resized, atol=1e-3)
+
+
+def annotated():
+    corpus = synthetic.generate(n_subjects=2, per_expression=1)
+    points = key_regions.five_points(corpus.landmarks)
+    valid = np.arange(len(corpus)) % 4 != 1
+    points[~valid] = np.nan
+    meta = pd.DataFrame({"face_width": np.full(len(corpus), 30.0), "face_height": np.full(len(corpus), 36.0)})
+    return replace(corpus, landmarks=points, valid=valid, meta=meta)
+
+
+def test_faces_that_were_not_found_get_the_mean_face_of_the_training_part():
+    corpus = annotated()
+    geometry, found = key_regions.geometry_of(corpus)
+    assert (found == corpus.valid).all()
+    assert np.isnan(geometry[~found]).all()
+    train = np.arange(len(corpus) // 2)
+    complete = key_regions.filled(geometry, train)
+    assert np.isfinite(complete).all()
+    np.testing.assert_array_equal(complete[found], geometry[found])
+    expected = geometry[train][found[train], :5].mean(0)
+    np.testing.assert_allclose(complete[~found][:, :5], np.broadcast_to(expected, (4, 5, 2)), rtol=1e-5)
+    assert (complete[~found][:, 5] == 48).all()
+    assert np.isnan(key_regions.filled(geometry, train, "ones")[~found]).all()
+
+
+def test_absent_landmarks_are_one_sentence():
+    corpus = annotated()
+    with pytest.raises(FerError, match=r"faces\.annotate"):
+        key_regions.geometry_of(replace(corpus, landmarks=None))
+    with pytest.raises(FerError, match="no mean face"):
+        key_regions.filled(np.full((4, 6, 2), np.nan, np.float32), np.arange(4))
+
+
+def test_energy_inside():
+    masks = np.zeros((3, 4, 4))
+    masks[:, :2, :2] = 0.5
+    maps = np.zeros((3, 4, 4))
+    maps[0], maps[1, 0, 0] = 1, 3
+    assert key_regions.energy_inside(maps, masks)[:2].tolist() == [0.25, 1.0]
+    assert np.isnan(key_regions.energy_inside(maps, masks)[2])
+    with pytest.raises(FerError, match="one for one"):
+        key_regions.energy_inside(maps, masks[:2])
+
+
+@pytest.mark.parametrize(
+    "bad", [{"overlap": "mean"}, {"border": "wrap"}, {"grid": "x"}, {"resize": "nearest"}]
+)
+def test_unknown_readings_are_refused(bad):
+    with pytest.raises(FerError, match="Unknown mask_"):
+        KeyRegions(**bad)
+
+
+def test_unknown_feeds_are_refused():
+    with pytest.raises(FerError, match="n_black_blocks"):
+        feed(blocks="two")
+    with pytest.raises(FerError, match="test_crop"):
+        feed(test_crop="five")
+    with pytest.raises(FerError, match="too small"):
+        feed()(Part.of(np.zeros((1, 40, 40), np.uint8), np.zeros(1), faces(1)), True)
+
+
+def test_what_a_constant_says_of_a_mask():
+    masks = np.zeros((3, 4, 4))
+    masks[0], masks[1, 0, 0] = 0.2, 1
+    assert key_regions.constant_share(masks)[:2] == pytest.approx([1, 1 / 16])
+    assert np.isnan(key_regions.constant_share(masks)[2])
+    geometry = faces(20)
+    shares = [
+        key_regions.constant_share(KeyRegions()(geometry, 44, n)[:, 0].numpy()) for n in (44, 11, 5, 2, 1)
+    ]
+    means = [share.mean() for share in shares]
+    assert means == sorted(means)  # ever fewer cells say ever less
+    assert means[-1] == pytest.approx(1)
