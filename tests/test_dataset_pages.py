@@ -4,6 +4,7 @@ import ast
 import functools
 import inspect
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ opened: list[str] = []
 
 def _note(event, arguments):
     if event == "open" and isinstance(arguments[0], str | bytes):
-        opened.append(arguments[0] if isinstance(arguments[0], str) else arguments[0].decode())
+        opened.append(os.fsdecode(arguments[0]))
 
 
 @functools.cache

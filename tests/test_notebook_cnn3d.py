@@ -64,18 +64,18 @@ def test_clips_are_shown_in_other_ways(smoke):
     assert views["accuracy"].between(0, 1).all()
 
 
-def test_search_had_several_workers_and_lost_one_trial(smoke):
+def test_search_had_several_workers_and_repeated_what_the_killed_one_lost(smoke):
     frame = smoke.table("search")
     finished = frame[frame["state"].isin(("complete", "pruned"))]
     assert len(finished) == PLANS["smoke"].trials
     assert frame["worker"].nunique() >= 2
     lost = frame[frame["state"] == "lost"]
-    assert len(lost) == 1
-    killed = lost["worker"].iloc[0]
+    assert len(lost) >= 1  # more where the run itself was interrupted
     options = ["clahe", "activation", "temporal_size", "pooling", "dropout"]
-    again = finished[(finished[options] == lost[options].iloc[0]).all(axis=1)]
-    assert len(again) == 1
-    assert again["worker"].iloc[0] != killed
+    for _, row in lost.iterrows():
+        again = finished[(finished[options] == row[options]).all(axis=1)]
+        assert len(again) == 1
+        assert again["worker"].iloc[0] != row["worker"]
     assert (frame["accuracy"].dropna() <= 1).all()
     assert search.THRESHOLD == 0.965
 

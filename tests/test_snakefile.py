@@ -43,8 +43,9 @@ def snakemake(tmp_path):
     for name in ("FER_STAGE", "FER_VARIANT", "FER_PROGRESS"):
         environment.pop(name, None)
 
-    def call(*options):
+    def call(*options, seeds="0"):
         command = [sys.executable, "-m", "snakemake", "--cores", "1", "runs", *options]
+        command += ["--config", "papers=cnn_sift", f"seeds={seeds}"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
@@ -60,7 +61,7 @@ def test_a_run_is_remade_when_notebook_or_library_changes_and_only_then(snakemak
     for unused in ("cli.py", "models/cnn_sift.py"):
         with (tmp_path / "fer_lib" / unused).open("a") as file:
             file.write("# what the notebook does not import changes none of its figures\n")
-    code, said = snakemake("-n", "--config", "seeds=0,1")
+    code, said = snakemake("-n", seeds="0,1")
     assert code == 0, said
     assert "seed1/.made" in said
     assert "seed0/.made" not in said.split("input:")[0]
