@@ -61,8 +61,9 @@ def history(trials: pd.DataFrame, threshold: float) -> Figure:
     figure, axes = style.subplots(3.2)
     for number in trials.loc[trials["state"] == "lost", "number"]:
         axes.axvline(number, color=STATES["lost"][0], lw=1.2, ls=(0, (2, 2)))
-    for state, (colour, marker) in STATES.items():
-        part = trials[(trials["state"] == state) & trials["accuracy"].notna()]
+    for state in ("complete", "pruned"):
+        colour, marker = STATES[state]
+        part = trials[trials["state"] == state]
         axes.scatter(part["number"], 100 * part["accuracy"], s=36, c=colour, marker=marker)
     done = trials[trials["state"] == "complete"]
     if len(done):
