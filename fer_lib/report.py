@@ -240,15 +240,18 @@ def _home(claim: dict[str, Any]) -> str | None:
     return claims.CORPORA.get(claim["train_dataset"], claim["corpus"])
 
 
-def _stored(claim: dict[str, Any]) -> str:
-    """Return the name that a claim's model has in a run: tests on another corpus name their protocol."""
-    return f"{claim['model']}@{claim['protocol']}" if claim.get("train_dataset") else claim["model"]
+def _stored(claim: dict[str, Any], run: Run) -> str:
+    """Return the name that a claim's model has in a run: under a further protocol it ends in that.
+
+    A run tests by its own protocol, and may by others: on another corpus, or with other folds.
+    """
+    further = f"{claim['model']}@{claim.get('protocol')}"
+    return further if claim.get("train_dataset") or further in run.models() else claim["model"]
 
 
 def _follows(run: Run, claim: dict[str, Any]) -> bool:
-    return run.info.get("protocol") == claim["protocol"] or (
-        bool(claim["train_dataset"]) and _stored(claim) in run.models()
-    )
+    own = run.info.get("protocol") == claim["protocol"]
+    return own or f"{claim['model']}@{claim['protocol']}" in run.models()
 
 
 def _refuse_claim(claim: dict[str, Any]) -> None:
@@ -289,7 +292,7 @@ def _measure(claim: dict[str, Any], runs: list[Run]) -> tuple[float, float, floa
         scores, *others = (_scores(runs, model) for model in (left, *(claim["against"] or [right])))
         against = np.mean([other.correct for other in others], axis=0)
         return replace(scores, correct=scores.correct - against).mean(proportion=False)
-    scores = _scores(runs, _stored(claim))
+    scores = _scores(runs, _stored(claim, runs[0]))
     if claim["metric"] == "class_accuracy":
         return scores.mean(keep=scores.labels == _class_index(runs[0], claim["expression"]))
     if claim["metric"] == "mean_class_accuracy":

@@ -101,3 +101,15 @@ def test_mistakes_are_named(corpus):
         faces.boxes(corpus)
     with pytest.raises(FerError, match="Nobody looked for faces"):
         faces.detection_counts(corpus)
+
+
+def test_processes_find_the_points_that_one_finds(corpus, monkeypatch):
+    if not packages.installed("dlib"):
+        pytest.skip("an optional package is not installed")
+    whole = faces.annotate(corpus, "haar")
+    monkeypatch.setenv("FER_CACHE", str(annotation.files.cache_folder() / "again"))
+    monkeypatch.setattr(annotation, "SHARE", 3)
+    monkeypatch.setattr(detection, "landmarks", None)  # nobody falls back on threads
+    shared = faces.annotate(corpus, "haar")
+    np.testing.assert_array_equal(shared.landmarks, whole.landmarks)
+    assert np.isfinite(shared.landmarks).any()

@@ -336,7 +336,7 @@ def test_any_elements_give_a_value_or_a_reason(found):
         assert mmi_xml.emotion_of(found) is None or mmi_xml.emotion_of(found) >= 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.data())
 def test_mutated_xml_is_read_or_refused(tmp_path_factory, data):
     start = data.draw(st.sampled_from([BOMB, metadata(3), session_xml(1), au_xml([(1, 0), (5, 2), (9, 3)])]))

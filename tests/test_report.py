@@ -303,3 +303,11 @@ def test_a_claim_across_corpora_is_answered_by_the_run_of_the_corpus_that_was_tr
     assert table.loc["cspp-t3-ck-average", "ours"] == pytest.approx(97, abs=0.5)
     assert table.loc["cspp-t5-cspp-mmi", "ours"] != table.loc["cspp-t5-cspp-mmi", "ours"]
     assert table.loc["cspp-t3-jaffe-average", "verdict"] == "needs data"
+
+
+def test_a_claim_under_a_further_protocol_is_answered_by_the_model_that_names_it(record):
+    share = {"c1": 0.9, "c1@ckplus_7class_loso": 0.6}
+    made = record(share, dataset="ckplus", protocol="ckplus_7class_10fold_si", n=327, paper="cnn3d")
+    table = report.compare("cnn3d", made).set_index("id")
+    assert table.loc["cnn3d-t6-ours", "ours"] == pytest.approx(60, abs=0.5)
+    assert table.loc["cnn3d-t7-ours", "ours"] == pytest.approx(90, abs=0.5)

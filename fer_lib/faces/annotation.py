@@ -13,10 +13,12 @@ from fer_lib import files
 from fer_lib.corpus import Corpus, split_names
 from fer_lib.errors import FerError
 from fer_lib.faces import detection, dlib_models, haar, mtcnn, packages, pixels, ssd
+from fer_lib.progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SHARE = 1024  # images that one process is given at a time
 COLUMNS = ("face_x", "face_y", "face_width", "face_height")
 
 
@@ -76,9 +78,24 @@ def _points(corpus: Corpus, method: str, boxes: np.ndarray) -> np.ndarray:
     key = files.digest(corpus.fingerprint, method, True, _versions(method, True))
 
     def search() -> dict[str, np.ndarray]:
-        return {"points": detection.landmarks(corpus.images, "dlib", boxes)}
+        return {"points": _landmarks(corpus.images, boxes)}
 
     return files.cached_arrays("faces", key, search)["points"]
+
+
+def _landmarks(images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return dlib's points (N, 68, 2) in the boxes of a corpus.
+
+    Its predictor holds Python's lock: a large corpus is shared among processes, as threads would wait.
+    """
+    batches = [slice(start, start + SHARE) for start in range(0, len(images), SHARE)]
+    if len(batches) < 3:  # a process takes seconds to start
+        return detection.landmarks(images, "dlib", boxes)
+    from joblib import Parallel, delayed
+
+    work = (delayed(dlib_models.points)(images[batch], boxes[batch]) for batch in batches)
+    parts = Parallel(detection.THREADS, return_as="generator")(work)
+    return np.concatenate(list(track(parts, "landmarks (dlib)", len(batches), "batch")))
 
 
 def boxes(corpus: Corpus) -> np.ndarray:
