@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fer_lib import claims, datasets, metrics, runs, splits, study
-from fer_lib.corpus import Corpus
+from fer_lib.corpus import Corpus, audit
 from fer_lib.errors import FerError
 from fer_lib.provenance import notebook_path, parameters
 from fer_lib.recipes import Recipe
@@ -98,7 +98,20 @@ def test_a_protocol_called_subject_must_keep_its_word(corpus):
         study.certify(corpus, {"subject": splits.kfold(corpus, 3)})
     made, table = study.certify(corpus, {"random": splits.kfold(corpus, 3)})
     assert set(table.columns) == {"certificate", "random"}
+    shown = table.set_index("certificate")["random"]
+    assert shown["folds"] == 3
+    assert shown["people on both sides, summed over folds"] == made["random"]["subjects_shared"] > 0
     assert made["random"]["n_folds"] == 3
+
+
+def test_an_audit_is_told_in_words_split_by_split(corpus):
+    facts = audit(corpus)
+    assert study.audit_table(facts)["images"].sum() > 0
+    facts |= {"black": {"total": 3, "private_test": 1}, "twins_in_training": {"private_test": 2}}
+    told = study.audit_table(facts).set_index("what")["images"]
+    assert told["black images"] == 3
+    assert told["black images, private test"] == 1
+    assert told["images with a twin in training, private test"] == 2
 
 
 def test_accuracies_are_those_of_the_rows(results, corpus):
