@@ -90,11 +90,12 @@ def doubts(paper: str) -> pd.DataFrame:
 
 
 def settings(recipe: Recipe) -> pd.DataFrame:
-    """Return a recipe line by line, each with the section of the paper that it comes from."""
+    """Return a recipe line by line, each with the place where the paper sets it (a budget may change it)."""
     facts = recipe.describe()
     sources = facts.pop("sources")
+    place = "where the paper sets it"
     rows = [
-        {"setting": n, "value": "none" if v is None else str(v), "source": sources.get(n, "ours")}
+        {"setting": n, "value": "none" if v is None else str(v), place: sources.get(n, "not stated")}
         for n, v in facts.items()
     ]
     return pd.DataFrame(rows)

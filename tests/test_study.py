@@ -51,8 +51,9 @@ def test_tables_of_what_a_paper_says_cover_it(paper):
 
 def test_settings_name_their_source():
     table = study.settings(Recipe(3, sources={"epochs": "Sect. 4"})).set_index("setting")
-    assert table.loc["epochs", "source"] == "Sect. 4"
-    assert table.loc["lr", "source"] == "ours"
+    assert table.loc["epochs", "where the paper sets it"] == "Sect. 4"
+    assert table.loc["lr", "where the paper sets it"] == "not stated"
+    assert table.loc["augmentation", "value"] == "none"
 
 
 def test_limited_keeps_the_split_and_its_proportions(corpus):
