@@ -82,7 +82,7 @@ def robustness(shown: Iterable[runs.Run]) -> HTML:
         for model, part in frame.groupby("model", sort=False) if len(frame) else ():
             calm = part[part["severity"] == 0].iloc[0]
             row = {
-                "Model": two_lines(model, f"{run_name(run)}, {calm['n']:,} images", Short),
+                "Model": two_lines(model, f"{run_name(run)}, {int(calm['n']):,} images", Short),
                 "Undisturbed": interval(*(100 * calm[n] for n in ("accuracy", "low", "high"))),
             }
             worst = _strongest(part)["accuracy"]
@@ -138,7 +138,7 @@ def _findings(run: runs.Run) -> str:
     score = subsets(run, "OURS").iloc[0]
     lines.append(
         f"* The network is right on {score['accuracy']:.1f} % [{score['low']:.1f}, {score['high']:.1f}] of "
-        f"{score['n']:,} faces. Its lead over its rivals on the same images, in points: "
+        f"{int(score['n']):,} faces. Its lead over its rivals on the same images, in points: "
         f"{_leads(run, ('VGG', 'ResNet', 'Pramerdorfer', 'Agrawal', 'SVM'))}."
     )
     lines.append(
