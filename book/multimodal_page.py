@@ -7,7 +7,7 @@ from html import escape
 
 import pandas as pd
 from IPython.display import HTML, Markdown
-from markup import Html, Long, Short, interval, table, two_lines
+from markup import Html, Long, Short, table, two_lines
 from overview import run_name
 
 from fer_lib import claims, runs
@@ -82,8 +82,8 @@ def robustness(shown: Iterable[runs.Run]) -> HTML:
         for model, part in frame.groupby("model", sort=False) if len(frame) else ():
             calm = part[part["severity"] == 0].iloc[0]
             row = {
-                "Model": two_lines(model, f"{run_name(run)}, {int(calm['n']):,} images", Short),
-                "Undisturbed": interval(*(100 * calm[n] for n in ("accuracy", "low", "high"))),
+                "Model": two_lines(model, run_name(run), Short),
+                "Undisturbed": two_lines(_percent(calm["accuracy"]), f"{int(calm['n']):,} images"),
             }
             worst = _strongest(part)["accuracy"]
             rows.append(
@@ -138,11 +138,12 @@ def _findings(run: runs.Run) -> str:
     score = subsets(run, "OURS").iloc[0]
     lines.append(
         f"* The network is right on {score['accuracy']:.1f} % [{score['low']:.1f}, {score['high']:.1f}] of "
-        f"{int(score['n']):,} faces. Its lead over its rivals on the same images, in points: "
+        f"{int(score['n']):,} faces. Of its rivals, on the same images and in points, it is "
         f"{_leads(run, ('VGG', 'ResNet', 'Pramerdorfer', 'Agrawal', 'SVM'))}."
     )
     lines.append(
-        f"* Its lead over less of itself: {_leads(run, ('image', 'landmarks', 'HOG', 'OURS without CBAM'))}."
+        "* Of its own branches alone, and of itself without attention, it is "
+        f"{_leads(run, ('image', 'landmarks', 'HOG', 'OURS without CBAM'))}."
     )
     selection = run.table("selection")
     if len(selection):
@@ -156,8 +157,15 @@ def _findings(run: runs.Run) -> str:
 
 
 def _leads(run: runs.Run, rivals: Iterable[str]) -> str:
+    """Return of whom the network is ahead, of whom not, by the sign of both ends of the interval."""
     points = run.table("differences").set_index("comparison")["points"]
-    return ", ".join(f"{name} {points[f'OURS minus {name}']}" for name in rivals)
+    said: dict[str, list[str]] = {"ahead of": [], "not told apart from": [], "behind": []}
+    for name in rivals:
+        text = points[f"OURS minus {name}"]
+        low, high = (float(end) for end in text.partition("[")[2].rstrip("]").split(","))
+        word = "ahead of" if low > 0 else "behind" if high < 0 else "not told apart from"
+        said[word].append(f"{name} ({text})")
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in said.items() if names)
 
 
 def _robust(run: runs.Run) -> list[str]:

@@ -44,7 +44,11 @@ class FakeRun:
 def run(page, monkeypatch):
     score = pd.DataFrame([{"accuracy": 61.5, "low": 59.0, "high": 64.0, "n": 1470}])
     monkeypatch.setattr(page, "subsets", lambda run, model: score)
-    leads = [(f"OURS minus {name}", f"+{i}.25 [+0.50, +9.00]") for i, name in enumerate((*RIVALS, *PARTS))]
+    ends = {"VGG": "+0.50, +9.00", "SVM": "-9.00, -0.50"}
+    leads = [
+        (f"OURS minus {name}", f"+{i}.25 [{ends.get(name, '-2.00, +9.00')}]")
+        for i, name in enumerate((*RIVALS, *PARTS))
+    ]
     models = ("OURS", "VGG", "ResNet", "image", "OURS, found again")
     sweep = pd.DataFrame(
         [
@@ -68,8 +72,10 @@ def test_findings_are_the_figures_of_the_evidence(page, run):
     text = page.findings([run]).data
     assert "FER2013, short, seed 0** (12 epochs, not 500)" in text
     assert "61.5 % [59.0, 64.0] of 1,470 faces" in text
+    assert "it is ahead of VGG (+0.25 [+0.50, +9.00]); not told apart from ResNet (+1.25 " in text
+    assert "; behind SVM (+4.25 [-9.00, -0.50])." in text
     for i, name in enumerate((*RIVALS, *PARTS)):
-        assert f"{name} +{i}.25 [+0.50, +9.00]" in text
+        assert f"{name} (+{i}.25 [" in text
     assert "no face is found: OURS 7.0, VGG 6.0, ResNet 5.0." in text
     assert "covered: OURS 10.0; OURS, found again 30.0; VGG 15.0; ResNet 20.0; image 25.0." in text
     assert "one pass 61.5 [59.0, 64.0] %" in text
