@@ -1,6 +1,6 @@
 """Train LKRNet two ways in one process: with the library, and with a loop as VGG19 FER repositories write it.
 
-Run ``python -m benchmarks.lkrnet [--network "Our method"] [--width 1] [--batch 32] [--images N] [--rounds R]``.
+Run ``python -m benchmarks.lkrnet [--network "Our method"] [--width 1] [--batch 32]``.
 FER2013 is used where it is found, else synthetic faces. Both train the same network from the same initial
 weights on batches of as many triplets with the same loss; both crop, mirror, blot and normalise every image
 anew and draw the mask that belongs to it. The reference decodes with PIL, does all that image by image in a
