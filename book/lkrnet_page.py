@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from IPython.display import HTML
 from markup import Html, Short, table, two_lines
-from overview import dataset_title, run_name
+from overview import dataset_title
 from seeds import families, named, spread, tables
 
 from fer_lib import claims, lkrnet_tables, runs
@@ -43,16 +43,15 @@ def disgust() -> HTML:
 
 
 def masks(shown: Iterable[runs.Run]) -> HTML:
-    """Show what down-sampled masks still say, per run."""
+    """Show what down-sampled masks still say, over seeds."""
     rows = []
-    for run, row in _rows(shown, "masks"):
-        constant = Html(f"{100 * row['said by a constant']:.1f}")
-        weights = {
-            "Mean weight": Html(f"{row['mean weight']:.3f}"),
-            "Largest": Html(f"{row['largest weight']:.3f}"),
+    for family, (cells, where), part in tables(shown, "masks", ["cells", "where"]):
+        figures = {
+            "Mean weight": spread(part["mean weight"], 3),
+            "Largest": spread(part["largest weight"], 3),
+            "Said by a constant (%)": spread(part["said by a constant"], 1, 100),
         }
-        cells = two_lines(row["cells"], f"{row['where']}, {run_name(run)}", Short)
-        rows.append({"Cells": cells} | weights | {"Said by a constant (%)": constant})
+        rows.append({"Cells": named(f"{cells}, {where}", family, part)} | figures)
     return table(rows, list(rows[0])[1:] if rows else (), "Masks by number of cells")
 
 
@@ -132,12 +131,6 @@ _ENERGY = {
     "Another face's": "another face's",
     "Share of the image": "area",
 }
-
-
-def _rows(shown: Iterable[runs.Run], name: str) -> Iterable[tuple[runs.Run, dict]]:
-    for run in shown:
-        for row in run.table(name).to_dict("records"):
-            yield run, row
 
 
 def _signed(value: float, digits: int = 2) -> Html | None:

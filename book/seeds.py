@@ -24,12 +24,12 @@ def families(shown: Iterable[runs.Run]) -> dict[str, list[runs.Run]]:
 
 
 def spread(values: Iterable[float], digits: int = 1, factor: float = 1.0, sign: str = "") -> Html | None:
-    """Return the mean over seeds and, of several, the smallest and the largest below it."""
+    """Return the mean over seeds and, where they differ as printed, the smallest and the largest below it."""
     values = [factor * value for value in values if not pd.isna(value)]
     if not values:
         return None
     mean, least, most = (f"{v:{sign}.{digits}f}" for v in (np.mean(values), min(values), max(values)))
-    return two_lines(Html(mean), f"{least} to {most}" if len(values) > 1 else "")
+    return two_lines(Html(mean), f"{least} to {most}" if least != most else "")
 
 
 def tables(
