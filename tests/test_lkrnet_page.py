@@ -87,6 +87,7 @@ def test_one_seed_has_no_range(made):
 
     assert " to " not in seeds.spread([1.0])
     assert "1.0 to 3.0" in seeds.spread([1.0, 3.0])
+    assert " to " not in seeds.spread([1.0, 1.01])
     assert seeds.spread([float("nan")]) is None
     assert "1 seed<" in seeds.accuracies(made[:1], ["VGG19"]).data
 
@@ -95,8 +96,9 @@ def test_places_of_the_mask_are_compared_seed_by_seed(made):
     import lkrnet_page
 
     shown = lkrnet_page.placements(made).data
-    assert "-10.00 to -10.00" in shown
     assert "40.5" in shown
+    assert "40.0 to 41.0" in shown
+    assert ">-10.00<" in shown  # in both seeds, so without a range
 
 
 def test_gains_of_grad_cam_count_the_seeds_that_agree(made):
