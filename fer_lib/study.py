@@ -104,12 +104,16 @@ def settings(recipe: Recipe) -> pd.DataFrame:
 # --- who trains and who is tested -------------------------------------------------------------------------
 
 
-def limited(corpus: Corpus, n: int, seed: int) -> Corpus:
-    """Return n stratified training images of a corpus with an official split, and n / 4 of other parts."""
-    parts = [
-        splits.subset(corpus, np.flatnonzero(corpus.split == name), n if name == "train" else n // 4, seed)
-        for name in pd.unique(corpus.split)
-    ]
+def limited(corpus: Corpus, n: int, seed: int, whole: Sequence[str] = ()) -> Corpus:
+    """Return n stratified training images of a corpus with an official split, and n / 4 of other parts.
+
+    The parts named in ``whole`` are kept as they are, so that all seeds are tested on the same images.
+    """
+    parts = []
+    for name in pd.unique(corpus.split):
+        part = np.flatnonzero(corpus.split == name)
+        size = n if name == "train" else n // 4
+        parts.append(part if name in whole else splits.subset(corpus, part, size, seed))
     return corpus.select(np.sort(np.concatenate(parts)))
 
 

@@ -58,10 +58,13 @@ def test_settings_name_their_source():
 
 def test_limited_keeps_the_split_and_its_proportions(corpus):
     split = np.where(np.arange(len(corpus)) % 2 == 0, "train", "private_test")
-    made = study.limited(
-        Corpus(corpus.images, corpus.labels, corpus.classes, corpus.card, corpus.ids, split=split), 24, 0
-    )
+    parted = Corpus(corpus.images, corpus.labels, corpus.classes, corpus.card, corpus.ids, split=split)
+    made = study.limited(parted, 24, 0)
     assert pd.Series(made.split).value_counts().to_dict() == {"train": 24, "private_test": 6}
+    made = study.limited(parted, 24, 0, whole=("private_test",))
+    tested = corpus.ids[split == "private_test"]
+    assert (np.sort(made.ids[made.split == "private_test"]) == np.sort(tested)).all()
+    assert (made.split == "train").sum() == 24
 
 
 @pytest.mark.parametrize("grouping", study.GROUPINGS)
