@@ -63,7 +63,7 @@ format: $(INSTALLED)
 	ruff format .
 
 lab: $(INSTALLED)
-	jupyter lab notebooks/explore.ipynb
+	jupyter lab --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
 
 lock: $(INSTALLED)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

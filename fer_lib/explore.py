@@ -7,6 +7,7 @@ wrong becomes a sentence in the panel. Nothing that it shows is saved.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +73,9 @@ class Panel:
 
     @property
     def collection(self) -> Collection:
-        """The corpus that was chosen."""
+        """The corpus that was chosen; FerError while none could be loaded."""
+        if self._shown is None:
+            raise FerError("No corpus is loaded; the panel says why.")
         return self._collections[self._shown][0]
 
     @property
@@ -202,6 +205,8 @@ class Panel:
             self.bar.layout.visibility = "hidden"
 
     def _progress(self, bar: progress.Bar) -> None:
+        if time.monotonic() - bar.started < 0.5:  # what is done at once would only flicker
+            return
         self.bar.layout.visibility = "visible"
         self.bar.value = bar.done / max(1, bar.total)
         self.message.value = pictures.page(pictures.said(f"{bar.label} … {bar.status}"))

@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_lib import datasets, faces, robustness, splits
 from fer_lib.corpus import Card, Corpus
-from fer_lib.errors import AbsentDataError, FerError, one_of
+from fer_lib.errors import FerError, one_of
 from fer_lib.expressions import EXPRESSIONS
 
 SIDE = 48  # pixels
@@ -77,7 +77,7 @@ def present(data_dir: str | Path | None = None) -> list[str]:
     for name in datasets.READERS:
         try:
             datasets.find(name, data_dir)
-        except AbsentDataError:
+        except FerError:  # absent, or not to be read
             continue
         found.append(name)
     return found
