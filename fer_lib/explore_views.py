@@ -114,8 +114,8 @@ def _evidence(network: Trained, disturbed: Corpus, target: int | None) -> Iterat
         return
     yield pictures.tile("What the network reads", seen, note="its image, as it is normalised")
     code = int(network.probabilities(disturbed)[0].argmax()) if target is None else target
-    heat = pictures.heat(seen, maps[0])
-    yield pictures.tile(f"Grad-CAM: {network.classes[code]}", heat, note="bright is what speaks for it")
+    note = "bright is what speaks for it" if maps[0].any() else "nothing in this layer speaks for it"
+    yield pictures.tile(f"Grad-CAM: {network.classes[code]}", pictures.heat(seen, maps[0]), note=note)
 
 
 def _regions(disturbed: Corpus) -> str:

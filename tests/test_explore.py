@@ -107,9 +107,10 @@ def test_a_network_with_convolutions_has_grad_cam_and_one_without_says_so(fresh)
     assert fresh.network.evidence(fresh.disturbed) is None
     assert "no convolution" in shown(fresh.images)
     fresh.model.value = "C-SPP"
-    (cam,) = fresh.network.evidence(fresh.disturbed)
-    assert cam.shape == fresh.network.seen(fresh.disturbed)[0].shape == (48, 48)
-    assert 0 <= cam.min() < cam.max() <= 1
+    some = fresh.collection.held.select(np.arange(0, 126, 6))
+    maps = fresh.network.evidence(some)
+    assert maps.shape == fresh.network.seen(some).shape == (21, 48, 48)
+    assert 0 <= maps.min() < maps.max() <= 1  # of a single face nothing may speak for the answer
     assert f"Grad-CAM: {max(fresh.probabilities, key=fresh.probabilities.get)}" in shown(fresh.images)
     fresh.target.value = "fear"
     assert "Grad-CAM: fear" in shown(fresh.images)
