@@ -150,7 +150,7 @@ class Panel:
         self.message, self.about, self.answer, self.images = (widgets.HTML() for _ in range(4))
         controls = [self.corpus, self.model, self.expression, self.index, self.upload, *self.sliders.values()]
         for widget in (*controls, self.reset, self.target):
-            widget.style.description_width = "105px"
+            widget.style.description_width = "118px"
             widget.layout.width = "320px"
         for widget, changed in (
             (self.corpus, self._on_corpus),

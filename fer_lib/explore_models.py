@@ -133,7 +133,7 @@ KINDS = {
         lambda n: cspp.build("C-SPP", n, width=0.25, activation="tanh"),
         _faces(lambda corpus: eyes(corpus.landmarks)),
         lambda train: eye_noise.EyeFeed(),
-        Recipe(epochs=4, batch_size=16, lr=0.02, optimiser="sgd", true_class_target=0.9, precision="fp32"),
+        Recipe(epochs=6, batch_size=16, lr=0.02, optimiser="sgd", true_class_target=0.9, precision="fp32"),
         lambda model: model.last_convolution,
     ),
     "LKRNet": Kind(
