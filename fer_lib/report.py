@@ -188,9 +188,9 @@ def subsets(run: Run, model: str) -> pd.DataFrame:
 
 def _row(claim: dict[str, Any], runs: list[Run]) -> dict[str, Any]:
     """Return one row of :func:`compare`; ``runs`` differ in nothing but their seed."""
-    row = {name: claim[name] for name in _FROM_CLAIM} | {"claimed": claim["value"], "needs": ""}
-    row["beside"] = beside(claim, runs)
-    if runs:
+    row = dict.fromkeys(DETAILS) | {name: claim[name] for name in _FROM_CLAIM}
+    row |= {"claimed": claim["value"], "needs": "", "beside": beside(claim, runs)}
+    if runs and claim["role"] in JUDGED:
         row |= _made(runs)
     try:
         _refuse_claim(claim)
