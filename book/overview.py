@@ -22,6 +22,8 @@ NAMES = {
     "lkrnet": "LKRNet",
 }
 """Short names of the papers, as the chapters call them."""
+FOLDED = 12
+"""A table of more claims than this is folded up per model."""
 ABSENT = Html('<span class="not-run">not run</span>')
 
 
@@ -62,11 +64,16 @@ def run_name(run: runs.Run) -> str:
     return f"{dataset_title(run.dataset)}, {run.budget}, seed {run.seed}{variant}"
 
 
+def run_page(run: runs.Run) -> str | None:
+    """Return the address of a run's executed notebook, from a page in book/; None if the book has it not."""
+    page = (run.path / "notebook").relative_to(repository()).as_posix()
+    return f"../{page}.html" if page in pages() else None
+
+
 def run_link(run: runs.Run) -> Short:
     """Return the run's name, linked to its executed notebook where the book has it as a page."""
-    page = (run.path / "notebook").relative_to(repository()).as_posix()
-    name = escape(run_name(run))
-    return Short(f'<a href="../{page}.html">{name}</a>' if page in pages() else name)
+    page, name = run_page(run), escape(run_name(run))
+    return Short(f'<a href="{page}">{name}</a>' if page else name)
 
 
 def pages() -> set[str]:
@@ -81,20 +88,6 @@ def pages() -> set[str]:
                 yield from walk(value)
 
     return set(walk(yaml.safe_load((repository() / "_toc.yml").read_text("utf-8"))))
-
-
-def reproduced(everything: Sequence[runs.Run], score: pd.DataFrame) -> HTML:
-    """Show one row per paper: its runs and the verdicts on its claims."""
-    rows = []
-    for key in claims.PAPERS:
-        link = f'<a href="{key}.html">{NAMES[key]}</a>' if f"book/{key}" in pages() else NAMES[key]
-        mine = [run for run in everything if run.paper == key]
-        verdicts = score.loc[score["paper"] == key, "verdict"]
-        row = {"Paper": two_lines(Html(link), claims.load(key).title, Long), "Runs": ABSENT}
-        if mine:
-            row["Runs"] = Short("<br>".join(map(run_link, mine)))
-        rows.append(row | {"Claims": len(verdicts), "Verdicts": badges(verdicts)})
-    return table(rows, ["Claims"], "What was reproduced")
 
 
 def paper_runs(paper: str, model: str) -> HTML:
@@ -172,51 +165,50 @@ def three_ways(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
 
 
 def verdicts(frame: pd.DataFrame, label: str) -> HTML:
-    """Show claims beside runs (rows of :func:`fer_lib.report.compare`)."""
+    """Show claims beside runs (rows of :func:`fer_lib.report.compare`), folded up per model where many."""
+    if len(frame) <= FOLDED:
+        return _verdicts(frame, label)
+    parts = []
+    for model, part in frame.groupby("model", sort=False):
+        head = f'<span class="name">{escape(model)}</span> {badges(part["verdict"])}'
+        body = _verdicts(part, f"{label}: {model}").data
+        parts.append(f'<details class="fer-fold"><summary>{head}</summary>{body}</details>')
+    return HTML("\n".join(parts))
+
+
+def _verdicts(frame: pd.DataFrame, label: str) -> HTML:
     rows = []
     for row in frame.to_dict("records"):
-        ours = interval(row["ours"], row["low"], row["high"])
-        run = row["run"].split("/", 2)[2].replace("/", ", ").replace("seed", "seed ") if ours else ""
+        run = row["run"].split("/", 2)[2].replace("/", ", ").replace("seed", "seed ") if row["run"] else ""
+        figure = ours(row)
         rows.append(
             {
-                "Claim": two_lines(row["model"], f"{_measure(row)}, {row['table']}", Long),
+                "Claim": two_lines(row["model"], f"{measure(row)}, {row['table']}", Long),
                 "Claimed": row["claimed"],
-                "Ours [95 %]": two_lines(ours, run),
-                "Verdict": two_lines(badge(row["verdict"]), row["reason"], Long),
+                "Ours [95 %]": two_lines(figure, run if figure else ""),
+                "Verdict": because(row),
             }
         )
     return table(rows, ["Claimed", "Ours [95 %]"], label)
 
 
-def _measure(row: Mapping[str, Any]) -> str:
+def ours(row: Mapping[str, Any]) -> Html | None:
+    """Return our figure for a claim in the claim's unit, with its interval; None where there is none."""
+    if row["unit"] == "probability":
+        return None if pd.isna(row["ours"]) else Html(f"{row['ours']:.2g}")
+    return interval(row["ours"], row["low"], row["high"])
+
+
+def because(row: Mapping[str, Any]) -> Long:
+    """Return a verdict with its reason and with what stands beside the claim."""
+    beside = f'<span class="small beside">{escape(row["beside"])}</span>' if row["beside"] else ""
+    return Long(two_lines(badge(row["verdict"]), row["reason"], Long) + beside)
+
+
+def measure(row: Mapping[str, Any]) -> str:
     """Return what a claim measures, in words."""
     metric = str(row["metric"]).replace("_", " ").replace("class accuracy", "accuracy")
     return f"{metric} of {row['expression']}" if isinstance(row["expression"], str) else metric
-
-
-def verdict_counts(score: pd.DataFrame) -> HTML:
-    """Show how many claims of each paper have which verdict."""
-    from fer_lib.report import VERDICTS
-
-    rows = []
-    for key in claims.PAPERS:
-        mine = score.loc[score["paper"] == key, "verdict"]
-        counts = {name.capitalize(): int((mine == name).sum()) for name in VERDICTS}
-        rows.append({"Paper": Short(NAMES[key]), "Claims": len(mine)} | counts)
-    return table(rows, list(rows[0])[1:], "Verdicts per paper")
-
-
-def score_section(score: pd.DataFrame, paper: str) -> HTML:
-    """Show the scorecard of one paper, folded up per dataset; datasets with a run are open."""
-    mine = score[score["paper"] == paper]
-    parts = [f"<p><em>{escape(claims.load(paper).title)}</em></p>"]
-    for name in dict.fromkeys(mine["dataset"]):
-        part = mine[mine["dataset"] == name]
-        state = " open" if part["ours"].notna().any() else ""
-        head = f'<span class="name">{escape(name)}</span> {badges(part["verdict"])}'
-        body = verdicts(part, f"Claims on {name}").data
-        parts.append(f'<details class="fer-fold"{state}><summary>{head}</summary>{body}</details>')
-    return HTML("\n".join(parts))
 
 
 def protocols() -> HTML:

@@ -246,8 +246,8 @@ def chains(paper: str | None = None) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        paper, dataset, model (``A minus B``), printed, implied (both in points), over (C), agrees (bool; one
-        unit of the last printed decimal is allowed, as three rounded figures meet).
+        paper, id, dataset, model (``A minus B``), printed, implied (both in points), over (C), agrees (bool;
+        one unit of the last printed decimal is allowed, as three rounded figures meet).
     """
     import pandas as pd
 
@@ -255,12 +255,14 @@ def chains(paper: str | None = None) -> pd.DataFrame:
     stated = frame[(frame["metric"] == "accuracy_difference") & frame["value"].notna()]
     rows = []
     for (key, dataset), group in stated.groupby(["paper", "dataset"], sort=False):
-        gap = {tuple(c["model"].split(" minus ")): c["value"] for c in group.to_dict("records")}
+        pairs = {tuple(c["model"].split(" minus ")): c for c in group.to_dict("records")}
+        gap = {pair: claim["value"] for pair, claim in pairs.items()}
         unit = 10.0 ** -_digits(group["value"])
         for (a, b), printed in gap.items():
             for c in {right for left, right in gap if left == a and right != b and (b, right) in gap}:
                 implied = gap[a, c] - gap[b, c]
-                row = {"paper": key, "dataset": dataset, "model": f"{a} minus {b}", "printed": printed}
+                row = {"paper": key, "id": pairs[a, b]["id"], "dataset": dataset, "model": f"{a} minus {b}"}
+                row["printed"] = printed
                 row |= {"implied": implied, "over": c}
                 rows.append(row | {"agrees": abs(implied - printed) <= 1.5 * unit + 1e-9})
     return pd.DataFrame(rows)

@@ -119,24 +119,36 @@ def interval(
         If there is no sample, ``level`` is outside (0, 1) or ``groups`` does not match.
     """
     values = np.atleast_2d(np.asarray(correct, dtype=float))  # (S, N)
-    n_seeds, n = values.shape
+    n = values.shape[1]
     if n == 0 or not 0 < level < 1:
         raise FerError(f"An interval needs samples and a level in (0, 1); got {n} samples, level {level}.")
     code = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if len(code) != n:
         raise FerError(f"groups has {len(code)} entries for {n} samples; give one per sample.")
     mass = np.broadcast_to(1.0 if weights is None else np.asarray(weights, dtype=float), values.shape)
-    hits, sizes = _group_sums(values * mass, code), _group_sums(mass, code)  # (G, S)
+    return _bootstrap(_group_sums(values * mass, code), _group_sums(mass, code), level, n_boot, seed)
 
-    rng = np.random.default_rng(seed)
-    draws = np.empty(n_boot)
-    for start in range(0, n_boot, 500):  # in blocks, so that memory stays below about 100 MB
-        times = _draw_counts(rng, min(500, n_boot - start), len(sizes))  # (B, G)
-        means = (times @ hits) / (times @ sizes)  # (B, S)
-        pick = rng.integers(n_seeds, size=means.shape)
-        draws[start : start + len(means)] = np.take_along_axis(means, pick, axis=1).mean(axis=1)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+
+def ratio_interval(
+    numerator: ArrayLike, denominator: ArrayLike, groups: ArrayLike, level: float = 0.95, n_boot: int = 2000
+) -> Bounds:
+    """Return a percentile bootstrap interval of a ratio of two sums, drawing as :func:`interval` does.
+
+    Parameters
+    ----------
+    numerator, denominator : float array (S, N)
+        Per sample, one row per seed; the denominators are at least 0, as errors are.
+    groups : array (N,)
+        The subject of each sample, or the sample itself.
+
+    Returns
+    -------
+    (float, float)
+        Bounds of the ratio; draws in which the denominator is 0 do not count.
+    """
+    code = np.unique(np.asarray(groups), return_inverse=True)[1]
+    tops, bottoms = (_group_sums(np.asarray(values, float), code) for values in (numerator, denominator))
+    return _bootstrap(tops, bottoms, level, n_boot, 0)
 
 
 def wilson(k: float, n: int, level: float = 0.95) -> Bounds:
@@ -235,6 +247,20 @@ def _pair(a: ArrayLike, b: ArrayLike) -> tuple[NDArray, NDArray]:
 def _group_sums(values: NDArray, code: NDArray) -> NDArray:
     """Sum the columns of ``values`` (S, N) by group -> (G, S)."""
     return np.stack([np.bincount(code, weights=row) for row in values], axis=1)
+
+
+def _bootstrap(tops: NDArray, bottoms: NDArray, level: float, n_boot: int, seed: int) -> Bounds:
+    """Return the bounds of a ratio of sums, both (G, S), over draws of groups and, within each, of seeds."""
+    rng = np.random.default_rng(seed)
+    draws = np.empty(n_boot)
+    for start in range(0, n_boot, 500):  # in blocks, so that memory stays below about 100 MB
+        times = _draw_counts(rng, min(500, n_boot - start), len(tops))  # (B, G)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios = (times @ tops) / (times @ bottoms)  # (B, S)
+        pick = rng.integers(tops.shape[1], size=ratios.shape)
+        draws[start : start + len(ratios)] = np.take_along_axis(ratios, pick, axis=1).mean(axis=1)
+    low, high = np.quantile(draws[np.isfinite(draws)], [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def _draw_counts(rng: np.random.Generator, n_draws: int, n_groups: int) -> NDArray:

@@ -1,20 +1,21 @@
 """Claims beside evidence: verdicts, the scorecard, and what redundant images change.
 
-All accuracies here are percent and all differences percentage points, as the papers print them.
+All accuracies here are percent and all differences percentage points, as the papers print them; p-values
+are probabilities.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_lib import claims, metrics
+from fer_lib import answers, claims, metrics, significance
+from fer_lib.answers import NotComparableError
+from fer_lib.beside import beside
 from fer_lib.errors import FerError
-from fer_lib.expressions import EXPRESSIONS
 from fer_lib.runs import BUDGETS, Run, find
 
 if TYPE_CHECKING:
@@ -24,50 +25,12 @@ VERDICTS = ("reproduced", "exceeded", "not reached", "not comparable", "needs da
 JUDGED = ("method", "ablation", "baseline")
 """Roles of the claims that get a verdict; ``quoted`` figures are other works', ``data`` are counts."""
 
+_FROM_CLAIM = ("paper", "id", "table", "role", "model", "dataset", "protocol", "metric", "expression", "unit")
 COLUMNS = (
-    *("paper", "id", "table", "model", "dataset", "protocol", "metric", "expression", "claimed"),
-    *("ours", "low", "high", "n", "verdict", "reason", "run", "commit", "hardware"),
+    *(*_FROM_CLAIM, "claimed", "ours", "low", "high", "n", "verdict", "reason", "beside", "needs"),
+    *("run", "commit", "hardware"),
 )
 DETAILS = (*COLUMNS, "budget", "variant", "seeds")
-MEASURES = ("accuracy", "class_accuracy", "mean_class_accuracy", "mean_fold_accuracy", "accuracy_difference")
-"""Metrics that follow from a run's predictions."""
-
-
-class _NotComparableError(FerError):
-    """Why a claim cannot be set against a run."""
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """Right (1) or wrong (0) per test sample of one model.
-
-    ``correct`` (S, N) and ``fold`` (S, N) have one row per seed where all seeds test the same samples,
-    else one row with everything; ``labels``, ``groups`` (subjects, else samples) and ``ids`` are (N,).
-    """
-
-    correct: np.ndarray
-    fold: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray
-    ids: np.ndarray
-
-    def mean(
-        self, keep: np.ndarray | None = None, weights: np.ndarray | None = None, proportion: bool = True
-    ) -> tuple[float, float, float, int]:
-        """Return the (weighted) mean and its 95 % interval in percent, and how many samples it is over."""
-        keep = np.ones(len(self.labels), bool) if keep is None else keep
-        if not keep.any():
-            return np.nan, np.nan, np.nan, 0
-        correct, groups = self.correct[:, keep], self.groups[keep]
-        weights = np.ones(correct.shape) if weights is None else weights
-        low, high = metrics.interval(correct, groups, weights=weights)
-        ours, n = float(np.average(correct, axis=1, weights=weights).mean()), len(np.unique(self.ids[keep]))
-        if proportion and ours in (
-            0.0,
-            1.0,
-        ):  # resampling equal answers says nothing: 30 of 30 is not certainty
-            low, high = metrics.wilson(ours * n, n)
-        return 100 * ours, 100 * low, 100 * high, n
 
 
 def verdict(
@@ -106,6 +69,24 @@ def verdict(
     return name, f"{abs(gap):.2f} points {word} the claim: {figures}"
 
 
+def conclusion(claim_value: float, ours: float, folds: int) -> tuple[str, str]:
+    """Judge a p-value by what it is printed for: whether it lies below :data:`fer_lib.significance.LEVEL`.
+
+    Two p-values from different folds agree in nothing else, so neither an interval nor a tolerance applies.
+
+    Returns
+    -------
+    verdict, reason : str
+        ``reproduced`` where both or neither are significant, ``not reached`` where only the claim is and
+        ``exceeded`` where only ours is.
+    """
+    level = significance.LEVEL
+    words = ["significant" if value < level else "not significant" for value in (claim_value, ours)]
+    name = "reproduced" if words[0] == words[1] else "not reached" if ours >= level else "exceeded"
+    figures = f"ours {ours:.2g} ({words[1]}, {folds} folds), claimed {claim_value:g} ({words[0]})"
+    return name, f"at {level:g}, by a one-sided paired t-test: {figures}"
+
+
 def compare(paper: str, runs: Iterable[Run], roles: Sequence[str] = JUDGED) -> pd.DataFrame:
     """Set every claim of a paper beside every matching group of runs.
 
@@ -141,7 +122,7 @@ def compare(paper: str, runs: Iterable[Run], roles: Sequence[str] = JUDGED) -> p
         if claim["role"] not in roles:
             continue
         there = [group for key, group in groups.items() if key[0] == _home(claim)]
-        same = [group for group in there if _follows(group[0], claim)]
+        same = [group for group in there if answers.follows(group[0], claim)]
         rows += [_row(claim, group) for group in (same or there or [[]])]
     frame = pd.DataFrame(rows, columns=list(DETAILS), dtype=object)
     return frame.astype(dict.fromkeys(("claimed", "ours", "low", "high"), float) | {"n": "Int64"})
@@ -151,7 +132,8 @@ def scorecard(root: str | Path = "results", roles: Sequence[str] = JUDGED, varia
     """Return the verdicts on all five papers from the evidence below ``root``.
 
     Of each paper and dataset the runs at the highest budget count. Runs that change a reading of the
-    paper are left to :func:`compare`, unless their ``variant`` is asked for.
+    paper are left to :func:`compare`, unless their ``variant`` is asked for; changing no more than what one
+    of the paper's protocols takes is no change of reading.
 
     Returns
     -------
@@ -162,7 +144,7 @@ def scorecard(root: str | Path = "results", roles: Sequence[str] = JUDGED, varia
 
     tables = []
     for paper in claims.PAPERS:
-        runs = [run for run in find(root, paper=paper) if run.variant == variant]
+        runs = [run for run in find(root, paper=paper) if run.variant == variant or _takes(run, variant)]
         best: dict[str, int] = {}
         for run in runs:
             best[run.dataset] = max(best.get(run.dataset, 0), BUDGETS.index(run.budget))
@@ -188,14 +170,14 @@ def subsets(run: Run, model: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    scores, table = _scores([run], model), _table(run, model)
+    scores, table = answers.scores([run], model), answers.predictions(run, model)
     keeps = {"all test images": np.ones(len(table), bool)}
     for flag, name in (
         ("twin_in_training", "without twins in training"),
         ("conflicting_label", "without conflicting labels"),
     ):
         if flag not in table:
-            raise FerError(f"samples.csv of {_name(run)} has no column {flag!r}; run it again.")
+            raise FerError(f"samples.csv of {answers.name(run)} has no column {flag!r}; run it again.")
         keeps[name] = ~table[flag].to_numpy(dtype=bool)
     rows = []
     for name, keep in keeps.items():
@@ -206,52 +188,79 @@ def subsets(run: Run, model: str) -> pd.DataFrame:
 
 def _row(claim: dict[str, Any], runs: list[Run]) -> dict[str, Any]:
     """Return one row of :func:`compare`; ``runs`` differ in nothing but their seed."""
-    row = {name: claim[name] for name in COLUMNS[:8]} | {"claimed": claim["value"]}
-    if runs:
-        made = [run.info.get("provenance", {}) for run in runs]
-        row |= {
-            "run": _join(map(_name, runs)),
-            "commit": _join(m["commit"][:10] + "+" * bool(m.get("dirty")) for m in made if m.get("commit")),
-            "hardware": _join(m.get("gpu") or m.get("cpu") or "unknown" for m in made),
-            "budget": runs[0].budget,
-            "variant": runs[0].variant,
-            "seeds": len(runs),
-        }
+    row = dict.fromkeys(DETAILS) | {name: claim[name] for name in _FROM_CLAIM}
+    row |= {"claimed": claim["value"], "needs": "", "beside": beside(claim, runs)}
+    if runs and claim["role"] in JUDGED:
+        row |= _made(runs)
     try:
         _refuse_claim(claim)
+    except NotComparableError as why:
+        return row | {"verdict": "not comparable", "reason": str(why)}
+    row["needs"] = _command(claim)
+    try:
         if not runs:
             split = claims.load(claim["paper"]).protocol(claim["protocol"])["split"]
             return row | {"verdict": "needs data", "reason": f"needs data: {claim['dataset']} ({split})"}
-        ours, low, high, n = _measure(claim, runs)
-        row |= {"ours": ours, "low": low, "high": high, "n": n}
+        row |= answers.measure(claim, runs)._asdict()
         _refuse_run(claim, runs[0])
-        kind = "difference" if claim["metric"] == "accuracy_difference" else "accuracy"
-        tolerance = claims.load(claim["paper"]).tolerance[f"{kind}_points"]
-        # Wilson's interval is a proportion's: not for means of classes or folds, nor for differences.
-        n_claim = claim["n"] if claim["metric"] in ("accuracy", "class_accuracy") else None
-        row["verdict"], row["reason"] = verdict(claim["value"], ours, low, high, tolerance, n_claim)
-    except _NotComparableError as why:
-        row |= {"verdict": "not comparable", "reason": str(why)}
-    return row
+        name, reason = _judge(claim, row)
+        return row | {"verdict": name, "reason": reason, "needs": ""}
+    except NotComparableError as why:
+        return row | {"verdict": "not comparable", "reason": str(why)}
+
+
+def _made(runs: list[Run]) -> dict[str, Any]:
+    """Return which runs these are and what they were made with."""
+    made = [run.info.get("provenance", {}) for run in runs]
+    return {
+        "run": _join(map(answers.name, runs)),
+        "commit": _join(m["commit"][:10] + "+" * bool(m.get("dirty")) for m in made if m.get("commit")),
+        "hardware": _join(m.get("gpu") or m.get("cpu") or "unknown" for m in made),
+        "budget": runs[0].budget,
+        "variant": runs[0].variant,
+        "seeds": len(runs),
+    }
+
+
+def _judge(claim: dict[str, Any], row: dict[str, Any]) -> tuple[str, str]:
+    """Return the verdict on a claim, by the rule of its metric, and the reason."""
+    metric, tolerance = claim["metric"], claims.load(claim["paper"]).tolerance
+    if metric == "p_value":
+        return conclusion(claim["value"], row["ours"], row["n"])
+    kind = "difference" if metric == "accuracy_difference" else "accuracy"
+    # Points of accuracy are no measure of a share of errors.
+    points = 0.0 if metric == "relative_error_reduction" else tolerance[f"{kind}_points"]
+    # Wilson's interval is a proportion's: not for means of classes or folds, nor for differences.
+    n_claim = claim["n"] if metric in ("accuracy", "class_accuracy") else None
+    return verdict(claim["value"], *(row[part] for part in ("ours", "low", "high")), points, n_claim)
+
+
+def _command(claim: dict[str, Any]) -> str | None:
+    """Return the command whose evidence would answer a claim; None if no corpus has a reader."""
+    corpus = _home(claim)
+    if corpus is None:
+        return None
+    changed = _parameters(claim["paper"], claim["protocol"])
+    flags = "".join(f" -p {name}={value}" for name, value in changed.items())
+    return f"fer run {claim['paper']} {corpus} --budget paper{flags}"
+
+
+def _takes(run: Run, variant: str) -> bool:
+    """Whether a run differs from the defaults in nothing but what the protocol that it follows takes."""
+    changed = _parameters(run.paper, run.info.get("protocol"))
+    names = ",".join(f"{name}={value}" for name, value in sorted(changed.items()))
+    return not variant and bool(changed) and run.variant == names
+
+
+def _parameters(paper: str, protocol: str | None) -> dict[str, Any]:
+    """Return the notebook parameters that a paper's protocol takes, where they are not the defaults."""
+    known = {entry["id"]: entry for entry in claims.load(paper).protocols}
+    return known.get(protocol, {}).get("parameters", {})
 
 
 def _home(claim: dict[str, Any]) -> str | None:
     """Return the corpus whose runs can answer a claim: across corpora, the one that was trained on."""
     return claims.CORPORA.get(claim["train_dataset"], claim["corpus"])
-
-
-def _stored(claim: dict[str, Any], run: Run) -> str:
-    """Return the name that a claim's model has in a run: under a further protocol it ends in that.
-
-    A run tests by its own protocol, and may by others: on another corpus, or with other folds.
-    """
-    further = f"{claim['model']}@{claim.get('protocol')}"
-    return further if claim.get("train_dataset") or further in run.models() else claim["model"]
-
-
-def _follows(run: Run, claim: dict[str, Any]) -> bool:
-    own = run.info.get("protocol") == claim["protocol"]
-    return own or f"{claim['model']}@{claim['protocol']}" in run.models()
 
 
 def _refuse_claim(claim: dict[str, Any]) -> None:
@@ -267,92 +276,23 @@ def _refuse_claim(claim: dict[str, Any]) -> None:
         why = "a margin over figures quoted from other works, which are not re-run here"
     elif claim["fold"] is not None:
         why = "the paper's folds cannot be rebuilt one by one; their mean is compared instead"
-    elif metric not in MEASURES:
+    elif metric == "confidence":
+        why = "confidence on one image: which it is, and how strong the interference, the paper does not say"
+    elif metric not in answers.METRICS:
         why = f"{metric.replace('_', ' ')} does not follow from a run's predictions"
     elif claim["bound"]:
         why = f"a bound ({claim['bound']}), not a figure"
     if why:
-        raise _NotComparableError(why)
+        raise NotComparableError(why)
 
 
 def _refuse_run(claim: dict[str, Any], run: Run) -> None:
     """Raise where this run's figures may be shown but not judged."""
-    if not _follows(run, claim):
+    if not answers.follows(run, claim):
         protocol = run.info.get("protocol")
-        raise _NotComparableError(f"the run follows protocol {protocol}, the claim {claim['protocol']}")
+        raise NotComparableError(f"the run follows protocol {protocol}, the claim {claim['protocol']}")
     if run.budget != "paper":
-        raise _NotComparableError(f"run at budget {run.budget}; claims are judged at budget paper only")
-
-
-def _measure(claim: dict[str, Any], runs: list[Run]) -> tuple[float, float, float, int]:
-    """Return our figure for a claim, its interval (both in percent) and the number of test samples."""
-    if claim["metric"] == "accuracy_difference":
-        # Paired sample by sample; against several models, against the mean of their accuracies.
-        left, _, right = claim["model"].partition(" minus ")
-        scores, *others = (_scores(runs, model) for model in (left, *(claim["against"] or [right])))
-        against = np.mean([other.correct for other in others], axis=0)
-        return replace(scores, correct=scores.correct - against).mean(proportion=False)
-    scores = _scores(runs, _stored(claim, runs[0]))
-    if claim["metric"] == "class_accuracy":
-        return scores.mean(keep=scores.labels == _class_index(runs[0], claim["expression"]))
-    if claim["metric"] == "mean_class_accuracy":
-        return scores.mean(weights=np.tile(metrics.class_weights(scores.labels), (len(scores.correct), 1)))
-    if claim["metric"] == "mean_fold_accuracy":
-        return scores.mean(weights=np.stack([metrics.class_weights(fold) for fold in scores.fold]))
-    return scores.mean()
-
-
-def _class_index(run: Run, expression: str) -> int:
-    classes = run.info.get("classes") or (EXPRESSIONS[:7] if run.dataset == "fer2013" else ())
-    if expression not in classes:
-        raise _NotComparableError(f"the run does not name {expression} among its classes")
-    return list(classes).index(expression)
-
-
-def _table(run: Run, model: str) -> pd.DataFrame:
-    """Return one row per prediction, sorted by sample and fold: ids, fold, label, correct and flags."""
-    import pandas as pd
-
-    stored = run.predictions(model)
-    table = pd.DataFrame({name: stored[name] for name in ("ids", "fold")})
-    table["label"] = stored["labels"]
-    table["correct"] = stored["probabilities"].argmax(axis=1) == stored["labels"]
-    samples = run.samples()
-    if len(samples):
-        key = ["ids"] if samples["ids"].is_unique else ["ids", "fold"]
-        extra = samples[[*key, *samples.columns.difference([*table.columns])]].drop_duplicates(key)
-        table = table.merge(extra, how="left", on=key, indicator="found")
-        if (table.pop("found") != "both").any():
-            raise FerError(f"samples.csv of {_name(run)} misses samples of {model}; run it again.")
-    return table.sort_values(["ids", "fold"], kind="stable", ignore_index=True)
-
-
-def _scores(runs: list[Run], model: str) -> _Scores:
-    """Collect a model's right and wrong answers over the seeds."""
-    if any(model not in run.models() for run in runs):
-        raise _NotComparableError(f"the run holds no predictions of a model called {model}")
-    tables = [_table(run, model) for run in runs]
-    groups = [t["subject"] if "subject" in t and t["subject"].ne("").all() else t["ids"] for t in tables]
-    columns = {name: [t[name].to_numpy() for t in tables] for name in ("correct", "fold", "label", "ids")}
-    aligned = all(np.array_equal(ids, columns["ids"][0]) for ids in columns["ids"])
-    # Where seeds test different samples, what they share is the sample (or subject) itself.
-    rows, flat = (np.stack, lambda parts: parts[0]) if aligned else (_one_row, np.concatenate)
-    return _Scores(
-        correct=rows(columns["correct"]).astype(float),
-        fold=rows(columns["fold"]).astype(str),
-        labels=flat(columns["label"]),
-        groups=flat([group.to_numpy(str) for group in groups]),
-        ids=flat(columns["ids"]).astype(str),
-    )
-
-
-def _one_row(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts)[None]
-
-
-def _name(run: Run) -> str:
-    """Return ``paper/dataset/budget/seed``, which says where a run lies below the results folder."""
-    return "/".join(Path(run.path).parts[-4:])
+        raise NotComparableError(f"run at budget {run.budget}; claims are judged at budget paper only")
 
 
 def _join(words: Iterable[str]) -> str | None:

@@ -75,9 +75,9 @@ def printed(paper: str = "cnn3d") -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per printed p-value: ``table``, ``dataset``, ``better`` and ``worse`` (models), ``printed``,
-        :data:`TESTS` from the folds as printed, and ``from_fractions``: the one-sided value after every
-        printed accuracy is taken for the fraction it was cut from (see :func:`fraction`).
+        One row per printed p-value: ``id`` of the claim, ``table``, ``dataset``, ``better`` and ``worse``
+        (models), ``printed``, :data:`TESTS` from the folds as printed, and ``from_fractions``: the one-sided
+        value after every printed accuracy is taken for the fraction it was cut from (see :func:`fraction`).
 
     Raises
     ------
@@ -92,7 +92,7 @@ def printed(paper: str = "cnn3d") -> pd.DataFrame:
     folds = frame[frame["fold"].notna() & (frame["metric"] == "accuracy")]
     rows = []
     for claim in frame[frame["metric"] == "p_value"].to_dict("records"):
-        better, worse = _compared(claim["model"])
+        better, worse = compared(claim["model"])
         pair = []
         for model in (better, worse):
             own = folds[(folds["table"] == claim["table"]) & (folds["model"] == model)]
@@ -102,6 +102,7 @@ def printed(paper: str = "cnn3d") -> pd.DataFrame:
         exact = [np.array([fraction(v) for v in values]) for values in pair]
         rows.append(
             {
+                "id": claim["id"],
                 "table": claim["table"],
                 "dataset": claim["dataset"],
                 "better": better,
@@ -114,8 +115,8 @@ def printed(paper: str = "cnn3d") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _compared(model: str) -> tuple[str, str]:
-    """Return the better and the worse of ``c2 against c1``: the paper names the worse one first."""
+def compared(model: str) -> tuple[str, str]:
+    """Return the better and the worse of a claim's ``c2 against c1``: it names the worse one first."""
     worse, _, better = model.partition(" against ")
     return better, worse
 

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fer_lib import claims, forensics
@@ -15,7 +16,7 @@ def helpers(monkeypatch):
     """Import the pages' helpers as a page does, from its own folder."""
     monkeypatch.syspath_prepend(str(BOOK))
     yield
-    for name in ("arithmetic", "register", "overview", "markup"):
+    for name in ("arithmetic", "register", "overview", "markup", "front"):
         sys.modules.pop(name, None)
 
 
@@ -69,3 +70,28 @@ def test_only_runs_that_flip_one_reading_alone_are_measured(monkeypatch):
     monkeypatch.setattr(register.runs, "find", lambda paper: made)
     (line,) = register._measured("cnn_sift", "lr")
     assert line.startswith("lr=0.1: C1 +25.00 points")
+
+
+def test_many_claims_are_folded_up_per_model_and_few_are_not(tmp_path):
+    import overview
+
+    from fer_lib import report
+
+    frame = report.compare("multimodal", [])
+    folded = overview.verdicts(frame, "Claims").data
+    assert folded.count("<details") == frame["model"].nunique()
+    assert folded.count('<td class="long">') == 2 * len(frame)  # the claim and its verdict
+    assert "<details" not in overview.verdicts(frame.head(overview.FOLDED), "Claims").data
+
+
+def test_the_front_page_counts_each_claim_once(tmp_path):
+    import front
+
+    from fer_lib import report
+
+    score = report.scorecard(tmp_path)
+    said = front.standing(score).data
+    assert f"<strong>{len(score)} claims</strong>, 0 are judged" in said
+    assert f"{(score['verdict'] == 'needs data').sum()} wait for a run" in said
+    twice = front.standing(pd.concat([score, score.assign(verdict="reproduced")], ignore_index=True)).data
+    assert f"{len(score)} are judged ({len(score)} reproduced" in twice

@@ -195,3 +195,14 @@ def test_roc():
     assert curves[3]["fpr"].size == 0
     with pytest.raises(FerError):
         metrics.roc(labels, probs[:10])
+
+
+def test_interval_of_a_ratio_of_sums():
+    rng = np.random.default_rng(0)
+    hits = rng.random(300) < 0.7
+    ones = np.ones((1, 300))
+    # With ones below, a ratio is a mean: the draws are the same, so the interval is.
+    assert metrics.ratio_interval(hits[None], ones, np.arange(300)) == metrics.interval(hits)
+    # Where top and bottom rise and fall together their ratio is certain; empty draws do not count.
+    bottom = (rng.random((2, 20)) < 0.2).astype(float)
+    assert metrics.ratio_interval(0.5 * bottom, bottom, np.arange(20)) == (0.5, 0.5)

@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import claims, metrics, report, runs
+from fer_lib import answers, claims, metrics, report, runs, significance, splits, study
 from fer_lib.errors import FerError
 
 FER = "fer2013_official"
@@ -239,12 +241,12 @@ def test_class_means_and_fold_means(record):
     rows = evidence[0].predictions("c1")
     right = rows["probabilities"].argmax(1) == rows["labels"]
     mean = np.mean([right[rows["fold"] == name].mean() for name in ("0", "1")])
-    assert report._measure(claim, evidence)[0] == pytest.approx(100 * mean)
+    assert answers.measure(claim, evidence).ours == pytest.approx(100 * mean)
 
 
 def test_what_predictions_cannot_tell_is_not_comparable(tmp_path):
     reason = report.scorecard(tmp_path).set_index("id")["reason"]
-    assert "p value does not follow" in reason["cnn3d-t4-c2-pvalue"]
+    assert "which it is" in reason["multimodal-f7-a-occlusion_eye-ours"]
     assert "one by one" in reason["cnn3d-t4-c1-fold3"]
     assert "no figure is printed" in reason["multimodal-f7-c-occlusion_mouth_and_eye-vgg"]
 
@@ -311,3 +313,176 @@ def test_a_claim_under_a_further_protocol_is_answered_by_the_model_that_names_it
     table = report.compare("cnn3d", made).set_index("id")
     assert table.loc["cnn3d-t6-ours", "ours"] == pytest.approx(60, abs=0.5)
     assert table.loc["cnn3d-t7-ours", "ours"] == pytest.approx(90, abs=0.5)
+
+
+def test_a_claim_without_a_run_says_what_would_answer_it(tmp_path):
+    card = report.scorecard(tmp_path).set_index("id")
+    assert card.loc["cspp-t3-ck-average", "needs"] == "fer run cspp ckplus --budget paper"
+    assert card.loc["cspp-t5-cspp-jaffe", "needs"] == "fer run cspp ckplus --budget paper"  # trained there
+    assert card.loc["cnn3d-t5-c4-average", "needs"] == "fer run cnn3d oulu_casia --budget paper -p oulu_n=400"
+    assert card.loc["cnn3d-t4-c1-fold3", "needs"] == ""
+    assert card.loc["multimodal-f7-a-occlusion_eye-ours", "needs"] == ""
+
+
+def test_what_a_short_run_shows_needs_one_at_budget_paper_still(record, tmp_path):
+    record({"CNN-ONLY": 0.55}, budget="short")
+    row = report.scorecard(tmp_path).set_index("id").loc["cnn_sift-t2-cnn_only"]
+    assert row["needs"] == "fer run cnn_sift fer2013 --budget paper"
+    record({"CNN-ONLY": 0.55}, budget="paper")
+    assert report.scorecard(tmp_path).set_index("id").loc["cnn_sift-t2-cnn_only", "needs"] == ""
+
+
+# --- other protocols ----------------------------------------------------------------------------
+
+
+def test_a_run_with_the_parameters_of_another_protocol_answers_the_claims_of_that(record, tmp_path):
+    options = {"dataset": "oulu_casia", "paper": "cnn3d"}
+    record({"c2": 0.84}, **options, protocol="oulu_6class_10fold_480", n=480)
+    record({"c2": 0.70}, **options, protocol="oulu_6class_10fold_400", n=400, variant="oulu_n=400")
+    record({"c2": 0.10}, **options, protocol="oulu_6class_10fold_480", n=480, variant="bn_position=after")
+    card = report.scorecard(tmp_path).set_index("id")
+    assert card.loc["cnn3d-t5-c2-average", "ours"] == pytest.approx(70)
+    assert card.loc["cnn3d-t8-ours", "ours"] == pytest.approx(84, abs=0.2)
+
+
+def assigned(paper):
+    """Return the source of what a notebook assigns first to each target, such as ``loso``."""
+    import ast
+    import json
+
+    path = Path(__file__).resolve().parents[1] / f"notebooks/{paper}.ipynb"
+    found = {}
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            for node in ast.walk(ast.parse("".join(cell["source"]))):
+                if isinstance(node, ast.Assign):
+                    found.setdefault(ast.unparse(node.targets[0]), ast.unparse(node.value))
+    return found
+
+
+def test_leaving_one_out_as_the_notebook_stores_it_answers_its_claim(tmp_path):
+    from fer_lib.datasets import synthetic
+
+    corpus = synthetic.generate(n_subjects=4, per_expression=1, size=16)
+    source, names = assigned("cnn3d"), {"dataset": "ckplus", "oulu_n": 480}
+    loso = eval(source["loso"], {}, names)
+    protocol = eval(source["protocol_of"], {}, names)["ckplus"]
+    best = eval(source["(MODELS, pretrained)"], {}, names)[0][0]  # the one that is tested both ways
+    folds = {"subject": splits.subject_kfold(corpus, 2, 0), loso: splits.leave_one_subject_out(corpus)}
+    right = np.eye(len(corpus.classes))[corpus.labels]
+    with runs.Recorder("cnn3d", "ckplus", "paper", 0, "", tmp_path, fingerprint="f") as recorder:
+        results = study.Results(corpus, recorder, folds)
+        for name, made in folds.items():
+            # With people left out one expression is never recognised, with folds of people every one.
+            lost = np.where(corpus.labels[:, None] == 0, np.roll(right, 1, axis=1), right)
+            for fold in made:
+                results.add(name, fold, {best: (lost if name == loso else right)[fold.test]})
+        recorder.info |= {"protocol": protocol, "classes": list(corpus.classes)}
+        recorder.commit()
+    table = report.compare("cnn3d", runs.find(tmp_path)).set_index("id")
+    assert table.loc["cnn3d-t6-ours", "ours"] == pytest.approx(87.5)
+    assert table.loc["cnn3d-t6-ours", "verdict"] == "not reached"
+    assert table.loc["cnn3d-t6-ours", "n"] == len(corpus)
+    assert table.loc["cnn3d-t7-ours", "verdict"] == "reproduced"
+
+
+# --- p-values, shares of errors -----------------------------------------------------------------
+
+
+@pytest.fixture
+def ten_folds(record):
+    def write(better, worse, **options):
+        """Write a run in which two models reach given accuracies on ten folds of a hundred samples."""
+        n = 1000
+        fold = np.array([f"fold{i // 100}" for i in range(n)])
+        (run,) = record({"c1": 1.0, "c2": 1.0}, dataset="ckplus", paper="cnn3d", n=n, fold=fold, **options)
+        for model, shares in (("c1", better), ("c2", worse)):
+            path = run.path / "predictions" / f"{model}.npz"
+            stored = dict(np.load(path))
+            hits = np.concatenate([np.arange(100) < share for share in shares])
+            pred = np.where(hits, stored["labels"], (stored["labels"] + 1) % 7)
+            np.savez(path, **stored | {"probabilities": np.eye(7, dtype=np.float16)[pred]})
+        return run
+
+    return write
+
+
+def test_a_p_value_is_answered_from_the_runs_own_folds(ten_folds):
+    rng = np.random.default_rng(1)
+    worse = rng.integers(60, 80, 10)
+    better = worse + rng.integers(1, 12, 10)
+    run = ten_folds(better, worse, protocol="ckplus_7class_10fold_si")
+    table = report.compare("cnn3d", [run]).set_index("id")
+    row = table.loc["cnn3d-t4-c2-pvalue"]
+    expected = significance.p_values(better / 100, worse / 100)
+    assert row["ours"] == pytest.approx(expected["one_sided"], rel=1e-6)
+    assert row["n"] == 10
+    assert row["verdict"] == "reproduced"
+    assert f"{expected['wilcoxon']:.2g} (Wilcoxon" in row["beside"]
+    assert "0.00057 (paired t, one-sided)" in row["beside"]  # the printed folds, whatever the run
+    assert table.loc["cnn3d-t4-c3-pvalue", "reason"].endswith("called c3")
+
+
+def test_without_a_lead_the_significance_is_not_reached(ten_folds):
+    shares = np.arange(60, 70)
+    run = ten_folds(shares, shares[::-1], protocol="ckplus_7class_10fold_si")
+    row = report.compare("cnn3d", [run]).set_index("id").loc["cnn3d-t4-c2-pvalue"]
+    assert row["verdict"] == "not reached"
+
+
+def test_without_a_run_a_p_value_needs_data_and_the_printed_folds_speak(tmp_path):
+    row = report.scorecard(tmp_path).set_index("id").loc["cnn3d-t5-c1-pvalue"]
+    assert row["verdict"] == "needs data"
+    assert "0.072 (paired t, two-sided)" in row["beside"]
+
+
+@pytest.mark.parametrize(
+    "ours, name", [(0.01, "reproduced"), (0.05, "not reached"), (0.2, "not reached"), (0.0, "reproduced")]
+)
+def test_conclusion_of_a_significant_claim(ours, name):
+    assert report.conclusion(0.0365, ours, 10)[0] == name
+    assert report.conclusion(0.2, ours, 10)[0] == ("exceeded" if ours < 0.05 else "reproduced")
+
+
+def test_share_of_errors_saved(record):
+    options = {"dataset": "ckplus", "paper": "cspp", "protocol": "ckplus_6class_8fold_si", "n": 1000}
+    made = record({"Benchmark": 0.80, "Plain7CNN": 0.83}, **options)
+    row = report.compare("cspp", made).set_index("id").loc["cspp-s42-plain7-error-reduction"]
+    assert row["ours"] == pytest.approx(15)  # 30 of 200 errors
+    assert row["low"] < 15 < row["high"]
+    assert row["verdict"] == "reproduced"
+    made = record({"Benchmark": 0.50, "Plain7CNN": 0.90}, **options)
+    row = report.compare("cspp", made).set_index("id").loc["cspp-s42-plain7-error-reduction"]
+    assert (row["ours"], row["verdict"]) == (pytest.approx(80), "exceeded")
+
+
+# --- what stands beside -------------------------------------------------------------------------
+
+
+def test_a_confidence_stands_beside_the_accuracy_under_the_same_interference(record):
+    (run,) = record({"OURS": 0.5}, paper="multimodal", protocol="fer2013_processed", budget="short")
+    table = pd.DataFrame(
+        {
+            "condition": ["occlusion_eye"] * 3,
+            "severity": [0.0, 0.5, 1.0],
+            "model": "OURS",
+            "n": 732,
+            "accuracy": [0.5, 0.4, 0.3],
+            "low": [0.45, 0.35, 0.25],
+            "high": [0.55, 0.45, 0.35],
+        }
+    )
+    table.to_csv(run.path / "robustness.csv", index=False)
+    rows = report.compare("multimodal", [run]).set_index("id")["beside"]
+    assert "right in 30.0 % [25.0, 35.0]" in rows["multimodal-f7-a-occlusion_eye-ours"]
+    assert "right in 50.0 % [45.0, 55.0]" in rows["multimodal-f7-a-original-ours"]
+    assert rows["multimodal-f7-a-occlusion_mouth-ours"] == ""
+    assert rows["multimodal-f7-a-occlusion_eye-vgg"] == ""
+
+
+def test_a_figure_that_cannot_be_says_so(tmp_path):
+    said = report.scorecard(tmp_path).set_index("id")["beside"]
+    assert said["cnn_sift-t2-cnn_only"] == "No number of right answers among 3,589 gives the printed figure."
+    assert "average 79.75, or 85.20" in said["multimodal-s42-fer-overall"]
+    assert said["lkrnet-s434-ck-ours-vs-baseline1"] == "Two other printed differences imply +2.342."
+    assert said["cnn_sift-t2-cnn_sift"] == ""

@@ -1,0 +1,178 @@
+"""The scorecard: every claim as a row that a browser filters and sorts, and as a csv file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+from markup import Html, Long, Short, badges, cell, table, two_lines
+from overview import NAMES, because, measure, ours, run_page
+
+from fer_lib import claims, runs
+from fer_lib.answers import name
+from fer_lib.files import atomic
+from fer_lib.provenance import repository
+
+KINDS = {
+    "accuracy": ("accuracy", "mean_fold_accuracy"),
+    "class accuracy": ("class_accuracy", "mean_class_accuracy"),
+    "difference": ("accuracy_difference", "class_accuracy_difference", "relative_error_reduction"),
+    "p-value": ("p_value",),
+    "robustness": ("confidence",),
+    "time": ("training_time", "inference_time"),
+}
+"""Kind of figure to the metrics of the claims files."""
+ROLES = {
+    "method": "the method",
+    "ablation": "ablations",
+    "baseline": "baselines they ran",
+    "quoted": "quoted",
+}
+FILTERS = ("paper", "dataset", "kind", "figure", "verdict")
+HEADS = {
+    "Claim": False,
+    "Claimed": True,
+    "Ours [95 %]": True,
+    "Gap": True,
+    "Verdict": False,
+    "Protocol": False,
+    "Run": False,
+}
+"""Column to whether it holds figures."""
+UNITS = {"percent": ("", " %"), "percentage_points": ("", " points"), "probability": ("p = ", "")}
+"""Unit to what is written before and after a figure."""
+CSV = "scorecard.csv"
+
+
+def write_csv(score: pd.DataFrame) -> HTML:
+    """Write the scorecard where the book's static files are, and link it."""
+    with atomic(repository() / "book/_static" / CSV) as temporary:
+        score.to_csv(temporary, index=False)
+    text = f"Download all {len(score)} rows as csv"
+    return HTML(f'<p><a class="fer-download" href="../_static/{CSV}" download>{text}</a></p>')
+
+
+def counts(score: pd.DataFrame) -> HTML:
+    """Show how many claims of each paper have which verdict."""
+    rows = []
+    for key in claims.PAPERS:
+        mine = score[(score["paper"] == key) & (score["role"] != "quoted")]
+        link = Html(f'<a href="{key}.html">{NAMES[key]}</a>')
+        rows.append({"Paper": Short(link), "Claims": len(mine), "Verdicts": badges(mine["verdict"])})
+    return table(rows, ["Claims"], "Verdicts per paper")
+
+
+def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
+    """Show the whole scorecard with its filters; without scripts it is one long table."""
+    known = {name(run): run for run in everything}
+    facts = [_facts(row) for row in score.to_dict("records")]
+    lines = [_line(row, about, known) for row, about in zip(score.to_dict("records"), facts, strict=True)]
+    heads = "".join(_head(*item) for item in HEADS.items())
+    selects = "".join(_select(label, [about[label] for about in facts]) for label in FILTERS)
+    return HTML(
+        '<link rel="stylesheet" href="../_static/scorecard.css">'
+        '<form id="score-filters" class="score-filters" hidden>'
+        f"{selects}"
+        '<label>Text <input type="search" name="text" autocomplete="off"></label>'
+        '<button type="reset">Clear</button></form>'
+        f'<p id="score-count" role="status">{len(lines)} claims</p>'
+        '<div class="table-scroll" role="region" tabindex="0" aria-label="Scorecard">'
+        '<table id="score-table" class="fer-table" role="table"><thead role="rowgroup">'
+        f'<tr role="row">{heads}</tr></thead>\n<tbody role="rowgroup">\n'
+        + "\n".join(lines)
+        + '\n</tbody></table></div><p><button type="button" id="score-more" hidden></button></p>'
+        '<script src="../_static/scorecard.js" defer></script>'
+    )
+
+
+def _facts(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a claim is filtered by."""
+    kind = next((kind for kind, metrics in KINDS.items() if row["metric"] in metrics), "other")
+    return {
+        "paper": NAMES[row["paper"]],
+        "dataset": row["dataset"],
+        "kind": kind,
+        "figure": ROLES[row["role"]],
+        "verdict": row["verdict"],
+    }
+
+
+def _head(text: str, number: bool) -> str:
+    css = ' class="num"' if number else ""
+    button = f'<button type="button" class="sort">{escape(text)}</button>'
+    return f'<th scope="col" role="columnheader"{css}>{button}</th>'
+
+
+def _select(label: str, values: list[str]) -> str:
+    options = "".join(
+        f'<option value="{escape(value)}">{escape(value)} ({values.count(value)})</option>'
+        for value in dict.fromkeys(values)
+    )
+    title = {"kind": "Kind of figure", "figure": "Whose figure"}.get(label, label.capitalize())
+    return f'<label>{title} <select name="{label}"><option value="">all</option>{options}</select></label>'
+
+
+def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, runs.Run]) -> str:
+    """Return a claim as a table row; a cell's ``data-key`` is what it is sorted by."""
+    split = claims.load(row["paper"]).protocol(row["protocol"])["split"]
+    if row["verdict"] == "needs data":
+        row = {**row, "reason": "no run yet"}  # which data is in the columns beside
+    figure, n = ours(row), "" if pd.isna(row["n"]) else f"n = {row['n']:,}"
+    if row["unit"] == "probability" and figure:
+        n = f"{row['n']} folds"
+    gap = row["ours"] - row["claimed"] if row["unit"] != "probability" else float("nan")
+    what = f"{measure(row)}; {about['paper']}, {row['table']}"
+    cells = {
+        "Claim": (two_lines(row["model"], what, Long), ""),
+        "Claimed": (_claimed(row), row["claimed"]),
+        "Ours [95 %]": (two_lines(figure, n), row["ours"]),
+        "Gap": (None if pd.isna(gap) else Html(f"{gap:+.2f}"), gap),
+        "Verdict": (because(row), row["verdict"]),
+        "Protocol": (two_lines(row["dataset"], split, Long), row["dataset"]),
+        "Run": (_run(row, known), row["run"] or ""),
+    }
+    cells["Claim"] = (cells["Claim"][0], f"{row['model']} {what}")
+    data = "".join(f' data-{label}="{escape(value)}"' for label, value in about.items())
+    body = "".join(_cell(label, value, key) for label, (value, key) in cells.items())
+    return f'<tr role="row" id="claim-{row["id"]}"{data}>{body}</tr>'
+
+
+def _claimed(row: Mapping[str, Any]) -> Html | None:
+    if pd.isna(row["claimed"]):
+        return None
+    before, after = UNITS.get(row["unit"], ("", f" {row['unit']}"))
+    return Html(f"{before}{row['claimed']:.10g}{escape(after)}")
+
+
+def _cell(label: str, value: Any, key: Any) -> str:
+    """Return a cell; roles are named because a narrow screen shows rows as cards, not as a table."""
+    tag, role = ("th", 'scope="row" role="rowheader"') if label == "Claim" else ("td", 'role="cell"')
+    css = _css(label, value)
+    return f'<{tag} {role} class="{css}" data-key="{_key(key)}" data-head="{label}">{cell(value)}</{tag}>'
+
+
+def _css(label: str, value: Any) -> str:
+    return "num" if HEADS[label] else {Long: "long", Short: "short"}.get(type(value), "")
+
+
+def _key(value: Any) -> str:
+    """Return what a cell is sorted by; "" is no value and comes last."""
+    return "" if value is None or value != value else escape(str(value))
+
+
+def _run(row: Mapping[str, Any], known: Mapping[str, runs.Run]) -> Html | None:
+    """Return the runs behind a row, linked, with commit and hardware, or the command that is missing."""
+    lines = []
+    for one in (row["run"] or "").split(", ") if row["run"] else ():
+        page = run_page(known[one]) if one in known else None
+        text = escape(one.split("/", 1)[1])
+        lines.append(f'<a href="{page}">{text}</a>' if page else text)
+    if row["run"]:
+        made = ", ".join(filter(None, (row["commit"], row["hardware"])))
+        lines.append(f'<span class="small">{escape(made)}</span>')
+    if row["needs"]:
+        lines.append(f'<span class="small">Needs <code>{escape(row["needs"])}</code></span>')
+    return Long("".join(f"<div>{line}</div>" for line in lines)) if lines else None
