@@ -155,14 +155,21 @@ def _read(
     if moving:
         made = sequences(corpus, N_FRAMES)
         clips, corpus = made.images(corpus), made.apexes(corpus)
-    kept = np.arange(len(corpus))
-    if corpus.split is not None:
-        sizes = {"train": limit, "private_test": limit and limit // 2}
-        parts = {part: np.flatnonzero(corpus.split == part) for part in sizes}
-        kept = np.sort(np.concatenate([_some(corpus, parts[p], n, seed) for p, n in sizes.items()]))
-    elif limit:
-        kept = _some(corpus, kept, limit, seed)
+    kept = limited(corpus, limit, seed)
     return corpus.select(kept), fingerprint, None if clips is None else clips[kept]
+
+
+def limited(corpus: Corpus, limit: int | None, seed: int) -> np.ndarray:
+    """Return the positions of the images that are used, int64 sorted, the classes in proportion.
+
+    Of an official split, the training part and the private test part, the second half as large; the public
+    test part is left out, as nothing is selected on it.
+    """
+    if corpus.split is None:
+        return _some(corpus, np.arange(len(corpus)), limit, seed)
+    sizes = {"train": limit, "private_test": limit and limit // 2}
+    parts = [_some(corpus, np.flatnonzero(corpus.split == name), n, seed) for name, n in sizes.items()]
+    return np.sort(np.concatenate(parts))
 
 
 def _some(corpus: Corpus, index: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
