@@ -17,21 +17,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fer_lib import hog, modalities
+from fer_lib import features, hog, modalities
 from fer_lib.augment import MILD, Normalisation
 from fer_lib.errors import FerError
 from fer_lib.eye_noise import EyeFeed
 from fer_lib.key_regions import KeyRegionFeed, KeyRegions
-from fer_lib.matrix_data import CLIP, GEOMETRY, LANDMARKS, N_FRAMES, SIZE, WORDS, Augmented, Faces, disturbed
+from fer_lib.matrix_data import (
+    CLIP,
+    GEOMETRY,
+    LANDMARKS,
+    N_FRAMES,
+    SIZE,
+    WORDS,
+    Augmented,
+    Faces,
+    disturbed,
+)
 from fer_lib.models import baselines, cnn3d, cnn_sift, cspp, lkrnet, multimodal
-from fer_lib.models.layers import count_parameters
 from fer_lib.recipes import Loss
 from fer_lib.training import Feed, Part, Recipe, predict
 from fer_lib.triplets import CombinedLoss
 from fer_lib.units import Outcome, Store, read_weights, train_unit
 
 if TYPE_CHECKING:
-    from fer_lib.features import Vocabulary
     from fer_lib.splits import Fold
 
 SVM = "HOG-SVM"
@@ -277,7 +285,8 @@ def fit_machine(
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import LinearSVC
 
-        began = time.monotonic()
+        now = clock(device)
+        began = now()
         described = torch.cat([feed(learn.take(i), False)[0] for i in _batches(len(learn), device)])
         scale = StandardScaler().fit(described.cpu().numpy())
         machine = LinearSVC(C=PENALTY, random_state=seed)
@@ -288,7 +297,7 @@ def fit_machine(
         bias = np.full(len(weight), -1e4)  # a class that no training image has is never chosen
         weight[machine.classes_] = machine.coef_ / scale.scale_
         bias[machine.classes_] = machine.intercept_ - machine.coef_ @ (scale.mean_ / scale.scale_)
-        path = store.finish_unit(unit, weight=weight, bias=bias, seconds=time.monotonic() - began)
+        path = store.finish_unit(unit, weight=weight, bias=bias, seconds=now() - began)
     with np.load(path, allow_pickle=False) as stored:
         state = {f"classify.{name}": torch.as_tensor(stored[name]) for name in ("weight", "bias")}
         curves = [{"epoch": 1, "seconds": float(stored["seconds"])}]
@@ -299,6 +308,15 @@ def fit_machine(
     )
 
 
+def clock(device: torch.device) -> Callable[[], float]:
+    """Return what times are taken with: processor time on a CPU, which other work there hardly changes.
+
+    It is the sum over cores, so that a figure does not depend on the number of threads either. On a GPU it
+    is the time on the wall.
+    """
+    return time.process_time if device.type == "cpu" else time.perf_counter
+
+
 def _batches(n: int, device: torch.device) -> tuple[Tensor, ...]:
     return torch.arange(n, device=device).split(1024)
 
@@ -306,7 +324,7 @@ def _batches(n: int, device: torch.device) -> tuple[Tensor, ...]:
 def robustness(
     trained: dict[str, Trained],
     part: Part,
-    vocabulary: Vocabulary,
+    vocabulary: features.Vocabulary,
     conditions: tuple[str, ...],
     severities: tuple[float, ...],
     groups: np.ndarray | None = None,
@@ -331,61 +349,3 @@ def restricted(probabilities: np.ndarray, classes: tuple[str, ...], common: tupl
     """Return probabilities ``(N, C)`` among the ``common`` classes alone, rows summing to 1."""
     chosen = probabilities[:, [classes.index(name) for name in common]].astype(np.float64) + 1e-12
     return (chosen / chosen.sum(1, keepdims=True)).astype(np.float32)
-
-
-# --- costs --------------------------------------------------------------------------------------------------
-
-
-def multiply_adds(name: str, n_classes: int = 7, width: float = 1.0) -> tuple[int, int]:
-    """Return a model's trainable parameters, and the multiply-adds of one image through it.
-
-    Counted by torch's ``FlopCounterMode``, which takes convolutions and matrix products; two operations are
-    one multiply-add. What comes before the network (landmarks, SIFT, HOG) is not counted, but timed.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    entry = ENTRIES[name]
-    with torch.device("meta"):
-        model = entry.build(n_classes, width).eval()
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(*(x.to("meta") for x in entry.inputs))
-    return count_parameters(model), counter.get_total_flops() // 2
-
-
-def images_per_second(one: Trained, part: Part, seconds: float = 0.5) -> float:
-    """Return how many images of a part a model predicts per second, its own preparation included.
-
-    The best of as many passes as ``seconds`` allow, at least two after one that warms up.
-    """
-    one.predict(part)
-    best, began, passes = math.inf, time.monotonic(), 0
-    while passes < 2 or time.monotonic() - began < seconds:
-        started = time.perf_counter()
-        one.predict(part)
-        best, passes = min(best, time.perf_counter() - started), passes + 1
-    return len(part) / best
-
-
-def finding(faces: Faces, images: np.ndarray | None, n: int = 40) -> dict[str, float]:
-    """Return the milliseconds per image that finding landmarks and SIFT takes on one thread.
-
-    Parameters
-    ----------
-    images : uint8 (N, H, W) or None
-        Some images of the corpus as it is read, in which dlib looks for faces; None where the landmarks
-        come with it.
-    n : int
-        How many are timed.
-    """
-    from fer_lib import faces as finders
-    from fer_lib import features
-
-    made = faces.corpus.images[:n]
-    began = time.perf_counter()
-    features.sift(made, workers=1)
-    spent = {"words": 1000 * (time.perf_counter() - began) / len(made), "landmarks": math.nan}
-    if images is not None:
-        began = time.perf_counter()
-        finders.landmarks(images[:n], "dlib")
-        spent["landmarks"] = 1000 * (time.perf_counter() - began) / len(images[:n])
-    return spent

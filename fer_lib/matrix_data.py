@@ -117,9 +117,7 @@ def load(
     found, points = corpus.valid, corpus.landmarks
     if not corpus.card.synthetic:
         corpus = faces.annotate(corpus, "mtcnn", points=False)
-        found, (height, width) = corpus.valid, corpus.images.shape[1:]
-        where = np.where(found[:, None], faces.boxes(corpus), np.float32([0, 0, width, height]))
-        points = faces.landmarks(corpus.images, "dlib", where)
+        found, points = corpus.valid, find_landmarks(corpus.images, faces.boxes(corpus))
     known = found if align == "eyes" else np.zeros(len(corpus), bool)
     eyes = faces.eyes(np.where(known[:, None, None], points, np.nan))
     images, matrices = faces.align(corpus.images, eyes, SIZE, **REACH)
@@ -131,6 +129,21 @@ def load(
     made = replace(corpus, images=images, landmarks=points, valid=found)
     geometry, _ = key_regions.geometry_of(replace(made, valid=None), SIZE)
     return Faces(made, geometry, features.sift_of(made), clips, fingerprint)
+
+
+def find_landmarks(images: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
+    """Return the 68 points of every image, float32 ``(N, 68, 2)``: dlib's, in the boxes that MTCNN finds.
+
+    Parameters
+    ----------
+    images : uint8 (N, H, W)
+    boxes : float (N, 4), optional
+        Where the faces are, if that is known; NaN where none was found: there the face fills the image.
+    """
+    boxes = faces.detect(images, "mtcnn") if boxes is None else boxes
+    height, width = images.shape[1:]
+    found = np.isfinite(boxes).all(1)
+    return faces.landmarks(images, "dlib", np.where(found[:, None], boxes, np.float32([0, 0, width, height])))
 
 
 def _read(

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import datasets, features, hog, matrix, matrix_data, metrics, preflight
+from fer_lib import datasets, features, hog, matrix, matrix_costs, matrix_data, metrics, preflight
 from fer_lib.augment import MILD, Augmentation
 from fer_lib.errors import FerError
 from fer_lib.matrix_data import CLIP, GEOMETRY, LANDMARKS, WORDS
@@ -156,13 +156,13 @@ def test_each_network_reads_what_its_feed_makes(name, split):
 
 
 def test_costs_are_the_papers_at_full_width():
-    assert matrix.multiply_adds("C2")[0] == 19_278_599
-    assert matrix.multiply_adds(matrix.SVM) == (900 * 7 + 7, 900 * 7)
+    assert matrix_costs.multiply_adds("C2")[0] == 19_278_599
+    assert matrix_costs.multiply_adds(matrix.SVM) == (900 * 7 + 7, 900 * 7)
     convolutions = 48 * 48 * 32 * 25 + 24 * 24 * 64 * 32 * 49
     dense = 12 * 12 * 64 * 256 + 256 * 7
-    assert matrix.multiply_adds("Benchmark")[1] == convolutions + dense
+    assert matrix_costs.multiply_adds("Benchmark")[1] == convolutions + dense
     for name in matrix.ENTRIES:
-        full, narrow = (matrix.multiply_adds(name, width=width) for width in (1, 0.25))
+        full, narrow = (matrix_costs.multiply_adds(name, width=width) for width in (1, 0.25))
         assert all(a > b for a, b in zip(full, narrow, strict=True)) == (name != matrix.SVM)
 
 
@@ -201,7 +201,15 @@ def test_a_network_is_trained_once_and_read_back(split, tmp_path):
     assert [row["severity"] for row in rows] == [0.0, 1.0]
     clear = metrics.accuracy(parts[1].labels.numpy(), one.outcome.test.argmax(1))
     assert rows[0]["accuracy"] == pytest.approx(clear)
-    assert matrix.images_per_second(one, parts[1], 0.0) > 0
+    assert matrix_costs.images_per_second(one, parts[1], 0.0) > 0
+    assert matrix_costs.training_rate("LKRNet", parts[0], 7, how, 0.05, 1) > 0
+
+
+def test_what_must_be_found_is_timed_where_it_must_be_found(faces):
+    spent = matrix_costs.finding(faces, None, 3)
+    assert spent["words"] > 0
+    assert np.isnan(spent["landmarks"])
+    assert matrix_costs.finding(faces, faces.corpus.images, 3)["landmarks"] > 0
 
 
 def test_a_disturbed_face_is_disturbed_in_all_that_is_read_of_it(split):
