@@ -1,4 +1,7 @@
-"""What the networks of the matrix cost: parameters, multiply-adds, and the time of training and of reading."""
+"""What the networks of the matrix cost: parameters, multiply-adds, and the time of training and reading.
+
+Times are those of :func:`fer_lib.matrix.clock`.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def multiply_adds(name: str, n_classes: int = 7, width: float = 1.0) -> tuple[in
 
 
 def images_per_second(one: Trained, part: Part, seconds: float = 0.5) -> float:
-    """Return how many images of a part a model predicts per second of :func:`fer_lib.matrix.clock`, its feed included.
+    """Return how many images of a part a model predicts per second, its feed included.
 
     The best of as many passes as ``seconds`` allow, at least two after one that warms up.
     """
@@ -51,7 +54,7 @@ def images_per_second(one: Trained, part: Part, seconds: float = 0.5) -> float:
 def training_rate(
     name: str, learn: Part, n_classes: int, how: Recipe, width: float, batches: int = 6
 ) -> float:
-    """Return how many images a network trains on per second of :func:`fer_lib.matrix.clock`, measured on a few batches."""
+    """Return how many images a network trains on per second, measured on a few batches."""
     entry, device = ENTRIES[name], learn.images.device
     some = learn.take(torch.arange(min(len(learn), batches * how.batch_size), device=device))
     model, feed = entry.build(n_classes, width), Augmented(entry.feed(some), how.augmentation)
