@@ -82,7 +82,8 @@ def tested(shown: Sequence[runs.Run]) -> HTML:
         counts = pd.DataFrame(run.info["counts"]).to_numpy().sum()
         (certificate,) = run.info["certificates"].values()
         protocol = {"official": "official split", "subject": "people held out"}[run.info["common_protocol"]]
-        machine = f"{made.get('threads')} thread(s), {run.info['training_seconds'] / 60:.1f} min of training"
+        minutes = run.table("costs")["training_seconds"].sum() / 60
+        machine = f"{made.get('threads')} thread(s), {minutes:.1f} min of training per fold"
         rows.append(
             {
                 "Run": run_link(run),
@@ -108,15 +109,16 @@ def costs(run: runs.Run) -> HTML:
     """Show what each model of a run costs, at its width and at its paper's."""
     rows = []
     for row in run.table("costs").to_dict("records"):
-        full = [f"{row['parameters_full']:,}", f"{row['multiply_adds_full'] / 1e6:,.1f} M"]
+        narrow = row["parameters"] != row["parameters_full"]
+        full = [f"{row['parameters_full']:,}", _millions(row["multiply_adds_full"])]
+        full = [f"in full {text}" if narrow else "" for text in full]
+        share = f"{row['width']:.2%} of its width" if narrow else ""
         finding = row["finding_milliseconds"]
         rows.append(
             {
-                "Model": two_lines(row["model"], f"{row['width']:.2%} of its width", Short),
-                "Parameters": two_lines(f"{row['parameters']:,}", f"in full {full[0]}", Short),
-                "Multiply-adds": two_lines(
-                    f"{row['multiply_adds'] / 1e6:,.2f} M", f"in full {full[1]}", Short
-                ),
+                "Model": two_lines(row["model"], share, Short),
+                "Parameters": two_lines(f"{row['parameters']:,}", full[0], Short),
+                "Multiply-adds": two_lines(_millions(row["multiply_adds"]), full[1], Short),
                 "Training (s)": Html(f"{row['training_seconds']:.1f}"),
                 "Images/s, training": round(row["training_images_per_second"]),
                 "Images/s": round(row["images_per_second"]),
@@ -125,6 +127,10 @@ def costs(run: runs.Run) -> HTML:
             }
         )
     return table(rows, list(rows[0])[1:] if rows else (), f"Costs, {run_name(run)}")
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:,.3g} M" if count < 1e8 else f"{count / 1e6:,.0f} M"
 
 
 def robustness(run: runs.Run) -> HTML:
