@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)
 from fer_lib.provenance import library  # noqa: E402 (of this checkout, not of another that is installed)
 
-MATRIX = {"papers": "cnn_sift,multimodal,cspp,cnn3d,lkrnet", "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
+MATRIX = {"papers": "cnn_sift,multimodal,cspp,cnn3d,lkrnet,matrix", "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
 OPTIONS = {"data_dir": "", "device": "auto", "threads": 2}
 config = MATRIX | OPTIONS | config
 if config["data_dir"]:

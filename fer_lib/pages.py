@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 
-def banner(card: Card, budget: str, changes: list[str]) -> HTML:
+def banner(card: Card, budget: str, changes: list[str], against: str = "the paper") -> HTML:
     """Say at the top of a page what it was made on, and what that means for the claims.
 
     Parameters
@@ -22,22 +22,25 @@ def banner(card: Card, budget: str, changes: list[str]) -> HTML:
     budget : str
         ``smoke``, ``short`` or ``paper``.
     changes : list of str
-        What the budget or the reader changed against the paper, one short phrase each.
+        What the budget or the reader changed, one short phrase each.
+    against : str
+        What the changes are against; a notebook that is no paper's says something else than the paper.
     """
     from IPython.display import HTML
 
+    paper = against == "the paper"
     lines = [f"Made on <strong>{escape(card.title)}</strong> at budget <strong>{escape(budget)}</strong>."]
     if card.synthetic:
         lines.append(
-            "The faces are drawn: nothing on this page is evidence about the paper, and no figure is "
-            "compared with a claim."
+            f"The faces are drawn: nothing on this page is evidence about {'the' if paper else 'a'} paper, "
+            "and no figure is compared with a claim."
         )
-    elif budget != "paper":
+    elif budget != "paper" and paper:
         lines.append(
             "Less was trained than the paper did, so figures are shown beside its claims but give no verdict."
         )
     if changes:
-        lines.append("Changed against the paper: " + escape("; ".join(changes)) + ".")
+        lines.append(f"Changed against {escape(against)}: " + escape("; ".join(changes)) + ".")
     kind = "warning" if card.synthetic or budget != "paper" else "note"
     title = "Synthetic data" if card.synthetic else f"Budget {budget}"
     body = "".join(f"<p>{line}</p>" for line in lines)

@@ -25,6 +25,10 @@ LACKS = {
     "cmu_faces": {"sequences": "CMU faces is stills, so no sequence can be read"},
 }
 
+# Notebooks that are no paper's: they have no claims and no register, and take any corpus that has subjects or
+# an official split.
+STUDIES = ("matrix",)
+
 # Corpora that no claim of a paper is about, but that anyone may have and that can show what it argues.
 STAND_INS = {"cspp": ("cmu_faces",)}
 
@@ -36,12 +40,13 @@ def check(
     from fer_lib import claims, datasets
     from fer_lib.runs import BUDGETS
 
-    one_of(paper, claims.PAPERS, "paper")
+    one_of(paper, (*claims.PAPERS, *STUDIES), "paper")
     one_of(dataset, datasets.NAMES, "dataset")
-    _check_protocol(paper, dataset)
+    if paper not in STUDIES:
+        _check_protocol(paper, dataset)
     path = notebook_path(paper)
     if not path.exists():
-        ready = [name for name in claims.PAPERS if notebook_path(name).exists()]
+        ready = [name for name in (*claims.PAPERS, *STUDIES) if notebook_path(name).exists()]
         raise FerError(
             f"{paper} has no notebook in this version; papers that can be run: {', '.join(ready)}."
         )
@@ -94,8 +99,10 @@ def _check_knobs(paper: str, defaults: dict[str, Any], knobs: list[str]) -> dict
     """Parse ``name=value`` texts against the parameters cell and the readings the claims file admits."""
     from fer_lib import claims
 
-    frame = claims.ambiguities(paper)
-    readings = dict(zip(frame["knob"], frame["values"], strict=True)) if "values" in frame else {}
+    readings = {}
+    if paper not in STUDIES:
+        frame = claims.ambiguities(paper)
+        readings = dict(zip(frame["knob"], frame["values"], strict=True))
     values: dict[str, Any] = {}
     for text in knobs:
         name, equals, value = text.partition("=")

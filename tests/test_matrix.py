@@ -1,0 +1,281 @@
+"""The matrix: the same faces, folds and movements for every network, and what is counted of each."""
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_lib import datasets, features, hog, matrix, matrix_costs, matrix_data, metrics, preflight
+from fer_lib.augment import MILD, Augmentation
+from fer_lib.errors import FerError
+from fer_lib.matrix_data import CLIP, GEOMETRY, LANDMARKS, WORDS
+from fer_lib.modalities import MIRRORED
+from fer_lib.plots import matrix as drawings
+from fer_lib.training import Part
+
+DRAWN = {"n_subjects": 4, "per_expression": 1, "size": 64, "n_frames": 8}
+MIRROR = Augmentation(mirror=1.0)
+
+
+class Store:
+    """Finished units in a folder, as a recorder keeps them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def unit(self, name):
+        path = self.folder / f"{name}.npz"
+        return path if path.exists() else None
+
+    def finish_unit(self, name, **values):
+        path = self.folder / f"{name}.npz"
+        np.savez(path, **values)
+        return path
+
+    def checkpoint(self, name):
+        return self.folder / name
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return matrix_data.load("synthetic", drawn=DRAWN)
+
+
+@pytest.fixture(scope="module")
+def split(faces):
+    """Return the first fold, the vocabulary of its training part and its two parts."""
+    _, (fold, *_) = matrix_data.folds(faces.corpus, 2, 0)
+    words = features.Vocabulary.fit(faces.descriptors.take(fold.train), 512)
+    return fold, words, tuple(faces.part(index, words) for index in (fold.train, fold.test))
+
+
+def test_every_corpus_comes_as_aligned_faces_with_all_that_a_network_reads(faces):
+    corpus = faces.corpus
+    assert corpus.images.shape == (28, 48, 48)
+    assert corpus.classes == matrix_data.CLASSES
+    assert faces.clips.shape == (28, matrix_data.N_FRAMES, 48, 48)
+    assert (faces.clips[:, -1] == corpus.images).all()  # the clip ends in the image
+    eyes = matrix_data.faces.eyes(corpus.landmarks)
+    assert np.abs(eyes[:, 0, 1] - eyes[:, 1, 1]).max() < 0.1  # level
+    assert np.ptp(eyes[:, 1, 0] - eyes[:, 0, 0]) < 0.1  # and equally far apart
+    assert np.isfinite(faces.geometry).all()
+
+
+def test_nobody_is_on_both_sides_and_an_official_split_is_kept(faces):
+    name, folds = matrix_data.folds(faces.corpus, 9, 0)
+    assert (name, len(folds)) == ("subject", 4)  # not more folds than people
+    for fold in folds:
+        assert not set(faces.corpus.subjects[fold.train]) & set(faces.corpus.subjects[fold.test])
+
+
+def test_a_limit_keeps_the_classes_in_proportion_and_half_as_many_for_testing(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["emotion,pixels,Usage"]
+    for i in range(210):
+        usage = ("Training", "PublicTest", "PrivateTest")[i % 3]
+        lines.append(f"{i // 3 % 7},{' '.join(map(str, rng.integers(0, 256, 48 * 48)))},{usage}")
+    (tmp_path / "fer2013").mkdir()
+    (tmp_path / "fer2013" / "fer2013.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(FerError, match="not the official"):
+        matrix_data.load("fer2013", tmp_path)
+    corpus = datasets.load("fer2013", tmp_path, strict=False)
+    kept = matrix_data.limited(corpus, 28, 0)
+    assert corpus.select(kept).counts().to_dict("list") == {"train": [4] * 7, "private_test": [2] * 7}
+    with pytest.raises(FerError, match="align"):
+        matrix_data.load("fer2013", tmp_path, align="nose")
+
+
+def test_stills_without_a_face_are_used_whole_and_train_no_network_of_clips(tmp_path):
+    """Drawn noise in the layout of the CMU Face Images: no detector finds a face in it."""
+    rng = np.random.default_rng(0)
+    for user in ("an2i", "ch4f"):
+        folder = tmp_path / "cmu_faces" / "faces" / user
+        folder.mkdir(parents=True)
+        for expression in ("neutral", "happy", "sad", "angry"):
+            for eyes in ("open", "sunglasses"):
+                image = rng.integers(0, 256, (120, 128), dtype=np.uint8)
+                data = cv2.imencode(".pgm", image)[1].tobytes()
+                (folder / f"{user}_straight_{expression}_{eyes}.pgm").write_bytes(data)
+    made = matrix_data.load("cmu_faces", tmp_path)
+    assert made.corpus.images.shape == (16, 48, 48)
+    assert not made.corpus.valid.any()
+    assert np.isfinite(made.corpus.landmarks).all()
+    assert made.clips is None
+    assert set(matrix.ENTRIES) - set(matrix.entries(made)) == {"3D-CNN"}
+    assert matrix_data.shared(matrix_data.CLASSES, made.corpus) == made.corpus.classes
+    with pytest.raises(FerError, match="shares 1"):
+        matrix_data.shared(("fear", "anger"), made.corpus)
+
+
+def test_other_corpora_are_those_on_this_machine(tmp_path):
+    found, absent = matrix_data.others("jaffe", tmp_path, DRAWN | {"n_subjects": 1}, limit=7)
+    assert list(found) == ["synthetic"]
+    assert absent == [name for name in datasets.NAMES if name not in ("synthetic", "jaffe")]
+
+
+def test_drawn_faces_are_tested_on_other_drawn_people(faces):
+    found, absent = matrix_data.others("synthetic", None, DRAWN | {"n_subjects": 2})
+    other = found["synthetic"].corpus
+    assert absent == []
+    assert not set(other.ids) & set(faces.corpus.ids)
+    assert not any((image == faces.corpus.images).all((1, 2)).any() for image in other.images)
+
+
+def test_all_that_is_read_of_a_face_moves_with_it(split):
+    _, _, (part, _) = split
+    moved = matrix_data.moved(part, MIRROR)
+    assert (moved.images == part.images.flip(2)).all()
+    assert torch.allclose(
+        moved.extra[LANDMARKS][:, :, 0], 47 - part.extra[LANDMARKS][:, list(MIRRORED), 0], atol=1e-3
+    )
+    assert torch.allclose(moved.extra[GEOMETRY][:, 5], part.extra[GEOMETRY][:, 5], atol=1e-3)
+    assert torch.allclose(moved.extra[GEOMETRY][:, 2, 0], 47 - part.extra[GEOMETRY][:, 2, 0], atol=1e-3)
+    assert torch.equal(moved.extra[WORDS], part.extra[WORDS])
+    assert torch.allclose(moved.extra[CLIP], part.extra[CLIP].flip(3), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", matrix.ENTRIES)
+def test_each_network_reads_what_its_feed_makes(name, split):
+    """The inputs that costs are counted with have the shapes that a feed makes; only training moves faces."""
+    _, _, (learn, test) = split
+    entry = matrix.ENTRIES[name]
+    feed = matrix_data.Augmented(entry.feed(learn), MILD)
+    inputs = feed(test, False)
+    assert [tuple(x.shape[1:]) for x in inputs] == [tuple(x.shape[1:]) for x in entry.inputs]
+    assert all(torch.equal(a, b) for a, b in zip(inputs, feed(test, False), strict=True))
+    assert not torch.equal(feed(test, True)[0], inputs[0])
+    model = entry.build(7, 0.05).eval()
+    output = model(*inputs)
+    scores = output[0] if isinstance(output, tuple) else output
+    assert scores.shape == (len(test), 7)
+
+
+def test_costs_are_the_papers_at_full_width():
+    assert matrix_costs.multiply_adds("C2")[0] == 19_278_599
+    assert matrix_costs.multiply_adds(matrix.SVM) == (900 * 7 + 7, 900 * 7)
+    convolutions = 48 * 48 * 32 * 25 + 24 * 24 * 64 * 32 * 49
+    dense = 12 * 12 * 64 * 256 + 256 * 7
+    assert matrix_costs.multiply_adds("Benchmark")[1] == convolutions + dense
+    for name in matrix.ENTRIES:
+        full, narrow = (matrix_costs.multiply_adds(name, width=width) for width in (1, 0.25))
+        assert all(a > b for a, b in zip(full, narrow, strict=True)) == (name != matrix.SVM)
+
+
+def test_one_recipe_whose_rate_falls_to_nearly_nothing():
+    how = matrix.recipe(10, 32, 0.01)
+    assert how.learning_rate(0) == 0.01
+    assert list(how.learning_rates) == sorted(how.learning_rates, reverse=True)
+    assert 0 < how.learning_rate(9) < 0.0005
+    assert how.checkpoint == "last"
+
+
+def test_the_machine_decides_as_scikit_learn_does(split, tmp_path):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    fold, _, parts = split
+    store, how = Store(tmp_path), matrix.recipe(1, 8)
+    one, again = (matrix.train(store, matrix.SVM, fold, parts, 7, how) for _ in range(2))
+    described = [hog.describe(part.images).numpy() for part in parts]
+    machine = make_pipeline(StandardScaler(), LinearSVC(C=matrix.PENALTY, random_state=0))
+    machine.fit(described[0], parts[0].labels.numpy())
+    assert (one.outcome.test.argmax(1) == machine.predict(described[1])).mean() > 0.9  # bf16 breaks ties
+    assert np.array_equal(one.outcome.test, again.outcome.test)
+
+
+def test_a_network_is_trained_once_and_read_back(split, tmp_path):
+    fold, words, parts = split
+    store, how = Store(tmp_path), matrix.recipe(2, 8)
+    one, again = (matrix.train(store, "LKRNet", fold, parts, 7, how, 0.05) for _ in range(2))
+    assert np.array_equal(one.outcome.test, again.outcome.test)
+    assert np.allclose(again.predict(parts[1]), one.outcome.test, atol=1e-5)
+    assert len(one.outcome.curves) == 2
+    assert np.isnan(one.outcome.curves[0]["test_accuracy"])  # nothing looks at the test part
+    rows = matrix.robustness({"LKRNet": one}, parts[1], words, ("low_brightness",), (1.0,))
+    assert [row["severity"] for row in rows] == [0.0, 1.0]
+    clear = metrics.accuracy(parts[1].labels.numpy(), one.outcome.test.argmax(1))
+    assert rows[0]["accuracy"] == pytest.approx(clear)
+    assert matrix_costs.images_per_second(one, parts[1], 0.0) > 0
+    assert matrix_costs.training_rate("LKRNet", parts[0], 7, how, 0.05, 1) > 0
+
+
+def test_what_must_be_found_is_timed_where_it_must_be_found(faces):
+    spent = matrix_costs.finding(faces, None, 3)
+    assert spent["words"] > 0
+    assert np.isnan(spent["landmarks"])
+    assert matrix_costs.finding(faces, faces.corpus.images, 3)["landmarks"] > 0
+
+
+def test_a_disturbed_face_is_disturbed_in_all_that_is_read_of_it(split):
+    _, words, (_, test) = split
+    dark = matrix_data.disturbed(test, "low_brightness", 1.0, words)
+    assert dark.images.float().mean() < 0.2 * test.images.float().mean()
+    assert dark.extra[CLIP].mean() < 0.2 * test.extra[CLIP].mean()
+    assert not torch.equal(dark.extra[WORDS], test.extra[WORDS])
+    assert torch.equal(dark.extra[LANDMARKS], test.extra[LANDMARKS])
+
+
+@given(st.integers(1, 6), st.integers(0, 2**31))
+def test_probabilities_among_fewer_classes_sum_to_one_and_keep_their_order(n, seed):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.ones(7) * 0.1, n).astype(np.float32)
+    common = ("anger", "sadness", "neutral")
+    made = matrix.restricted(p, matrix_data.CLASSES, common)
+    picked = p[:, [matrix_data.CLASSES.index(name) for name in common]]
+    assert made.shape == (n, 3)
+    assert np.allclose(made.sum(1), 1, atol=1e-5)
+    assert (np.take_along_axis(picked, made.argmax(1)[:, None], 1)[:, 0] >= picked.max(1) - 1e-7).all()
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
+def test_the_front_is_what_nothing_beats(points):
+    frame = pd.DataFrame(points, columns=["cost", "accuracy"], dtype=float)
+    best = drawings.front(frame, "cost")
+
+    def beaten(i):
+        """Whether another is at least as good in both and better in one."""
+        a = frame.loc[i]
+        better = (frame["cost"] <= a["cost"]) & (frame["accuracy"] >= a["accuracy"])
+        return (better & ((frame["cost"] < a["cost"]) | (frame["accuracy"] > a["accuracy"]))).any()
+
+    assert not any(beaten(i) for i in best)
+    kept = set(frame.loc[best].itertuples(index=False, name=None))
+    assert all(beaten(i) or tuple(frame.loc[i]) in kept for i in frame.index)
+    assert frame.loc[best, "cost"].is_monotonic_increasing
+
+
+def test_figures_name_every_model():
+    rows = [
+        {"model": name, "paper": e.paper, "accuracy": 0.5, "low": 0.4, "high": 0.6}
+        | {"multiply_adds": 10.0**i, "milliseconds": float("nan") if i == 3 else i + 1.0}
+        for i, (name, e) in enumerate(matrix.ENTRIES.items())
+    ]
+    figure = drawings.pareto(pd.DataFrame(rows))
+    for axes, absent in zip(figure.axes, (set(), {list(matrix.ENTRIES)[3]}), strict=True):
+        assert {text.get_text() for text in axes.texts} == set(matrix.ENTRIES) - absent
+        heights = sorted(text.get_position()[1] for text in axes.texts)
+        assert min(b - a for a, b in pairwise(heights)) > 0.05  # none over another
+    lost = pd.DataFrame({"low brightness": [-3.0, 1.5]}, index=["C2", "S2"])
+    assert {text.get_text() for text in drawings.losses(lost).axes[0].texts} == {"-3.0", "+1.5"}
+
+
+def test_a_study_is_run_as_a_paper_is_and_has_no_claims():
+    values = preflight.check("matrix", "synthetic", "smoke", 0, "cpu", None, ["lr=0.01"])
+    assert values["lr"] == 0.01
+    with pytest.raises(FerError, match="should be of type float"):
+        preflight.check("matrix", "synthetic", "smoke", 0, "cpu", None, ["lr=much"])
+    with pytest.raises(FerError, match=r"Known: .*matrix"):
+        preflight.check("matrices of all", "synthetic", "smoke", 0, "cpu", None, [])
+
+
+def test_parts_hold_one_column_per_place(split):
+    _, _, (learn, test) = split
+    for part in (learn, test):
+        assert isinstance(part, Part)
+        assert [tuple(x.shape[1:]) for x in part.extra] == [(68, 2), (6, 2), (512,), (10, 48, 48)]
