@@ -19,7 +19,7 @@ from fer_lib.corpus import Corpus, flags
 from fer_lib.errors import one_of
 from fer_lib.provenance import notebook_path, parameters
 from fer_lib.recipes import Recipe
-from fer_lib.runs import Recorder, Run
+from fer_lib.runs import PROBE, Recorder, Run
 from fer_lib.splits import Fold
 
 if TYPE_CHECKING:
@@ -79,10 +79,14 @@ def settings(recipe: Recipe) -> pd.DataFrame:
 # --- who trains and who is tested -------------------------------------------------------------------------
 
 
-def limited(corpus: Corpus, n: int, seed: int) -> Corpus:
-    """Return n stratified training images of a corpus with an official split, and n / 4 of other parts."""
+def limited(corpus: Corpus, n: int, seed: int, others: dict[str, int] | None = None) -> Corpus:
+    """Return n stratified training images of a corpus with an official split, and fewer of other parts.
+
+    ``others`` says how many of which; n / 4 where it does not.
+    """
+    counts = {"train": n} | (others or {})
     parts = [
-        splits.subset(corpus, np.flatnonzero(corpus.split == name), n if name == "train" else n // 4, seed)
+        splits.subset(corpus, np.flatnonzero(corpus.split == name), counts.get(name, n // 4), seed)
         for name in pd.unique(corpus.split)
     ]
     return corpus.select(np.sort(np.concatenate(parts)))
@@ -284,6 +288,8 @@ def beside_claims(paper: str, evidence: Run) -> Any:
     """Return the table of a run's claims with verdicts, or the sentence that says why there is none."""
     from IPython.display import Markdown
 
+    if evidence.budget == PROBE:
+        return Markdown("*A probe compares two readings with one another; it is not set beside any claim.*")
     frame = report.compare(paper, [evidence])
     frame = frame[frame["run"].notna()]
     if not len(frame):
