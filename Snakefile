@@ -23,9 +23,9 @@ from fer_lib.provenance import library  # noqa: E402
 MATRIX = {"papers": "cnn_sift,multimodal,cspp,cnn3d,lkrnet", "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
 OPTIONS = {"data_dir": "", "device": "auto", "threads": 2}
 # The search: how many workers on which study; empty is what `fer search run` takes by itself.
-STUDY = {"workers": 2, "trials": "", "journal": "", "study_dataset": "synthetic"}
-STUDY |= {"study_budget": "smoke", "study_seed": 0}
-config = MATRIX | OPTIONS | STUDY | config
+SEARCH = {"workers": 2, "trials": "", "journal": "", "study_dataset": "synthetic"}
+SEARCH |= {"study_budget": "smoke", "study_seed": 0}
+config = MATRIX | OPTIONS | SEARCH | config
 if config["data_dir"]:
     os.environ["FER_DATA"] = str(Path(config["data_dir"]).expanduser().resolve())
 
@@ -122,6 +122,15 @@ rule run:
         " --device {config[device]} {params.knobs}"
 
 
+def study():
+    """Yield the arguments of `fer search run`."""
+    yield quote(config["study_dataset"])
+    names = {"budget": "study_budget", "seed": "study_seed"} | {k: k for k in ("device", "trials", "journal")}
+    for option, name in names.items():
+        if config[name] != "":
+            yield f"--{option} {quote(str(config[name]))}"
+
+
 # A worker leaves nothing of its own: the study is in the journal. Its stamp is forgotten, so that the same
 # command joins again, after a loss or for more trials; where the study has enough, a worker ends at once.
 rule search:
@@ -133,12 +142,12 @@ rule worker:
     output:
         temp(touch("results/.work/search/worker{worker}.done")),
     params:
-        options=" ".join(f"--{key} {quote(str(config[key]))}" for key in ("trials", "journal") if config[key]),
+        # All that makes a study: a stamp left by a search that lost a worker is none of another study.
+        study=lambda _: " ".join(study()),
     resources:
         gpu=1 if config["device"] == "cuda" else 0,
     shell:
-        "fer search run {config[study_dataset]} --budget {config[study_budget]} --seed {config[study_seed]}"
-        " --device {config[device]} {params.options}"
+        "fer search run {params.study}"
 
 
 rule book:

@@ -1,12 +1,15 @@
 """What flipping one reading changes: which runs are compared, on which images, with which interval."""
 
 import json
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from fer_lib import claims, preflight, runs, sensitivity
-from fer_lib.provenance import notebook_path, parameters
+from fer_lib.provenance import notebook_cells, notebook_path, parameters
 from fer_lib.runs import PROBE, Recorder
 
 
@@ -142,3 +145,15 @@ def test_a_probe_leaves_the_cells_beyond_it_out_and_keeps_the_commit(paper, tmp_
     assert 'dataset = "synthetic"' in text
     assert len(cells) < 0.6 * len(whole)
     assert not any("beyond" in cell["metadata"].get("tags", []) for cell in cells)
+
+
+@pytest.mark.parametrize("paper", sorted({probe.paper for probe in PLANNED}))
+def test_no_cell_of_a_probe_needs_one_beyond_it(paper, tmp_path):
+    """A name that only a cell beyond a probe defines would be missed after minutes of training."""
+    cells = [cell for cell in notebook_cells(notebook_path(paper)) if "beyond" not in cell["tags"]]
+    (tmp_path / "lean.py").write_text("\n".join(cell["source"] for cell in cells))
+    command = ["ruff", "check", "--isolated", "--select", "F821", "--output-format", "concise", "lean.py"]
+    found = subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True)
+    names = set(re.findall(r"Undefined name `(\w+)`", found.stdout))
+    assert names <= {"augmented"}, found.stdout  # of a reading that a probe refuses
+    assert found.returncode in (0, 1), found.stderr
