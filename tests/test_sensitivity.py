@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fer_lib import claims, preflight, runs, sensitivity
+from fer_lib.errors import FerError
 from fer_lib.provenance import notebook_cells, notebook_path, parameters
 from fer_lib.runs import PROBE, Recorder
 
@@ -157,3 +158,17 @@ def test_no_cell_of_a_probe_needs_one_beyond_it(paper, tmp_path):
     names = set(re.findall(r"Undefined name `(\w+)`", found.stdout))
     assert names <= {"augmented"}, found.stdout  # of a reading that a probe refuses
     assert found.returncode in (0, 1), found.stderr
+
+
+def test_a_notebook_without_cells_beyond_is_not_probed():
+    with pytest.raises(FerError, match="beyond"):
+        preflight.check("cspp", "synthetic", PROBE, 0, "cpu", None, [])
+
+
+def test_a_probe_is_set_beside_no_claim(tmp_path):
+    from fer_lib import report, study
+
+    record(tmp_path, 0, right=90)
+    (probe,) = runs.find(tmp_path, probes=True)
+    assert "not set beside any claim" in study.beside_claims("cnn_sift", probe).data
+    assert report.scorecard(tmp_path)["run"].isna().all()

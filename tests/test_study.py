@@ -57,10 +57,11 @@ def test_settings_name_their_source():
 
 def test_limited_keeps_the_split_and_its_proportions(corpus):
     split = np.where(np.arange(len(corpus)) % 2 == 0, "train", "private_test")
-    made = study.limited(
-        Corpus(corpus.images, corpus.labels, corpus.classes, corpus.card, corpus.ids, split=split), 24, 0
-    )
+    whole = Corpus(corpus.images, corpus.labels, corpus.classes, corpus.card, corpus.ids, split=split)
+    made = study.limited(whole, 24, 0)
     assert pd.Series(made.split).value_counts().to_dict() == {"train": 24, "private_test": 6}
+    made = study.limited(whole, 24, 0, {"private_test": 12})
+    assert pd.Series(made.split).value_counts().to_dict() == {"train": 24, "private_test": 12}
 
 
 @pytest.mark.parametrize("grouping", study.GROUPINGS)
