@@ -131,16 +131,18 @@ def study():
             yield f"--{option} {quote(str(config[name]))}"
 
 
-# A worker leaves nothing of its own: the study is in the journal. Its stamp is forgotten, so that the same
-# command joins again, after a loss or for more trials; where the study has enough, a worker ends at once.
+# A worker leaves nothing of its own: the study is in the journal. Stamps are removed at the end, so that the
+# same command joins again, after a loss or for more trials; where the study has enough, a worker ends at once.
 rule search:
     input:
         expand("results/.work/search/worker{worker}.done", worker=range(1, int(config["workers"]) + 1)),
+    shell:
+        "rm {input}"
 
 
 rule worker:
     output:
-        temp(touch("results/.work/search/worker{worker}.done")),
+        touch("results/.work/search/worker{worker}.done"),
     params:
         # All that makes a study: a stamp left by a search that lost a worker is none of another study.
         study=lambda _: " ".join(study()),
