@@ -24,7 +24,7 @@ help:
 	@echo "make book    set up .venv, run the papers on the embedded synthetic faces, build _build/html"
 	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
 	@echo "make test    set up .venv, check the sources and run the tests (ARGS go to pytest)"
-	@echo "make lab     set up .venv and open JupyterLab"
+	@echo "make lab     set up .venv and open JupyterLab on notebooks/explore.ipynb"
 	@echo "make lint    ruff check and ruff format --check;  make format mends both"
 	@echo "make lock    pin the newest versions that pyproject.toml admits in requirements.lock"
 	@echo "make clean   remove the built book and unfinished work (evidence and .venv stay)"
@@ -63,7 +63,7 @@ format: $(INSTALLED)
 	ruff format .
 
 lab: $(INSTALLED)
-	jupyter lab
+	jupyter lab --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
 
 lock: $(INSTALLED)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -13,7 +13,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -47,21 +47,38 @@ class Images(Dataset):
         return (x - x.mean()) / x.std().clamp_min(1e-6), int(self.labels[i])
 
 
-def reference(model: nn.Module, data: Images, epochs: int, workers: int, device: torch.device) -> float:
-    """Train as most repositories do; return seconds."""
-    model.to(device)
-    loader = DataLoader(data, 128, shuffle=True, num_workers=workers, pin_memory=device.type == "cuda")
-    optimiser, loss = torch.optim.Adam(model.parameters(), lr=1e-3), nn.CrossEntropyLoss()
+def loop(
+    model: nn.Module,
+    loader: DataLoader,
+    optimiser: torch.optim.Optimizer,
+    loss: Callable[[nn.Module, list[torch.Tensor]], torch.Tensor],
+    epochs: int,
+) -> tuple[float, float]:
+    """Train as most repositories do; return seconds and the mean loss of the last epoch."""
     began = time.perf_counter()
     model.train()
     for _ in range(epochs):
-        for x, y in loader:
+        values = []
+        for batch in loader:
             optimiser.zero_grad()
-            value = loss(model(x.to(device)), y.to(device))
+            value = loss(model, batch)
             value.backward()
             optimiser.step()
-            value.item()
-    return time.perf_counter() - began
+            values.append(value.item())
+    return time.perf_counter() - began, float(np.mean(values))
+
+
+def reference(model: nn.Module, data: Images, epochs: int, workers: int, device: torch.device) -> float:
+    """Train C2 so; return seconds."""
+    model.to(device)
+    loader = DataLoader(data, 128, shuffle=True, num_workers=workers, pin_memory=device.type == "cuda")
+    entropy = nn.CrossEntropyLoss()
+
+    def loss(model: nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
+        x, y = batch
+        return entropy(model(x.to(device)), y.to(device))
+
+    return loop(model, loader, torch.optim.Adam(model.parameters(), lr=1e-3), loss, epochs)[0]
 
 
 def ours(model: nn.Module, part: training.Part, epochs: int, augmented: bool) -> float:
@@ -122,27 +139,29 @@ def load(args: argparse.Namespace) -> tuple[object, np.ndarray, np.ndarray, str]
     return corpus, splits.subset(corpus, fold.train, n), fold.test, corpus.card.name
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=4096, help="training images (default 4096)")
+def arguments(description: str) -> argparse.ArgumentParser:
+    """Return the options that benchmarks of training have in common."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--images", type=int, default=4096, help="training images (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3, help="how often both are run (default 3)")
     parser.add_argument(
         "--workers", type=int, default=min(4, os.cpu_count() or 1), help="of the reference's DataLoader"
     )
-    parser.add_argument(
-        "--augment", action="store_true", help="mild rotation, shift, scale and mirroring in both"
-    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-dir")
-    args = parser.parse_args()
-    rows = []
-    for row in rounds(args):
-        rows.append(row)
+    return parser
+
+
+def show(rows: Iterable[dict[str, float]], args: argparse.Namespace, **facts: object) -> None:
+    """Print every round as it comes, then the median of all rounds and what they were measured on."""
+    seen = []
+    for row in rows:
+        seen.append(row)
         print(json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True)
-    middle = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
+    middle = {name: float(np.median([row[name] for row in seen])) for name in seen[0]}
     device = training.choose_device(args.device)
-    facts = {
+    facts |= {
         "images": args.images,
         "threads": torch.get_num_threads(),
         "native_bf16": training.native_bf16(device),
@@ -151,6 +170,15 @@ def main() -> None:
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     print(json.dumps({**middle, **facts}, indent=1))
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument(
+        "--augment", action="store_true", help="mild rotation, shift, scale and mirroring in both"
+    )
+    args = parser.parse_args()
+    show(rounds(args), args)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 
 import pandas as pd
-from IPython.display import HTML
-from markup import Html, Short, interval, table, two_lines
+from IPython.display import HTML, Markdown
+from markup import Html, Long, Short, table, two_lines
 from overview import run_name
 
-from fer_lib import runs
+from fer_lib import claims, runs
+from fer_lib.report import subsets
+
+CONDITIONS = {
+    "occlusion_mouth": "Mouth covered",
+    "occlusion_eye": "Eyes covered",
+    "occlusion_mouth_and_eye": "Both covered",
+    "high_brightness": "Brighter",
+    "low_brightness": "Darker",
+    "color_distortion": "Tones bent",
+}
 
 
 def detection(shown: Iterable[runs.Run]) -> HTML:
@@ -64,27 +75,38 @@ def differences(shown: Iterable[runs.Run]) -> HTML:
 
 
 def robustness(shown: Iterable[runs.Run]) -> HTML:
-    """Show accuracy undisturbed and at the strongest severity, per run, condition and model."""
+    """Show accuracy undisturbed and the points lost at the strongest severity, per run and model."""
     rows = []
     for run in shown:
         frame = run.table("robustness")
-        for (condition, model), part in (
-            frame.groupby(["condition", "model"], sort=False) if len(frame) else ()
-        ):
-            part = part.sort_values("severity")
-            calm, worst = part.iloc[0], part.iloc[-1]
-            rate = worst.get("detected")
+        for model, part in frame.groupby("model", sort=False) if len(frame) else ():
+            calm = part[part["severity"] == 0].iloc[0]
+            row = {
+                "Model": two_lines(model, run_name(run), Short),
+                "Undisturbed": two_lines(_percent(calm["accuracy"]), f"{int(calm['n']):,} images"),
+            }
+            worst = _strongest(part)["accuracy"]
             rows.append(
-                {
-                    "Condition": two_lines(condition.replace("_", " "), run_name(run), Short),
-                    "Model": Short(model),
-                    "Undisturbed": _percent(calm["accuracy"]),
-                    "Disturbed [95 %]": interval(*(100 * worst[n] for n in ("accuracy", "low", "high"))),
-                    "Points": Html(f"{100 * (worst['accuracy'] - calm['accuracy']):+.1f}"),
-                    "Face found again (%)": None if pd.isna(rate) else _percent(rate),
-                }
+                row | {label: _points(worst[name] - calm["accuracy"]) for name, label in CONDITIONS.items()}
             )
-    return table(rows, list(rows[0])[2:] if rows else (), "Accuracy under interference")
+    return table(rows, ["Undisturbed", *CONDITIONS.values()], "Points lost under interference")
+
+
+def found_again(shown: Iterable[runs.Run]) -> HTML:
+    """Show in how many disturbed images, at the strongest severity, the detector still finds the face."""
+    rows = []
+    for run in shown:
+        frame = run.table("robustness")
+        if "detected" not in frame:
+            continue
+        part = frame[frame["detected"].notna()]
+        rates = _strongest(part)["detected"]
+        row = {
+            "Face found again (%)": run_name(run),
+            "Undisturbed": _percent(part.loc[part["severity"] == 0, "detected"].iloc[0]),
+        }
+        rows.append(row | {label: _percent(rates[name]) for name, label in CONDITIONS.items()})
+    return table(rows, ["Undisturbed", *CONDITIONS.values()], "Faces found again under interference")
 
 
 def ten_predictions(shown: Iterable[runs.Run]) -> HTML:
@@ -104,5 +126,79 @@ def ten_predictions(shown: Iterable[runs.Run]) -> HTML:
     return table(rows, ["Accuracy [95 %]", "Largest difference"], "What ten predictions can be")
 
 
+def findings(shown: Iterable[runs.Run]) -> Markdown:
+    """Say what the runs on real data found, in sentences whose figures are those of their evidence."""
+    said = "\n\n".join(_findings(run) for run in shown if run.models())
+    return Markdown(said or "*Nothing has been run on real data yet.*")
+
+
+def _findings(run: runs.Run) -> str:
+    """Return one run's findings as a list: rivals, parts, selection, robustness, ten predictions."""
+    lines = [f"**{run_name(run)}** ({'; '.join(run.info['changes']) or 'nothing changed'}):", ""]
+    score = subsets(run, "OURS").iloc[0]
+    lines.append(
+        f"* The network is right on {score['accuracy']:.1f} % [{score['low']:.1f}, {score['high']:.1f}] of "
+        f"{int(score['n']):,} faces. Of its rivals, on the same images and in points, it is "
+        f"{_leads(run, ('VGG', 'ResNet', 'Pramerdorfer', 'Agrawal', 'SVM'))}."
+    )
+    lines.append(
+        "* Of its own branches alone, and of itself without attention, it is "
+        f"{_leads(run, ('image', 'landmarks', 'HOG', 'OURS without CBAM'))}."
+    )
+    selection = run.table("selection")
+    if len(selection):
+        gains = selection.set_index("model")["gain by selection (points)"]
+        shown = ", ".join(f"{name} {gains[name]:.1f}" for name in ("OURS", "VGG", "ResNet"))
+        lines.append(f"* Points gained by leaving out the images in which no face is found: {shown}.")
+    lines += _robust(run)
+    ten = run.table("ten_predictions").set_index("what is averaged")["accuracy"]
+    lines.append("* Ten predictions: " + "; ".join(f"{name} {value} %" for name, value in ten.items()) + ".")
+    return "\n".join(lines)
+
+
+def _leads(run: runs.Run, rivals: Iterable[str]) -> str:
+    """Return of whom the network is ahead, of whom not, by the sign of both ends of the interval."""
+    points = run.table("differences").set_index("comparison")["points"]
+    said: dict[str, list[str]] = {"ahead of": [], "not told apart from": [], "behind": []}
+    for name in rivals:
+        text = points[f"OURS minus {name}"]
+        low, high = (float(end) for end in text.partition("[")[2].rstrip("]").split(","))
+        word = "ahead of" if low > 0 else "behind" if high < 0 else "not told apart from"
+        said[word].append(f"{name} ({text})")
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in said.items() if names)
+
+
+def _robust(run: runs.Run) -> list[str]:
+    """Return what covering mouth and eyes costs each network, as a line of the findings."""
+    frame = run.table("robustness")
+    if not len(frame):
+        return []
+    part = frame[frame["condition"] == "occlusion_mouth_and_eye"]
+    lost = part[part["severity"] == part["severity"].max()].set_index("model")["accuracy"]
+    lost = 100 * (part[part["severity"] == 0].set_index("model")["accuracy"] - lost)
+    names = [name for name in ("OURS", "OURS, found again", "VGG", "ResNet", "image") if name in lost]
+    shown = "; ".join(f"{name} {lost[name]:.1f}" for name in names)
+    return [
+        f"* Points lost with mouth and eyes covered: {shown}. The first is given the landmarks of the "
+        "uncovered face, the second has those that can be found in the covered one."
+    ]
+
+
+def doubts(paper: claims.Paper) -> HTML:
+    """Show what does not add up in the paper and weighs most, each with where it stands."""
+    high = [entry for entry in paper.inconsistencies if entry["severity"] == "high"]
+    rows = [{"What": Long(escape(entry["what"])), "Where": entry["where"]} for entry in high]
+    return table(rows, label="What does not add up")
+
+
+def _strongest(part: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the strongest severity by condition."""
+    return part[part["severity"] == part["severity"].max()].set_index("condition")
+
+
 def _percent(share: float) -> Html:
     return Html(f"{100 * share:.1f}")
+
+
+def _points(share: float) -> Html:
+    return Html(f"{100 * share:+.1f}")

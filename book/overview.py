@@ -11,7 +11,7 @@ import yaml
 from IPython.display import HTML
 from markup import Html, Long, Short, badge, badges, interval, table, two_lines
 
-from fer_lib import claims, datasets, runs
+from fer_lib import claims, datasets, paper_tables, runs
 from fer_lib.provenance import repository
 
 NAMES = {
@@ -126,6 +126,16 @@ def paper_runs(paper: str, model: str) -> HTML:
 def _accuracy(row: Mapping[str, Any]) -> Html | None:
     """Return a row of :func:`fer_lib.report.subsets` as a figure with its interval."""
     return interval(row["accuracy"], row["low"], row["high"])
+
+
+def printed_gains(paper: str, better: str, worse: str) -> HTML:
+    """Show what a paper's own tables print for two of its models, the largest dataset first."""
+    rows = []
+    for row in paper_tables.printed_gains(paper, better, worse).to_dict("records"):
+        figures = {name: Html(f"{row[name]:.2f}") for name in (worse, better)}
+        gain = Html(f"{row['gain']:+.2f}")
+        rows.append({"Dataset": Short(row["dataset"]), "Images": row["images"]} | figures | {"Gain": gain})
+    return table(rows, list(rows[0])[1:], "Printed gains by dataset")
 
 
 def sizes(shown: Iterable[runs.Run], better: str, worse: str) -> HTML:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError, one_of
 
-METHODS = ("tsne", "umap")
+METHODS = {"tsne": "t-SNE", "umap": "UMAP"}  # and what a reader calls them
 COMPONENTS = 50  # van der Maaten & Hinton (2008) reduce to 30, later practice to 50, before t-SNE
 NEIGHBOURS = 5  # of trustworthiness and of knn_accuracy
 SAMPLE = 3000  # trustworthiness and silhouette need all pairs: above this many samples, a fixed subset

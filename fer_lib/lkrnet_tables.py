@@ -55,8 +55,8 @@ def gains(dataset: str) -> pd.DataFrame:
     pandas.DataFrame
         One row per printed difference, in points: ``comparison``, ``printed``; ``class mean`` and
         ``weighted`` (by class size), recomputed from the table; ``from the others``, where the printed
-        differences over VGG19 imply this one; ``agrees``, the means that the rounding of the table
-        admits.
+        differences over VGG19 imply this one, and ``as ratios``, what they imply if a gain is meant in per
+        cent of the lower accuracy; ``agrees``, the means that the rounding of the table admits.
     """
     import pandas as pd
 
@@ -73,11 +73,28 @@ def gains(dataset: str) -> pd.DataFrame:
     for name, value in zip(frame["model"], frame["value"], strict=True):
         left, _, right = name.partition(" minus ")
         implied = {kind: mean[left] - mean[right] for kind, mean in means.items()}
-        others = over_vgg[left] - over_vgg[right] if right in over_vgg else np.nan
+        others = ratio = np.nan
+        if right in over_vgg:
+            others = over_vgg[left] - over_vgg[right]
+            ratio = 100 * ((100 + over_vgg[left]) / (100 + over_vgg[right]) - 1)
         fits = [kind for kind, gain in implied.items() if abs(gain - value) <= ROUNDING]
         row = {"comparison": name, "printed": value, **implied, "from the others": others}
+        row |= {"as ratios": ratio}
         rows.append(row | {"agrees": " and ".join(fits) or "neither"})
     return pd.DataFrame(rows)
+
+
+def over_quoted(dataset: str, expression: str) -> dict[str, float]:
+    """Return by how many points the printed accuracy of the method exceeds, on one expression, the others.
+
+    Returns
+    -------
+    dict
+        ``quoted``, over the best figure quoted from other work; ``VGG19``, over the authors' own VGG19.
+    """
+    column, own = printed(dataset)[expression], printed(dataset, ours=True).index
+    ours = column["Our method"]
+    return {"quoted": float(ours - column.drop(own).max()), "VGG19": float(ours - column["VGG19"])}
 
 
 def beside(dataset: str, recalls: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -53,10 +53,12 @@ def banner(card: Card, budget: str, changes: list[str]) -> HTML:
 def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str = "") -> HTML:
     """Return a frame as a table that scrolls inside its own box on a narrow screen.
 
+    An absent value is shown as a dash, True and False as yes and no.
+
     Parameters
     ----------
     formats : dict
-        Column to format specification, such as ``{"accuracy": ".2f"}``; an absent value is shown as a dash.
+        Column to format specification, such as ``{"accuracy": ".2f"}``.
     fold : str
         Where given, the table is folded up under this line until a reader opens it.
     """
@@ -66,7 +68,13 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str 
     def shown(spec: str) -> object:
         return lambda value: "–" if pd.isna(value) else format(value, spec)
 
+    def plain(value: object) -> object:
+        if value is None or value is pd.NA:
+            return "–"
+        return ("no", "yes")[int(value)] if pd.api.types.is_bool(value) else value
+
     formatters = {name: shown(spec) for name, spec in (formats or {}).items() if name in frame}
+    frame = frame.assign(**{name: frame[name].map(plain) for name in frame if name not in formatters})
     with pd.option_context("display.max_colwidth", None):
         html = frame.to_html(
             index=False, na_rep="–", formatters=formatters, classes="fer-table", border=0, escape=True

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -18,7 +19,7 @@ class Bar:
 
     Use as a context manager. In a notebook the line is cleared at the end; under ``fer run`` it goes
     through ``$FER_PROGRESS`` to the terminal that started the run; elsewhere, without a terminal, it
-    is silent.
+    is silent. Inside :func:`told` a listener hears of it instead.
     """
 
     def __init__(self, total: int, label: str, unit: str = "it") -> None:
@@ -46,7 +47,9 @@ class Bar:
         )
 
     def _show(self, text: str) -> None:
-        if self.file:
+        if _listeners:
+            _listeners[-1](self)
+        elif self.file:
             Path(self.file).write_text(text, encoding="utf-8")
         elif (terminal := _terminal()) is not None:
             terminal.write(f"\r\x1b[K{text}")
@@ -76,6 +79,20 @@ def track(items: Iterable, label: str, total: int | None = None, unit: str = "it
             bar.update()
 
 
+@contextmanager
+def told(listener: Callable[[Bar], None]) -> Iterator[None]:
+    """Call ``listener`` with a bar in place of showing its line, at most twice a second and at its end.
+
+    A panel of widgets works outside of any cell, so that it has nowhere to put a line.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+_listeners: list[Callable[[Bar], None]] = []
 _handles: dict[int, Any] = {}  # one line per notebook cell, however many bars run in it
 
 

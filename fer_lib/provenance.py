@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -103,10 +104,15 @@ def library(paper: str) -> list[Path]:
     top = Path(__file__).resolve().parent
     if not notebook_path(paper).exists():
         return sorted([*top.rglob("*.py"), *top.rglob("*.yaml")])
-    found = {top / "claims" / f"{paper}.yaml"} & set(top.rglob("*.yaml"))
-    waiting = [
-        path for cell in notebook_cells(notebook_path(paper)) for path in _imported(cell["source"], top)
-    ]
+    claimed = {top / "claims" / f"{paper}.yaml"} & set(top.rglob("*.yaml"))
+    cells = notebook_cells(notebook_path(paper))
+    return sorted(claimed | set(behind(path for cell in cells for path in _imported(cell["source"], top))))
+
+
+def behind(files: Iterable[Path]) -> list[Path]:
+    """Return files of the library with those that they import, directly or through others, sorted."""
+    top = Path(__file__).resolve().parent
+    found, waiting = set(), list(files)
     while waiting:
         path = waiting.pop()
         if path not in found:

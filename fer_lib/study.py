@@ -27,6 +27,27 @@ if TYPE_CHECKING:
 
 GROUPINGS = ("subject", "random")
 SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
+CERTIFIED = {
+    "n_folds": "folds",
+    "tested": "images tested",
+    "every_sample_tested_once": "every image tested, and once",
+    "subjects_shared": "people on both sides, summed over folds",
+    "sequences_shared": "sequences on both sides, summed over folds",
+    "twins_crossing": "tested images with an identical twin in training",
+    "index_sha256": "hash of who is where (its beginning)",
+}
+AUDITED = {
+    "images": "images",
+    "distinct": "different images",
+    "redundant": "copies of another image",
+    "groups": "groups of identical images",
+    "conflicting_groups": "such groups under several labels",
+    "cross_split_groups": "such groups in several official splits",
+    "black": "black images",
+    "twins_in_training": "images with a twin in training",
+    "twins_with_other_label": "images whose twin in training has another label",
+}
+"""What a reader calls the lines of :func:`fer_lib.splits.certify` and :func:`fer_lib.corpus.audit`."""
 
 
 # --- what the paper says and leaves open ------------------------------------------------------------------
@@ -69,26 +90,34 @@ def doubts(paper: str) -> pd.DataFrame:
 
 
 def settings(recipe: Recipe) -> pd.DataFrame:
-    """Return a recipe line by line, each with the section of the paper that it comes from."""
+    """Return a recipe line by line, each with the place where the paper sets it (a budget may change it)."""
     facts = recipe.describe()
     sources = facts.pop("sources")
-    rows = [{"setting": n, "value": str(v), "source": sources.get(n, "ours")} for n, v in facts.items()]
+    place = "where the paper sets it"
+    rows = [
+        {"setting": n, "value": "none" if v is None else str(v), place: sources.get(n, "not stated")}
+        for n, v in facts.items()
+    ]
     return pd.DataFrame(rows)
 
 
 # --- who trains and who is tested -------------------------------------------------------------------------
 
 
-def limited(corpus: Corpus, n: int, seed: int, others: dict[str, int] | None = None) -> Corpus:
+def limited(
+    corpus: Corpus, n: int, seed: int, whole: Sequence[str] = (), others: dict[str, int] | None = None
+) -> Corpus:
     """Return n stratified training images of a corpus with an official split, and fewer of other parts.
 
-    ``others`` says how many of which; n / 4 where it does not.
+    Those are n / 4 images, or as many as ``others`` says of a part; the parts named in ``whole`` stay as they
+    are.
     """
     counts = {"train": n} | (others or {})
-    parts = [
-        splits.subset(corpus, np.flatnonzero(corpus.split == name), counts.get(name, n // 4), seed)
-        for name in pd.unique(corpus.split)
-    ]
+    parts = []
+    for name in pd.unique(corpus.split):
+        part = np.flatnonzero(corpus.split == name)
+        size = counts.get(name, n // 4)
+        parts.append(part if name in whole else splits.subset(corpus, part, size, seed))
     return corpus.select(np.sort(np.concatenate(parts)))
 
 
@@ -110,6 +139,16 @@ def cross_validation(
     ]
 
 
+def audit_table(facts: dict[str, Any]) -> pd.DataFrame:
+    """Return what :func:`fer_lib.corpus.audit` counted, ``what`` and ``images``, split by split."""
+    rows = []
+    for name, value in facts.items():
+        for part, n in (value if isinstance(value, dict) else {"total": value}).items():
+            of = "" if part == "total" else f", {part.replace('_', ' ')}"
+            rows.append({"what": AUDITED[name] + of, "images": n})
+    return pd.DataFrame(rows)
+
+
 def with_validation(corpus: Corpus, fold: Fold, grouping: str, seed: int, part: float = 0.1) -> Fold:
     """Set a part of a fold's training side aside, for something to be selected on."""
     train, validation = splits.hold_out(corpus, fold.train, part, seed, grouping == "subject")
@@ -123,10 +162,8 @@ def certify(corpus: Corpus, protocols: dict[str, list[Fold]]) -> tuple[dict[str,
     """
     made = {name: splits.certify(corpus, folds, name == "subject") for name, folds in protocols.items()}
     shown = pd.DataFrame({name: c | {"index_sha256": c["index_sha256"][:16]} for name, c in made.items()})
-    lines = ["n_folds", "tested", "every_sample_tested_once", "subjects_shared", "sequences_shared"]
-    lines = [*lines, "twins_crossing", "index_sha256"]
-    lines = [name for name in lines if shown.loc[name].notna().any()]  # not every corpus has sequences
-    return made, shown.loc[lines].rename_axis("certificate").reset_index()
+    lines = [name for name in CERTIFIED if shown.loc[name].notna().any()]  # not every corpus has sequences
+    return made, shown.loc[lines].rename(CERTIFIED).rename_axis("certificate").reset_index()
 
 
 # --- what was predicted -----------------------------------------------------------------------------------
@@ -271,12 +308,12 @@ def feature_maps(
     figures, rows, arrays = {}, [], {"ids": corpus.ids[index], "labels": labels}
     for name, values in features.items():
         knn = embeddings.knn_accuracy(embeddings.prepare(values), labels, groups=groups)
-        for method in embeddings.METHODS:
+        for method, title in embeddings.METHODS.items():
             drawn = embeddings.embed(values, method, seed)
             points, trust = drawn["points"], drawn["trustworthiness"]
             arrays[f"{name}_{method}"] = points
             rows.append((name, method, trust, knn))
-            figure = plots.embedding(points, labels, corpus.classes, f"{name}, {method}", trust)
+            figure = plots.embedding(points, labels, corpus.classes, f"{name}, {title}", trust)
             figures[f"{method}_{name}"] = figure
             recorder.add_figure(f"{method}_{name}", figure)
     recorder.add_embeddings(**arrays)
@@ -297,4 +334,4 @@ def beside_claims(paper: str, evidence: Run) -> Any:
         return Markdown(f"*No claim is compared: {why}.*")
     figures = ["claimed", "ours", "low", "high"]
     columns = ["id", "model", "expression", *figures, "verdict", "reason"]
-    return pages.table(frame[columns], dict.fromkeys(figures, ".2f"))
+    return pages.table(frame[columns].dropna(axis=1, how="all"), dict.fromkeys(figures, ".2f"))

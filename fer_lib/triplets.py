@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -34,6 +35,35 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
     near = (anchor - positive).square().sum(1)
     far = (anchor - negative).square().sum(1)
     return F.relu(near - far + margin).mean()
+
+
+def class_distances(
+    embeddings: np.ndarray, labels: np.ndarray, normalise: bool = True
+) -> tuple[float, float]:
+    """Return the mean squared distance of two samples of one class, and of two classes.
+
+    Parameters
+    ----------
+    embeddings : ndarray
+        ``(N, branches, D)``; distances are averaged over branches.
+    labels : ndarray
+        ``(N,)`` integer codes.
+    normalise : bool
+        Whether embeddings are scaled to length 1, as in :class:`CombinedLoss`.
+
+    Returns
+    -------
+    within, between : float
+        Over all pairs of different samples; NaN where there is no such pair.
+    """
+    points = torch.as_tensor(embeddings, dtype=torch.float64)
+    if normalise:
+        points = F.normalize(points, dim=2)
+    distance = torch.stack([squared_distances(branch) for branch in points.unbind(1)]).mean(0)
+    codes = torch.as_tensor(labels)
+    same = codes[:, None] == codes[None, :]
+    alike = same & ~torch.eye(len(codes), dtype=torch.bool)
+    return float(distance[alike].mean()), float(distance[~same].mean())
 
 
 def mine(embeddings: Tensor, labels: Tensor, strategy: str) -> Triplets:

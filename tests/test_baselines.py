@@ -62,6 +62,14 @@ def test_the_network_of_16_has_its_published_depth():
     assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules()) == 10
 
 
+@pytest.mark.parametrize("name, rates", [("VGG", [0.5, 0.5]), ("Pramerdorfer", [0.25] * 4 + [0.5])])
+def test_a_narrower_network_drops_less(name, rates):
+    for width in (1.0, 0.25):
+        model = meta(NETWORKS[name], width=width)
+        dropouts = [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
+        assert dropouts == [rate * width for rate in rates]
+
+
 @pytest.mark.parametrize("name, last", [("VGG", 3), ("ResNet", 3), ("Pramerdorfer", 6), ("Agrawal", 6)])
 def test_map_at_the_last_convolution(name, last):
     model = meta(NETWORKS[name])

@@ -35,6 +35,25 @@ def test_class_means_and_weighted_means_by_hand():
     assert len(gains) == 5
 
 
+@pytest.mark.parametrize(
+    ("dataset", "baseline", "points"),
+    [
+        ("ckplus", "Baseline 1", 2.334),
+        ("ckplus", "Baseline 2", 1.651),
+        ("fer2013", "Baseline 1", 2.875),
+        ("fer2013", "Baseline 2", 1.492),
+    ],
+)
+def test_nor_do_ratios_give_the_printed_differences(dataset, baseline, points):
+    row = lkrnet_tables.gains(dataset).set_index("comparison").loc[f"Our method minus {baseline}"]
+    assert row["as ratios"] == pytest.approx(points, abs=5e-4)
+    assert abs(row["as ratios"] - row["printed"]) > 0.03
+
+
+def test_the_gain_on_disgust_is_over_quoted_work_alone():
+    assert lkrnet_tables.over_quoted("fer2013", "disgust") == {"quoted": 6, "VGG19": 0}
+
+
 def test_the_table_of_ckplus_contradicts_the_text():
     gains = lkrnet_tables.gains("ckplus").set_index("comparison")["agrees"]
     assert gains["Our method minus VGG19"] == "neither"

@@ -1,15 +1,19 @@
 """Chapter 2 at budget smoke: what its evidence must show."""
 
+import nbformat
 import numpy as np
 import pytest
 
 from fer_lib import metrics
+from fer_lib.errors import FerError
 from fer_lib.models.baselines import NETWORKS
+from fer_lib.provenance import notebook_path
 from fer_lib.robustness import CONDITIONS
 
 ABLATIONS = (
     "OURS without CBAM",
     "image",
+    "image without CBAM",
     "landmarks",
     "HOG",
     "image+landmarks",
@@ -21,6 +25,32 @@ ABLATIONS = (
 @pytest.fixture(scope="module")
 def smoke(smoke_of):
     return smoke_of("multimodal")
+
+
+def first_cells(**readings):
+    """Run the notebook up to its banner with some parameters changed."""
+    cells = nbformat.read(notebook_path("multimodal"), 4).cells
+    parameters, setup = [cell for cell in cells if cell.cell_type == "code"][:2]
+    names = {}
+    exec(parameters.source, names)
+    exec(setup.source, names | readings)
+
+
+@pytest.mark.parametrize(
+    "readings, sentence",
+    [
+        ({"class_metric": "separate_passes"}, "does not say which other data each class is tested on"),
+        ({"augment_ranges": "image_only", "augment_factor": 30}, "stored copies carry their own HOG"),
+    ],
+)
+def test_readings_that_cannot_be_run_say_why(readings, sentence):
+    with pytest.raises(FerError, match=sentence):
+        first_cells(**readings)
+
+
+def test_readings_of_augmentation_that_can_be_run_are_not_refused():
+    first_cells(augment_ranges="image_only")
+    first_cells(augment_factor=30)
 
 
 def accuracy(run, model):
@@ -35,6 +65,16 @@ def test_every_network_is_tested_on_the_same_images(smoke):
     assert {f"{name}@random" for name in ("OURS", "VGG", "ResNet", "SVM")} <= set(smoke.models())
     held, random = (smoke.info["certificates"][name] for name in ("subject", "random"))
     assert held["subjects_shared"] == 0 < random["subjects_shared"]
+
+
+def test_every_class_has_its_figure_for_every_model(smoke):
+    table = smoke.table("by_class").set_index("model")
+    assert list(table.index) == ["OURS", *ABLATIONS, *NETWORKS, "SVM"]
+    assert table.loc["OURS", "overall"] == pytest.approx(100 * accuracy(smoke, "OURS"))
+    recalls = table[list(smoke.info["classes"])]
+    assert table["class mean"].tolist() == pytest.approx(recalls.mean(axis=1).tolist())
+    assert table["AUC"].between(0, 100).all()
+    assert table.loc["SVM", "AUC"] > 75
 
 
 def test_the_network_learns_and_the_features_tell(smoke):
@@ -62,7 +102,7 @@ def test_robustness_is_swept_for_every_condition_and_network(smoke):
     severities = [0.0, *smoke.info["plan"]["severities"]]
     counts = table.groupby(["condition", "model"])["severity"].agg(list)
     assert all(row == severities for row in counts)
-    assert set(table["model"]) == {"OURS", "VGG", "ResNet", "image"}
+    assert set(table["model"]) == {"OURS", *ABLATIONS, *NETWORKS, "SVM"}  # nothing is found again in drawings
     # Undisturbed, a network answers alike whatever the condition is called.
     calm = table[table["severity"] == 0].groupby("model")["accuracy"].nunique()
     assert (calm == 1).all()

@@ -27,7 +27,7 @@ def texts(figure):
 
 def test_face_rows_draw_every_face_of_every_row():
     rows = {"as it is": GREY, "heat\nmap": RANDOM.random((3, 6, 6))}
-    figure = drawings.face_rows(rows, ["a", "b\nc", "d"], {"as it is": RANDOM.random((3, 5, 2)) * 12})
+    figure = drawings.face_rows(rows, ["a", "b\nc", "d"], {"as it is": RANDOM.random((3, 5, 2)) * 11})
     assert len(figure.axes[0].images) == 6
     assert {"as it is", "heat\nmap", "a", "b\nc", "d"} <= texts(figure)
     points = [line for line in figure.axes[0].lines if line.get_marker() == "."]
@@ -41,6 +41,13 @@ def test_points_lie_on_their_pixels():
     image = figure.axes[0].images[0].get_extent()
     assert line.get_xdata()[0] == pytest.approx(image[0] + 0.5 / 12)
     assert line.get_ydata()[1] == pytest.approx(image[2] - 0.5 / 12)
+
+
+def test_points_outside_their_image_are_not_drawn_over_another_row():
+    outside = np.array([[[3, 3], [3, 12], [-2, 5], [20, 5]]])
+    figure = drawings.face_rows({"x": GREY[:1], "y": GREY[:1]}, points={"x": outside})
+    (line,) = [line for line in figure.axes[0].lines if line.get_marker() == "."]
+    assert len(line.get_xdata()) == 1
 
 
 def test_rows_of_different_faces_are_refused():

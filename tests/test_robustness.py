@@ -70,6 +70,15 @@ def test_the_landmarks_of_the_region_are_covered_and_the_rest_is_not(images, poi
     assert 0.02 < black.float().mean() < 0.25
 
 
+def test_closed_eyes_and_lips_are_covered_too(images, points):
+    flat = points.clone()
+    for part in (slice(36, 48), slice(48, 68)):
+        flat[:, part, 1] = flat[:, part, 1].mean(1, keepdim=True)
+    for name in ("eye", "mouth"):
+        left, top, right, bottom = regions(images, name, flat).unbind(1)
+        assert ((bottom - top) > 0.15 * (right - left)).all()
+
+
 def test_both_is_the_union(images, points):
     pale = images.clamp_min(1)
     mouth, eye, both = (disturb(pale, c, 0.8, points) == 0 for c in OCCLUSIONS)

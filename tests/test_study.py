@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fer_lib import claims, datasets, metrics, runs, splits, study
-from fer_lib.corpus import Corpus
+from fer_lib.corpus import Corpus, audit
 from fer_lib.errors import FerError
 from fer_lib.provenance import notebook_path, parameters
 from fer_lib.recipes import Recipe
@@ -51,16 +51,21 @@ def test_tables_of_what_a_paper_says_cover_it(paper):
 
 def test_settings_name_their_source():
     table = study.settings(Recipe(3, sources={"epochs": "Sect. 4"})).set_index("setting")
-    assert table.loc["epochs", "source"] == "Sect. 4"
-    assert table.loc["lr", "source"] == "ours"
+    assert table.loc["epochs", "where the paper sets it"] == "Sect. 4"
+    assert table.loc["lr", "where the paper sets it"] == "not stated"
+    assert table.loc["augmentation", "value"] == "none"
 
 
 def test_limited_keeps_the_split_and_its_proportions(corpus):
     split = np.where(np.arange(len(corpus)) % 2 == 0, "train", "private_test")
-    whole = Corpus(corpus.images, corpus.labels, corpus.classes, corpus.card, corpus.ids, split=split)
-    made = study.limited(whole, 24, 0)
+    parted = Corpus(corpus.images, corpus.labels, corpus.classes, corpus.card, corpus.ids, split=split)
+    made = study.limited(parted, 24, 0)
     assert pd.Series(made.split).value_counts().to_dict() == {"train": 24, "private_test": 6}
-    made = study.limited(whole, 24, 0, {"private_test": 12})
+    made = study.limited(parted, 24, 0, whole=("private_test",))
+    tested = corpus.ids[split == "private_test"]
+    assert (np.sort(made.ids[made.split == "private_test"]) == np.sort(tested)).all()
+    assert (made.split == "train").sum() == 24
+    made = study.limited(parted, 24, 0, others={"private_test": 12})
     assert pd.Series(made.split).value_counts().to_dict() == {"train": 24, "private_test": 12}
 
 
@@ -99,7 +104,20 @@ def test_a_protocol_called_subject_must_keep_its_word(corpus):
         study.certify(corpus, {"subject": splits.kfold(corpus, 3)})
     made, table = study.certify(corpus, {"random": splits.kfold(corpus, 3)})
     assert set(table.columns) == {"certificate", "random"}
+    shown = table.set_index("certificate")["random"]
+    assert shown["folds"] == 3
+    assert shown["people on both sides, summed over folds"] == made["random"]["subjects_shared"] > 0
     assert made["random"]["n_folds"] == 3
+
+
+def test_an_audit_is_told_in_words_split_by_split(corpus):
+    facts = audit(corpus)
+    assert study.audit_table(facts)["images"].sum() > 0
+    facts |= {"black": {"total": 3, "private_test": 1}, "twins_in_training": {"private_test": 2}}
+    told = study.audit_table(facts).set_index("what")["images"]
+    assert told["black images"] == 3
+    assert told["black images, private test"] == 1
+    assert told["images with a twin in training, private test"] == 2
 
 
 def test_accuracies_are_those_of_the_rows(results, corpus):

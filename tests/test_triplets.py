@@ -31,6 +31,25 @@ def slow(embeddings, labels, anchor, positive, strategy):
     return positive, min(farther, key=d.__getitem__) if farther else max(other, key=d.__getitem__)
 
 
+@pytest.mark.parametrize("normalise", [True, False])
+def test_class_distances_match_a_plain_loop(normalise):
+    rng = np.random.default_rng(0)
+    points, labels = rng.normal(size=(9, 2, 4)), rng.integers(0, 3, 9)
+    found = triplets.class_distances(points, labels, normalise)
+    if normalise:
+        points = points / np.linalg.norm(points, axis=2, keepdims=True)
+    pairs = [(i, j) for i in range(9) for j in range(i)]
+    for value, alike in zip(found, (True, False), strict=True):
+        far = [((points[i] - points[j]) ** 2).sum(1) for i, j in pairs if (labels[i] == labels[j]) == alike]
+        assert value == pytest.approx(np.mean(far))
+
+
+def test_class_distances_without_such_a_pair_are_nan():
+    within, between = triplets.class_distances(np.ones((3, 1, 2)), np.arange(3))
+    assert np.isnan(within)
+    assert between == pytest.approx(0)
+
+
 @pytest.mark.parametrize("strategy", ["semi_hard", "hard"])
 @pytest.mark.parametrize("seed", range(5))
 def test_mining_matches_a_plain_loop(strategy, seed):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_lib.errors import one_of
-from fer_lib.models.layers import Dropout
+from fer_lib.models.layers import Dropout, glorot
 
 # Sect. 3.1 prints fifteen assignments for nine rates; "printed" takes the three distinct triples in
 # printed order, the other two are the remaining plausible repairs.
@@ -136,7 +136,7 @@ class CNN(nn.Module):
         if words and sift_merge == "softmax":
             dense_inputs += scaled(4096)
         self.classify = nn.Linear(dense_inputs, n_classes)
-        self.apply(_glorot)
+        self.apply(glorot)  # the default of the framework that the paper names
 
     @property
     def l2_penalties(self) -> dict[str, float]:
@@ -202,10 +202,3 @@ def build(name: str, n_classes: int = 7, dropout_rates: str = "printed", **readi
 
 def _dense(inputs: int, units: int, dropout: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, units), nn.LeakyReLU(0.05), dropout)
-
-
-def _glorot(module: nn.Module) -> None:
-    """Glorot-uniform weights and zero biases: the default of the framework that the paper names."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.models.layers import Dropout
+from fer_lib.models.layers import Dropout, glorot
 from fer_lib.models.pyramid import SpatialPyramidPooling
 
 # Kernel sizes of the convolutions, stage by stage; every stage ends in a 2x2 max pool (Sect. 4.2).
@@ -137,7 +137,7 @@ class Network(nn.Module):
                 dense.append(Dropout(dropout))
         self.dense = dense
         self.classify = nn.Linear(units or inputs, n_classes)
-        self.apply(_glorot)
+        self.apply(glorot)  # the default of the framework that the paper names
 
     @property
     def last_convolution(self) -> nn.Module:
@@ -212,10 +212,3 @@ def true_class_target(reading: str, n_classes: int = 6) -> float:
 
 def _scaled(units: int, width: float) -> int:
     return max(1, round(units * width))
-
-
-def _glorot(module: nn.Module) -> None:
-    """Glorot-uniform weights and zero biases: the default of the framework that the paper names."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)

@@ -108,6 +108,14 @@ class CBAM(nn.Module):
         return x * self.spatial_map(x)  # (B, C, H, W)
 
 
+def glorot(module: nn.Module) -> None:
+    """Set a layer's weights to Glorot-uniform ones and its bias to zero; for ``nn.Module.apply``."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trainable values in ``model``."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

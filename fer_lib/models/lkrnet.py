@@ -236,7 +236,10 @@ class Classifier(nn.Module):
 
 
 class Scores(nn.Module):
-    """The mean of the branches' logits ``(B, n_classes)``, for tools that want one tensor (Grad-CAM)."""
+    """One tensor of logits ``(B, n_classes)``, for tools that want that (Grad-CAM).
+
+    The mean over the branches, or the global branch's where that alone predicts.
+    """
 
     def __init__(self, model: LKRNet) -> None:
         super().__init__()
@@ -244,7 +247,8 @@ class Scores(nn.Module):
 
     def forward(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """Return the logits; see :meth:`LKRNet.forward`."""
-        return self.model(images, masks)[1].mean(1)
+        logits = self.model(images, masks)[1]
+        return logits[:, 0] if self.model.fusion == "global" else logits.mean(1)
 
 
 def build(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.models.layers import CBAM, BatchNorm1d, Dropout
+from fer_lib.models.layers import CBAM, BatchNorm1d, Dropout, glorot
 
 MODALITIES = ("image", "landmarks", "hog")
 FEATURES = 128  # of each branch (Sect. 3.1)
@@ -121,7 +121,7 @@ class Multimodal(nn.Module):
         if classifier == "bn_relu":
             self.hidden.extend([BatchNorm1d(units), nn.ReLU()] if self.dense_norm else [nn.ReLU()])
         self.classify = nn.Linear(fused[fusion] if classifier == "none" else units, n_classes)
-        self.apply(_glorot)
+        self.apply(glorot)  # no initialisation is named
 
     def _scaled(self, units: int) -> int:
         return max(1, round(units * self.width))
@@ -254,11 +254,3 @@ def _side(stages: nn.ModuleList, side: int) -> int:
         side += 2 * stage.conv.padding[0] - 2
         side = (side + 2 * stage.pool.padding - stage.pool.kernel_size) // stage.pool.stride + 1
     return side
-
-
-def _glorot(module: nn.Module) -> None:
-    """Glorot-uniform weights and zero biases; the paper names no initialisation."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

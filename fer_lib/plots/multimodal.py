@@ -45,7 +45,7 @@ def face_rows(
     titles
         N short texts, written above the faces.
     points
-        Landmarks ``(N, P, 2)`` in pixels to be drawn over a row.
+        Landmarks ``(N, P, 2)`` in pixels to be drawn over a row; those outside their image are left out.
 
     Raises
     ------
@@ -71,8 +71,9 @@ def face_rows(
             _show(axes, image if image.dtype == np.uint8 else colormaps["inferno"](image), x, y)
             if points and name in points:
                 height, width = image.shape[:2]
-                px, py = (np.asarray(points[name])[i] + 0.5).T
-                axes.plot(x + px / width, y + py / height, ".", color=MARK, ms=18 / across, mew=0)
+                px, py = (np.asarray(points[name])[i] + 0.5).T / [[width], [height]]
+                inside = (px >= 0) & (px <= 1) & (py >= 0) & (py <= 1)
+                axes.plot(x + px[inside], y + py[inside], ".", color=MARK, ms=18 / across, mew=0)
     for i, title in enumerate(titles or ()):
         axes.text(margin + i * pitch + 0.5, head - 0.06, title, ha="center", va="bottom", fontsize=SMALL)
     _trim(axes, wide, head + len(stacks) * pitch)

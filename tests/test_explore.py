@@ -1,0 +1,240 @@
+"""The explore panel without a browser: a widget is changed, and what is shown changes."""
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fer_lib import explore, explore_faces, explore_models
+from fer_lib.datasets import synthetic
+from fer_lib.errors import FerError
+
+NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "explore.ipynb"
+
+
+@pytest.fixture(scope="module")
+def panel():
+    made = explore.Panel(network="HOG + SVM")
+    made._on_corpus({})
+    assert "fault" not in shown(made.message)
+    return made
+
+
+@pytest.fixture
+def fresh(panel):
+    """The panel as it begins."""
+    panel.model.value, panel.expression.value, panel.target.value = "HOG + SVM", "any", "what it answers"
+    panel.photo = None
+    panel._on_reset(None)
+    return panel
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """A drawn face as the PNG file that someone brings."""
+    return encoded(synthetic.generate(1, 1, size=200).images[3])
+
+
+def encoded(pixels, form="PNG", **options):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **options)
+    return file.getvalue()
+
+
+def shown(widget):
+    return widget.value.split("</style>")[-1]
+
+
+def bring(panel, data, name):
+    row = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
+    panel.upload.value = (row | {"last_modified": datetime.now(UTC)},)
+
+
+def test_the_faces_are_held_out_and_framed(panel):
+    train, held = panel.collection.train, panel.collection.held
+    assert not set(train.subjects) & set(held.subjects)
+    assert held.images.shape[1:] == (48, 48)
+    assert panel.face.ids[0] in held.ids
+    level = np.ptp(explore_faces.faces.eyes(held.landmarks)[:, :, 1], axis=1)
+    assert level.max() < 0.01  # both eyes are equally high
+
+
+def test_the_panel_says_what_the_network_is_and_is_not(fresh):
+    said = shown(fresh.about)
+    assert f"{fresh.network.accuracy:.0%}" in said
+    assert "18 people" in said
+    assert "not the chapter" in said
+    assert "drawn" in said
+    assert fresh.network.accuracy > 2 / 7
+
+
+def test_covering_the_mouth_changes_probabilities_and_pictures(fresh):
+    before = fresh.probabilities, shown(fresh.answer), shown(fresh.images)
+    assert sum(before[0].values()) == pytest.approx(1, abs=1e-5)
+    fresh.sliders["mouth"].value = 1.0
+    assert max(abs(fresh.probabilities[k] - before[0][k]) for k in before[0]) > 0.01
+    assert shown(fresh.answer) != before[1]
+    assert shown(fresh.images) != before[2]
+    assert "Cover the mouth" in shown(fresh.answer)
+    fresh.reset.click()
+    assert fresh.probabilities == before[0]
+
+
+@pytest.mark.parametrize("name", explore_faces.INTERFERENCE)
+def test_every_slider_does_something_and_its_curve_begins_at_nothing(fresh, name):
+    severities, series = explore_faces.along(fresh.face, name)
+    untouched = np.flatnonzero(np.isclose(severities, 0))
+    assert np.array_equal(series.images[untouched[0]], fresh.face.images[0])
+    assert not np.array_equal(series.images[-1], fresh.face.images[0])
+
+
+def test_another_expression_shows_another_face(fresh):
+    fresh.expression.value = "surprise"
+    assert fresh.truth == "surprise"
+    assert fresh.index.max == (fresh.collection.held.labels == 5).sum()
+    first = shown(fresh.images)
+    fresh.index.value = 2
+    assert shown(fresh.images) != first
+    assert "surprise" in first
+
+
+def test_a_network_with_convolutions_has_grad_cam_and_one_without_says_so(fresh):
+    assert fresh.network.evidence(fresh.disturbed) is None
+    assert "no convolution" in shown(fresh.images)
+    fresh.model.value = "C-SPP"
+    some = fresh.collection.held.select(np.arange(0, 126, 6))
+    maps = fresh.network.evidence(some)
+    assert maps.shape == fresh.network.seen(some).shape == (21, 48, 48)
+    assert 0 <= maps.min() < maps.max() <= 1  # of a single face nothing may speak for the answer
+    assert f"Grad-CAM: {max(fresh.probabilities, key=fresh.probabilities.get)}" in shown(fresh.images)
+    fresh.target.value = "fear"
+    assert "Grad-CAM: fear" in shown(fresh.images)
+    assert "Key regions" in shown(fresh.images)
+    assert "SIFT words" in shown(fresh.images)
+
+
+def test_a_drawn_face_brought_as_png_is_found_and_classified(fresh, photo):
+    bring(fresh, photo, "me.png")
+    assert "fault" not in shown(fresh.message)
+    assert fresh.truth is None
+    assert fresh.face.images.shape == (1, 48, 48)
+    assert sum(fresh.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert "Your photo" in shown(fresh.images)
+    assert "play" in shown(fresh.about)
+    fresh.expression.value = "anger"  # back to the corpus
+    assert fresh.photo is None
+    assert "Your photo" not in shown(fresh.images)
+
+
+def test_a_face_that_a_photograph_shows_small_is_framed_like_the_corpus(photo):
+    small = np.full((600, 800), 120, np.uint8)
+    small[200:400, 300:500] = np.asarray(Image.open(io.BytesIO(photo)))
+    found = explore_faces.photograph(encoded(small))
+    left, top, width, height = found.box
+    assert 280 <= left < left + width <= 520
+    assert 180 <= top < top + height <= 420
+    eyes = explore_faces.faces.eyes(found.face.landmarks)[0]
+    assert np.ptp(eyes[:, 1]) < 0.01
+    usual = 48 / (2 * explore_faces.REACH["beside"])
+    assert (eyes[1, 0] - eyes[0, 0]) / 2 == pytest.approx(usual, abs=0.1)
+
+
+def test_a_photograph_held_sideways_is_turned_as_the_camera_says(photo):
+    upright = np.asarray(Image.open(io.BytesIO(photo)))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned to the left
+    assert np.array_equal(explore_faces.read_photo(encoded(np.rot90(upright), exif=exif)), upright)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"Dear network, how do I look?", "no image that can be read"),
+        (b"", "no image that can be read"),
+        (encoded(np.full((90, 90), 60, np.uint8))[:60], "no image that can be read"),
+        (encoded(np.full((200, 300), 90, np.uint8)), "No face was found"),
+        (b"\x89PNG" + bytes(9_000_000), "at most 8 are taken"),
+    ],
+    ids=["text", "nothing", "cut off", "no face", "large"],
+)
+def test_what_is_no_photograph_of_a_face_gets_a_sentence(fresh, data, sentence):
+    before = shown(fresh.images)
+    bring(fresh, data, "file")
+    assert sentence in shown(fresh.message)
+    assert "went wrong that should not" not in shown(fresh.message)
+    assert shown(fresh.images) == before
+
+
+def test_an_image_that_announces_too_many_pixels_is_not_decoded(monkeypatch):
+    monkeypatch.setattr(explore_faces, "MEGAPIXELS", 0.01)
+    with pytest.raises(FerError, match="million"):
+        explore_faces.read_photo(encoded(np.zeros((200, 100), np.uint8)))
+
+
+def test_an_absent_corpus_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(FerError, match="JAFFE"):
+        explore.Panel("jaffe", data_dir=tmp_path)
+    with pytest.raises(FerError, match="Did you mean"):
+        explore.Panel(network="CSPP")
+
+
+def test_a_corpus_that_cannot_be_read_leaves_the_panel_as_it_was(fresh, monkeypatch):
+    def refuse(*arguments):
+        raise FerError("It is damaged.")
+
+    fresh.corpus.options = [*fresh.corpus.options, ("JAFFE", "jaffe")]
+    monkeypatch.setattr(explore_faces, "collection", refuse)
+    fresh.corpus.value = "jaffe"
+    assert "It is damaged." in shown(fresh.message)
+    assert fresh.corpus.value == "synthetic"
+    fresh.sliders["eyes"].value = 0.5
+    assert shown(fresh.message) == ""
+
+
+@pytest.mark.parametrize("name", explore_models.KINDS)
+def test_every_kind_trains_answers_and_shows_what_it_reads(panel, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path))
+    few = panel.collection.train.select(np.arange(0, 378, 9)), panel.collection.held.select(np.arange(9))
+    network = explore_models.trained(name, *few)
+    assert network.n == 9
+    assert network.low <= network.accuracy <= network.high
+    probabilities = network.probabilities(few[1])
+    assert probabilities.shape == (9, 7)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    seen, maps = network.seen(few[1]), network.evidence(few[1], 3)
+    assert 0 <= seen.min() <= seen.max() <= 1
+    assert (maps is None) == (name == "HOG + SVM")
+    assert maps is None or maps.shape == seen.shape
+
+
+def test_weights_are_the_same_whenever_they_are_made_and_read_back(panel, tmp_path, monkeypatch):
+    few = panel.collection.train.select(np.arange(0, 378, 6))
+    parts = few, panel.collection.held.select(np.arange(0, 126, 4))
+    made = []
+    for folder in ("one", "two", "two"):
+        monkeypatch.setenv("FER_CACHE", str(tmp_path / folder))
+        made.append(explore_models.trained("C2", *parts).model.state_dict())
+    (kept,) = (tmp_path / "two" / "explore").glob("*.pt")
+    for name, value in made[0].items():
+        assert torch.equal(value, made[1][name])
+        assert torch.equal(value, made[2][name])
+    kept.write_bytes(b"damaged")
+    again = explore_models.trained("C2", *parts).model.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in made[0].items())
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path):
+    from nbclient import NotebookClient
+
+    book = nbformat.read(NOTEBOOK, 4)
+    NotebookClient(book, timeout=600, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
+    assert not [o for o in outputs if o.output_type in ("error", "stream")]
+    widgets = [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    assert len(widgets) == 1
+    assert "mouth covered" in outputs[-1].data["text/html"]

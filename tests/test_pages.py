@@ -1,0 +1,20 @@
+"""The banner and the tables that every chapter shows the same way."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from fer_lib import pages
+
+
+def test_absent_values_are_dashes_and_truth_is_told_in_words():
+    frame = pd.DataFrame(
+        {"a": [None, np.True_], "b": [np.nan, 0.5], "c": pd.array([1, pd.NA], "Int64"), "d": [True, False]}
+    )
+    html = pages.table(frame, {"b": ".2f"}).data
+    assert re.findall("<td>(.*?)</td>", html) == ["–", "–", "1", "yes", "yes", "0.50", "–", "no"]
+
+
+def test_the_value_of_a_parameter_stays_as_it_is_typed():
+    assert "True" in pages.table(pd.DataFrame({"in this run": [repr(True)]})).data
