@@ -4,6 +4,8 @@
     snakemake -j1 -n                                         what would be done, and why
     snakemake -j4 runs --config datasets=fer2013 budgets=paper seeds=0,1,2 data_dir=~/fer-data
     snakemake -j8 runs --resources gpu=1 --config device=cuda ...        one run at a time on the GPU
+    snakemake -j4 sensitivity --config datasets=fer2013 data_dir=~/fer-data      probes of open readings
+    snakemake -j4 search --config workers=4                              workers of one architecture search
 
 Every value of the matrix may be a list or text with commas. A run is made again when its notebook or the
 library changes, and only then; evidence of runs outside the matrix is never touched.
@@ -12,13 +14,18 @@ library changes, and only then; evidence of runs outside the matrix is never tou
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 sys.path.insert(0, workflow.basedir)
-from fer_lib.provenance import library  # noqa: E402 (of this checkout, not of another that is installed)
+from fer_lib import sensitivity  # noqa: E402 (of this checkout, not of another that is installed)
+from fer_lib.provenance import library  # noqa: E402
 
 MATRIX = {"papers": "cnn_sift,multimodal,cspp,cnn3d,lkrnet,matrix", "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
 OPTIONS = {"data_dir": "", "device": "auto", "threads": 2}
-config = MATRIX | OPTIONS | config
+# The search: how many workers on which study; empty is what `fer search run` takes by itself.
+SEARCH = {"workers": 2, "trials": "", "journal": "", "study_dataset": "synthetic"}
+SEARCH |= {"study_budget": "smoke", "study_seed": 0}
+config = MATRIX | OPTIONS | SEARCH | config
 if config["data_dir"]:
     os.environ["FER_DATA"] = str(Path(config["data_dir"]).expanduser().resolve())
 
@@ -33,8 +40,26 @@ def values(name):
 PAPERS, DATASETS, BUDGETS, SEEDS = (values(name) for name in ("papers", "datasets", "budgets", "seeds"))
 # Snakemake deletes a job's outputs before it starts. So that evidence stays whole until its successor is, a
 # run's output is a stamp inside the evidence folder, and `fer run` alone replaces the folder.
-STAMP = "results/{paper}/{dataset}/{budget}/seed{seed}/.made"
-RUNS = expand(STAMP, paper=PAPERS, dataset=DATASETS, budget=BUDGETS, seed=SEEDS)
+STAMP = "results/{paper}/{dataset}/{budget}/seed{seed}{variant}/.made"
+RUNS = expand(STAMP, paper=PAPERS, dataset=DATASETS, budget=BUDGETS, seed=SEEDS, variant="")
+
+
+def probes(_):
+    """Return the stamps of the runs that flip one open reading each, and of our own readings."""
+    return [
+        STAMP.format(
+            paper=probe.paper,
+            dataset=dataset,
+            budget="probe",
+            seed=probe.seed,
+            variant=probe.variant and f",{probe.variant}",
+        )
+        for dataset in DATASETS
+        for probe in sensitivity.planned()
+        if probe.paper in PAPERS
+    ]
+
+
 LIBRARY = sorted(path.as_posix() for kind in ("py", "yaml") for path in Path("fer_lib").rglob(f"*.{kind}"))
 # Recorded runs of other machines or matrices are shown in the book as they are.
 RECORDED = sorted(
@@ -53,6 +78,8 @@ shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PA
 localrules:
     all,
     runs,
+    sensitivity,
+    search,
     book,
 
 
@@ -68,6 +95,11 @@ rule runs:
         RUNS,
 
 
+rule sensitivity:
+    input:
+        probes,
+
+
 rule run:
     input:
         "notebooks/{paper}.ipynb",
@@ -77,14 +109,47 @@ rule run:
     wildcard_constraints:
         paper="|".join(PAPERS),
         dataset="|".join(DATASETS),
-        budget="|".join(BUDGETS),
-        seed="|".join(SEEDS),
+        budget="|".join([*BUDGETS, "probe"]),
+        seed="[0-9]+",
+        variant="(,[^/]+)?",
+    params:
+        knobs=lambda wildcards: " ".join(f"-p {quote(text)}" for text in wildcards.variant.split(",") if text),
     threads: int(config["threads"])
     resources:
         gpu=1 if config["device"] == "cuda" else 0,
     shell:
         "fer run {wildcards.paper} {wildcards.dataset} --budget {wildcards.budget} --seed {wildcards.seed}"
-        " --device {config[device]}"
+        " --device {config[device]} {params.knobs}"
+
+
+def study():
+    """Yield the arguments of `fer search run`."""
+    yield quote(config["study_dataset"])
+    names = {"budget": "study_budget", "seed": "study_seed"} | {k: k for k in ("device", "trials", "journal")}
+    for option, name in names.items():
+        if config[name] != "":
+            yield f"--{option} {quote(str(config[name]))}"
+
+
+# A worker leaves nothing of its own: the study is in the journal. Stamps are removed at the end, so that the
+# same command joins again, after a loss or for more trials; where the study has enough, a worker ends at once.
+rule search:
+    input:
+        expand("results/.work/search/worker{worker}.done", worker=range(1, int(config["workers"]) + 1)),
+    shell:
+        "rm {input}"
+
+
+rule worker:
+    output:
+        touch("results/.work/search/worker{worker}.done"),
+    params:
+        # All that makes a study: a stamp left by a search that lost a worker is none of another study.
+        study=lambda _: " ".join(study()),
+    resources:
+        gpu=1 if config["device"] == "cuda" else 0,
+    shell:
+        "fer search run {params.study}"
 
 
 rule book:

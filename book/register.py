@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
+from typing import TYPE_CHECKING, Any
 
-from IPython.display import HTML
-from markup import Html, Long, Short, table, two_lines
+import pandas as pd
+from IPython.display import HTML, Markdown
+from markup import NOT_RUN, Html, Long, Short, table, two_lines
 from overview import NAMES, dataset_title
 
-from fer_lib import claims, metrics, runs
+from fer_lib import claims, datasets, plots, runs, sensitivity
 from fer_lib.provenance import notebook_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@cache
+def effects(probes: bool = True) -> pd.DataFrame:
+    """Return what flipping a reading changed, of the probes or of whole runs."""
+    return sensitivity.effects(probes=probes)
 
 
 def counts() -> HTML:
@@ -17,7 +29,7 @@ def counts() -> HTML:
     rows = []
     for paper in claims.PAPERS:
         frame = claims.ambiguities(paper)
-        measured = {knob for knob in frame["knob"] if _measured(paper, knob)}
+        measured = {knob for knob in frame["knob"] if _lines(paper, knob)}
         rows.append(
             {
                 "Paper": Short(NAMES[paper]),
@@ -39,30 +51,106 @@ def of(paper: str) -> HTML:
             {
                 "What is open": Long(f"{escape(entry['problem'])}<ul>{readings}</ul>"),
                 "Ours": ours,
-                "Measured": Html("<br>".join(_measured(paper, entry["knob"]))) or None,
+                "Measured": Html("<br>".join(_lines(paper, entry["knob"]))) or None,
             }
         )
     return table(rows, (), f"Open readings of {NAMES[paper]}")
 
 
-def _measured(paper: str, knob: str) -> list[str]:
-    """Return a line per run that flips this reading alone: its accuracy less that of the same run without."""
-    everything = runs.find(paper=paper)
-    plain = {(r.dataset, r.budget, r.seed): r for r in everything if not r.variant}
+def conditions() -> Markdown:
+    """Say on what the probes were made, from their evidence."""
     lines = []
-    for run in everything:
-        base = plain.get((run.dataset, run.budget, run.seed))
-        if base is None or not run.variant.startswith(f"{knob}=") or "," in run.variant:
-            continue
-        for model in sorted(set(run.models()) & set(base.models())):
-            if "@" in model:
-                continue
-            gain = 100 * (_accuracy(run, model) - _accuracy(base, model))
-            where = f"{dataset_title(run.dataset)}, {run.budget}"
-            lines.append(f"{escape(run.variant)}: {escape(model)} {gain:+.2f} points ({escape(where)})")
+    for dataset, frame in effects().groupby("dataset", sort=False):
+        for paper in dict.fromkeys(frame["paper"]):
+            run = next(run for run in runs.find(paper=paper, dataset=dataset, probes=True) if not run.variant)
+            mine, plan = frame[frame["paper"] == paper], run.info["plan"]
+            drawn = " (drawn faces: a demonstration)" if datasets.CARDS[dataset].synthetic else ""
+            lines.append(
+                f"- {NAMES[paper]} on {dataset_title(dataset)}{drawn}: "
+                f"{', '.join(dict.fromkeys(mine['model']))} at {plan['width']:.0%} of its width, "
+                f"{plan['epochs']} epochs, {_trained(run)}, {_range(mine['n'])} test images; "
+                f"seeds: {_range(mine['seeds'])}, of ours {_range(mine['spread_seeds'])}."
+            )
+    return Markdown("\n".join(lines) or "*Not run.*")
+
+
+def summary() -> Markdown:
+    """Say in one sentence what the probes on real data found."""
+    frame = effects()
+    frame = frame[[not datasets.CARDS[name].synthetic for name in frame["dataset"]]]
+    if not len(frame):
+        return Markdown("*No reading has been probed on real data.*")
+    clear = frame[frame["clear"].astype(bool)]
+    text = f"Of {len(frame)} readings measured on real data, {len(clear)} moved accuracy by more than noise"
+    if len(clear):
+        names = ", ".join(
+            f"`{row.knob} = {row.value}` of {NAMES[row.paper]} ({row.difference:+.1f} points)"
+            for row in clear.sort_values("difference", key=abs, ascending=False).itertuples()
+        )
+        text += f": {names}"
+    return Markdown(f"{text}. With intervals of 95 %, one in twenty leaves zero out by chance.")
+
+
+def forest(dataset: str = "fer2013") -> Figure | HTML:
+    """Draw the effect of every reading that was probed on a corpus."""
+    frame = effects()
+    frame = frame[frame["dataset"] == dataset]
+    if not len(frame):
+        return NOT_RUN
+    labels = [f"{row.knob} = {row.value}" for row in frame.itertuples()]
+    return plots.forest(frame.assign(label=labels, group=frame["paper"].map(NAMES)))
+
+
+def measured() -> HTML:
+    """Show every measured reading: both accuracies, the paired difference, and what the seed does."""
+    rows = []
+    for row in effects().sort_values("difference", ascending=False).to_dict("records"):
+        where = f"{NAMES[row['paper']]}: {row['model']}, {dataset_title(row['dataset'])}"
+        rows.append(
+            {
+                "Reading": two_lines(f"{row['knob']}: {row['default']} → {row['value']}", where, Long),
+                "Ours": Html(f"{row['ours']:.1f}"),
+                "Other": Html(f"{row['other']:.1f}"),
+                "Difference [95 %]": two_lines(_points(row), _noise(row)),
+                "By the seed alone": Html(f"{row['spread']:.1f}") if row["spread"] == row["spread"] else None,
+                "Test images": row["n"],
+            }
+        )
+    figures = list(rows[0])[1:] if rows else ()
+    return table(rows, figures, "Readings measured, in per cent and points")
+
+
+def _lines(paper: str, knob: str) -> list[str]:
+    """Return a line per measurement of one reading: probes first, then whole runs."""
+    lines = []
+    for probes in (True, False):
+        frame = effects(probes)
+        for row in frame[(frame["paper"] == paper) & (frame["knob"] == knob)].to_dict("records"):
+            where = escape(f"{row['model']}; {dataset_title(row['dataset'])}, {row['budget']}")
+            lines.append(f"{escape(str(row['value']))}: {_points(row)} points, {_noise(row)} ({where})")
     return lines
 
 
-def _accuracy(run: runs.Run, model: str) -> float:
-    rows = run.predictions(model)
-    return metrics.accuracy(rows["labels"], rows["probabilities"].argmax(1))
+def _points(row: dict[str, Any]) -> Html:
+    """Return a difference with its interval."""
+    low, high = row["low"], row["high"]
+    return Html(f'{row["difference"]:+.1f} <span class="interval">[{low:+.1f}, {high:+.1f}]</span>')
+
+
+def _noise(row: dict[str, Any]) -> str:
+    """Return what a difference is against noise, in words."""
+    if row["clear"]:
+        return "more than noise"
+    return "within noise" if row["spread"] == row["spread"] else "noise not known (one seed)"
+
+
+def _trained(run: runs.Run) -> str:
+    """Return how much a probe trained on."""
+    counts = run.info["counts"].get("train")
+    return f"{sum(counts.values()):,} training images" if counts else "its first fold"
+
+
+def _range(values: pd.Series) -> str:
+    """Return the values that occur, as a number or from to."""
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -53,6 +53,7 @@ def execute(
     from fer_lib.evidence import evidence_folder, hold, publish
     from fer_lib.preflight import check
     from fer_lib.recorded import record_notebook
+    from fer_lib.runs import PROBE
 
     values = check(paper, dataset, budget, seed, device, data_dir, knobs or [])
     name = variant(paper, values)
@@ -78,7 +79,10 @@ def execute(
         places = {name: os.environ.get(name) for name in ("FER_DATA", "FER_CACHE")}
         environment |= {name: Path(place).expanduser().absolute() for name, place in places.items() if place}
         with _environment(environment), _progress(folder / "progress"):
-            _papermill(notebook_path(paper), folder / "notebook.ipynb", values)
+            source = notebook_path(paper)
+            if budget == PROBE:
+                source = _without_beyond(source, folder / source.name)
+            _papermill(source, folder / "notebook.ipynb", values)
         if not (stage / "run.json").is_file():
             raise NotebookError(f"{paper}.ipynb ended without committing its evidence (Recorder.commit).")
         record_notebook(folder / "notebook.ipynb", stage / "notebook.ipynb", values, root)
@@ -97,6 +101,16 @@ def results_folder(name: str | Path) -> Path:
         return repository() / "results" if name == "results" else Path(name).expanduser().resolve()
     except (RuntimeError, OSError):
         raise FerError(f"--results {name} is no folder that can be found; give it in full.") from None
+
+
+def _without_beyond(source: Path, target: Path) -> Path:
+    """Write ``source`` to ``target`` without the cells that go beyond a probe, and return ``target``."""
+    notebook = json.loads(source.read_text("utf-8"))
+    notebook["cells"] = [
+        cell for cell in notebook["cells"] if "beyond" not in cell["metadata"].get("tags", [])
+    ]
+    target.write_text(json.dumps(notebook), encoding="utf-8")
+    return target
 
 
 def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ def banner(card: Card, budget: str, changes: list[str], against: str = "the pape
     card : Card
         Of the corpus; synthetic ones are never compared with a claim.
     budget : str
-        ``smoke``, ``short`` or ``paper``.
+        ``smoke``, ``short``, ``paper`` or ``probe``.
     changes : list of str
         What the budget or the reader changed, one short phrase each.
     against : str
@@ -34,6 +34,11 @@ def banner(card: Card, budget: str, changes: list[str], against: str = "the pape
         lines.append(
             f"The faces are drawn: nothing on this page is evidence about {'the' if paper else 'a'} paper, "
             "and no figure is compared with a claim."
+        )
+    elif budget == "probe":
+        lines.append(
+            "A part of the chapter on a part of the data, to compare readings of the paper with one another: "
+            "its figures are not set beside any claim."
         )
     elif budget != "paper" and paper:
         lines.append(

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.provenance import RUN_PARAMETERS, notebook_path, parameters
+from fer_lib.provenance import RUN_PARAMETERS, notebook_cells, notebook_path, parameters
 
 # What a paper's protocols ask for beyond labelled images, and why a corpus cannot give it: the sentence that
 # refuses a protocol.
@@ -38,7 +38,7 @@ def check(
 ) -> dict[str, Any]:
     """Return the notebook's parameters for a run that can work, or raise :class:`FerError`."""
     from fer_lib import claims, datasets
-    from fer_lib.runs import BUDGETS
+    from fer_lib.runs import BUDGETS, PROBE
 
     one_of(paper, (*claims.PAPERS, *STUDIES), "paper")
     one_of(dataset, datasets.NAMES, "dataset")
@@ -53,7 +53,9 @@ def check(
     defaults = parameters(path)
     if not defaults:
         raise FerError(f"{path.name} has no cell tagged 'parameters' with literals in it.")
-    one_of(budget, BUDGETS, "budget")
+    one_of(budget, (*BUDGETS, PROBE), "budget")
+    if budget == PROBE and not any("beyond" in cell["tags"] for cell in notebook_cells(path)):
+        raise FerError(f"{path.name} has no cells tagged 'beyond', so it cannot be run at budget {PROBE}.")
     if not 0 <= seed < 2**31:
         raise FerError(f"--seed {seed}: a seed is a whole number from 0 to {2**31 - 1}.")
     values = {"dataset": dataset, "budget": budget, "seed": seed, "device": device}

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUDGETS",
+    "PROBE",
     "Recorder",
     "Run",
     "arrays",
@@ -52,6 +53,8 @@ __all__ = [
 ]
 
 BUDGETS = ("smoke", "short", "paper")
+PROBE = "probe"
+"""A budget apart: one network on a part of the data, to compare readings with one another. Never judged."""
 
 
 class Recorder:
@@ -98,7 +101,7 @@ class Recorder:
         parameters: dict[str, Any] | None = None,
         fingerprint: str = "",
     ) -> None:
-        one_of(budget, BUDGETS, "budget")
+        one_of(budget, (*BUDGETS, PROBE), "budget")
         self.stage = Path(os.environ["FER_STAGE"]) if os.environ.get("FER_STAGE") else None
         if self.stage:
             variant = os.environ.get("FER_VARIANT", variant)
@@ -295,7 +298,7 @@ class Run:
 
     paper = property(lambda self: self.info["paper"], doc="Paper key.")
     dataset = property(lambda self: self.info["dataset"], doc="Corpus key.")
-    budget = property(lambda self: self.info["budget"], doc="smoke, short or paper.")
+    budget = property(lambda self: self.info["budget"], doc="smoke, short, paper or probe.")
     seed = property(lambda self: self.info["seed"], doc="The seed (int).")
     variant = property(lambda self: self.info.get("variant", ""), doc="What differs from the defaults.")
 
@@ -336,10 +339,16 @@ class Run:
         return pd.read_csv(path, dtype=text, **options) if path.exists() else pd.DataFrame()
 
 
-def find(root: str | Path = "results", paper: str | None = None, dataset: str | None = None) -> list[Run]:
-    """Return the runs below ``root`` in a fixed order, optionally of one paper or dataset."""
+def find(
+    root: str | Path = "results", paper: str | None = None, dataset: str | None = None, probes: bool = False
+) -> list[Run]:
+    """Return the runs below ``root`` in a fixed order, optionally of one paper or dataset.
+
+    Probes are no runs of a chapter: they are left out unless asked for, and then returned alone.
+    """
     paths = (repository() / root).glob(f"{paper or '[!.]*'}/{dataset or '*'}/*/seed*/run.json")
-    return [Run(path.parent) for path in sorted(paths, key=_natural)]
+    chosen = (path for path in paths if (path.parents[1].name == PROBE) == probes)
+    return [Run(path.parent) for path in sorted(chosen, key=_natural)]
 
 
 def _natural(path: Path) -> list[tuple[str, int]]:

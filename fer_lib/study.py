@@ -19,7 +19,7 @@ from fer_lib.corpus import Corpus, flags
 from fer_lib.errors import one_of
 from fer_lib.provenance import notebook_path, parameters
 from fer_lib.recipes import Recipe
-from fer_lib.runs import Recorder, Run
+from fer_lib.runs import PROBE, Recorder, Run
 from fer_lib.splits import Fold
 
 if TYPE_CHECKING:
@@ -104,15 +104,19 @@ def settings(recipe: Recipe) -> pd.DataFrame:
 # --- who trains and who is tested -------------------------------------------------------------------------
 
 
-def limited(corpus: Corpus, n: int, seed: int, whole: Sequence[str] = ()) -> Corpus:
-    """Return n stratified training images of a corpus with an official split, and n / 4 of other parts.
+def limited(
+    corpus: Corpus, n: int, seed: int, whole: Sequence[str] = (), others: dict[str, int] | None = None
+) -> Corpus:
+    """Return n stratified training images of a corpus with an official split, and fewer of other parts.
 
-    The parts named in ``whole`` are kept as they are, so that all seeds are tested on the same images.
+    Those are n / 4 images, or as many as ``others`` says of a part; the parts named in ``whole`` stay as they
+    are.
     """
+    counts = {"train": n} | (others or {})
     parts = []
     for name in pd.unique(corpus.split):
         part = np.flatnonzero(corpus.split == name)
-        size = n if name == "train" else n // 4
+        size = counts.get(name, n // 4)
         parts.append(part if name in whole else splits.subset(corpus, part, size, seed))
     return corpus.select(np.sort(np.concatenate(parts)))
 
@@ -321,6 +325,8 @@ def beside_claims(paper: str, evidence: Run) -> Any:
     """Return the table of a run's claims with verdicts, or the sentence that says why there is none."""
     from IPython.display import Markdown
 
+    if evidence.budget == PROBE:
+        return Markdown("*A probe compares two readings with one another; it is not set beside any claim.*")
     frame = report.compare(paper, [evidence])
     frame = frame[frame["run"].notna()]
     if not len(frame):

@@ -48,28 +48,45 @@ def test_everything_found_and_left_open_is_listed(paper):
     assert all(knob in listed for knob in claims.ambiguities(paper)["knob"])
 
 
-def test_only_runs_that_flip_one_reading_alone_are_measured(monkeypatch):
+EFFECT = {
+    **{"paper": "cnn_sift", "dataset": "fer2013", "budget": "probe", "knob": "lr", "default": 0.001},
+    **{"value": 0.1, "model": "S2", "n": 2200, "seeds": 2, "ours": 41.0, "other": 38.25},
+    **{"difference": -2.75, "low": -4.5, "high": -1.0, "spread": 1.5, "spread_seeds": 3, "clear": True},
+}
+
+
+def test_a_measured_reading_is_shown_with_its_interval_and_its_noise(monkeypatch):
+    import register
+    from IPython.display import HTML
+
+    probes = pd.DataFrame([EFFECT, EFFECT | {"knob": "augment", "value": "mild", "low": 4.0, "clear": False}])
+    whole = pd.DataFrame([EFFECT | {"budget": "short", "spread": float("nan"), "clear": False}])
+    monkeypatch.setattr(register.sensitivity, "effects", lambda probes=True, f=probes: f if probes else whole)
+    probe, run = register._lines("cnn_sift", "lr")
+    assert probe.startswith('0.1: -2.8 <span class="interval">[-4.5, -1.0]</span> points, more than noise')
+    assert "short" in run
+    assert "one seed" in run
+    assert register._lines("cspp", "lr") == []
+    assert probe in register.of("cnn_sift").data
+    shown = register.measured().data
+    assert shown.count("<tr>") == 3
+    assert shown.count("within noise") == 1
+    assert "Of 2 readings measured on real data, 1 moved accuracy" in register.summary().data
+    assert "Not run" in register.forest("synthetic").data
+    assert not isinstance(register.forest(), HTML)
+
+
+def test_without_probes_the_page_says_so(monkeypatch):
     import register
 
-    class Run:
-        dataset, budget, seed = "fer2013", "short", 0
+    from fer_lib import sensitivity
 
-        def __init__(self, variant, right):
-            self.variant, self.right = variant, right
-
-        def models(self):
-            return ["C1", "C1@subject"]
-
-        def predictions(self, model):
-            import numpy as np
-
-            labels = np.zeros(4, int)
-            return {"labels": labels, "probabilities": np.eye(2)[[0] * self.right + [1] * (4 - self.right)]}
-
-    made = [Run("", 2), Run("lr=0.1", 3), Run("lr=0.1,augment=mild", 4), Run("lr_other=1", 4)]
-    monkeypatch.setattr(register.runs, "find", lambda paper: made)
-    (line,) = register._measured("cnn_sift", "lr")
-    assert line.startswith("lr=0.1: C1 +25.00 points")
+    nothing = sensitivity.effects("no such folder")
+    monkeypatch.setattr(register.sensitivity, "effects", lambda probes=True: nothing)
+    assert "No reading" in register.summary().data
+    assert "Not run" in register.measured().data
+    assert "Not run" in register.conditions().data
+    assert "Not run" in register.forest().data
 
 
 def test_many_claims_are_folded_up_per_model_and_few_are_not(tmp_path):

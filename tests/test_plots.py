@@ -34,6 +34,18 @@ SIZES = pd.DataFrame(
     {"n": [500, 100, 500, 100], "model": ["C1", "C1", "S1", "S1"], "accuracy": [0.6, 0.4, 0.5, 0.3]}
 ).assign(low=lambda f: f["accuracy"] - 0.05, high=lambda f: f["accuracy"] + 0.05)
 
+EFFECTS = pd.DataFrame(
+    {
+        "label": ["a = 1", "b = 2", "c = 3"],
+        "group": ["one", "two", "one"],
+        "difference": [-1.0, 4, 0.5],
+        "low": [-3.0, 2, -2],
+        "high": [1.0, 6, 3],
+        "spread": [1.5, 2, np.nan],
+        "clear": [False, True, False],
+    }
+)
+
 
 def learning(models=("C1", "C2", "S1"), folds=1, epochs=4):
     """Curves of an evidence folder: validation at every epoch, test only at the last."""
@@ -69,6 +81,7 @@ FIGURES = {
     "grad_cam_grid": lambda: plots.grad_cam_grid(IMAGES[:5], IMAGES[:5] / 255, list("abcde")),
     "embedding": lambda: plots.embedding(IMAGES[:, 0, :2], np.arange(10) % 7, CLASSES, "t-SNE", 0.9),
     "learning_size": lambda: plots.learning_size(SIZES),
+    "forest": lambda: plots.forest(EFFECTS),
 }
 
 
@@ -232,6 +245,15 @@ def test_learning_size_is_logarithmic_and_sorted():
     assert np.allclose(axes.lines[0].get_ydata(), [40, 60])
     assert len(axes.collections) == 2
     assert [label.get_text() for label in axes.get_xticklabels()] == ["100", "500"]
+
+
+def test_forest_sorts_readings_and_fills_what_is_clear():
+    axes = plots.forest(EFFECTS).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b = 2", "c = 3", "a = 1"]
+    marks = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [float(line.get_xdata()[0]) for line in marks] == [4, 0.5, -1]
+    assert [line.get_markerfacecolor() == "white" for line in marks] == [False, True, True]
+    assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == [(-2, 4), (-1.5, 3)]
 
 
 def test_colours_are_fixed_and_distinct():

@@ -1,4 +1,4 @@
-"""The matrix: a run is made again when its notebook or the library changes, and only then."""
+"""The matrix: a run is made again when its notebook or the library changes, and only then; searches."""
 
 import json
 import os
@@ -43,9 +43,10 @@ def snakemake(tmp_path):
     for name in ("FER_STAGE", "FER_VARIANT", "FER_PROGRESS"):
         environment.pop(name, None)
 
-    def call(*options, seeds="0"):
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", "runs", *options]
+    def call(*options, seeds="0", target="runs", cores=1, **config):
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), target, *options]
         command += ["--config", "papers=cnn_sift", f"seeds={seeds}"]
+        command += [f"{name}={value}" for name, value in config.items()]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
@@ -78,3 +79,54 @@ def test_a_run_is_remade_when_notebook_or_library_changes_and_only_then(snakemak
     assert "cnn_sift.ipynb has no cell tagged 'parameters'" in said
     assert (evidence / "run.json").read_bytes() == first  # a failed run leaves older evidence alone
     assert not (evidence / ".made").exists()  # and is not taken for done
+
+
+def test_a_probe_is_a_run_that_flips_one_reading(snakemake, tmp_path):
+    (tmp_path / "fer_lib/sensitivity.yaml").write_text(
+        "ours: [0, 1]\nothers: [1]\nreadings: {cnn_sift: {use_batchnorm: true}}\n"
+    )
+    write_notebook(
+        tmp_path,
+        parameters=CELLS["parameters"] + "use_batchnorm = False\n",
+        beyond='raise RuntimeError("beyond a probe")',
+        body=CELLS["body"].replace("seed)", 'seed, parameters={"use_batchnorm": use_batchnorm})'),
+    )
+    code, said = snakemake(target="sensitivity")
+    assert code == 0, said
+    made = tmp_path / "results/cnn_sift/synthetic/probe"
+    assert {path.parent.name: path.is_file() for path in made.glob("*/.made")} == {
+        **{"seed0": True, "seed1": True},
+        "seed1,use_batchnorm=True": True,
+    }
+    flipped = json.loads((made / "seed1,use_batchnorm=True/run.json").read_text())
+    assert flipped["variant"] == "use_batchnorm=True"
+    assert flipped["parameters"]["use_batchnorm"] is True
+    assert json.loads((made / "seed1/run.json").read_text())["parameters"]["use_batchnorm"] is False
+    assert "beyond a probe" not in (made / "seed1/notebook.ipynb").read_text()
+
+
+def test_workers_of_a_search_join_again_after_one_was_killed(snakemake, tmp_path):
+    with (tmp_path / "fer_lib/cli_search.py").open("a") as file:
+        file.write("""
+
+def _run(arguments):
+    import os
+    import signal
+    asked = (arguments.dataset, arguments.budget, arguments.trials, arguments.journal)
+    assert asked == ("synthetic", "smoke", 9, "a study.journal"), asked
+    with open("joined", "a") as file:
+        file.write("joined\\n")
+    try:
+        os.mkdir("first")
+    except FileExistsError:
+        return 0
+    os.kill(os.getpid(), signal.SIGKILL)
+""")
+    options = {"target": "search", "cores": 3, "workers": 3, "trials": 9, "journal": "a study.journal"}
+    code, said = snakemake("--keep-going", **options)
+    assert code != 0, "the killed worker is told of"
+    assert len((tmp_path / "joined").read_text().split()) == 3
+    code, said = snakemake(**options)
+    assert code == 0, said
+    assert len((tmp_path / "joined").read_text().split()) > 3
+    assert not list((tmp_path / "results/.work/search").glob("*.done"))

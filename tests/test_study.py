@@ -65,6 +65,8 @@ def test_limited_keeps_the_split_and_its_proportions(corpus):
     tested = corpus.ids[split == "private_test"]
     assert (np.sort(made.ids[made.split == "private_test"]) == np.sort(tested)).all()
     assert (made.split == "train").sum() == 24
+    made = study.limited(parted, 24, 0, others={"private_test": 12})
+    assert pd.Series(made.split).value_counts().to_dict() == {"train": 24, "private_test": 12}
 
 
 @pytest.mark.parametrize("grouping", study.GROUPINGS)

@@ -10,6 +10,7 @@ the Okabe-Ito and ColorBrewer palettes and were chosen to stay apart for colour-
 """
 
 from fer_lib.plots.charts import claims_dots, class_balance, confusion, embedding, per_class_bars
+from fer_lib.plots.effects import forest
 from fer_lib.plots.pictures import contact_sheet, grad_cam_grid, sift_keypoints, visual_words
 from fer_lib.plots.style import EXPRESSION_STYLE, MODEL_COLOURS, VERDICT_COLOURS, WIDTH, colours
 from fer_lib.plots.training import curves, learning_size
@@ -26,6 +27,7 @@ __all__ = [
     "contact_sheet",
     "curves",
     "embedding",
+    "forest",
     "grad_cam_grid",
     "learning_size",
     "per_class_bars",
