@@ -2,8 +2,8 @@
 
 Run ``python -m benchmarks.record NAME [its options]``, as in
 ``python -m benchmarks.record training --rounds 5``. The benchmark's output appears as always; the JSON
-object that it prints at its end goes, whole or not at all, into ``results/benchmarks/NAME-<n>.json``, beside the command and what
-:func:`fer_lib.provenance.provenance` says.
+object that it prints at its end goes, whole or not at all, into
+``results/benchmarks/NAME-<n>.json``, beside the command and what :func:`fer_lib.provenance.provenance` says.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from itertools import count
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.evidence import public
@@ -98,13 +97,10 @@ def record(name: str, options: Sequence[str] = (), folder: str | Path = "results
         "measured": public(last_object(output.getvalue())),
         "provenance": public(provenance(started)),
     }
-    folder = repository() / folder
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        taken = {path.name for path in folder.glob(f"{name}-*.json")}
-        free = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}.json" not in taken)
-        write_json(folder / f"{name}-{free}.json", facts)
-    return folder / f"{name}-{free}.json"
+    paths = (repository() / folder / f"{name}-{n}.json" for n in count(1))
+    free = next(path for path in paths if not path.exists())
+    write_json(free, facts)
+    return free
 
 
 def _without_folder(option: str) -> str:

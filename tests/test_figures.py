@@ -1,14 +1,19 @@
 """What is said of figures: every recorded one has its words, and a picture is known by what it shows."""
 
 import ast
+import base64
 import importlib.util
 import json
+import subprocess
+import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import cv2
+import nbformat
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -141,3 +146,98 @@ class TestRecordedNames:
     def test_a_name_is_given_once(self, folder):
         twice = [folder / "roc.png", folder / "roc.png"]
         assert figures.recorded_names(twice, folder).count("roc") == 1
+
+
+CONF = """
+import sys
+sys.path.insert(0, {extensions!r})
+extensions = ["myst_nb", "figures"]
+nb_execution_mode = "off"
+numfig = True
+numfig_format = {{"figure": "Figure %s"}}
+html_theme = "basic"
+"""
+INDEX = """# Index
+
+See {numref}`shown` and {numref}`cnn_sift-synthetic-smoke-seed0-confusion`; {numref}`absent` was not run.
+
+```{recorded-figure} cnn_sift/synthetic confusion
+:name: shown
+```
+
+```{recorded-figure} cnn_sift/jaffe confusion
+:name: absent
+An *own* caption.
+```
+
+```{toctree}
+results/cnn_sift/synthetic/smoke/seed0/notebook
+```
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A small book: a page that shows recorded figures, and the notebook that recorded one of two."""
+    top = tmp_path_factory.mktemp("book")
+    evidence = top / "results" / "cnn_sift" / "synthetic" / "smoke" / "seed0"
+    (evidence / "figures").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    pictures = [cv2.resize(rng.integers(0, 256, (12, 16), np.uint8), (640, 480)) for _ in range(2)]
+    cv2.imwrite(str(evidence / "figures" / "confusion.png"), pictures[0])
+    facts = {"paper": "cnn_sift", "dataset": "synthetic", "budget": "smoke", "seed": 0, "variant": ""}
+    (evidence / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    outputs = [
+        nbformat.v4.new_output(
+            "display_data",
+            {
+                "image/png": base64.b64encode(cv2.imencode(".png", picture)[1]).decode(),
+                "text/plain": "<Figure>",
+            },
+        )
+        for picture in pictures
+    ]
+    cells = [
+        nbformat.v4.new_markdown_cell("# Run\n\n## Results"),
+        nbformat.v4.new_code_cell("1", outputs=outputs),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), evidence / "notebook.ipynb")
+    (top / "conf.py").write_text(CONF.format(extensions=str(ROOT / "book" / "_ext")), encoding="utf-8")
+    (top / "index.md").write_text(INDEX, encoding="utf-8")
+    command = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "-b", "html", str(top), str(top / "_out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    def read(page):
+        return BeautifulSoup((top / "_out" / f"{page}.html").read_text("utf-8"), "html.parser")
+
+    return read("index"), read("results/cnn_sift/synthetic/smoke/seed0/notebook")
+
+
+class TestBuilt:
+    def test_a_notebook_s_picture_is_a_figure_with_its_words(self, built):
+        known, other = built[1].select("figure")
+        assert known.img["alt"] == figures.words("confusion")["alt"]
+        assert "Confusion matrix" in known.figcaption.get_text()
+        assert known["id"] == "cnn-sift-synthetic-smoke-seed0-confusion"
+        assert "Results, picture 2" in other.figcaption.get_text()
+        assert other.img["alt"]
+
+    def test_a_page_shows_a_recorded_figure_and_says_of_which_run(self, built):
+        shown = built[0].find(id="shown")
+        assert shown.img["src"].endswith("confusion.png")
+        assert "budget smoke, seed 0" in shown.figcaption.get_text()
+        link = shown.figcaption.select_one(".figure-run a")
+        assert link["href"] == "results/cnn_sift/synthetic/smoke/seed0/notebook.html"
+
+    def test_without_evidence_it_says_so_and_shows_nothing(self, built):
+        absent = built[0].find(id="absent")
+        assert absent.img is None
+        assert "Not run on JAFFE" in absent.get_text()
+        assert absent.figcaption.em.get_text() == "own"
+
+    def test_all_are_numbered_in_order_and_can_be_referred_to(self, built):
+        numbers = [n.get_text().strip() for page in built for n in page.select(".caption-number")]
+        assert numbers == [f"Figure {i}" for i in range(1, 5)]
+        referred = [link.get_text() for link in built[0].select("p > a.reference.internal")][:3]
+        assert referred == ["Figure 1", "Figure 3", "Figure 2"]
