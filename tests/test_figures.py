@@ -201,7 +201,8 @@ def built(tmp_path_factory):
         nbformat.v4.new_markdown_cell("# Run\n\n## Results"),
         nbformat.v4.new_code_cell("1", outputs=outputs),
     ]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), evidence / "notebook.ipynb")
+    about = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), evidence / "notebook.ipynb")
     (top / "conf.py").write_text(CONF.format(extensions=str(ROOT / "book" / "_ext")), encoding="utf-8")
     (top / "index.md").write_text(INDEX, encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "-b", "html", str(top), str(top / "_out")]
