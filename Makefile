@@ -1,11 +1,12 @@
 # Set-up, tests and the book, from a machine with Python 3.11 to 3.13 and nothing else.
 #
 #   make book    install what is missing into .venv, make the runs on synthetic faces, build the book
+#   make pdf     the book, and all of it as _build/book.pdf
 #   make test    the same set-up, then ruff and pytest
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help book runs test lab lint format lock clean
+.PHONY: help book pdf runs test lab lint format lock clean
 
 RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Found once, before .venv comes first on the path; a name on the path may be a shim without a Python behind it.
@@ -22,6 +23,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
 help:
 	@echo "make book    set up .venv, run the papers on the embedded synthetic faces, build _build/html"
+	@echo "make pdf     the same, and print it to _build/book.pdf (with Chromium or Chrome)"
 	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
 	@echo "make test    set up .venv, check the sources and run the tests (ARGS go to pytest)"
 	@echo "make lab     set up .venv and open JupyterLab on notebooks/explore.ipynb"
@@ -46,6 +48,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 book: $(INSTALLED)
 	$(SNAKEMAKE) $(ARGS)
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+pdf: book
+	python book/pdf.py
 
 runs: $(INSTALLED)
 	$(SNAKEMAKE) runs $(ARGS)

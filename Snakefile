@@ -67,8 +67,8 @@ RECORDED = sorted(
     for path in Path("results").glob("[!.]*/*/*/seed*/run.json")
     if path.with_name(".made").as_posix() not in RUNS
 )
-# What was measured of the corpora themselves, for their pages.
-MEASURED = sorted(path.as_posix() for path in Path("results/data").rglob("*.*"))
+# What was measured of the corpora themselves and of speed, for their pages.
+MEASURED = sorted(path.as_posix() for kind in ("data", "benchmarks") for path in Path("results", kind).rglob("*.*"))
 PAGES = sorted(path.as_posix() for path in Path("book").rglob("*.*") if path.suffix != ".pyc")
 
 # Everything runs with the environment that snakemake itself runs in.
@@ -161,6 +161,7 @@ rule book:
         PAGES,
         "_config.yml",
         "_toc.yml",
+        "requirements.lock",  # the page on the environment
     output:
         "_build/html/index.html",
     params:

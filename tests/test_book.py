@@ -1,4 +1,4 @@
-"""The built book, opened in a real browser at desktop and phone width.
+"""The built book, opened in a real browser at desktop and phone width, in light and dark.
 
 The book is _build/html (or ``$FER_BOOK``), as ``make book`` leaves it. Without it or without Chromium
 these tests are skipped; in continuous integration an absent book is a failure.
@@ -7,7 +7,8 @@ these tests are skipped; in continuous integration an absent book is a failure.
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -58,7 +59,8 @@ LOOK = """() => {
     text: article.innerText,
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     images: all('img', e => (
-      {src: e.currentSrc || e.src, natural: [e.naturalWidth, e.naturalHeight], box: box(e)})),
+      {src: e.currentSrc || e.src, natural: [e.naturalWidth, e.naturalHeight], box: box(e), alt: e.alt,
+       caption: ((e.closest('figure') || e).querySelector('figcaption') || {innerText: ''}).innerText})),
     formulas: all('math', box),
     banners: all('.budget-banner', box),
     tables: all('table', e => {
@@ -73,6 +75,22 @@ LOOK = """() => {
 }"""
 
 
+# What axe finds depends on the theme only in contrast, and on the width only in what scrolls and in the size
+# of what is tapped: the rest is asked once.
+AXE = """async ([theme, rules]) => {
+  document.documentElement.dataset.theme = theme;
+  const found = await axe.run(document, {
+    resultTypes: ['violations'], ...(rules ? {runOnly: {type: 'rule', values: rules}} : {})});
+  return found.violations
+    .filter(v => ['serious', 'critical'].includes(v.impact))
+    .flatMap(v => v.nodes.map(n => `${theme}: ${v.id}: ${n.target.join(' ')}: ${n.failureSummary}`));
+}"""
+ASKED = {
+    "desktop": [("light", None), ("dark", ["color-contrast"])],
+    "phone": [("light", ["scrollable-region-focusable", "target-size"])],
+}
+
+
 @dataclass
 class Visit:
     """What a browser found on one page at one width."""
@@ -80,6 +98,7 @@ class Visit:
     seen: dict
     complaints: list[str]
     requests: list[str]
+    violations: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +123,10 @@ def browser():
 def visit(browser):
     """Open a page once at one width and remember what was found."""
     contexts = {
-        name: browser.new_context(viewport={"width": w, "height": h}) for name, (w, h) in WIDTHS.items()
+        name: browser.new_context(viewport={"width": w, "height": h}, reduced_motion="reduce")
+        for name, (w, h) in WIDTHS.items()
     }
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
     visits: dict[tuple[str, str], Visit] = {}
 
     def look(name: str, width: str = "desktop") -> Visit:
@@ -118,7 +139,10 @@ def visit(browser):
             page.goto((BOOK / f"{name}.html").as_uri(), wait_until="load")
             page.evaluate("document.querySelectorAll('img').forEach(e => { e.loading = 'eager'; })")
             page.wait_for_function("[...document.images].every(e => e.complete)")
-            visits[name, width] = Visit(page.evaluate(LOOK), complaints, requests)
+            visits[name, width] = found = Visit(page.evaluate(LOOK), list(complaints), list(requests))
+            page.evaluate(axe)
+            for question in ASKED[width]:
+                found.violations += page.evaluate(AXE, question)
             page.close()
         return visits[name, width]
 
@@ -163,6 +187,28 @@ class TestEveryPage:
             _, top, wide, high = seen["banners"][0]
             assert min(wide, high) > 20
             assert top < 1.5 * WIDTHS[width][1], f"the banner is {top:.0f} pixels down"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_serious_bars_a_reader(visit, page, width):
+    assert visit(page, width).violations == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_picture_is_numbered_and_said_in_words(visit, page):
+    for image in visit(page).seen["images"]:
+        assert len(image["alt"].strip()) > 20, image
+        number, _, said = image["caption"].partition(" ")[2].partition(" ")
+        assert image["caption"].startswith("Figure "), image
+        assert number.isdigit(), image
+        assert len(said) > 20, image
+
+
+def test_figures_are_numbered_once(visit):
+    captions = [image["caption"] for page in PAGES for image in visit(page).seen["images"]]
+    numbers = [caption.split()[1] for caption in captions]
+    assert len(numbers) == len(set(numbers))
 
 
 @pytest.mark.parametrize("page", PAGES)

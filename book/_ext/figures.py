@@ -1,0 +1,224 @@
+"""Sphinx extension: pictures that cells made become numbered figures with caption and alternative text.
+
+What is said of a figure stands in ``book/captions.yml``, so that neither notebooks nor evidence are touched
+by it. A picture of a recorded notebook is known by what it shows: of the files in the run's ``figures/`` it
+is the one that looks the same. In a page of ``book/`` the cell says it, with ``:figure: <key>``.
+
+``recorded-figure`` shows a figure of the evidence on another page::
+
+    ```{recorded-figure} cnn_sift/fer2013 confusion
+    :name: fer2013-confusion
+    Markdown here replaces the caption of book/captions.yml.
+    ```
+
+Of the runs of that paper and dataset the one at the highest budget that has it is taken; a longer path
+(``cnn_sift/fer2013/short/seed0``) names one. Where there is none, the figure says that it was not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import translate
+from functools import cache
+from pathlib import Path
+from re import match
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import yaml
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from fer_lib import datasets
+from fer_lib.runs import BUDGETS, Run, find
+
+logger = logging.getLogger(__name__)
+CAPTIONS = Path(__file__).resolve().parents[1] / "captions.yml"
+SIDE, ALIKE = 160, 8.0
+"""Pictures are compared on so many pixels squared; the same one at another size differs by less (of 255)."""
+
+
+@cache
+def captions() -> dict[str, dict[str, str]]:
+    """Return what is said of each figure, by key."""
+    return yaml.safe_load(CAPTIONS.read_text("utf-8"))
+
+
+def words(name: str, paper: str = "") -> dict[str, str] | None:
+    """Return ``caption`` and ``alt`` of a figure; None where the file says nothing of it.
+
+    Exact keys go before patterns, and what is said for one paper before what is said for all.
+    """
+    everything = captions()
+    for pattern in sorted(everything, key=lambda key: ("*" in key, "/" not in key)):
+        if found := match(
+            translate(pattern).replace(".*", "(.*)"), name if "/" not in pattern else f"{paper}/{name}"
+        ):
+            return {kind: text.format(*found.groups()) for kind, text in everything[pattern].items()}
+    return None
+
+
+def thumbnail(path: Path) -> np.ndarray:
+    """Return a picture on few pixels, float32 (SIDE, SIDE), to be compared with others."""
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    return cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def recorded_names(pictures: list[Path], folder: Path) -> list[str | None]:
+    """Return under which name each picture was recorded in ``folder``; each name is given once."""
+    stored = {path.stem: thumbnail(path) for path in sorted(folder.glob("*.png"))}
+    pairs = []
+    for i, path in enumerate(pictures):
+        small = thumbnail(path)
+        pairs += [(float(np.abs(small - other).mean()), i, name) for name, other in stored.items()]
+    given: dict[int, str] = {}
+    for distance, i, name in sorted(pairs):
+        if distance < ALIKE and i not in given and name not in given.values():
+            given[i] = name
+    return [given.get(i) for i in range(len(pictures))]
+
+
+class Captions(SphinxTransform):
+    """Put each picture that a cell made into a figure."""
+
+    default_priority = 400  # before labels and images are collected
+
+    def apply(self, **_: Any) -> None:
+        """Wrap the pictures of one page."""
+        made = [
+            (image, cell) for cell in self.document.findall(_is_cell) for image in cell.findall(nodes.image)
+        ]
+        root = Path(self.env.srcdir)
+        # Where MyST-NB made a figure, as the cell asked, only the alternative text may be missing.
+        for image, _cell in made:
+            if isinstance(image.parent, nodes.figure) and not image.get("alt"):
+                image["alt"] = " ".join(part.astext() for part in image.parent.findall(nodes.caption))
+        made = [(image, cell) for image, cell in made if not isinstance(image.parent, nodes.figure)]
+        names = [cell["cell_metadata"].get("figure") for _, cell in made]
+        parts = self.env.docname.split("/")
+        page = "-".join(parts[1:])
+        if parts[0] == "results" and made:
+            folder = (root / self.env.docname).with_name("figures")
+            names = recorded_names([root / image["uri"].lstrip("/") for image, _ in made], folder)
+            page = "-".join(parts[1:-1])
+        for count, ((image, _cell), name) in enumerate(zip(made, names, strict=True), 1):
+            said = words(name, parts[1]) if name else None
+            if said is None:
+                said = _by_heading(image, count)
+                logger.info(
+                    "no caption for %s in %s", name or "a picture", self.env.docname, color="darkgreen"
+                )
+            figure = _figure(image.copy(), said["alt"], nodes.Text(said["caption"]))
+            label = nodes.fully_normalize_name(f"{page}-{name or 'picture'}")
+            if label in self.document.nameids:  # a cell may make several pictures of one kind
+                label += f"-{count}"
+            figure["names"].append(label)  # also what numbers it, and what {numref} looks for
+            self.document.note_explicit_target(figure, figure)
+            image.replace_self(figure)
+
+
+def _is_cell(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
+
+
+def _figure(picture: nodes.Node, alt: str, *said: nodes.Node) -> nodes.figure:
+    """Return a figure of a picture, or of what stands in its place, with its caption."""
+    if isinstance(picture, nodes.image):
+        picture["alt"] = alt
+    return nodes.figure("", picture, nodes.caption("", "", *said))
+
+
+def _by_heading(image: nodes.image, count: int) -> dict[str, str]:
+    """Return a caption of what the section is about, where nothing better is known."""
+    section = image.parent
+    while section is not None and not isinstance(section, nodes.section):
+        section = section.parent
+    about = section.next_node(nodes.title).astext() if section is not None else "This page"
+    return {"caption": f"{about}, picture {count} of this page.", "alt": f"Picture on: {about}"}
+
+
+class RecordedFigure(SphinxDirective):
+    """Show a figure of a run's evidence, numbered, with its caption and a link to the run."""
+
+    required_arguments = 2
+    has_content = True
+    option_spec: ClassVar = {
+        "name": directives.unchanged,
+        "alt": directives.unchanged,
+        "width": directives.length_or_percentage_or_unitless,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        """Return one figure."""
+        where, name = self.arguments
+        paper, dataset, *_ = *where.split("/"), ""
+        said = words(name, paper)
+        if said is None and not self.content:
+            raise self.error(f"book/captions.yml says nothing of {name!r}")
+        path = self._file(where, name)
+        caption = self._caption(said)
+        if path is None:
+            title = datasets.CARDS[dataset].title.split(" (")[0]
+            place = nodes.paragraph("", f"Not run on {title}.", classes=["not-run"])
+            figure = _figure(place, "", *caption)
+        else:
+            self.env.note_dependency(str(path))
+            image = nodes.image(uri="/" + path.relative_to(self.env.srcdir).as_posix())
+            if "width" in self.options:
+                image["width"] = self.options["width"]
+            alt = self.options.get("alt") or (said or {}).get("alt") or nodes.Element("", *caption).astext()
+            figure = _figure(image, alt, *caption, nodes.Text(" "), *self._run(Run(path.parents[1])))
+        self.set_source_info(figure)
+        figure["classes"].append("recorded-figure")
+        self.options.setdefault("name", f"{'-'.join(where.split('/'))}-{name}-shown")
+        self.add_name(figure)
+        return [figure]
+
+    def _file(self, where: str, name: str) -> Path | None:
+        """Return the picture in the best run that has it."""
+        paper, dataset, *exactly = where.split("/")
+        runs = [
+            run
+            for run in find(Path(self.env.srcdir) / "results", paper, dataset)
+            if not run.variant or exactly
+        ]
+        if exactly:
+            runs = [run for run in runs if run.path.as_posix().endswith(f"/{where}")]
+        runs.sort(key=lambda run: -BUDGETS.index(run.budget))  # stable: the first seed stays first
+        return next((file for run in runs if (file := run.path / "figures" / f"{name}.png").is_file()), None)
+
+    def _caption(self, said: dict[str, str] | None) -> Iterable[nodes.Node]:
+        if not self.content:
+            return [nodes.Text(said["caption"])]
+        holder = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, holder)
+        if len(holder) != 1 or not isinstance(holder[0], nodes.paragraph):
+            raise self.error("the caption must be one paragraph")
+        return holder[0].children
+
+    def _run(self, run: Run) -> list[nodes.Node]:
+        """Say which run the figure is of, with a link where the book has its notebook."""
+        title = datasets.CARDS[run.dataset].title.split(" (")[0]
+        variant = f", {run.variant}" if run.variant else ""
+        text = f"{title}, budget {run.budget}, seed {run.seed}{variant}"
+        page = (run.path / "notebook").relative_to(self.env.srcdir).as_posix()
+        shown: nodes.Node = nodes.inline("", text)
+        if page in self.env.found_docs:
+            shown = addnodes.pending_xref(
+                "", nodes.inline("", text), refdomain="std", reftype="doc", reftarget=f"/{page}",
+                refexplicit=True, refwarn=True, refdoc=self.env.docname,
+            )  # fmt: skip
+        note = nodes.inline("", "", nodes.Text("Run: "), shown, nodes.Text("."), classes=["figure-run"])
+        return [note]
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the transform and the directive."""
+    app.add_transform(Captions)
+    app.add_directive("recorded-figure", RecordedFigure)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,184 @@
+"""What the pages on environment and performance show: packages, machines, and what benchmarks measured."""
+
+from __future__ import annotations
+
+import ast
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from itertools import groupby
+from typing import Any
+
+from IPython.display import HTML
+from markup import Html, Long, Short, cell, table, two_lines
+from overview import NAMES, run_link
+from packaging.requirements import Requirement
+
+from fer_lib import runs
+from fer_lib.provenance import PACKAGES, repository
+
+NOT_RECORDED = HTML('<p class="not-run">Not recorded.</p>')
+
+
+def recorded() -> list[runs.Run]:
+    """Return the runs on real data that are kept with the sources."""
+    return [run for run in runs.find() if run.dataset != "synthetic"]
+
+
+# --- packages ----------------------------------------------------------------------------------
+
+
+def pinned() -> dict[str, str]:
+    """Return the versions that requirements.lock pins for this Python and platform, by name."""
+    found = {}
+    for line in (repository() / "requirements.lock").read_text("utf-8").splitlines():
+        text = line.split(" #")[0].strip()
+        if not text or text.startswith(("#", "-")):
+            continue
+        wanted = Requirement(text)
+        if wanted.marker is None or wanted.marker.evaluate():
+            found[wanted.name.lower()] = ", ".join(spec.version for spec in wanted.specifier)
+    return found
+
+
+def installed(name: str) -> str | None:
+    """Return the version of a package in the environment that builds the book; None where it is absent."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def packages() -> HTML:
+    """Show Python and packages: as pinned, in this build, and in the recorded runs."""
+    lock, shown = pinned(), recorded()
+
+    def used(versions: Iterable[str | None]) -> str:
+        return ", ".join(sorted({version for version in versions if version}))
+
+    made = [run.info["provenance"] for run in shown]
+    rows = [{"Package": "Python", "Pinned": None, "This build": platform.python_version(),
+             "Recorded runs": used(one["python"] for one in made)}]  # fmt: skip
+    for name in PACKAGES:
+        if name == "fer-lib":
+            continue  # its version says less than the commit, which each run names
+        ran = used(one["packages"].get(name) for one in made)
+        rows.append(
+            {"Package": name, "Pinned": lock.get(name), "This build": installed(name), "Recorded runs": ran}
+        )
+    return table(rows, label="Packages")
+
+
+def other_packages() -> HTML:
+    """Show every other pinned package, folded up."""
+    rows = [
+        {"Package": name, "Pinned": version} for name, version in pinned().items() if name not in PACKAGES
+    ]
+    return HTML(
+        f'<details class="fer-fold"><summary>All other pinned packages ({len(rows)})</summary>'
+        f"{table(rows, label='Other packages').data}</details>"
+    )
+
+
+# --- machines ----------------------------------------------------------------------------------
+
+
+def machine(made: Mapping[str, Any]) -> Long:
+    """Return the hardware of one provenance: the graphics card or the processor first."""
+    processor = f"{made['cpu']}, {made['cores']} cores"
+    if made.get("gpu"):
+        return two_lines(f"{made['gpu']}, {made['gpu_memory_gib']} GiB", processor, Long)
+    return two_lines(processor, made.get("platform"), Long)
+
+
+def machines() -> HTML:
+    """Show where each recorded run was made, what it took and from which sources."""
+    rows = []
+    for run in recorded():
+        made = run.info["provenance"]
+        seconds = run.info.get("training_seconds") or made["wall_seconds"]
+        memory = [f"{made['peak_memory_mib'] / 1024:.1f} GiB"]
+        if made.get("peak_gpu_memory_mib"):
+            memory.append(f"{made['peak_gpu_memory_mib'] / 1024:.1f} GiB on the card")
+        commit = (made["commit"] or "unknown")[:9] + (", changed" if made["dirty"] else "")
+        rows.append(
+            {
+                "Run": two_lines(run_link(run), NAMES[run.paper], Short),
+                "Made on": machine(made),
+                "Training": Short(f"{seconds / 60:,.1f} min" if seconds else "–"),
+                "Most memory": Short("<br>".join(memory)),
+                "Commit": Short(f"<code>{cell(commit)}</code>"),
+            }
+        )
+    return table(rows, ["Training", "Most memory"], "Machines of the recorded runs")
+
+
+# --- benchmarks --------------------------------------------------------------------------------
+
+
+def benchmarks() -> dict[str, str]:
+    """Return what each benchmark measures: its name and the first paragraph of its module."""
+    found = {}
+    for path in sorted((repository() / "benchmarks").glob("*.py")):
+        if path.stem not in ("__init__", "record"):
+            text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+            found[path.stem] = " ".join(text.split("\n\n")[0].split())
+    return found
+
+
+def measured(folder: str = "results/benchmarks") -> list[dict[str, Any]]:
+    """Return what ``python -m benchmarks.record`` kept, by benchmark and number."""
+    paths = (repository() / folder).glob("*-*.json")
+    order = sorted(paths, key=lambda path: (path.stem.rpartition("-")[0], int(path.stem.rpartition("-")[2])))
+    return [json.loads(path.read_text("utf-8")) for path in order]
+
+
+def flat(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield the figures of nested mappings, their names joined: ``fit: ours``."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}: {key}" if name else str(key))
+    elif isinstance(value, list):
+        yield name, ", ".join(map(str, value))
+    else:
+        yield name, value
+
+
+def what_there_is() -> HTML:
+    """Show each benchmark, the command that runs it and how often it was recorded."""
+    kept = [entry["benchmark"] for entry in measured()]
+    rows = []
+    for name, text in benchmarks().items():
+        count = kept.count(name)
+        rows.append(
+            {
+                "Benchmark": two_lines(text.replace("``", ""), f"python -m benchmarks.{name}", Long),
+                "Recorded": Short(f'<a href="#recorded-{name}">{count}</a>')
+                if count
+                else Html('<span class="not-run">not recorded</span>'),
+            }
+        )
+    return table(rows, label="Benchmarks")
+
+
+def figures() -> HTML:
+    """Show what was measured: per benchmark one table, a column per recording."""
+    parts = []
+    for name, group in groupby(measured(), key=lambda entry: entry["benchmark"]):
+        group = list(group)
+        columns = [dict(flat(entry["measured"])) for entry in group]
+        heads = [f"Recording {i}" for i in range(1, len(group) + 1)]
+        made = [machine(entry["provenance"]) for entry in group]
+        commands = [Long(f"<code>{cell(entry['command'])}</code>") for entry in group]
+        rows = [
+            {"Figure": "Machine"} | dict(zip(heads, made, strict=True)),
+            {"Figure": "Command"} | dict(zip(heads, commands, strict=True)),
+        ]
+        for figure in dict.fromkeys(key for column in columns for key in column):
+            values = {head: column.get(figure) for head, column in zip(heads, columns, strict=True)}
+            rows.append({"Figure": figure.replace("_", " ")} | values)
+        parts.append(
+            f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, label=f"Benchmark {name}").data}'
+        )
+    return HTML("".join(parts)) if parts else NOT_RECORDED

@@ -1,0 +1,245 @@
+"""What is said of figures: every recorded one has its words, and a picture is known by what it shows."""
+
+import ast
+import base64
+import importlib.util
+import json
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import cv2
+import nbformat
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+figures = load("figures")
+# What the chapters' loops call their figures, where nothing of the name is written out.
+LOOPS = {
+    ("cnn3d", "x"): {"clips", "clips_equalised"},
+    ("multimodal", "x"): {"robustness", "robustness_parts"},
+    ("cspp", "x_x"): {"tsne_expression", "tsne_person", "umap_expression", "umap_person"},
+}
+
+
+def recorded(notebook: Path) -> set[str]:
+    """Names under which a notebook records figures, ``x`` where it fills something in."""
+    names = set()
+    for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] != "code" or source.startswith("%"):
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr == "feature_maps":
+                names |= {"tsne_x", "umap_x"}
+            elif node.func.attr == "add_figure":
+                name = format(eval(ast.unparse(node.args[0]), {"__builtins__": {}}, Anything()))
+                names |= LOOPS.get((notebook.stem, name), {name})
+    return names
+
+
+class Anything(dict):
+    """A namespace in which every name is a value that prints as ``x``."""
+
+    def __missing__(self, name):
+        return Filled()
+
+
+class Filled:
+    def __format__(self, spec):
+        return "x"
+
+    def __floordiv__(self, other):
+        return self
+
+    def __add__(self, other):
+        return self
+
+
+NOTEBOOKS = sorted(
+    path for path in (ROOT / "notebooks").glob("*.ipynb") if "add_figure" in path.read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_book_captions_yml_has_words_for_every_figure_of_a_notebook(notebook):
+    names = recorded(notebook)
+    assert names
+    missing = {name for name in names if figures.words(name, notebook.stem) is None}
+    assert not missing, f"add them to book/captions.yml: {sorted(missing)}"
+
+
+def test_every_key_of_a_cell_in_the_book_has_words():
+    for page in (ROOT / "book").glob("*.md"):
+        for line in page.read_text("utf-8").splitlines():
+            if line.startswith(":figure: "):
+                assert figures.words(line.removeprefix(":figure: ")), (page.name, line)
+
+
+def test_words_are_sentences_for_a_reader():
+    for key, said in figures.captions().items():
+        assert set(said) == {"caption", "alt"}, key
+        for text in said.values():
+            assert len(text) > 30, key
+            assert text[0].isupper() or text.startswith("t-SNE"), key
+            assert text.endswith("."), key
+        assert not any(character.isdigit() and character != "0" for character in said["alt"]), key
+
+
+class TestWords:
+    def test_a_pattern_repeats_what_was_filled_in(self):
+        assert figures.words("grad_cam_S2", "cnn_sift")["caption"].startswith("Grad-CAM of S2:")
+
+    def test_a_paper_goes_before_all_and_an_exact_key_before_a_pattern(self):
+        assert "over time" in figures.words("grad_cam_1", "cnn3d")["caption"]
+        assert "by person" in figures.words("tsne_person", "cspp")["caption"]
+        assert "of person" in figures.words("tsne_person", "lkrnet")["caption"]
+
+    def test_of_others_nothing_is_known(self):
+        assert figures.words("unheard_of", "cspp") is None
+
+    def test_a_pattern_needs_something_to_fill_in(self):
+        assert fnmatchcase("tsne_C2", "tsne_*")
+        assert figures.words("tsne", "cspp") is None
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with three recorded figures."""
+    (tmp_path / "figures").mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("curves", "confusion", "roc"):
+        picture = np.full((400, 600), 255, np.uint8)
+        for _ in range(6):
+            x, y = rng.integers(50, 350, 2).tolist()
+            cv2.rectangle(picture, (x, y), (x + 180, y + 40), int(rng.integers(0, 200)), -1)
+        cv2.imwrite(str(tmp_path / "figures" / f"{name}.png"), picture)
+    return tmp_path / "figures"
+
+
+class TestRecordedNames:
+    def test_a_picture_is_known_at_another_size(self, folder, tmp_path):
+        shown = []
+        for name in ("roc", "curves"):
+            large = cv2.resize(cv2.imread(str(folder / f"{name}.png")), None, fx=1.6, fy=1.6)
+            shown.append(tmp_path / f"{name}-shown.png")
+            cv2.imwrite(str(shown[-1]), large)
+        assert figures.recorded_names(shown, folder) == ["roc", "curves"]
+
+    def test_what_was_not_recorded_has_no_name(self, folder, tmp_path):
+        cv2.imwrite(str(tmp_path / "other.png"), np.tile(np.arange(256, dtype=np.uint8), (256, 1)))
+        assert figures.recorded_names([tmp_path / "other.png"], folder) == [None]
+
+    def test_a_name_is_given_once(self, folder):
+        twice = [folder / "roc.png", folder / "roc.png"]
+        assert figures.recorded_names(twice, folder).count("roc") == 1
+
+
+CONF = """
+import sys
+sys.path.insert(0, {extensions!r})
+extensions = ["myst_nb", "figures"]
+nb_execution_mode = "off"
+numfig = True
+numfig_format = {{"figure": "Figure %s"}}
+html_theme = "basic"
+"""
+INDEX = """# Index
+
+See {numref}`shown` and {numref}`cnn_sift-synthetic-smoke-seed0-confusion`; {numref}`absent` was not run.
+
+```{recorded-figure} cnn_sift/synthetic confusion
+:name: shown
+```
+
+```{recorded-figure} cnn_sift/jaffe confusion
+:name: absent
+An *own* caption.
+```
+
+```{toctree}
+results/cnn_sift/synthetic/smoke/seed0/notebook
+```
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A small book: a page that shows recorded figures, and the notebook that recorded one of two."""
+    top = tmp_path_factory.mktemp("book")
+    evidence = top / "results" / "cnn_sift" / "synthetic" / "smoke" / "seed0"
+    (evidence / "figures").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    pictures = [cv2.resize(rng.integers(0, 256, (12, 16), np.uint8), (640, 480)) for _ in range(2)]
+    cv2.imwrite(str(evidence / "figures" / "confusion.png"), pictures[0])
+    facts = {"paper": "cnn_sift", "dataset": "synthetic", "budget": "smoke", "seed": 0, "variant": ""}
+    (evidence / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    outputs = [
+        nbformat.v4.new_output(
+            "display_data",
+            {
+                "image/png": base64.b64encode(cv2.imencode(".png", picture)[1]).decode(),
+                "text/plain": "<Figure>",
+            },
+        )
+        for picture in pictures
+    ]
+    cells = [
+        nbformat.v4.new_markdown_cell("# Run\n\n## Results"),
+        nbformat.v4.new_code_cell("1", outputs=outputs),
+    ]
+    about = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), evidence / "notebook.ipynb")
+    (top / "conf.py").write_text(CONF.format(extensions=str(ROOT / "book" / "_ext")), encoding="utf-8")
+    (top / "index.md").write_text(INDEX, encoding="utf-8")
+    command = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "-b", "html", str(top), str(top / "_out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    def read(page):
+        return BeautifulSoup((top / "_out" / f"{page}.html").read_text("utf-8"), "html.parser")
+
+    return read("index"), read("results/cnn_sift/synthetic/smoke/seed0/notebook")
+
+
+class TestBuilt:
+    def test_a_notebook_s_picture_is_a_figure_with_its_words(self, built):
+        known, other = built[1].select("figure")
+        assert known.img["alt"] == figures.words("confusion")["alt"]
+        assert "Confusion matrix" in known.figcaption.get_text()
+        assert known["id"] == "cnn-sift-synthetic-smoke-seed0-confusion"
+        assert "Results, picture 2" in other.figcaption.get_text()
+        assert other.img["alt"]
+
+    def test_a_page_shows_a_recorded_figure_and_says_of_which_run(self, built):
+        shown = built[0].find(id="shown")
+        assert shown.img["src"].endswith("confusion.png")
+        assert "budget smoke, seed 0" in shown.figcaption.get_text()
+        link = shown.figcaption.select_one(".figure-run a")
+        assert link["href"] == "results/cnn_sift/synthetic/smoke/seed0/notebook.html"
+
+    def test_without_evidence_it_says_so_and_shows_nothing(self, built):
+        absent = built[0].find(id="absent")
+        assert absent.img is None
+        assert "Not run on JAFFE" in absent.get_text()
+        assert absent.figcaption.em.get_text() == "own"
+
+    def test_all_are_numbered_in_order_and_can_be_referred_to(self, built):
+        numbers = [n.get_text().strip() for page in built for n in page.select(".caption-number")]
+        assert numbers == [f"Figure {i}" for i in range(1, 5)]
+        referred = [link.get_text() for link in built[0].select("p > a.reference.internal")][:3]
+        assert referred == ["Figure 1", "Figure 3", "Figure 2"]
