@@ -32,9 +32,9 @@ help:
 	@echo "make clean   remove the built book and unfinished work (evidence and .venv stay)"
 	@echo "Variables: PYTHON (3.11 to 3.13; found: $(or $(PYTHON),none)), CORES (default 1), ARGS"
 
-# A stamp, so that a second call costs nothing. uv installs in seconds what pip takes minutes for.
+# A stamp, so that a second call costs nothing; an environment cut off half made has no pip. uv installs in seconds what pip takes minutes for.
 $(INSTALLED): requirements.lock pyproject.toml
-	@if ! $(BIN)/python -c '$(RANGE)' 2>/dev/null; then \
+	@if ! $(BIN)/python -c 'import pip; $(RANGE)' 2>/dev/null; then \
 		if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(RANGE)' 2>/dev/null; then \
 			echo "Python 3.11, 3.12 or 3.13 is needed and was not found; install one, or name it:" \
 				"make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
