@@ -32,7 +32,8 @@ help:
 	@echo "make clean   remove the built book and unfinished work (evidence and .venv stay)"
 	@echo "Variables: PYTHON (3.11 to 3.13; found: $(or $(PYTHON),none)), CORES (default 1), ARGS"
 
-# A stamp, so that a second call costs nothing; an environment cut off half made has no pip. uv installs in seconds what pip takes minutes for.
+# A stamp, so that a second call costs nothing; an environment cut off half made has no pip. uv installs in seconds
+# what pip takes minutes for.
 $(INSTALLED): requirements.lock pyproject.toml
 	@if ! $(BIN)/python -c 'import pip; $(RANGE)' 2>/dev/null; then \
 		if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(RANGE)' 2>/dev/null; then \

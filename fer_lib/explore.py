@@ -24,7 +24,7 @@ from fer_lib.explore_words import words_of
 
 if TYPE_CHECKING:
     from fer_lib.explore_faces import Collection, Photograph
-    from fer_lib.explore_models import Trained
+    from fer_lib.explore_models import SmallNetwork
     from fer_lib.explore_words import Words
 
 ANY, PREDICTED = "any", "what it answers"
@@ -65,7 +65,7 @@ class Panel:
         self.last = "mouth"  # the slider that was moved last
         self._shown: str | None = None  # the corpus that is loaded, and shown unless there is a photo
         self._collections: dict[str, tuple[Collection, Words]] = {}
-        self._trained: dict[tuple[str, str], Trained] = {}
+        self._trained: dict[tuple[str, str], SmallNetwork] = {}
         self._quiet = False  # while the panel sets its own widgets
         self._build(dataset, network)
 
@@ -79,7 +79,7 @@ class Panel:
         return self._collections[self._shown][0]
 
     @property
-    def network(self) -> Trained:
+    def network(self) -> SmallNetwork:
         """The network that was chosen, trained on that corpus (here and now, if need be)."""
         key = (self._shown, self.model.value)
         if key not in self._trained:

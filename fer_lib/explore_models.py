@@ -161,7 +161,7 @@ KINDS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class SmallNetwork:
     """A network with its weights, and how well it does on faces that it has not seen.
 
     Attributes
@@ -204,7 +204,7 @@ class Trained:
         return grad_cam(model, self.feed(self.kind.part(faces), False), layer, target)
 
 
-def trained(name: str, train: Corpus, held: Corpus) -> Trained:
+def trained(name: str, train: Corpus, held: Corpus) -> SmallNetwork:
     """Return a network trained on framed faces, from the cache if it was trained before.
 
     Parameters
@@ -232,10 +232,10 @@ def trained(name: str, train: Corpus, held: Corpus) -> Trained:
         seconds = time.monotonic() - began
         with files.atomic(path) as temporary:
             torch.save({"weights": model.state_dict(), "seconds": seconds}, temporary)
-    network = Trained(kind, model.eval(), feed, train.classes, seconds)
+    network = SmallNetwork(kind, model.eval(), feed, train.classes, seconds)
     hits = network.probabilities(held).argmax(1) == held.labels
     low, high = metrics.interval(hits, held.subjects)
-    return Trained(kind, model, feed, train.classes, seconds, float(hits.mean()), low, high, len(hits))
+    return SmallNetwork(kind, model, feed, train.classes, seconds, float(hits.mean()), low, high, len(hits))
 
 
 def _read(path: Path, model: nn.Module) -> float | None:

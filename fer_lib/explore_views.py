@@ -12,7 +12,7 @@ from fer_lib import explore_pictures as pictures
 from fer_lib import hog, key_regions
 from fer_lib.corpus import Corpus
 from fer_lib.explore_faces import INTERFERENCE, SIDE, Collection, Photograph
-from fer_lib.explore_models import Trained
+from fer_lib.explore_models import SmallNetwork
 from fer_lib.explore_words import Words
 
 PHOTO_SIDE = 320  # pixels of a photograph as it is shown
@@ -28,7 +28,7 @@ class Line:
     probabilities: np.ndarray
 
 
-def about(network: Trained, collection: Collection, photo: bool) -> str:
+def about(network: SmallNetwork, collection: Collection, photo: bool) -> str:
     """Say what the network is, how well it does on faces it has not seen, and what that is not."""
     people = collection.train.subjects
     of = "" if people is None else f" of {len(np.unique(people))} people"
@@ -48,7 +48,7 @@ def about(network: Trained, collection: Collection, photo: bool) -> str:
     return pictures.page(pictures.said(text))
 
 
-def answer(network: Trained, disturbed: Corpus, truth: str | None, line: Line, here: float) -> str:
+def answer(network: SmallNetwork, disturbed: Corpus, truth: str | None, line: Line, here: float) -> str:
     """Show the probabilities of the face as the sliders have it, and those along one slider."""
     (probabilities,) = network.probabilities(disturbed)
     _, low, high = INTERFERENCE[line.name]
@@ -71,7 +71,7 @@ def figures(
     face: Corpus,
     disturbed: Corpus,
     truth: str | None,
-    network: Trained,
+    network: SmallNetwork,
     target: int | None,
     words: Words,
     photo: Photograph | None,
@@ -106,7 +106,7 @@ def _photo(photo: Photograph) -> str:
     return pictures.tile("Your photo", small, box, "in grey, with the face that was found")
 
 
-def _evidence(network: Trained, disturbed: Corpus, target: int | None) -> Iterator[str]:
+def _evidence(network: SmallNetwork, disturbed: Corpus, target: int | None) -> Iterator[str]:
     (seen,) = network.seen(disturbed)
     maps = network.evidence(disturbed, target)
     if maps is None:
