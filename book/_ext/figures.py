@@ -146,6 +146,7 @@ class RecordedFigure(SphinxDirective):
     """Show a figure of a run's evidence, numbered, with its caption and a link to the run."""
 
     required_arguments = 2
+    final_argument_whitespace = True  # a figure is named after a model, whose name may be of two words
     has_content = True
     option_spec: ClassVar = {
         "name": directives.unchanged,
