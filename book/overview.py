@@ -20,8 +20,9 @@ NAMES = {
     "cspp": "C-SPP",
     "cnn3d": "3D-CNN",
     "lkrnet": "LKRNet",
+    "matrix": "One matrix",
 }
-"""Short names of the papers, as the chapters call them."""
+"""Short names of the papers, as the chapters call them, and of the notebook across them."""
 FOLDED = 12
 """A table of more claims than this is folded up per model."""
 ABSENT = Html('<span class="not-run">not run</span>')
