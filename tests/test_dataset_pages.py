@@ -68,7 +68,7 @@ def outputs(name):
     """Run a page's code cells in turn and return what each shows."""
     names, shown = {}, []
     cells = re.findall(
-        r"```\{code-cell\} python\n:tags: \[remove-input\]\n(?::figure: .*\n)?(.*?)```",
+        r"```\{code-cell\} python\n:tags: \[remove-input\]\n(?::figure: [^\n]*\n)?(.*?)```",
         PAGES[name].read_text(),
         re.S,
     )
