@@ -4,4 +4,6 @@ document.addEventListener("DOMContentLoaded", () => {
     const entry = arrow.closest("li")?.querySelector("a");
     arrow.setAttribute("aria-label", `Pages below ${entry ? entry.textContent.trim() : "this one"}`);
   }
+  // Sphinx calls the bibliography a list, whose entries it then gives links as children: no list, to a screen reader.
+  document.querySelectorAll(".citation-list[role=list]").forEach((list) => list.removeAttribute("role"));
 });
