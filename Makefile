@@ -12,7 +12,7 @@ RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Found once, before .venv comes first on the path; a name on the path may be a shim without a Python behind it.
 PYTHON := $(or $(PYTHON),$(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c '$(RANGE)' 2>/dev/null && command -v $$p && break; done))
-CORES ?= 1
+CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 # No lock of its own: it outlives a killed snakemake, and `fer run` already keeps two runs apart.
 SNAKEMAKE := snakemake --cores $(CORES) --rerun-incomplete --nolock --quiet all
 VENV := .venv
@@ -30,7 +30,7 @@ help:
 	@echo "make lint    ruff check and ruff format --check;  make format mends both"
 	@echo "make lock    pin the newest versions that pyproject.toml admits in requirements.lock"
 	@echo "make clean   remove the built book and unfinished work (evidence and .venv stay)"
-	@echo "Variables: PYTHON (3.11 to 3.13; found: $(or $(PYTHON),none)), CORES (default 1), ARGS"
+	@echo "Variables: PYTHON (3.11 to 3.13; found: $(or $(PYTHON),none)), CORES (default: all, $(CORES)), ARGS"
 
 # A stamp, so that a second call costs nothing; an environment cut off half made has no pip. uv installs in seconds
 # what pip takes minutes for.
@@ -56,9 +56,9 @@ pdf: book
 runs: $(INSTALLED)
 	$(SNAKEMAKE) runs $(ARGS)
 
-# The tests open the built book in a browser.
+# The tests open the built book in a browser. A file's tests stay together: they share what is slow to make.
 test: lint book
-	python -m pytest $(ARGS)
+	python -m pytest -n $(CORES) --dist loadfile $(ARGS)
 
 lint: $(INSTALLED)
 	ruff check .

@@ -114,7 +114,8 @@ rule run:
         variant="(,[^/]+)?",
     params:
         knobs=lambda wildcards: " ".join(f"-p {quote(text)}" for text in wildcards.variant.split(",") if text),
-    threads: int(config["threads"])
+    # A smoke is mostly Python: two of them side by side are done sooner than one after the other on two threads.
+    threads: lambda wildcards: 1 if wildcards.budget == "smoke" else int(config["threads"])
     resources:
         gpu=1 if config["device"] == "cuda" else 0,
     shell:
@@ -164,8 +165,9 @@ rule book:
         "requirements.lock",  # the page on the environment
     output:
         "_build/html/index.html",
+    threads: workflow.cores or 1
     params:
         data=os.environ.get("FER_DATA", ""),  # pages of corpora show the copy at hand
     shell:
         # Pages read evidence and claims, which Sphinx does not know of: build all pages, from nothing.
-        "rm -rf _build/html _build/.jupyter_cache && jupyter-book build . --all -q -n -W --keep-going"
+        "rm -rf _build/html _build/.jupyter_cache && FER_JOBS={threads} jupyter-book build . --all -q -n -W --keep-going"

@@ -1,6 +1,17 @@
-"""Evidence that several test files read."""
+"""Evidence that several test files read, and the built book in a browser.
 
+The book is _build/html (or ``$FER_BOOK``), as ``make book`` leaves it. Without it or without Chromium its
+tests are skipped; in continuous integration an absent book is a failure.
+"""
+
+import os
+import shutil
 from functools import cache
+from pathlib import Path
+
+# One core each: two teams of OpenMP threads would wait for each other.
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
@@ -12,6 +23,9 @@ from fer_lib.runs import Run
 
 settings.register_profile("whatever else the machine does", deadline=None)
 settings.load_profile("whatever else the machine does")
+
+BOOK = Path(os.environ.get("FER_BOOK") or Path(__file__).resolve().parents[1] / "_build" / "html").resolve()
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +40,28 @@ def smoke_of(tmp_path_factory):
         return Run(execute(paper, "synthetic", results=tmp_path_factory.mktemp("results")))
 
     return run_of
+
+
+@pytest.fixture(scope="session")
+def book():
+    """Return the folder of the built book."""
+    if not (BOOK / "index.html").is_file():
+        explain = f"{BOOK} holds no built book; `make book` builds it"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(explain)
+    return BOOK
+
+
+@pytest.fixture(scope="module")  # its event loop would be in the way of other files' notebooks
+def browser(book):
+    """Return Chromium, for the pages of the built book."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield chromium
+        chromium.close()

@@ -1,12 +1,6 @@
-"""The built book, opened in a real browser at desktop and phone width, in light and dark.
+"""The built book, opened in a real browser at desktop and phone width, in light and dark."""
 
-The book is _build/html (or ``$FER_BOOK``), as ``make book`` leaves it. Without it or without Chromium
-these tests are skipped; in continuous integration an absent book is a failure.
-"""
-
-import os
 import re
-import shutil
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -19,8 +13,6 @@ import yaml
 from fer_lib.datasets import CARDS
 
 ROOT = Path(__file__).resolve().parents[1]
-BOOK = Path(os.environ.get("FER_BOOK") or ROOT / "_build" / "html").resolve()
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 DEBRIS = re.compile(r"Traceback \(most recent call last\)|\d%\||\bit/s\b|\bs/it\b|<Figure size|\x1b\[")
 TEX = re.compile(r"\$\$|\\(?:frac|begin|sum|mathbb|times|cdot)\b")
@@ -105,25 +97,7 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if not (BOOK / "index.html").is_file():
-        explain = f"{BOOK} holds no built book; `make book` builds it"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(explain)
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def visit(browser):
+def visit(book, browser):
     """Open a page once at one width and remember what was found."""
     contexts = {
         name: browser.new_context(viewport={"width": w, "height": h}, reduced_motion="reduce")
@@ -139,7 +113,7 @@ def visit(browser):
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
             page.on("request", lambda request: requests.append(request.url))
-            page.goto((BOOK / f"{name}.html").as_uri(), wait_until="load")
+            page.goto((book / f"{name}.html").as_uri(), wait_until="load")
             page.evaluate("document.querySelectorAll('img').forEach(e => { e.loading = 'eager'; })")
             page.wait_for_function("[...document.images].every(e => e.complete)")
             visits[name, width] = found = Visit(page.evaluate(LOOK), list(complaints), list(requests))
@@ -236,22 +210,22 @@ def test_the_page_of_a_restricted_corpus_has_no_picture_but_its_class_balance(vi
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_inside_the_book_lead_somewhere(visit, page):
+def test_links_inside_the_book_lead_somewhere(visit, book, page):
     for link in visit(page).seen["links"]:
         parts = urlsplit(link)
         if parts.scheme != "file":
             continue
         target = Path(unquote(parts.path))
         assert target.is_file(), link
-        assert target.is_relative_to(BOOK), link
-        name = target.relative_to(BOOK).as_posix().removesuffix(".html")
+        assert target.is_relative_to(book), link
+        name = target.relative_to(book).as_posix().removesuffix(".html")
         if parts.fragment and name in PAGES:
             assert unquote(parts.fragment) in visit(name).seen["ids"], link
 
 
-def test_the_front_door_leads_to_the_introduction(browser):
+def test_the_front_door_leads_to_the_introduction(book, browser):
     page = browser.new_page()
-    page.goto((BOOK / "index.html").as_uri())
+    page.goto((book / "index.html").as_uri())
     page.wait_for_url("**/book/intro.html")
     assert "reproducibility companion" in page.locator("h1").first.inner_text()
     page.close()

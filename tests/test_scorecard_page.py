@@ -1,11 +1,6 @@
-"""The scorecard in a browser: filters, sorting, the count, links to a view, the csv; and without scripts.
-
-The book is _build/html (or ``$FER_BOOK``); without it or without Chromium these tests are skipped.
-"""
+"""The scorecard in a browser: filters, sorting, the count, links to a view, the csv; and without scripts."""
 
 import csv
-import os
-import shutil
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -13,43 +8,28 @@ import pytest
 
 from fer_lib import claims, report
 
-BOOK = Path(os.environ.get("FER_BOOK") or Path(__file__).resolve().parents[1] / "_build" / "html").resolve()
-PAGE = BOOK / "book/scorecard.html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SHOWN = "#score-table tbody tr:not([hidden])"
 FIRST = 40
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    if not PAGE.is_file():
-        explain = f"{BOOK} holds no built book; `make book` builds it"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(explain)
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield browser
-        browser.close()
+def scorecard(book):
+    """The address of the page."""
+    return (book / "book/scorecard.html").as_uri()
 
 
-def opened(chromium, address=None, **options):
-    """Open an address, by default the scorecard's."""
-    page = chromium.new_page(**options)
+def opened(browser, address, **options):
+    """Open an address."""
+    page = browser.new_page(**options)
     page.set_default_timeout(120_000)  # also on a machine that does much else
-    page.goto(address or PAGE.as_uri())
+    page.goto(address)
     return page
 
 
 @pytest.fixture(scope="module")
-def page(chromium):
+def page(browser, scorecard):
     """One page for all tests that start from :func:`fresh`."""
-    page = opened(chromium, viewport={"width": 1440, "height": 900})
+    page = opened(browser, scorecard, viewport={"width": 1440, "height": 900})
     page.wait_for_selector("#score-filters:not([hidden])")
     yield page
     page.close()
@@ -150,21 +130,21 @@ def test_one_column_at_a_time_is_sorted_and_the_keyboard_does_it(fresh):
     assert "Protocol" in marked.inner_text()
 
 
-def test_a_link_opens_a_view_and_a_claim_is_found_by_its_name(chromium):
-    page = opened(chromium, PAGE.as_uri() + "?paper=C-SPP&dataset=CK%2B")
+def test_a_link_opens_a_view_and_a_claim_is_found_by_its_name(browser, scorecard):
+    page = opened(browser, scorecard + "?paper=C-SPP&dataset=CK%2B")
     page.wait_for_selector("#score-filters:not([hidden])")
     frame = claims.frame("cspp")
     here = frame["role"].isin((*report.JUDGED, "quoted")) & (frame["dataset"] == "CK+")
     assert page.locator(SHOWN).count() == here.sum()
     page.goto("about:blank")
-    page.goto(PAGE.as_uri() + "#claim-lkrnet-s434-ck-ours-vs-vgg19")
+    page.goto(scorecard + "#claim-lkrnet-s434-ck-ours-vs-vgg19")
     page.wait_for_selector("#score-filters:not([hidden])")
     assert page.locator("#claim-lkrnet-s434-ck-ours-vs-vgg19").is_visible()
     page.close()
 
 
-def test_the_front_page_links_views_that_are_not_empty(chromium, fresh):
-    page = opened(chromium, (BOOK / "book/intro.html").as_uri())
+def test_the_front_page_links_views_that_are_not_empty(browser, book, fresh):
+    page = opened(browser, (book / "book/intro.html").as_uri())
     links = page.eval_on_selector_all("a[href*='scorecard.html?']", "links => links.map(link => link.href)")
     page.close()
     assert len(links) > 8
@@ -200,16 +180,16 @@ def test_rows_say_how_far_a_claim_is_answered(page):
             assert run.strip()
 
 
-def test_without_scripts_the_whole_table_is_there(chromium):
-    context = chromium.new_context(java_script_enabled=False)
-    page = opened(context)
+def test_without_scripts_the_whole_table_is_there(browser, scorecard):
+    context = browser.new_context(java_script_enabled=False)
+    page = opened(context, scorecard)
     assert page.locator("#score-table tbody tr").locator("visible=true").count() == int(total(page))
     assert not page.is_visible("#score-filters")
     context.close()
 
 
-def test_a_narrow_screen_shows_cards_without_scrolling_sideways(chromium):
-    page = opened(chromium, viewport={"width": 390, "height": 844})
+def test_a_narrow_screen_shows_cards_without_scrolling_sideways(browser, scorecard):
+    page = opened(browser, scorecard, viewport={"width": 390, "height": 844})
     page.wait_for_selector("#score-filters:not([hidden])")
     box = page.locator("#score-table").evaluate(
         "table => [table.parentElement.scrollWidth, table.parentElement.clientWidth]"

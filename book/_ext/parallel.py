@@ -1,0 +1,15 @@
+"""Sphinx extension: read and write pages side by side, one per core; `jupyter-book build` has no option for it.
+
+Each page with cells starts a kernel of its own and keeps one core busy. ``$FER_JOBS`` names another number.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Set how many processes Sphinx takes."""
+    app.parallel = int(os.environ.get("FER_JOBS") or os.cpu_count() or 1)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
