@@ -67,6 +67,15 @@ def _matrix(features: ArrayLike) -> np.ndarray:
     return values
 
 
+def methods(budget: str) -> dict[str, str]:
+    """Return the methods that a run draws, and what a reader calls them.
+
+    At ``smoke`` it is t-SNE alone: UMAP takes longer to compile, in every process, than such a run's
+    networks to train.
+    """
+    return {"tsne": METHODS["tsne"]} if budget == "smoke" else METHODS
+
+
 def embed(features: ArrayLike, method: str = "tsne", seed: int = 0) -> dict[str, Any]:
     """Embed features in the plane, with the trustworthiness of the picture.
 

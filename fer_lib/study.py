@@ -285,7 +285,7 @@ class Results:
 def feature_maps(
     corpus: Corpus, index: np.ndarray, features: dict[str, np.ndarray], recorder: Recorder, seed: int
 ) -> tuple[dict[str, Figure], pd.DataFrame]:
-    """Draw features of test images in the plane by t-SNE and UMAP, and say what they hold.
+    """Draw features of test images in the plane by t-SNE and, above budget smoke, UMAP; say what they hold.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def feature_maps(
     figures, rows, arrays = {}, [], {"ids": corpus.ids[index], "labels": labels}
     for name, values in features.items():
         knn = embeddings.knn_accuracy(embeddings.prepare(values), labels, groups=groups)
-        for method, title in embeddings.METHODS.items():
+        for method, title in embeddings.methods(recorder.run["budget"]).items():
             drawn = embeddings.embed(values, method, seed)
             points, trust = drawn["points"], drawn["trustworthiness"]
             arrays[f"{name}_{method}"] = points
