@@ -4,11 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from markup import Html, Short, interval, table, two_lines
 from overview import run_name
 
-from fer_lib import metrics, runs, significance
+from fer_lib import claims, metrics, runs, significance
+
+OPTIONS = {
+    "optimization": "optimiser",
+    "clahe": "contrast equalised (CLAHE)",
+    "normalization": "pixels scaled to [−1, 1]",
+    "activation": "activation",
+    "loss_weights": "weights of the classes in the loss",
+    "temporal_size": "frames that a kernel spans",
+    "initializer": "initial weights",
+    "pooling": "pooling",
+    "second_conv": "a second convolution in the first two groups",
+    "dropout": "dropout",
+}
+"""What the paper's search decides (its Table 1), in words."""
+
+
+def headline() -> str:
+    """Return the accuracies that the paper's abstract claims."""
+    frame = claims.frame("cnn3d").set_index("id")["value"]
+    loso, ten, oulu = (frame[f"cnn3d-t{n}-ours"] for n in (6, 7, 8))
+    return (
+        f"CK+ {loso:.2f} % (one subject left out at a time) and {ten:.0f} % (ten folds), "
+        f"Oulu-CASIA {oulu:.2f} % (ten folds)"
+    )
+
+
+def chosen() -> HTML:
+    """Show what the paper's two searches chose, option by option."""
+    printed = {entry["id"]: entry["value"] for entry in claims.load("cnn3d").hyperparameters}
+    words = {True: "yes", False: "no"}
+    rows = []
+    for name, title in OPTIONS.items():
+        both = [printed[f"best_{corpus}_{name}"] for corpus in ("ck", "oulu")]
+        c1, c2 = (words[value] if isinstance(value, bool) else str(value) for value in both)
+        rows.append({"Option": title, "CK+ (c1)": c1, "Oulu-CASIA (c2)": c2, "Same": c1 == c2})
+    return table(rows, (), "What the two searches chose")
+
+
+def guessing(made: Iterable[runs.Run]) -> Markdown | None:
+    """Say of each run what guessing gives, and whether c1 is better than that."""
+    lines = []
+    for run in made:
+        n = len(run.info["classes"])
+        line = f"Guessing among the {n} expressions of *{run_name(run)}* gives {100 / n:.2f}."
+        if "c1" in run.models():
+            stored, people = run.predictions("c1"), run.samples().set_index("ids")["subject"]
+            right = stored["probabilities"].argmax(1) == stored["labels"]
+            people = people[~people.index.duplicated()].loc[stored["ids"]].to_numpy()
+            if metrics.interval(right, people)[0] <= 1 / n:
+                line += " Its c1 is not surely better: what follows of it shows how figures are computed, "
+                line += "not what the network can do."
+        lines.append(line)
+    return Markdown("\n\n".join(lines)) if lines else None
 
 
 def p_values() -> HTML:
@@ -71,6 +124,10 @@ def views(made: Iterable[runs.Run]) -> HTML:
                 against = Html(f"{middle:+.1f} [{bounds[0]:+.1f}, {bounds[1]:+.1f}]")
             shown = two_lines(row["view"], run_name(run), Short)
             rows.append({"Shown": shown, "Accuracy [95 %]": ours, "Against all frames, points": against})
+        if len(run.table("views")):
+            guess = Html(f"{100 / len(run.info['classes']):.2f}")
+            shown = two_lines("guessing", run_name(run), Short)
+            rows.append({"Shown": shown, "Accuracy [95 %]": guess, "Against all frames, points": None})
     return table(rows, list(rows[0])[1:] if rows else (), "What frames are worth")
 
 

@@ -7,10 +7,51 @@ from typing import Any
 
 import numpy as np
 from IPython.display import HTML, Markdown, display
-from markup import NOT_RUN, Html, Short, interval, table, two_lines
+from markup import NOT_RUN, Html, Long, Short, interval, table, two_lines
 from overview import dataset_title, run_link, run_name
 
-from fer_lib import inflation, runs
+from fer_lib import claims, inflation, metrics, runs
+
+STEPS = {
+    "Benchmark": "the network of Lopes et al., run by the authors",
+    "SmallKernels": "two 3×3 kernels in place of 5×5, 3×3 and 5×5 in place of 7×7",
+    "Plain7CNN": "one more stage: two convolutions and a pool",
+    "Plain8CNN": "three 3×3 kernels in place of 3×3 and 5×5",
+    "C-SPP": "Plain7CNN with a pyramid over the last map and one over an early map",
+}
+"""What is new in each network of Sect. 4.2."""
+
+
+def headline() -> str:
+    """Return what the paper claims of people it has not seen, corpus by corpus."""
+    frame = claims.frame("cspp").query("table == 'Table 3' and metric == 'accuracy'")
+    return ", ".join(f"{row.dataset} {row.value:.2f}" for row in frame.itertuples()) + " %"
+
+
+def ladder() -> HTML:
+    """Show the five networks as the paper grows them: size, claimed accuracy and what it is in images."""
+    from fer_lib.models.cspp import NETWORKS, build
+    from fer_lib.models.layers import count_parameters
+
+    frame = claims.frame("cspp").query("table == 'Sect. 4.2' and metric == 'accuracy'").set_index("model")
+    rows, before = [], {}
+    for name in NETWORKS:
+        claimed = frame.loc[name]
+        n = claims.load("cspp").protocol(claimed["protocol"])["samples"]
+        right = before[name] = round(n * claimed["value"] / 100)
+        low, high = metrics.wilson(right, n)
+        origin = {"Benchmark": None, "C-SPP": "Plain7CNN"}.get(name, NETWORKS[NETWORKS.index(name) - 1])
+        step = None if origin is None else Html(f"{right - before[origin]:+d}".replace("-", "−"))
+        rows.append(
+            {
+                "Network": two_lines(name, STEPS[name], Long),
+                "Parameters": count_parameters(build(name)),
+                "Claimed [95 %]": interval(claimed["value"], 100 * low, 100 * high),
+                f"Right of {n}": right,
+                "Step in images": None if step is None else two_lines(step, f"from {origin}"),
+            }
+        )
+    return table(rows, list(rows[0])[1:], "The five networks")
 
 
 def waterfalls(made: Iterable[runs.Run]) -> HTML | None:

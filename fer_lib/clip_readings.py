@@ -35,6 +35,8 @@ SOURCES = {
     "epochs": "Sect. 3.1",
     "batch_size": "Sect. 3.1",
     "lr": "Sect. 3.1",
+    "optimiser": "Sect. 3.1",
+    "augmentation": "Sect. 4.1, 4.2: in the copies above",
     "betas": "not stated",
     "weight_decay": "not stated",
     "lookahead": "Sect. 3.3",

@@ -200,7 +200,10 @@ def _figure(table: pd.DataFrame) -> Figure:
             axes.plot([bar.start] * 2, [row - 0.9, row + 0.3], color=style.MUTED, lw=0.8, ls=":")
         axes.annotate(bar.text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=10)
     shown = bars[["end", "low", "high"]]
-    axes.set_xlim(max(0, shown.min().min() - 8), min(100, shown.max().max() + 2))
+    # Beyond 100 there is no accuracy, but the interval of a gain may end there.
+    left, top = max(0, shown.min().min() - 8), shown.max().max()
+    axes.set_xlim(left, max(min(100, top + 2), top + 0.4))
+    axes.set_xticks([tick for tick in axes.get_xticks() if left <= tick <= 100])
     axes.set(xlabel="Accuracy (%), with 95 % intervals", ylim=(len(table) - 0.4, -0.6))
     axes.set_yticks(range(len(table)), list(table["step"]))
     axes.grid(axis="x")

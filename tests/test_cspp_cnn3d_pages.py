@@ -1,0 +1,55 @@
+"""What the pages on papers ``cspp`` and ``cnn3d`` compute from claims and evidence."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_lib.provenance import repository
+
+
+@pytest.fixture(params=["cspp_page", "cnn3d_page"])
+def page(request, monkeypatch):
+    monkeypatch.syspath_prepend(str(repository() / "book"))
+    yield __import__(request.param)
+    for name in (request.param, "overview", "markup"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("page", ["cspp_page"], indirect=True)
+def test_the_ladder_counts_what_the_paper_claims_in_images(page):
+    assert page.headline() == "CK+ 97.41, JAFFE 68.85, MMI 59.20, NimStim 83.30 %"
+    shown = page.ladder().data
+    assert all(text in shown for text in ("927,206", "97.41", ">903<", "+18", "−7", "from Plain7CNN"))
+    assert shown.count("from Plain7CNN") == 2  # Plain8CNN and C-SPP both grow out of it
+
+
+@pytest.mark.parametrize("page", ["cnn3d_page"], indirect=True)
+def test_both_searches_stand_beside_one_another(page):
+    shown = page.chosen().data
+    assert shown.count("<tr>") == len(page.OPTIONS) + 1
+    assert "Lookahead + Adam" in shown
+    assert "97.56 % (one subject left out at a time) and 100 % (ten folds)" in page.headline()
+
+
+@pytest.mark.parametrize("page", ["cnn3d_page"], indirect=True)
+@pytest.mark.parametrize(("right", "better"), [([1, 0, 0, 0] * 2, False), ([1] * 8, True)])
+def test_a_network_at_the_level_of_guessing_is_called_that(page, right, better):
+    ids, right = np.array([f"i{k}" for k in range(8)]), np.array(right)
+    stored = {"probabilities": np.eye(4)[1 - right], "labels": np.zeros(8, int), "ids": ids}
+    run = SimpleNamespace(
+        dataset="synthetic",
+        budget="smoke",
+        seed=0,
+        variant="",
+        info={"classes": list("abcd")},
+        models=lambda: ["c1"],
+        predictions=lambda name: stored,
+        samples=lambda: pd.DataFrame({"ids": ids, "subject": ["x"] * 4 + ["y"] * 4}),
+    )
+    said = page.guessing([run]).data
+    assert "gives 25.00" in said
+    assert ("not surely better" in said) is not better
+    assert page.guessing([]) is None
