@@ -28,7 +28,8 @@ def standing(score: pd.DataFrame) -> HTML:
     waiting = ~judged & ~shown & score["needs"].fillna("").ne("")
     never = len(score) - int((judged | shown | waiting).sum())
     kinds = ", ".join(f"{(score['verdict'] == kind).sum()} {kind}" for kind in JUDGEMENTS)
-    lead = "" if judged.any() else "So far no claim is confirmed and none refuted; only a full run may judge one. "
+    none = "So far no claim is confirmed and none refuted; only a full run may judge one. "
+    lead = "" if judged.any() else none
     return HTML(
         f"<p>{lead}Of <strong>{len(score)} claims</strong>, {judged.sum()} are judged ({kinds}). Beside "
         f"{shown.sum()} stands a figure of ours that may not judge them, because the run was shorter than "

@@ -83,7 +83,8 @@ def tested(shown: Sequence[runs.Run]) -> HTML:
         (certificate,) = run.info["certificates"].values()
         protocol = {"official": "official split", "subject": "people held out"}[run.info["common_protocol"]]
         minutes = run.table("costs")["training_seconds"].sum() / 60
-        machine = f"{_counted(made.get('threads'), 'thread')}, {minutes:.1f} min of training per fold"
+        clock = "training" if made.get("gpu") else "processor time for training"
+        machine = f"{_counted(made.get('threads'), 'thread')}, {minutes:.1f} min of {clock} per fold"
         rows.append(
             {
                 "Run": run_link(run),
