@@ -1,4 +1,4 @@
-"""Train C2 two ways in one process: :func:`fer_lib.training.fit`, and a loop as FER repositories write it.
+"""Train C2 two ways in one process: with the library, and with a loop as FER repositories write it.
 
 Run ``python -m benchmarks.training [--images N] [--rounds R] [--data-dir D]``. FER2013 is used where it is
 found, else synthetic faces. The reference decodes with PIL, transforms every image by itself in a DataLoader

@@ -109,7 +109,7 @@ def certificates(shown: Iterable[runs.Run]) -> HTML:
         for name, found in run.info.get("certificates", {}).items():
             rows.append(
                 {
-                    "Split": two_lines(name, run_link(run), Short),
+                    "Split": two_lines(Html(f"{name}, {NAMES[run.paper]}"), run_link(run), Short),
                     "Folds": found["n_folds"],
                     "Tested": found["tested"],
                     "Each sample once": found["every_sample_tested_once"],

@@ -28,12 +28,27 @@ def standing(score: pd.DataFrame) -> HTML:
     waiting = ~judged & ~shown & score["needs"].fillna("").ne("")
     never = len(score) - int((judged | shown | waiting).sum())
     kinds = ", ".join(f"{(score['verdict'] == kind).sum()} {kind}" for kind in JUDGEMENTS)
+    none = "So far no claim is confirmed and none refuted; only a full run may judge one. "
+    lead = "" if judged.any() else none
     return HTML(
-        f"<p>Of <strong>{len(score)} claims</strong>, {judged.sum()} are judged ({kinds}). Beside "
+        f"<p>{lead}Of <strong>{len(score)} claims</strong>, {judged.sum()} are judged ({kinds}). Beside "
         f"{shown.sum()} stands a figure of ours that may not judge them, because the run was shorter than "
         f"the paper’s or followed another protocol. {waiting.sum()} wait for a run, most of them for data "
         f"that their owners grant. {never} no run can answer, such as bounds, single images and folds that "
         "are not described.</p>"
+    )
+
+
+def unsaid() -> HTML:
+    """Say how much the papers leave open and how much in them does not add up."""
+    papers = [claims.load(paper) for paper in claims.PAPERS]
+    open_places = sum(len(paper.ambiguities) for paper in papers)
+    found = [entry for paper in papers for entry in paper.inconsistencies]
+    grave = sum(entry["severity"] == "high" for entry in found)
+    return HTML(
+        '<p>The papers leave an implementer to choose in <a href="ambiguities.html">'
+        f"{open_places} places</a>; each is listed with our choice and the others. "
+        f'<a href="forensics.html">{len(found)} things</a> in them do not add up, {grave} of them grave.</p>'
     )
 
 
@@ -67,7 +82,9 @@ def _cell(paper: str, label: str, part: pd.DataFrame, everything: Sequence[runs.
         head = Html(f'<span class="verdict verdict-not-comparable">budget {shown[0].budget}</span>')
         less = f"{figures} of {len(part)} figures, none judged"
     else:
-        head, less = badge("needs data"), f"{len(part)} claims"
+        waiting = int((part["verdict"] == "needs data").sum())
+        head = badge("needs data")
+        less = f"{waiting} of {len(part)} claims" if waiting < len(part) else f"{waiting} claims"
     query = escape(urlencode({"paper": NAMES[paper], "dataset": label}))
     small = f'<a class="small" href="scorecard.html?{query}">{less}</a>'
     return Html(f'<a class="verdict-link" href="{link}">{head}</a>{small}')

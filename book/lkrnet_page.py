@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 
 import pandas as pd
 from IPython.display import HTML
 from markup import Html, Short, table, two_lines
 from overview import dataset_title
-from seeds import families, named, spread, tables
+from seeds import families, measured, named, spread, tables
 
 from fer_lib import claims, lkrnet_tables, runs
 
@@ -40,6 +41,37 @@ def disgust() -> HTML:
         f"the best figure that the table quotes from other work it is {found['quoted']:+g} points, over the "
         f"authors’ own VGG19 {found['VGG19']:+g}.</p>"
     )
+
+
+def quoted_on_ckplus() -> HTML:
+    """Set the method's mean class accuracy on CK+ beside those of the works that Table 2 quotes."""
+    means = lkrnet_tables.beside("ckplus").set_index("model")[["source", "class mean"]].dropna()
+    quoted = means.loc[means["source"] == "quoted", "class mean"]
+    others = " and ".join(f"{value:.2f} ({escape(name)})" for name, value in quoted.items())
+    own = means.loc["Our method", "class mean"]
+    return HTML(
+        f"<p>On CK+ the method’s class accuracies average {own:.2f}. Those of the works that the table "
+        f"quotes for all seven classes average {others}.</p>"
+    )
+
+
+def outcome(shown: Iterable[runs.Run], pairs: Sequence[tuple[str, str]]) -> HTML:
+    """Say how many of the leads that the paper claims are there in each family of runs on its data."""
+    said = []
+    for family, members in families(run for run in shown if run.dataset in lkrnet_tables.TABLES).items():
+        found = [measured(members, *pair) for pair in pairs]
+        ahead, behind = (
+            sum(sign * one[end] > 0 for one in found) for sign, end in ((1, "low"), (-1, "high"))
+        )
+        seeds = f"{len(members)} seed{'s' * (len(members) > 1)}"
+        verdict = "" if members[0].budget == "paper" else " A run at this budget judges none of them."
+        said.append(
+            f"{family}, {seeds}. Of the {len(pairs)} leads that the paper claims, the 95 % interval of ours "
+            f"lies above zero for {ahead}, below it for {behind}, and reaches over it for "
+            f"{len(pairs) - ahead - behind}.{verdict}"
+        )
+    text = " ".join(said) or "None of the leads that the paper claims has been looked for on its data."
+    return HTML(f"<p>{text}</p>")
 
 
 def masks(shown: Iterable[runs.Run]) -> HTML:
@@ -90,6 +122,7 @@ def energy(shown: Iterable[runs.Run], models: Sequence[str] = ("VGG19", "Our met
     for family, (stage, cells, model), part in tables(shown, "energy", ["stage", "cells", "model"]):
         if model in models:
             figures = {head: spread(part[name], 1, 100) for head, name in _ENERGY.items()}
+            figures |= {head: spread(part.get(name, ()), 0) for head, name in _COUNTS.items()}
             rows.append({"Network": named(f"{model}, stage {stage}, {cells}", family, part)} | figures)
     return table(rows, list(rows[0])[1:] if rows else (), "Grad-CAM evidence inside the key regions")
 
@@ -109,6 +142,8 @@ def energy_gains(shown: Iterable[runs.Run]) -> HTML:
                 {
                     "Stage": named(str(stage), family, part),
                     "Points": spread(part["gain"], 2, 100, "+"),
+                    "For a face's own regions": spread(part.get("own", ()), 2, 100, "+"),
+                    "Where both have evidence": spread(part.get("with_evidence", ()), 2, 100, "+"),
                     "By seed [95 %]": Html("<br>".join(bounds)),
                     "Seeds with a gain": f"{(part['gain'] > 0).sum()} of {part['seed'].nunique()}",
                 }
@@ -131,6 +166,7 @@ _ENERGY = {
     "Another face's": "another face's",
     "Share of the image": "area",
 }
+_COUNTS = {"Maps without evidence": "empty"}
 
 
 def _signed(value: float, digits: int = 2) -> Html | None:

@@ -86,7 +86,7 @@ def other_packages() -> HTML:
 
 def machine(made: Mapping[str, Any]) -> Long:
     """Return the hardware of one provenance: the graphics card or the processor first."""
-    processor = f"{made['cpu']}, {made['cores']} cores"
+    processor = f"{made['cpu']}, {made['cores']} core{'' if made['cores'] == 1 else 's'}"
     if made.get("gpu"):
         return two_lines(f"{made['gpu']}, {made['gpu_memory_gib']} GiB", processor, Long)
     return two_lines(processor, made.get("platform"), Long)

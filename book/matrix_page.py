@@ -83,11 +83,12 @@ def tested(shown: Sequence[runs.Run]) -> HTML:
         (certificate,) = run.info["certificates"].values()
         protocol = {"official": "official split", "subject": "people held out"}[run.info["common_protocol"]]
         minutes = run.table("costs")["training_seconds"].sum() / 60
-        machine = f"{made.get('threads')} thread(s), {minutes:.1f} min of training per fold"
+        clock = "training" if made.get("gpu") else "processor time for training"
+        machine = f"{_counted(made.get('threads'), 'thread')}, {minutes:.1f} min of {clock} per fold"
         rows.append(
             {
                 "Run": run_link(run),
-                "Protocol": two_lines(protocol, f"{certificate['n_folds']} fold(s)"),
+                "Protocol": two_lines(protocol, _counted(certificate["n_folds"], "fold")),
                 "Images": int(counts),
                 "Tested": int(certificate["tested"]),
                 "No face found": run.info["faces_found"]["missed"],
@@ -98,6 +99,10 @@ def tested(shown: Sequence[runs.Run]) -> HTML:
     blank = {"Images": None, "Tested": None, "No face found": None, "Made on": None}
     rows += [{"Run": Short(dataset_title(name)), "Protocol": ABSENT} | blank for name in missing]
     return table(rows, ["Images", "Tested", "No face found"], "Runs of the matrix")
+
+
+def _counted(n: int | None, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def pareto(shown: Sequence[runs.Run]) -> Any:

@@ -203,7 +203,8 @@ def ours(row: Mapping[str, Any]) -> Html | None:
 def because(row: Mapping[str, Any]) -> Long:
     """Return a verdict with its reason and with what stands beside the claim."""
     beside = f'<span class="small beside">{escape(row["beside"])}</span>' if row["beside"] else ""
-    return Long(two_lines(badge(row["verdict"]), row["reason"], Long) + beside)
+    reason = row["reason"].removeprefix(f"{row['verdict']}: ")  # which the badge says
+    return Long(two_lines(badge(row["verdict"]), reason, Long) + beside)
 
 
 def measure(row: Mapping[str, Any]) -> str:

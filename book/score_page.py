@@ -144,7 +144,11 @@ def _claimed(row: Mapping[str, Any]) -> Html | None:
     if pd.isna(row["claimed"]):
         return None
     before, after = UNITS.get(row["unit"], ("", f" {row['unit']}"))
-    return Html(f"{before}{row['claimed']:.10g}{escape(after)}")
+    if row["claimed"] == 1 and after == " points":
+        after = " point"
+    printed = next(claim for claim in claims.load(row["paper"]).claims if claim["id"] == row["id"])
+    limit = printed.get("bound") or ("about" if printed.get("approx") else "")  # as the text says it
+    return Html(f"{escape(limit)} {before}{row['claimed']:.10g}{escape(after)}".lstrip())
 
 
 def _cell(label: str, value: Any, key: Any) -> str:

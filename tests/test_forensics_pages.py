@@ -101,6 +101,24 @@ def test_many_claims_are_folded_up_per_model_and_few_are_not(tmp_path):
     assert "<details" not in overview.verdicts(frame.head(overview.FOLDED), "Claims").data
 
 
+def test_the_front_page_counts_what_is_left_open_and_what_does_not_add_up():
+    import front
+
+    papers = [claims.load(paper) for paper in claims.PAPERS]
+    said = front.unsaid().data
+    assert f"{sum(len(paper.ambiguities) for paper in papers)} places" in said
+    assert f"{sum(len(paper.inconsistencies) for paper in papers)} things" in said
+
+
+def test_the_front_page_says_needs_data_only_of_claims_that_wait_for_it(tmp_path):
+    import front
+
+    from fer_lib import report
+
+    shown = front.matrix([], report.scorecard(tmp_path)).data
+    assert "7 of 37 claims" in shown  # 3D-CNN on CK+; the others are single folds
+
+
 def test_the_front_page_counts_each_claim_once(tmp_path):
     import front
 

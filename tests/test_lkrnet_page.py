@@ -1,5 +1,6 @@
 """LKRNet's overview page takes runs of several seeds together."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def recorded(root, seed, ids=None):
         rows = [(mask, cells, 0.4 + 0.1 * i + 0.01 * seed) for i, (mask, cells) in enumerate(PLACES)]
         recorder.add_table("mask_stages", pd.DataFrame(rows, columns=["mask", "cells", "hits"]))
         gains = pd.DataFrame({"stage": [5, 4], "gain": [0.02 - 0.03 * seed, 0.1], "low": -0.1, "high": 0.2})
+        gains["own"] = 0.03
         recorder.add_table("energy_gain", gains)
         return runs.Run(recorder.commit())
 
@@ -108,6 +110,26 @@ def test_gains_of_grad_cam_count_the_seeds_that_agree(made):
     assert "1 of 2" in shown
     assert "2 of 2" in shown
     assert "-1.00 to +2.00" in shown
+    assert ">+3.00<" in shown  # the part that is for a face's own regions
+
+
+def test_leads_that_the_interval_bears_out_are_counted(made):
+    import lkrnet_page
+
+    said = lkrnet_page.outcome(made, [("Our method", "VGG19"), ("VGG19", "Our method")]).data
+    assert "FER2013, short, 2 seeds. Of the 2 leads" in said
+    assert "judges none" in said
+    above, below = (int(re.search(rf"{word} (?:zero|it) for (\d)", said)[1]) for word in ("above", "below"))
+    assert above == below  # a lead one way is a lag the other way
+    assert "None of the leads" in lkrnet_page.outcome([], [("Our method", "VGG19")]).data
+
+
+def test_works_quoted_on_ckplus_stand_beside_the_method():
+    import lkrnet_page
+
+    said = lkrnet_page.quoted_on_ckplus().data
+    assert "average 91.71" in said
+    assert "96.57 (DeRL)" in said
 
 
 def test_without_runs_nothing_is_shown():
