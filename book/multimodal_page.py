@@ -197,10 +197,10 @@ def _fast(run: runs.Run) -> list[str]:
     return [f"* Milliseconds per image, on the machine named below: {shown}. The paper prints no time."]
 
 
-def doubts(paper: claims.Paper) -> HTML:
-    """Show what does not add up in the paper and weighs most, each with where it stands."""
-    high = [entry for entry in paper.inconsistencies if entry["severity"] == "high"]
-    rows = [{"What": Long(escape(entry["what"])), "Where": entry["where"]} for entry in high]
+def doubts(paper: claims.Paper, weights: Iterable[str] = ("high",)) -> HTML:
+    """Show what does not add up in the paper and weighs so much, each with where it stands."""
+    shown = [e for e in paper.inconsistencies if e["severity"] in weights and e["kind"] != "external"]
+    rows = [{"What": Long(escape(entry["what"])), "Where": entry["where"]} for entry in shown]
     return table(rows, label="What does not add up")
 
 
