@@ -60,6 +60,12 @@ def _findings(run: runs.Run) -> str:
             f"{shown}. CNN-ONLY itself is then right on {wide['CNN-ONLY'].min():.1f} to "
             f"{wide['CNN-ONLY'].max():.1f} %."
         )
+    resumed = run.info.get("units_resumed")
+    if resumed:
+        lines.append(
+            f"* {resumed} of its trainings were taken over from an earlier, interrupted execution; where that "
+            "was at another commit, the changelog says so."
+        )
     return "\n".join(lines)
 
 

@@ -35,7 +35,7 @@ def fake(models=MODELS, sizes=True):
     frame["accuracy"] = [0.25, 0.27, 0.30, 0.29]
     return SimpleNamespace(
         **{"dataset": "fer2013", "budget": "short", "seed": 0, "variant": ""},
-        info={"changes": ["5 epochs, not 300"], "plan": {"steps": 60}},
+        info={"changes": ["5 epochs, not 300"], "plan": {"steps": 60}, "units_resumed": 6},
         models=lambda: list(models),
         table=lambda name: frame if sizes else pd.DataFrame(),
         predictions=lambda model: {"labels": np.array([3, 3, 3, 1])},
@@ -52,6 +52,7 @@ def test_findings_are_the_figures_of_the_evidence(page):
     assert "CNN-SIFT-AVG is ahead of CNN-ONLY (+0.90 [" in text
     assert "for 60 steps: 213 images +2.0; 4,000 images -1.0." in text
     assert "right on 25.0 to 30.0 %" in text
+    assert "6 of its trainings were taken over" in text
 
 
 def test_what_a_run_has_not_is_not_told(page):
