@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -209,8 +210,21 @@ def because(row: Mapping[str, Any]) -> Long:
 
 def measure(row: Mapping[str, Any]) -> str:
     """Return what a claim measures, in words."""
-    metric = str(row["metric"]).replace("_", " ").replace("class accuracy", "accuracy")
-    return f"{metric} of {row['expression']}" if isinstance(row["expression"], str) else metric
+    metric = str(row["metric"]).replace("_", " ")
+    if isinstance(row["expression"], str):
+        return f"{metric.removeprefix('class ')} of {row['expression']}"
+    if metric != "confidence":
+        return metric
+    image, condition = _shown(row["paper"])[row["id"]]
+    return f"{metric} on image {image}, {condition}"
+
+
+@cache
+def _shown(paper: str) -> dict[str, tuple[str, str]]:
+    """Return, by claim, the image that a printed confidence is for and what was done to it."""
+    frame = claims.frame(paper).dropna(subset=["image", "condition"])
+    words = frame["condition"].str.replace("_", " ").str.replace("color", "colour")
+    return dict(zip(frame["id"], zip(frame["image"], words, strict=True), strict=True))
 
 
 def protocols() -> HTML:

@@ -1,4 +1,4 @@
-"""Sphinx extension: read and write pages side by side, one per core; `jupyter-book build` has no option for it.
+"""Sphinx extension: pages are read and written side by side; `jupyter-book build` has no option for it.
 
 Each page with cells starts a kernel of its own and keeps one core busy. ``$FER_JOBS`` names another number.
 """
