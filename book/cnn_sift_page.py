@@ -63,7 +63,7 @@ def _findings(run: runs.Run) -> str:
     resumed = run.info.get("units_resumed")
     if resumed:
         lines.append(
-            f"* {resumed} of its trainings were taken over from an earlier, interrupted execution; where "
+            f"* {resumed} of its trainings were taken over from an earlier, broken-off execution; where "
             "that was at another commit, the changelog says so."
         )
     return "\n".join(lines)
