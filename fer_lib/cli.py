@@ -51,8 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # absent, or not a terminal's: what it cannot encode is escaped
             stream.reconfigure(errors="backslashreplace")
-    # Before any library loads OpenMP, whose threads wait by spinning: where anything else wants a core, two of
-    # them are then many times slower than one.
+    # Before any library loads OpenMP, whose threads wait by spinning: where anything else wants a core, two
+    # of them are then many times slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = parser().parse_args(argv)
     try:
