@@ -212,7 +212,7 @@ def trained(name: str, train: Corpus, held: Corpus) -> SmallNetwork:
     name : str
         One of :data:`KINDS`.
     train, held : Corpus
-        :class:`fer_lib.explore_faces.Collection`'s parts; nothing is chosen on ``held``.
+        :class:`fer_lib.explore_faces.Collection`'s parts; ``held`` is only scored.
 
     Raises
     ------
