@@ -37,7 +37,7 @@ def about(network: SmallNetwork, collection: Collection, photo: bool) -> str:
     text = (
         f"{network.kind.title}, {network.kind.cut}, trained here for {taken} on {len(collection.train):,} "
         f"faces{of}. Right on {right} of {collection.held_out_by}; guessing is right on "
-        f"{1 / len(network.classes):.0%}. How long it trains was set with an eye on these faces, so the figure "
+        f"{1 / len(network.classes):.0%}. How long it trains was set with an eye on these faces, so this "
         "flatters. It is not the chapter’s network, and no result of it."
     )
     if collection.train.card.synthetic:
