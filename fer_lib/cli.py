@@ -109,7 +109,7 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("paper", metavar="PAPER", help="for example cnn_sift")
     run.add_argument("dataset", metavar="DATASET", help="for example fer2013")
-    budgets = "smoke: two or three minutes; short: tens of minutes on two cores; paper: what the paper did"
+    budgets = "smoke: a minute or two; short: tens of minutes on two cores; paper: what the paper did"
     run.add_argument("--budget", default="smoke", help=f"{budgets} (default: smoke)")
     run.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
     run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
