@@ -80,7 +80,7 @@ def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
         '<button type="reset">Clear</button></form>'
         f'<p id="score-count" role="status">{len(lines)} claims</p>'
         '<div class="table-scroll" role="region" tabindex="0" aria-label="Scorecard">'
-        '<table id="score-table" class="fer-table" role="table"><thead role="rowgroup">'
+        '<table id="score-table" class="fer-table score-table" role="table"><thead role="rowgroup">'
         f'<tr role="row">{heads}</tr></thead>\n<tbody role="rowgroup">\n'
         + "\n".join(lines)
         + '\n</tbody></table></div><p><button type="button" id="score-more" hidden></button></p>'
