@@ -58,9 +58,9 @@ pdf: book
 runs: $(INSTALLED)
 	$(SNAKEMAKE) runs $(ARGS)
 
-# The tests open the built book in a browser. A file's tests stay together: they share what is slow to make.
+# The tests open the built book in a browser. What shares something slow to make stays in one process (conftest.py).
 test: lint book
-	python -m pytest -n $(CORES) --dist loadfile $(ARGS)
+	python -m pytest -n $(CORES) --dist loadgroup $(ARGS)
 
 lint: $(INSTALLED)
 	ruff check .

@@ -28,6 +28,14 @@ BOOK = Path(os.environ.get("FER_BOOK") or Path(__file__).resolve().parents[1] / 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
+def pytest_collection_modifyitems(items):
+    """Where processes share the tests, a file's stay together, and so does all that is asked of one page."""
+    for item in items:
+        page = item.callspec.params.get("page") if hasattr(item, "callspec") else None
+        of_page = page and item.path.stem == "test_book"
+        item.add_marker(pytest.mark.xdist_group(page if of_page else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def smoke_of(tmp_path_factory):
     """Return paper -> evidence on synthetic faces: that of ``make book`` unless something changed."""

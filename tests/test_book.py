@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import cv2
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 
 from fer_lib.datasets import CARDS
 
@@ -63,7 +65,6 @@ LOOK = """() => {
       return {fits: e.getBoundingClientRect().right <= innerWidth + 1, scrolls};
     }),
     links: [...document.querySelectorAll('a[href]')].map(e => e.href),
-    ids: [...document.querySelectorAll('[id]')].map(e => e.id),
   };
 }"""
 
@@ -82,7 +83,8 @@ ASKED = {
     "desktop": [("light", None), ("dark", ["color-contrast"])],
     "phone": [("light", ["scrollable-region-focusable", "target-size"])],
 }
-# The API's pages are one template filled by docstrings, and the longest: axe reads the first of them.
+# The API has pages of one template filled by docstrings, the longest: axe reads the first of them. Executed
+# notebooks are one template too: axe reads them all, the first in the dark as well.
 AXED = [page for page in PAGES if not page.startswith("book/api_") or page == "book/api_ground"]
 
 
@@ -119,7 +121,8 @@ def visit(book, browser):
             visits[name, width] = found = Visit(page.evaluate(LOOK), list(complaints), list(requests))
             if name in AXED:
                 page.evaluate(axe)
-                for question in ASKED[width]:
+                asked = ASKED[width][: 1 if name in RESULTS[1:] else None]
+                for question in asked:
                     found.violations += page.evaluate(AXE, question)
             page.close()
         return visits[name, width]
@@ -127,6 +130,12 @@ def visit(book, browser):
     yield look
     for context in contexts.values():
         context.close()
+
+
+@cache
+def parsed(book: Path, page: str) -> BeautifulSoup:
+    """Return a page as it lies on the disk."""
+    return BeautifulSoup((book / f"{page}.html").read_text("utf-8"), "html.parser")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -183,9 +192,10 @@ def test_every_picture_is_numbered_and_said_in_words(visit, page):
         assert len(said) > 20, image
 
 
-def test_figures_are_numbered_once(visit):
-    captions = [image["caption"] for page in PAGES for image in visit(page).seen["images"]]
-    numbers = [caption.split()[1] for caption in captions]
+def test_figures_are_numbered_once(book):
+    spans = [s for page in PAGES for s in parsed(book, page).select("figcaption .caption-number")]
+    numbers = [span.get_text().split()[1] for span in spans]
+    assert len(numbers) > len(RESULTS)
     assert len(numbers) == len(set(numbers))
 
 
@@ -220,7 +230,7 @@ def test_links_inside_the_book_lead_somewhere(visit, book, page):
         assert target.is_relative_to(book), link
         name = target.relative_to(book).as_posix().removesuffix(".html")
         if parts.fragment and name in PAGES:
-            assert unquote(parts.fragment) in visit(name).seen["ids"], link
+            assert parsed(book, name).find(id=unquote(parts.fragment)), link
 
 
 def test_the_front_door_leads_to_the_introduction(book, browser):
