@@ -49,7 +49,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 book: $(INSTALLED)
-	$(SNAKEMAKE) $(ARGS)
+	$(SNAKEMAKE) $(if $(filter test,$(MAKECMDGOALS)),,$(ARGS))
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 pdf: book
