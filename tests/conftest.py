@@ -28,6 +28,7 @@ BOOK = Path(os.environ.get("FER_BOOK") or Path(__file__).resolve().parents[1] / 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items):
     """Where processes share the tests, a file's stay together, and so does all that is asked of one page."""
     for item in items:

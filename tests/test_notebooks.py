@@ -65,7 +65,8 @@ def test_the_executed_notebook_is_clean(smoke):
     assert "budget-banner" in texts[0]
     assert "Synthetic data" in texts[0]
     assert not re.search(r"it/s|img/s|\d%\||Traceback|/home/|/root/", text)
-    assert sum("image/png" in output.get("data", {}) for output in outputs(smoke)) >= 10
+    pictures = sum("image/png" in output.get("data", {}) for output in outputs(smoke))
+    assert pictures >= 9  # of paper 3, which has the fewest
 
 
 def test_predictions_are_probabilities(smoke):
