@@ -20,8 +20,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
-# Threads that spin while they wait are many times slower beside other work (as `fer` has it).
-export OMP_WAIT_POLICY ?= PASSIVE
+# Threads that spin for long while they wait are many times slower beside other work (as `fer` has it).
+export GOMP_SPINCOUNT ?= 1000
 
 help:
 	@echo "make book    set up .venv, run the papers on the embedded synthetic faces, build _build/html"

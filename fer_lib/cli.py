@@ -51,9 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # absent, or not a terminal's: what it cannot encode is escaped
             stream.reconfigure(errors="backslashreplace")
-    # Before any library loads OpenMP, whose threads wait by spinning: where anything else wants a core, two
-    # of them are then many times slower than one.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before any library loads OpenMP, whose threads wait by spinning for long: where anything else wants a
+    # core, two of them are then many times slower than one.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     arguments = parser().parse_args(argv)
     try:
         code = arguments.action(arguments)
