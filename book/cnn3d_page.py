@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from IPython.display import HTML, Markdown
+from IPython.display import HTML
 from markup import Html, Short, interval, table, two_lines
 from overview import run_name
 
@@ -45,23 +45,6 @@ def chosen() -> HTML:
         c1, c2 = (words[value] if isinstance(value, bool) else str(value) for value in both)
         rows.append({"Option": title, "CK+ (c1)": c1, "Oulu-CASIA (c2)": c2, "Same": c1 == c2})
     return table(rows, (), "What the two searches chose")
-
-
-def guessing(made: Iterable[runs.Run]) -> Markdown | None:
-    """Say of each run what guessing gives, and whether c1 is better than that."""
-    lines = []
-    for run in made:
-        n = len(run.info["classes"])
-        line = f"Guessing among the {n} expressions of *{run_name(run)}* gives {100 / n:.2f}."
-        if "c1" in run.models():
-            stored, people = run.predictions("c1"), run.samples().set_index("ids")["subject"]
-            right = stored["probabilities"].argmax(1) == stored["labels"]
-            people = people[~people.index.duplicated()].loc[stored["ids"]].to_numpy()
-            if metrics.interval(right, people)[0] <= 1 / n:
-                line += " Its c1 is not surely better: what follows of it shows how figures are computed, "
-                line += "not what the network can do."
-        lines.append(line)
-    return Markdown("\n\n".join(lines)) if lines else None
 
 
 def p_values() -> HTML:

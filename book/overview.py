@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from markup import Html, Long, Short, badge, badges, interval, table, two_lines
 
-from fer_lib import claims, datasets, paper_tables, runs
+from fer_lib import claims, datasets, metrics, paper_tables, runs
 from fer_lib.provenance import repository
 
 NAMES = {
@@ -121,6 +121,24 @@ def paper_runs(paper: str, model: str) -> HTML:
 def _accuracy(row: Mapping[str, Any]) -> Html | None:
     """Return a row of :func:`fer_lib.report.subsets` as a figure with its interval."""
     return interval(row["accuracy"], row["low"], row["high"])
+
+
+def guessing(shown: Iterable[runs.Run], model: str) -> Markdown | None:
+    """Say of each run what guessing gives, and whether a model is better than that."""
+    lines = []
+    for run in shown:
+        n = len(run.info["classes"])
+        line = f"Guessing among the {n} expressions of *{run_name(run)}* gives {100 / n:.2f}."
+        if model in run.models():
+            stored, samples = run.predictions(model), run.samples().drop_duplicates("ids").set_index("ids")
+            right = stored["probabilities"].argmax(1) == stored["labels"]
+            people = samples["subject"].loc[stored["ids"]] if "subject" in samples else None
+            groups = stored["ids"] if people is None or people.isna().any() else people.to_numpy()
+            if metrics.interval(right, groups)[0] <= 1 / n:
+                line += f" Its {model} is not surely better: what follows of it shows how figures are "
+                line += "computed, not what the network can do."
+        lines.append(line)
+    return Markdown("\n\n".join(lines)) if lines else None
 
 
 def printed_gains(paper: str, better: str, worse: str) -> HTML:

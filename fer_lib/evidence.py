@@ -26,6 +26,39 @@ def evidence_folder(
     return repository() / root / paper / dataset / budget / name
 
 
+class UnitFolder:
+    """Finished units of work and checkpoints in a folder, where they survive a kill.
+
+    Parameters
+    ----------
+    work
+        The folder; it gets ``units`` and ``checkpoints``.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        for name in ("units", "checkpoints"):
+            (work / name).mkdir(parents=True, exist_ok=True)
+
+    def unit(self, name: str) -> Path | None:
+        """Return the ``.npz`` of a finished unit (a fold, a network), or None if it is still to be done."""
+        path = self._unit(name)
+        return path if path.exists() else None
+
+    def finish_unit(self, name: str, **values: Any) -> Path:
+        """Store a unit's arrays; from now on a killed run does not repeat it."""
+        path = self._unit(name)
+        save_arrays(path, values)
+        return path
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the path for a training checkpoint (it may not exist yet)."""
+        return self.work / "checkpoints" / file_name(name)
+
+    def _unit(self, name: str) -> Path:
+        return self.work / "units" / f"{file_name(name)}.npz"
+
+
 def arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read all arrays of an ``.npz`` file, never unpickling."""
     with np.load(path, allow_pickle=False) as stored:

@@ -30,7 +30,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.evidence import arrays, evidence_folder, file_name, hold, public, publish, save_arrays
+from fer_lib.evidence import (
+    UnitFolder,
+    arrays,
+    evidence_folder,
+    file_name,
+    hold,
+    public,
+    publish,
+    save_arrays,
+)
 from fer_lib.files import digest, write_json
 from fer_lib.provenance import provenance, repository, sources, variant
 
@@ -57,7 +66,7 @@ PROBE = "probe"
 """A budget apart: one network on a part of the data, to compare readings with one another. Never judged."""
 
 
-class Recorder:
+class Recorder(UnitFolder):
     """Collect a run's evidence; :meth:`commit` makes it appear in one rename.
 
     Parameters
@@ -114,13 +123,13 @@ class Recorder:
         self.key = digest(self.run, keyed, fingerprint, self.sources)
         self.info: dict[str, Any] = {"fingerprint": fingerprint} if fingerprint else {}
         top = self.stage.parents[1] if self.stage else repository() / root / ".work"
-        self.work = top / self.key
         self._lock, self.waited = hold(top / f"{self.key}.lock")
-        self._started, self._resumed = time.monotonic(), 0
+        super().__init__(top / self.key)
+        self._started = time.monotonic()
         self._build = self.work / "evidence"
         shutil.rmtree(self._build, ignore_errors=True)  # half-written by a killed run
-        for name in ("evidence/predictions", "units", "checkpoints"):
-            (self.work / name).mkdir(parents=True, exist_ok=True)
+        (self._build / "predictions").mkdir(parents=True)
+        self._resumed = sum(1 for _ in (self.work / "units").glob("*.npz"))
         self._predictions: dict[str, list[dict[str, np.ndarray]]] = {}
         self._tables: dict[str, list[pd.DataFrame]] = {}
         self._embeddings: dict[str, np.ndarray] = {}
@@ -144,26 +153,6 @@ class Recorder:
             return json.loads((self.folder / "run.json").read_text("utf-8"))["key"] == self.key
         except (OSError, ValueError, KeyError):
             return False
-
-    # --- work that survives a kill -------------------------------------------------------------
-
-    def unit(self, name: str) -> Path | None:
-        """Return the ``.npz`` of a finished unit (a fold, a network), or None if it is still to be done."""
-        path = self.work / "units" / f"{file_name(name)}.npz"
-        if not path.exists():
-            return None
-        self._resumed += 1
-        return path
-
-    def finish_unit(self, name: str, **values: Any) -> Path:
-        """Store a unit's arrays; from now on a killed run does not repeat it."""
-        path = self.work / "units" / f"{file_name(name)}.npz"
-        save_arrays(path, values)
-        return path
-
-    def checkpoint(self, name: str) -> Path:
-        """Return the path for a training checkpoint inside the work folder (it may not exist yet)."""
-        return self.work / "checkpoints" / file_name(name)
 
     # --- evidence ------------------------------------------------------------------------------
 

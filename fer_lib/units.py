@@ -23,7 +23,7 @@ from fer_lib.training import Feed, Part, Recipe, fit, image_feed, predict
 
 
 class Store(Protocol):
-    """Where finished units of work and checkpoints survive a kill (:class:`fer_lib.runs.Recorder`)."""
+    """Where finished units and checkpoints survive a kill, such as :class:`fer_lib.evidence.UnitFolder`."""
 
     def unit(self, name: str) -> Path | None:
         """Return the ``.npz`` of a finished unit, or None."""

@@ -10,7 +10,7 @@ import pytest
 from fer_lib.provenance import repository
 
 
-@pytest.fixture(params=["cspp_page", "cnn3d_page"])
+@pytest.fixture(params=["cspp_page", "cnn3d_page", "overview"])
 def page(request, monkeypatch):
     monkeypatch.syspath_prepend(str(repository() / "book"))
     yield __import__(request.param)
@@ -34,7 +34,7 @@ def test_both_searches_stand_beside_one_another(page):
     assert "97.56 % (one subject left out at a time) and 100 % (ten folds)" in page.headline()
 
 
-@pytest.mark.parametrize("page", ["cnn3d_page"], indirect=True)
+@pytest.mark.parametrize("page", ["overview"], indirect=True)
 @pytest.mark.parametrize(("right", "better"), [([1, 0, 0, 0] * 2, False), ([1] * 8, True)])
 def test_a_network_at_the_level_of_guessing_is_called_that(page, right, better):
     ids, right = np.array([f"i{k}" for k in range(8)]), np.array(right)
@@ -49,7 +49,7 @@ def test_a_network_at_the_level_of_guessing_is_called_that(page, right, better):
         predictions=lambda name: stored,
         samples=lambda: pd.DataFrame({"ids": ids, "subject": ["x"] * 4 + ["y"] * 4}),
     )
-    said = page.guessing([run]).data
+    said = page.guessing([run], "c1").data
     assert "gives 25.00" in said
     assert ("not surely better" in said) is not better
-    assert page.guessing([]) is None
+    assert page.guessing([], "c1") is None

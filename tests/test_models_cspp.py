@@ -43,6 +43,8 @@ def test_parameters_of_the_recommended_reading(name, count):
         ("C-SPP", {"spp_low": (6, 3, 2, 1)}, 1_222_118),
         ("C-SPP", {"spp_low": (6, 3, 1)}, 1_189_350),
         ("C-SPP", {"spp_low": (4, 2, 1)}, 984_550),
+        ("C-SPP", {"spp_low": ()}, 927_206 - 448 * 256),
+        ("C-SPP", {"spp_high": ()}, 927_206 - 1792 * 256 + 4608 * 256),
         ("C-SPP", {"hidden": 0}, 927_206 - 575_238 + 13_446),
         ("C-SPP", {"spp_high_tap": "before_pool", "spp_low_tap": "before_pool"}, 927_206),
         ("C-SPP", {"use_batchnorm": True}, 927_206 + 2 * (2 * 32 + 2 * 64 + 2 * 128)),

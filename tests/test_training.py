@@ -8,6 +8,7 @@ from torch import nn
 from fer_lib import recipes, training, units
 from fer_lib.augment import MILD, Normalisation
 from fer_lib.errors import FerError
+from fer_lib.evidence import UnitFolder
 from fer_lib.models import cnn_sift
 from fer_lib.training import Part, Recipe
 
@@ -154,26 +155,8 @@ def test_bf16_stays_close_to_fp32(parts):
     assert np.abs(exact - rounded).max() < 0.05
 
 
-class Folder:
-    """The least a store must do."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def unit(self, name):
-        path = self.path / f"{name}.npz"
-        return path if path.exists() else None
-
-    def finish_unit(self, name, **values):
-        np.savez(self.path / f"{name}.npz", **values)
-        return self.path / f"{name}.npz"
-
-    def checkpoint(self, name):
-        return self.path / name
-
-
 def test_a_finished_unit_is_not_trained_again(parts, tmp_path):
-    store, built = Folder(tmp_path), []
+    store, built = UnitFolder(tmp_path), []
 
     def build():
         built.append(make())
@@ -193,7 +176,7 @@ def test_a_finished_unit_is_not_trained_again(parts, tmp_path):
 
 
 def test_units_of_different_names_start_differently(parts, tmp_path):
-    store = Folder(tmp_path)
+    store = UnitFolder(tmp_path)
     a, b = (units.train_unit(store, n, make, (parts[0], None, parts[2]), Recipe(1, 16)) for n in ("a", "b"))
     assert not np.array_equal(a.test, b.test)
     assert a.validation.shape == (0, 0)

@@ -52,7 +52,9 @@ class Network(nn.Module):
     padding : {"same", "valid"}
         Whether convolutions keep the size of their map.
     spp_high, spp_low : sequence of int
-        Levels of the pyramids over the last convolution and over the last one of the first stage.
+        Levels of the pyramids over the last convolution and over the last one of the first stage. Without
+        levels there is no such pyramid: the dense layer reads the flattened last map in place of the first,
+        and nothing in place of the second. The paper adds both at once.
     spp_high_tap, spp_low_tap : {"before_pool", "after_pool"}
         Whether a pyramid reads its map before or after the 2x2 pool. Aligned max pools compose, so under
         ``same`` padding both give the same function; after the pool it takes a quarter of the work.
@@ -123,11 +125,10 @@ class Network(nn.Module):
         if size < 1:
             raise FerError("The image is too small for the stages of this network; use a larger size.")
 
-        self.low = SpatialPyramidPooling(spp_low, spp_pool) if pyramids else None
-        self.high = SpatialPyramidPooling(spp_high, spp_pool) if pyramids else None
-        inputs = channels * size * size
-        if pyramids:
-            inputs = self.high.cells * channels + self.low.cells * maps[0]
+        self.low = SpatialPyramidPooling(spp_low, spp_pool) if pyramids and spp_low else None
+        self.high = SpatialPyramidPooling(spp_high, spp_pool) if pyramids and spp_high else None
+        inputs = channels * (self.high.cells if self.high else size * size)
+        inputs += maps[0] * self.low.cells if self.low else 0
         units, dense = _scaled(hidden, width) if hidden else 0, nn.Sequential()
         if dropout_place != "after" or not units:
             dense.append(Dropout(dropout))
@@ -151,11 +152,11 @@ class Network(nn.Module):
             unpooled = stage(x)  # (B, 32, 48, 48), (B, 64, 24, 24), (B, 128, 12, 12)
             x = pool(unpooled)  # (B, 32, 24, 24), (B, 64, 12, 12), (B, 128, 6, 6)
             tapped[i] = {"before_pool": unpooled, "after_pool": x}
-        if self.low is None:
-            return x.flatten(1)  # channel-major whatever the memory format
-        high = self.high(tapped[len(self.stages) - 1][self.taps["high"]])  # (B, 14 * 128)
-        low = self.low(tapped[0][self.taps["low"]])  # (B, 14 * 32): the cross-connection
-        return torch.cat([high, low], dim=1)
+        # Channel-major whatever the memory format.
+        read = [self.high(tapped[len(self.stages) - 1][self.taps["high"]]) if self.high else x.flatten(1)]
+        if self.low:  # the cross-connection, (B, 14 * 32) beside (B, 14 * 128)
+            read.append(self.low(tapped[0][self.taps["low"]]))
+        return torch.cat(read, dim=1)
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the features before the softmax layer, ``(B, 256)``."""

@@ -1,0 +1,83 @@
+"""Units trained side by side: the numbers of one after another, whatever becomes of a process."""
+
+import os
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from fer_lib import side_by_side
+from fer_lib.errors import FerError
+from fer_lib.evidence import UnitFolder
+from fer_lib.models import cspp
+from fer_lib.training import Part, Recipe
+from fer_lib.units import train_unit
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Sums of several threads differ in their last digits; each process has one of two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def jobs():
+    rng = np.random.default_rng(0)
+    part = Part.of(rng.integers(0, 256, (24, 48, 48), np.uint8), rng.integers(0, 6, 24))
+    return [
+        {
+            "unit": f"fold {i}",
+            "make": partial(cspp.build, "Benchmark", width=0.125),
+            "parts": (part, None, part),
+            "recipe": Recipe(2, 8),
+            "keep_weights": i == 0,
+        }
+        for i in range(3)
+    ]
+
+
+def test_side_by_side_gives_the_numbers_of_one_after_another(jobs, tmp_path):
+    alone = [train_unit(UnitFolder(tmp_path / "alone"), **job) for job in jobs]
+    store = UnitFolder(tmp_path / "beside")
+    train_unit(store, **jobs[1])  # found, not trained again
+    untouched = store.unit("fold 1").stat().st_mtime_ns
+    beside = side_by_side.train_units(store, jobs, workers=2)
+    assert store.unit("fold 1").stat().st_mtime_ns == untouched
+    for a, b in zip(alone, beside, strict=True):
+        assert np.array_equal(a.test, b.test)
+        assert [row["train_loss"] for row in a.curves] == [row["train_loss"] for row in b.curves]
+    assert beside[0].weights.is_file()
+
+
+def leave(once):
+    """Make a network, or the first time end the process as a kill does."""
+    try:
+        once.unlink()
+    except FileNotFoundError:
+        return cspp.build("Benchmark", width=0.125)
+    os._exit(9)
+
+
+def test_what_a_killed_process_leaves_undone_is_done(jobs, tmp_path):
+    once = tmp_path / "once"
+    once.touch()
+    jobs[0]["make"] = partial(leave, once)
+    outcomes = side_by_side.train_units(UnitFolder(tmp_path), jobs, workers=2)
+    assert not once.exists()
+    assert [outcome.test.shape for outcome in outcomes] == [(24, 6)] * 3
+
+
+def test_an_error_is_raised_where_it_can_be_seen(jobs, tmp_path):
+    jobs[2]["make"] = partial(cspp.build, "Benchmrk")
+    with pytest.raises(FerError, match="Benchmark"):
+        side_by_side.train_units(UnitFolder(tmp_path), jobs, workers=2)
+    assert UnitFolder(tmp_path).unit("fold 0") is not None
+
+
+def test_as_many_processes_as_threads_on_a_cpu():
+    assert side_by_side.processes(torch.device("cpu")) == torch.get_num_threads()
+    assert side_by_side.processes(torch.device("cuda")) == 1
