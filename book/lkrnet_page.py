@@ -145,7 +145,7 @@ def energy_gains(shown: Iterable[runs.Run]) -> HTML:
                     "For a face's own regions": spread(part.get("own", ()), 2, 100, "+"),
                     "Where both have evidence": spread(part.get("with_evidence", ()), 2, 100, "+"),
                     "By seed [95 %]": Html("<br>".join(bounds)),
-                    "Seeds with a gain": f"{(part['gain'] > 0).sum()} of {part['seed'].nunique()}",
+                    "Gain in": f"{(part['gain'] > 0).sum()} of {part['seed'].nunique()}",
                 }
             )
     return table(rows, list(rows[0])[1:] if rows else (), "The method's share less VGG19's")

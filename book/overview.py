@@ -124,21 +124,27 @@ def _accuracy(row: Mapping[str, Any]) -> Html | None:
 
 
 def guessing(shown: Iterable[runs.Run], model: str) -> Markdown | None:
-    """Say of each run what guessing gives, and whether a model is better than that."""
-    lines = []
+    """Say what guessing gives, and in which runs a model is not surely better than that."""
+    by_classes: dict[int, list[str]] = {}
     for run in shown:
-        n = len(run.info["classes"])
-        line = f"Guessing among the {n} expressions of *{run_name(run)}* gives {100 / n:.2f}."
+        at_guessing = by_classes.setdefault(len(run.info["classes"]), [])
         if model in run.models():
             stored, samples = run.predictions(model), run.samples().drop_duplicates("ids").set_index("ids")
             right = stored["probabilities"].argmax(1) == stored["labels"]
-            people = samples["subject"].loc[stored["ids"]] if "subject" in samples else None
-            groups = stored["ids"] if people is None or people.isna().any() else people.to_numpy()
-            if metrics.interval(right, groups)[0] <= 1 / n:
-                line += f" Its {model} is not surely better: what follows of it shows how figures are "
-                line += "computed, not what the network can do."
-        lines.append(line)
-    return Markdown("\n\n".join(lines)) if lines else None
+            people = samples["subject"].loc[stored["ids"]]
+            groups = stored["ids"] if people.isna().any() or people.eq("").any() else people.to_numpy()
+            if metrics.interval(right, groups)[0] <= 1 / len(run.info["classes"]):
+                at_guessing.append(f"*{run_name(run)}*")
+    said = []
+    for n, names in by_classes.items():
+        line = f"Guessing among {n} expressions gives {100 / n:.2f}."
+        if names:
+            line += (
+                f" The network of {' and '.join(names)} is not surely better: what follows of it shows how "
+            )
+            line += "figures are computed, not what it can do."
+        said.append(line)
+    return Markdown("\n\n".join(said)) if said else None
 
 
 def printed_gains(paper: str, better: str, worse: str) -> HTML:

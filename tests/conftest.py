@@ -5,6 +5,7 @@ tests are skipped; in continuous integration an absent book is a failure.
 """
 
 import os
+import runpy
 import shutil
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,6 @@ settings.register_profile("whatever else the machine does", deadline=None)
 settings.load_profile("whatever else the machine does")
 
 BOOK = Path(os.environ.get("FER_BOOK") or Path(__file__).resolve().parents[1] / "_build" / "html").resolve()
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
@@ -63,7 +63,8 @@ def book():
 @pytest.fixture(scope="module")  # its event loop would be in the way of other files' notebooks
 def browser(book):
     """Return Chromium, for the pages of the built book."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    names = runpy.run_path(str(Path(__file__).parents[1] / "book" / "pdf.py"))["BROWSERS"]
+    program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright

@@ -91,6 +91,15 @@ def test_help_is_quick_and_names_the_commands():
         assert word in text
 
 
+@pytest.mark.parametrize("set_before, then", [(None, "1000"), ("7", "7")])
+def test_threads_wait_briefly_unless_told_otherwise(set_before, then, monkeypatch, capsys):
+    monkeypatch.setenv("GOMP_SPINCOUNT", set_before or "")
+    if set_before is None:
+        monkeypatch.delenv("GOMP_SPINCOUNT")
+    assert cli.main(["data", "list"]) == 0
+    assert os.environ["GOMP_SPINCOUNT"] == then
+
+
 @pytest.mark.parametrize("argv", [[], ["rum"], ["data"], ["run", "cnn_sift"], ["claims", "--json", "--csv"]])
 def test_usage_errors_exit_2(argv, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -63,6 +63,9 @@ _SIX = {"frames": "last3", "classes": "six"}
 PRINTED = (
     Printed("cnn_sift-s42-ck-sequences", "images", 327),
     Printed("cnn_sift-s42-ck-used", "images", 309, {"classes": "six"}),
+    Printed("cspp-s31-ck-all-sequences", "sequences", 593, whole="sequences"),
+    Printed("cspp-s31-ck-all-subjects", "subjects", 123, whole="subjects"),
+    Printed("cspp-s31-ck-labelled", "sequences", 327, {"frames": "last3"}),
     Printed("cspp-s31-ck-sequences", "sequences", 309, _SIX),
     Printed("cspp-t1-ck-samples", "images", 927, _SIX),
     Printed(
@@ -74,6 +77,7 @@ PRINTED = (
     Printed("cnn3d-s41-ck-labelled-subjects", "subjects", 118, {"frames": "last10"}),
     Printed("cnn3d-s41-ck-all", "sequences", 593, whole="sequences"),
     Printed("cnn3d-s41-ck-all-subjects", "subjects", 123, whole="subjects"),
+    Printed("lkrnet-s41-ck-labelled", "sequences", 327, {"frames": "last3"}),
 )
 
 
