@@ -176,6 +176,16 @@ class TestEveryPage:
             assert top < 1.5 * WIDTHS[width][1], f"the banner is {top:.0f} pixels down"
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("results/")])
+def test_no_width_between_scrolls_sideways(book, browser, page):
+    tab = browser.new_page(viewport={"width": 1100, "height": 800})
+    tab.goto((book / f"{page}.html").as_uri(), wait_until="load")
+    for width in (820, 1000, 1100, 1199, 1200, 1280):
+        tab.set_viewport_size({"width": width, "height": 800})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    tab.close()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("page", AXED)
 def test_nothing_serious_bars_a_reader(visit, page, width):
