@@ -1,7 +1,7 @@
 """Train units of work side by side, each in a process of its own, for what one process does one by one.
 
-Folds and networks of one experiment wait for nothing of each other, and the networks of these papers are too
-small to fill two cores, or a GPU, by themselves (``python -m benchmarks.folds`` measures it).
+Folds and networks of one experiment wait for nothing of each other, and small networks do not fill several
+cores, or a GPU, by themselves (``python -m benchmarks.folds`` measures it).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ Job = dict[str, Any]
 def processes(device: torch.device) -> int:
     """Return how many units train side by side: as many as this process has threads, on a GPU one.
 
-    On two cores two folds of C-SPP of 1,024 images take two thirds of the time so (``results/benchmarks``).
-    A GPU has not been measured.
+    On two cores, two folds of C-SPP that visit 8,192 samples each take as long so as one after another, of
+    which the start of the processes is about a fifth (``results/benchmarks``): longer ones gain, shorter ones
+    lose. A GPU has not been measured.
     """
     return torch.get_num_threads() if device.type == "cpu" else 1
 
