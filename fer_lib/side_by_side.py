@@ -26,8 +26,8 @@ Job = dict[str, Any]
 def processes(device: torch.device) -> int:
     """Return how many units train side by side: as many as this process has threads, on a GPU one.
 
-    On two cores, two folds of C-SPP that visit 8,192 samples each take as long so as one after another, of
-    which the start of the processes is about a fifth (``results/benchmarks``): longer ones gain, shorter ones
+    On two cores, two folds of C-SPP that visit 8,192 samples each take as long side by side as one after
+    another, the start of the processes included (``results/benchmarks``): longer ones gain, shorter ones
     lose. A GPU has not been measured.
     """
     return torch.get_num_threads() if device.type == "cpu" else 1
