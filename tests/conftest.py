@@ -30,11 +30,12 @@ BOOK = Path(os.environ.get("FER_BOOK") or Path(__file__).resolve().parents[1] / 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items):
-    """Where processes share the tests, a file's stay together, and so does all that is asked of one page."""
+    """Where processes share the tests, a file's stay together; of two long ones, those of one page or run."""
+    shared = {"test_book": "page", "test_notebooks": "smoke"}
     for item in items:
-        page = item.callspec.params.get("page") if hasattr(item, "callspec") else None
-        of_page = page and item.path.stem == "test_book"
-        item.add_marker(pytest.mark.xdist_group(page if of_page else item.path.stem))
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        group = given.get(shared.get(item.path.stem), item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,13 @@ def test_what_is_installed_meets_pyproject():
         assert requirement.specifier.contains(metadata.version(name), prereleases=True), requirement
 
 
+def test_groups_of_tests_stay_in_one_process(request):
+    """pytest-xdist writes the group behind a test's name, which newer releases of pytest ignore."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("the tests are not shared out by groups")
+    assert request.node.nodeid.endswith(f"@{Path(__file__).stem}")
+
+
 def test_there_is_one_opencv_and_it_is_headless_4():
     assert set(metadata.packages_distributions()["cv2"]) == {"opencv-python-headless"}
     assert [r.name for r in locked() if r.name.startswith("opencv")] == ["opencv-python-headless"]
