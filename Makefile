@@ -14,7 +14,7 @@ PYTHON := $(or $(PYTHON),$(shell for p in python3.12 python3.13 python3.11 pytho
 	$$p -c '$(RANGE)' 2>/dev/null && command -v $$p && break; done))
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 # No lock of its own: it outlives a killed snakemake, and `fer run` already keeps two runs apart.
-SNAKEMAKE := snakemake --cores $(CORES) --rerun-incomplete --nolock --quiet all
+SNAKEMAKE := snakemake --quiet all --cores $(CORES) --rerun-incomplete --nolock
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
