@@ -16,7 +16,7 @@ from fer_lib.units import train_unit
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
+def one_thread():
     """Sums of several threads differ in their last digits; each process has one of two."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
