@@ -22,6 +22,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Threads that spin for long while they wait are many times slower beside other work (as `fer` has it).
 export GOMP_SPINCOUNT ?= 1000
+# Images for containers often tell Python to keep no compiled modules: each of some hundred processes would then
+# compile torch, scipy and pandas again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make book    set up .venv, run the papers on the embedded synthetic faces, build _build/html"
