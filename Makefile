@@ -30,11 +30,11 @@ help:
 	@echo "make book    set up .venv, run the papers on the embedded synthetic faces, build _build/html"
 	@echo "make pdf     the same, and print it to _build/book.pdf (with Chromium or Chrome)"
 	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
-	@echo "make test    set up .venv, check the sources and run the tests (ARGS go to pytest)"
+	@echo "make test    the book, then check the sources and run the tests (ARGS go to pytest)"
 	@echo "make lab     set up .venv and open JupyterLab on notebooks/explore.ipynb"
 	@echo "make lint    ruff check and ruff format --check;  make format mends both"
 	@echo "make lock    pin the newest versions that pyproject.toml admits in requirements.lock"
-	@echo "make clean   remove the built book and unfinished work (evidence and .venv stay)"
+	@echo "make clean   remove the built book and unfinished work (evidence, searches and .venv stay)"
 	@echo "Variables: PYTHON (3.11 to 3.13; found: $(or $(PYTHON),none)), CORES (default: all, $(CORES)), ARGS"
 
 # A stamp, so that a second call costs nothing; an environment cut off half made has no pip. uv installs in seconds
@@ -82,4 +82,5 @@ lock: $(INSTALLED)
 		--no-emit-index-url --no-annotate pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf _build results/.work .pytest_cache .ruff_cache .hypothesis
+	find results/.work -mindepth 1 -maxdepth 1 ! -name search -exec rm -rf {} + 2>/dev/null || true
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis

@@ -3,12 +3,13 @@
     snakemake -j1                                            the default matrix and the book
     snakemake -j1 -n                                         what would be done, and why
     snakemake -j4 runs --config datasets=fer2013 budgets=paper seeds=0,1,2 data_dir=~/fer-data
-    snakemake -j8 runs --resources gpu=1 --config device=cuda ...        one run at a time on the GPU
+    snakemake -j8 runs --resources gpu=1 --config ...                    one run at a time on the GPU
     snakemake -j4 sensitivity --config datasets=fer2013 data_dir=~/fer-data      probes of open readings
     snakemake -j4 search --config workers=4                              workers of one architecture search
 
 Every value of the matrix may be a list or text with commas. A run is made again when its notebook or the
-library changes, and only then; evidence of runs outside the matrix is never touched.
+library changes, and only then; evidence of runs outside the matrix is never touched. Which runs were made here
+is not part of the repository: in a new clone, recorded runs that are asked for are made again.
 """
 
 import os
@@ -116,8 +117,10 @@ rule run:
         knobs=lambda wildcards: " ".join(f"-p {quote(text)}" for text in wildcards.variant.split(",") if text),
     # A smoke is mostly Python: two of them side by side are done sooner than one after the other on two threads.
     threads: lambda wildcards: 1 if wildcards.budget == "smoke" else int(config["threads"])
+    # The longest of the smokes comes first: begun last, it would run alone.
+    priority: lambda wildcards: int(wildcards.paper == "cnn3d")
     resources:
-        gpu=1 if config["device"] == "cuda" else 0,
+        gpu=0 if config["device"] == "cpu" else 1,
     shell:
         "fer run {wildcards.paper} {wildcards.dataset} --budget {wildcards.budget} --seed {wildcards.seed}"
         " --device {config[device]} {params.knobs}"
@@ -148,7 +151,7 @@ rule worker:
         # All that makes a study: a stamp left by a search that lost a worker is none of another study.
         study=lambda _: " ".join(study()),
     resources:
-        gpu=1 if config["device"] == "cuda" else 0,
+        gpu=0 if config["device"] == "cpu" else 1,
     shell:
         "fer search run {params.study}"
 

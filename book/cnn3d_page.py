@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from markup import Html, Short, interval, table, two_lines
-from overview import run_name
+from overview import dataset_title, guessing, run_name
 
 from fer_lib import claims, metrics, runs, significance
 
@@ -33,6 +33,19 @@ def headline() -> str:
         f"CK+ {loso:.2f} % (one subject left out at a time) and {ten:.0f} % (ten folds), "
         f"Oulu-CASIA {oulu:.2f} % (ten folds)"
     )
+
+
+def network(run: runs.Run) -> str:
+    """Return which architecture the paper found for a run's corpus."""
+    return "c2" if run.dataset == "oulu_casia" else "c1"
+
+
+def guesses(made: Iterable[runs.Run]) -> Markdown | None:
+    """Say what guessing gives, and where the :func:`network` of a corpus is not surely better."""
+    made = list(made)
+    said = [guessing([run for run in made if network(run) == name], name) for name in ("c1", "c2")]
+    lines = [part.data for part in said if part is not None]
+    return Markdown("\n\n".join(lines)) if lines else None
 
 
 def chosen() -> HTML:
@@ -88,7 +101,9 @@ def epochs(made: Iterable[runs.Run]) -> HTML:
     for run in made:
         frame = run.table("epoch_selection")
         for row in frame[frame["average"] == "pooled"].to_dict("records") if len(frame) else []:
-            folds = "one subject left out" if row["protocol"].endswith("loso") else "folds by subject"
+            loso = row["protocol"].endswith("loso")
+            names = {"subject": "folds by subject", "random": "random folds"}
+            folds = "one subject left out" if loso else names[row["protocol"]]
             about = f"{folds}, {run_name(run)}"
             figures = {name: Html(f"{value:.1f}") for name, value in row.items() if "epoch" in name}
             rows.append({"Model": two_lines(row["model"], about, Short)} | figures)
@@ -105,7 +120,7 @@ def views(made: Iterable[runs.Run]) -> HTML:
             if row["difference"] == row["difference"]:
                 middle, *bounds = (100 * row[f"difference{end}"] for end in ("", "_low", "_high"))
                 against = Html(f"{middle:+.1f} [{bounds[0]:+.1f}, {bounds[1]:+.1f}]")
-            shown = two_lines(row["view"], run_name(run), Short)
+            shown = two_lines(row["view"], f"{network(run)}, {run_name(run)}", Short)
             rows.append({"Shown": shown, "Accuracy [95 %]": ours, "Against all frames, points": against})
         if len(run.table("views")):
             guess = Html(f"{100 / len(run.info['classes']):.2f}")
@@ -115,7 +130,7 @@ def views(made: Iterable[runs.Run]) -> HTML:
 
 
 def studies(made: Iterable[runs.Run]) -> HTML:
-    """Show the search of each run: its trials by state, its workers and the best accuracy."""
+    """Show the search of each run: on what, its trials by state, its workers and the best accuracy."""
     rows = []
     for run in made:
         frame = run.table("search")
@@ -124,9 +139,22 @@ def studies(made: Iterable[runs.Run]) -> HTML:
         counts = frame["state"].value_counts()
         best = frame.loc[frame["state"] == "complete", "accuracy"].max()
         states = {name.capitalize(): int(counts.get(name, 0)) for name in ("complete", "pruned", "lost")}
+        about = two_lines(run_name(run), f"searched on: {_searched(run)}", Short)
         rows.append(
-            {"Run": Short(run_name(run)), "Workers": frame["worker"].nunique()}
+            {"Run": about, "Workers": frame["worker"].nunique()}
             | states
-            | {"Best": None if best != best else Html(f"{100 * best:.1f}")}
+            | {"Best accuracy, %": None if best != best else Html(f"{100 * best:.1f}")}
         )
     return table(rows, list(rows[0])[1:] if rows else (), "Studies of the search")
+
+
+def _searched(run: runs.Run) -> str:
+    """Return the corpus and the budget of a run's search, which may be a demonstration on drawn faces."""
+    first = run.table("search").iloc[0]
+    if "corpus" in first:
+        corpus, budget = first["corpus"], first["budget"]
+        if not isinstance(corpus, str):
+            return "not noted"
+    else:  # evidence from before these were recorded: workers of the notebook's own searched drawn faces
+        corpus, budget = ("synthetic", "smoke") if run.info["plan"]["workers"] else (run.dataset, run.budget)
+    return f"{dataset_title(corpus)}, budget {budget}"

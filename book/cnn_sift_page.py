@@ -12,8 +12,8 @@ from fer_lib import answers, runs
 from fer_lib.report import subsets
 
 AVERAGES = ("CNN-ONLY", "CNN-SIFT", "CNN-SIFT-AVG")
-# What joining SIFT gives: to the average over three networks, to one network, and to three networks by adding
-# three more.
+CNNS = ("C1", "C2", "C3")
+# With SIFT and without: the averages of three networks, one network, and six networks against three.
 GAINS = (("CNN-SIFT", "CNN-ONLY"), ("S2", "C2"), ("CNN-SIFT-AVG", "CNN-ONLY"))
 
 
@@ -43,22 +43,21 @@ def _findings(run: runs.Run) -> str:
         f"{name} {row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]" for name, row in rows.items()
     )
     lines.append(
-        f"* Right on {int(rows['CNN-ONLY']['n']):,} test images: {figures}. Always naming the commonest "
+        f"* Accuracy on {int(rows['CNN-ONLY']['n']):,} test images: {figures}. Always naming the commonest "
         f"expression would be right on {commonest(run):.1f} %."
     )
     pairs = [pair for pair in GAINS if set(pair) <= set(run.models())]
-    lines.append(
-        f"* What SIFT gives, in points on the same images: {'; '.join(_lead(run, *p) for p in pairs)}."
-    )
+    leads = "; ".join(_lead(run, *pair) for pair in pairs)
+    lines.append(f"* Leads, in points on the same images: {leads}.{_apart(run)}")
     sizes = run.table("sizes")
     if len(sizes):
         wide = 100 * sizes.pivot_table(index="n", columns="model", values="accuracy")
         gains = wide["CNN-SIFT"] - wide["CNN-ONLY"]
         shown = "; ".join(f"{n:,} images {points:+.1f}" for n, points in gains.items())
+        steps, alone = run.info["plan"]["steps"], wide["CNN-ONLY"]
         lines.append(
-            f"* CNN-SIFT minus CNN-ONLY, trained on fewer images for {run.info['plan']['steps']} steps: "
-            f"{shown}. CNN-ONLY itself is then right on {wide['CNN-ONLY'].min():.1f} to "
-            f"{wide['CNN-ONLY'].max():.1f} %."
+            f"* CNN-SIFT minus CNN-ONLY, trained on fewer images for about {steps} steps: {shown}. CNN-ONLY "
+            f"itself is then right on {alone.min():.1f} to {alone.max():.1f} %."
         )
     resumed = run.info.get("units_resumed")
     if resumed:
@@ -67,6 +66,14 @@ def _findings(run: runs.Run) -> str:
             "that was at another commit, the changelog says so."
         )
     return "\n".join(lines)
+
+
+def _apart(run: runs.Run) -> str:
+    """Say how far the single networks without SIFT lie apart, if a run has them all."""
+    if not set(CNNS) <= set(run.models()):
+        return ""
+    figures = [subsets(run, name).iloc[0]["accuracy"] for name in CNNS]
+    return f" C1, C2 and C3, all without SIFT, lie up to {max(figures) - min(figures):.1f} points apart."
 
 
 def _lead(run: runs.Run, better: str, worse: str) -> str:

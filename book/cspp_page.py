@@ -10,7 +10,7 @@ from IPython.display import HTML, Markdown, display
 from markup import NOT_RUN, Html, Long, Short, interval, table, two_lines
 from overview import dataset_title, run_link, run_name
 
-from fer_lib import claims, inflation, metrics, runs
+from fer_lib import claims, forensics, inflation, metrics, runs
 
 STEPS = {
     "Benchmark": "the network of Lopes et al., run by the authors",
@@ -29,25 +29,33 @@ def headline() -> str:
 
 
 def ladder() -> HTML:
-    """Show the five networks as the paper grows them: size, claimed accuracy and what it is in images."""
+    """Show the five networks as the paper grows them: size, claimed accuracy and what it is in images.
+
+    Images are marked ``about`` where no number of them rounds to the claim.
+    """
     from fer_lib.models.cspp import NETWORKS, build
     from fer_lib.models.layers import count_parameters
 
     frame = claims.frame("cspp").query("table == 'Sect. 4.2' and metric == 'accuracy'").set_index("model")
-    rows, before = [], {}
+    fits = forensics.fractions("cspp").set_index("id")["fits"]
+    rows, before, about = [], {}, {}
     for name in NETWORKS:
         claimed = frame.loc[name]
         n = claims.load("cspp").protocol(claimed["protocol"])["samples"]
         right = before[name] = round(n * claimed["value"] / 100)
+        about[name] = "" if fits[claimed["id"]] == "rounded" else "about "
         low, high = metrics.wilson(right, n)
         origin = {"Benchmark": None, "C-SPP": "Plain7CNN"}.get(name, NETWORKS[NETWORKS.index(name) - 1])
-        step = None if origin is None else Html(f"{right - before[origin]:+d}".replace("-", "−"))
+        step = None
+        if origin is not None:
+            hedge = about[name] or about[origin]
+            step = Html(f"{hedge}{right - before[origin]:+d}".replace("-", "−"))
         rows.append(
             {
                 "Network": two_lines(name, STEPS[name], Long),
                 "Parameters": count_parameters(build(name)),
                 "Claimed [95 %]": interval(claimed["value"], 100 * low, 100 * high),
-                f"Right of {n}": right,
+                f"Right of {n}": Html(f"{about[name]}{right}"),
                 "Step in images": None if step is None else two_lines(step, f"from {origin}"),
             }
         )
@@ -74,10 +82,10 @@ def _steps(frame: Any, label: str) -> HTML:
         rows.append(
             {
                 "Step": step.Index,
-                "Accuracy [95 %]": interval(step.accuracy, step.low, step.high),
+                "Accuracy [95 %]": Html(inflation.bounded(step.accuracy, step.low, step.high, ".1f")),
                 "Gain in points [95 %]": None
                 if np.isnan(step.gain)
-                else Html(f"{step.gain:+.1f} [{step.gain_low:+.1f}, {step.gain_high:+.1f}]"),
+                else Html(inflation.bounded(step.gain, step.gain_low, step.gain_high, "+.1f")),
             }
         )
     return table(rows, list(rows[0])[1:], label)

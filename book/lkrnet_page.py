@@ -82,6 +82,7 @@ def masks(shown: Iterable[runs.Run]) -> HTML:
             "Mean weight": spread(part["mean weight"], 3),
             "Largest": spread(part["largest weight"], 3),
             "Said by a constant (%)": spread(part["said by a constant"], 1, 100),
+            "Pooled as the maps (%)": spread(part.get("pooled as the maps", ()), 1, 100),
         }
         rows.append({"Cells": named(f"{cells}, {where}", family, part)} | figures)
     return table(rows, list(rows[0])[1:] if rows else (), "Masks by number of cells")

@@ -92,12 +92,17 @@ def pages() -> set[str]:
     return set(walk(yaml.safe_load((repository() / "_toc.yml").read_text("utf-8"))))
 
 
-def paper_runs(paper: str, model: str) -> HTML:
-    """Show the runs of a paper with the accuracy of ``model``, and which of its datasets have none."""
+def paper_runs(paper: str, model: str, others: Mapping[str, str] | None = None) -> HTML:
+    """Show the runs of a paper with the accuracy of ``model``, and which of its datasets have none.
+
+    ``others`` names the model of datasets on which the paper's own is another.
+    """
     from fer_lib.report import subsets
 
-    shown, score, rows = runs.find(paper=paper), f"{model} [95 %]", []
+    shown, rows = runs.find(paper=paper), []
+    score = f"{'Accuracy' if others else model} [95 %]"
     for run in shown:
+        own = (others or {}).get(run.dataset, model)
         made = run.info.get("provenance", {})
         # Of all processes that a resumed run took, unlike the wall time of its last one.
         seconds = run.info.get("training_seconds")
@@ -106,7 +111,7 @@ def paper_runs(paper: str, model: str) -> HTML:
         rows.append(
             {
                 "Run": two_lines(run_link(run), protocol, Short),
-                score: _accuracy(subsets(run, model).iloc[0]) if model in run.models() else None,
+                score: _accuracy(subsets(run, own).iloc[0]) if own in run.models() else None,
                 "Test images": len(run.predictions(run.models()[0])["labels"]),
                 "Made on": two_lines(made.get("gpu") or made.get("cpu"), minutes, Long),
             }
@@ -166,7 +171,7 @@ def sizes(shown: Iterable[runs.Run], better: str, worse: str) -> HTML:
             continue
         wide = 100 * frame.pivot_table(index="n", columns="model", values="accuracy")
         for n, row in wide.iterrows():
-            label = two_lines(f"{n:,}", f"{run_name(run)}, {run.info['plan']['steps']} steps", Short)
+            label = two_lines(f"{n:,}", f"{run_name(run)}, about {run.info['plan']['steps']} steps", Short)
             gain = Html(f"{row[better] - row[worse]:+.1f}")
             figures = {name: Html(f"{row[name]:.1f}") for name in (worse, better)}
             rows.append({"Training images": label} | figures | {"Gain": gain})

@@ -127,7 +127,7 @@ def per_class(name: str, part: pd.DataFrame) -> Way:
 
 
 def doubts(name: str) -> HTML:
-    """Show what a paper says of a corpus's size that cannot be so, with the arithmetic."""
+    """Show what a paper says of a corpus's size that cannot be so or leaves open, with the arithmetic."""
     parts = []
     for entry in DOUBTS[name]:
         paper, key = entry.split()

@@ -88,11 +88,11 @@ class Augmentation:
         u = torch.rand(n, 5, device=device) * 2 - 1
         angle = u[:, 0] * math.radians(self.rotation)
         scale = 1 + u[:, 1] * self.scale
-        shift = u[:, 2:4] * self.translation * torch.tensor([width, height], device=device)
+        shift = u[:, 2:4] * self.translation * xy(width, height, u)
         flip = 1 - 2 * (u[:, 4] < 2 * self.mirror - 1).float()
         cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
         linear = torch.stack([cos * flip, -sin, sin * flip, cos], dim=1).view(n, 2, 2)
-        centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device)
+        centre = xy((width - 1) / 2, (height - 1) / 2, u)
         offset = centre + shift - (linear @ centre.expand(n, 2).unsqueeze(2)).squeeze(2)
         return torch.cat([linear, offset.unsqueeze(2)], dim=2)
 
@@ -106,6 +106,13 @@ class Augmentation:
 MILD = Augmentation(rotation=10, translation=0.08, scale=0.1, mirror=0.5)
 
 
+def xy(x: float, y: float, like: Tensor) -> Tensor:
+    """Return ``(2,)`` like ``like``, filled on its device: a copy from the host would wait for it."""
+    pair = like.new_full((2,), y)
+    pair[:1].fill_(x)
+    return pair
+
+
 def warp_images(images: Tensor, matrix: Tensor) -> Tensor:
     """Apply ``(B, 2, 3)`` pixel matrices to ``(B, C, H, W)`` float images, bilinearly.
 
@@ -113,8 +120,8 @@ def warp_images(images: Tensor, matrix: Tensor) -> Tensor:
     """
     _, _, height, width = images.shape
     # grid_sample wants, for every output pixel, its source in coordinates that run from -1 to 1.
-    size = torch.tensor([width, height], device=images.device, dtype=matrix.dtype)
-    inverse = torch.linalg.inv(matrix[:, :, :2])
+    size = xy(width, height, matrix)
+    inverse = torch.linalg.inv_ex(matrix[:, :, :2]).inverse  # asks the device for no verdict, as inv does
     offset = -(inverse @ matrix[:, :, 2:]).squeeze(2)
     linear = inverse * (size[None, None, :] / size[None, :, None])
     centre = (size - 1) / 2

@@ -65,10 +65,8 @@ def _interference(claim: dict[str, Any], run: Run) -> str:
         return ""
     row = calm.iloc[-1]
     accuracy, low, high = (100 * row[part] for part in ("accuracy", "low", "high"))
-    return (
-        f"On all {int(row['n']):,} test images of {answers.name(run)}, {what}, {claim['model']} is right in "
-        f"{accuracy:.1f} % [{low:.1f}, {high:.1f}]."
-    )
+    seen = f"the {int(row['n']):,} test images with a face of {answers.name(run)}"
+    return f"On {seen}, {what}, {claim['model']} is right in {accuracy:.1f} % [{low:.1f}, {high:.1f}]."
 
 
 @cache

@@ -34,7 +34,7 @@ examples:
   fer run cnn_sift synthetic                minutes on two cores, on the embedded synthetic faces
   fer run cnn_sift fer2013 --budget paper --device cuda
   fer run cnn_sift fer2013 -p use_batchnorm=True    another reading of what the paper leaves open
-  fer claims cnn_sift                       every figure the paper prints
+  fer claims cnn_sift                       every claim of the paper, with its figure
   fer scorecard                             claimed, ours, verdict
 
 papers:   cnn_sift multimodal cspp cnn3d lkrnet
@@ -188,7 +188,7 @@ def _claims(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(frame.to_json(orient="records", indent=1, force_ascii=False))
         return 0
-    columns = ["paper", "table", "model", "role", "dataset", "metric", "expression", "value", "unit"]
+    columns = ["paper", "table", "model", "role", "dataset", "fold", "metric", "expression", "value", "unit"]
     _table(frame, arguments.csv, columns)
     return 0
 
@@ -212,11 +212,11 @@ def _results(name: str) -> Path:
 
 
 def _table(frame: pd.DataFrame, csv: bool, columns: list[str]) -> None:
-    """Print ``frame``: whole as csv, or the named columns as text, cut where a terminal is too narrow."""
+    """Print ``frame``: whole as csv, or the named columns that say something, cut for a narrow terminal."""
     if csv:
         print(frame.to_csv(index=False), end="")
         return
-    shown = frame[[name for name in columns if name in frame]].astype(object)
+    shown = frame[[name for name in columns if name in frame and frame[name].notna().any()]].astype(object)
     shown = shown.where(shown.notna(), "")
     rows = [list(shown), *([_text(value) for value in row] for row in shown.itertuples(index=False))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from fer_lib.clip_readings import Readings
 
 RUN = """\
-Join the architecture search of cnn3d (Table 1 of the paper) as one worker, until it has enough trials.
+Join the architecture search of cnn3d (Table 1 of the paper, and the framework's own initial weights, for
+Table 3 prints none) as one worker, until it has enough trials.
 
-Start the same command as often as there are cores, GPUs or machines: all workers of one journal file
-share one study. A worker that is killed loses the trial it was at, which another repeats. The search
-sees the training part of the first of the ten folds only, so that the subjects of that fold can test
-what it finds; --everything searches on all subjects, as the paper did."""
+Start the same command as often as there are cores, GPUs (each with its own CUDA_VISIBLE_DEVICES) or
+machines: all workers of one journal file share one study. A worker that is killed loses the trial it was
+at, which another repeats. The search sees the training part of the first of the ten folds only, so that
+the subjects of that fold can test what it finds; --everything searches on all subjects, as the paper did."""
 EXAMPLES = """\
 examples:
   fer search run synthetic                          6 small trials on drawn faces
@@ -53,11 +54,11 @@ def add(commands: Any) -> None:
     )
     status = actions.add_parser("status", help="the study so far: trials, workers, the best")
     status.add_argument("--json", action="store_true", help="print one JSON object")
-    for command in (run, status):
+    for command, default in ((run, "named by what is searched"), (status, "the latest")):
         command.add_argument(
             "--journal",
             metavar="FILE",
-            help="the study's file, which all workers share (default: the latest)",
+            help=f"the study's file, which all workers share (default: {default})",
         )
     run.set_defaults(action=_run)
     status.set_defaults(action=_status)
@@ -72,9 +73,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if n_trials < 1:
         raise FerError(f"--trials {n_trials}: a study has at least one.")
     chosen = readings(arguments.knobs)
-    journal = Path(arguments.journal) if arguments.journal else _default(arguments)
-    names = ("dataset", "budget", "seed", "everything")
-    search.agree(journal, {n: getattr(arguments, n) for n in names} | {"readings": asdict(chosen)})
+    task = clip_trials.task(
+        arguments.dataset, arguments.budget, chosen, everything=arguments.everything, seed=arguments.seed
+    )
+    journal = Path(arguments.journal) if arguments.journal else clip_trials.journal(task)
+    search.agree(journal, task)
     from fer_lib.training import choose_device
 
     print(f"Study: {journal}", flush=True)
@@ -94,7 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
             n_trials,
             trials.total,
             seed=arguments.seed,
-            threshold=plan.threshold,
+            threshold=clip_trials.threshold(arguments.dataset, plan),
             averaging=trials.averaging,
             on_trial=_tell,
         )
@@ -163,12 +166,6 @@ def _tell(row: pd.Series) -> None:
         f"  trial {row['number']:>3} {row['state']:<8} {row['accuracy']:7.2%}  {row['seconds']:.1f} s",
         flush=True,
     )
-
-
-def _default(arguments: argparse.Namespace) -> Path:
-    from fer_lib import search
-
-    return search.folder() / f"{arguments.dataset}-{arguments.budget}-seed{arguments.seed}.journal"
 
 
 def _latest() -> Path:

@@ -33,7 +33,7 @@ def memory(
         On the meta device.
     clip : (T, H, W)
     n_clips : int
-        Clips of the corpus, stored once as uint8, with and without CLAHE.
+        Clips of the corpus, stored once as uint8: with CLAHE or without, as the network wants them.
     lookahead : bool
         Whether slow weights are kept.
     element : int
@@ -54,7 +54,7 @@ def memory(
     # A maximum pool also keeps where each maximum was, as int64.
     indices = sum(8 * n for n, row in zip(outputs, table, strict=True) if row["kind"] == "MaxPool3d")
     items = {
-        "clips, uint8, with and without CLAHE": 2 * n_clips * frames * height * width,
+        "clips, uint8": n_clips * frames * height * width,
         "weights, float32": weights,
         "their gradients": weights,
         "Adam's two moments": 2 * weights,

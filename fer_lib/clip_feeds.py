@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fer_lib.augment import warp_images
+from fer_lib.augment import warp_images, xy
 from fer_lib.errors import FerError, one_of
 from fer_lib.recipes import Loss
 from fer_lib.training import Part
@@ -196,7 +196,7 @@ def warp(clips: Tensor, transforms: Tensor) -> Tensor:
     angle = angle * (math.pi / 180)
     cos, sin, side = torch.cos(angle), torch.sin(angle), 1 - 2 * flip
     linear = torch.stack([cos * side, -sin, sin * side, cos], dim=1).view(-1, 2, 2)
-    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=clips.device)
+    centre = xy((width - 1) / 2, (height - 1) / 2, cos)
     offset = centre[:, None] - linear @ centre[:, None]
     # One transform per clip warps its frames as the channels of one image.
     images = clips.reshape(n * steps, n_frames // steps, height, width)
@@ -214,7 +214,13 @@ def contrast(clips: Tensor, factors: Tensor, stage: str = "8bit") -> Tensor:
     return torch.where(factors == 1, clips, scaled)
 
 
-def frame_orders(what: str | int, n_clips: int, n_frames: int = 10, seed: int = 0) -> Tensor:
+def frame_orders(
+    what: str | int,
+    n_clips: int,
+    n_frames: int = 10,
+    seed: int = 0,
+    lengths: np.ndarray | None = None,
+) -> Tensor:
     """Return which frames a network is shown, int64 (n_clips, n_frames).
 
     Parameters
@@ -222,6 +228,9 @@ def frame_orders(what: str | int, n_clips: int, n_frames: int = 10, seed: int = 
     what : str or int
         ``reversed``; ``shuffled``, each clip in an order of its own; or the number of last frames that
         are shown, the last one repeated as the paper does with short sequences.
+    lengths : int64 (n_clips,), optional
+        Frames that each clip has before its last one is repeated: the last frames are counted back from
+        there, and a shorter clip shows all it has. None where no clip ends in repeated frames.
 
     Raises
     ------
@@ -237,7 +246,8 @@ def frame_orders(what: str | int, n_clips: int, n_frames: int = 10, seed: int = 
         return torch.as_tensor(rng.permuted(np.tile(steps, (n_clips, 1)), axis=1))
     if not 1 <= what <= n_frames:
         raise FerError(f"A clip of {n_frames} frames cannot show {what} of them.")
-    return torch.as_tensor(np.tile(np.minimum(steps + n_frames - what, n_frames - 1), (n_clips, 1)))
+    ends = np.full((n_clips, 1), n_frames) if lengths is None else np.asarray(lengths)[:, None]
+    return torch.as_tensor(np.minimum(np.maximum(ends - what, 0) + steps, ends - 1))
 
 
 def class_weights(labels: Tensor, n_classes: int) -> Tensor:

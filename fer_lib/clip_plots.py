@@ -55,8 +55,8 @@ def frames(table: pd.DataFrame) -> Figure:
 
 
 @style.styled
-def history(trials: pd.DataFrame, threshold: float) -> Figure:
-    """Draw every trial of a study (:func:`fer_lib.search.trials`) and the best so far."""
+def history(trials: pd.DataFrame, threshold: float | None) -> Figure:
+    """Draw every trial of a study (:func:`fer_lib.search.trials`), the best so far and any threshold."""
     style.check_columns(trials, ["number", "state", "accuracy"], "history")
     figure, axes = style.subplots(3.2)
     for number in trials.loc[trials["state"] == "lost", "number"]:
@@ -68,9 +68,10 @@ def history(trials: pd.DataFrame, threshold: float) -> Figure:
     done = trials[trials["state"] == "complete"]
     if len(done):
         axes.step(done["number"], 100 * done["accuracy"].cummax(), where="post", color=style.INK, lw=1.2)
-    axes.axhline(100 * threshold, color=style.MUTED, lw=0.9, ls=":")
-    axes.annotate("pruned below", (1.0, 100 * threshold), xycoords=("axes fraction", "data"),
-                  ha="right", va="bottom", color=style.MUTED, fontsize=style.SMALL)  # fmt: skip
+    if threshold is not None:
+        axes.axhline(100 * threshold, color=style.MUTED, lw=0.9, ls=":")
+        axes.annotate("pruned below", (1.0, 100 * threshold), xycoords=("axes fraction", "data"),
+                      ha="right", va="bottom", color=style.MUTED, fontsize=style.SMALL)  # fmt: skip
     axes.set(xlabel="Trial", ylabel="Accuracy (%)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(axis="y")

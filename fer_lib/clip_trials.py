@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from fer_lib import clip_feeds, training
+from fer_lib import clip_feeds, search, training
 from fer_lib.clip_data import Sequences
 from fer_lib.clip_readings import LEARNING_RATE, Readings
 from fer_lib.errors import one_of
 from fer_lib.models.cnn3d import Configuration
+from fer_lib.provenance import variant
 from fer_lib.splits import Fold
 
 
@@ -32,7 +34,7 @@ class Plan:
     trials : int
         Finished trials of the study, pruned ones included; the paper tried more than 800.
     threshold : float
-        Accuracy below which a trial is pruned; the paper's is 0.965.
+        Accuracy below which a trial is pruned (see :func:`threshold`); the paper's is 0.965.
     epochs, batch_size, lr, size, width
         See :class:`fer_lib.recipes.Recipe` and :class:`fer_lib.models.cnn3d.CNN3D`.
     subjects : int or None
@@ -61,6 +63,18 @@ PLANS = {
 }
 
 
+HELD_OUT = ("fold_rule", "oulu_folds", "oulu_n")
+"""Readings that decide what is in the first of the ten folds."""
+
+
+def threshold(dataset: str, plan: Plan) -> float | None:
+    """Return below which accuracy trials are pruned; None on Oulu-CASIA, where none are.
+
+    The paper prints one threshold, of leaving one subject out, and above its best accuracy on Oulu-CASIA.
+    """
+    return None if dataset == "oulu_casia" else plan.threshold
+
+
 class Trials:
     """The data and the folds of a study; each worker makes its own.
 
@@ -70,6 +84,11 @@ class Trials:
         The whole corpus.
     everything : bool
         Search on all subjects instead of the training part of the first of ten folds.
+
+    Attributes
+    ----------
+    folds, averaging, total
+        On what a configuration is tested, and what :func:`fer_lib.search.work` is told of it.
     """
 
     def __init__(
@@ -91,8 +110,12 @@ class Trials:
             names = np.unique(sequences.corpus.subjects)[: plan.subjects]
             sequences = sequences.select(np.flatnonzero(np.isin(sequences.corpus.subjects, names)))
         self.sequences = sequences
-        self.folds, self.averaging = readings.search_folds(sequences.corpus, seed=seed)
-        self.total = len(sequences) if self.averaging == "pooled" else len(self.folds)
+        if not everything or plan.subjects is not None:  # 400 were drawn already, or these are too few
+            readings = replace(readings, oulu_n=480)
+        k = min(10, len(np.unique(sequences.corpus.subjects)))
+        self.folds, self.averaging = readings.search_folds(sequences.corpus, k, seed)
+        tested = sum(len(fold.test) for fold in self.folds)
+        self.total = tested if self.averaging == "pooled" else len(self.folds)
 
     def evaluate(self, configuration: Configuration) -> Iterator[tuple[int, int]]:
         """Yield right answers and tested clips of each fold, the last epoch's."""
@@ -131,3 +154,35 @@ def prepare(
     readings = readings or Readings()
     sequences = readings.load(dataset, data_dir, plan.size, plan.synthetic)
     return Trials(sequences, readings, plan, everything=everything, seed=seed, device=device)
+
+
+def task(
+    dataset: str, budget: str, readings: Readings, *, everything: bool = False, seed: int = 0
+) -> dict[str, Any]:
+    """Return what a study searches on, as :func:`fer_lib.search.agree` notes it."""
+    own = {"dataset": dataset, "budget": budget, "seed": seed, "everything": everything}
+    return own | {"readings": asdict(readings)}
+
+
+def journal(task: dict[str, Any]) -> Path:
+    """Return the file of a study for which none is given; its name says what differs from the defaults."""
+    options = ["everything"] * task["everything"] + [variant("cnn3d", task["readings"])]
+    name = ",".join(["{dataset}-{budget}-seed{seed}".format(**task), *filter(None, options)])
+    return search.folder() / f"{name}.journal"
+
+
+def seen(noted: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Return why a study may have searched on the subjects of the first fold; empty if it did not.
+
+    Parameters
+    ----------
+    noted : dict
+        What the study searches on (:func:`fer_lib.search.task`).
+    wanted : dict
+        The :func:`task` by which the fold was made, without ``everything``.
+    """
+    theirs, ours = (part | part.get("readings", {}) for part in (noted, wanted))
+    names = ("dataset", "budget", "seed", "everything", *HELD_OUT)
+    found = [f"{n}={theirs.get(n)!r}, not {ours[n]!r}" for n in names if theirs.get(n) != ours[n]]
+    by_chance = ours["dataset"] == "oulu_casia" and ours["oulu_folds"] == "random"
+    return found + ["its folds are not by subject"] * by_chance

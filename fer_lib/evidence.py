@@ -94,7 +94,8 @@ def publish(folder: Path, target: Path) -> None:
     Both must lie on one file system. Safe against another process publishing to the same ``target``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    old = folder.with_name(f"{folder.name}.replaced")
+    restore(folder, target)
+    old = _aside(folder)
     shutil.rmtree(old, ignore_errors=True)
     work = target.parents[3] / ".work"
     work.mkdir(exist_ok=True)
@@ -103,6 +104,16 @@ def publish(folder: Path, target: Path) -> None:
             target.rename(old)
         folder.rename(target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def restore(folder: Path, target: Path) -> None:
+    """Put back the evidence that a :func:`publish` of ``folder``, killed in between, had moved aside."""
+    if _aside(folder).is_dir() and not target.exists():
+        _aside(folder).rename(target)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.replaced")
 
 
 def file_name(name: str) -> str:

@@ -50,7 +50,7 @@ def execute(
     NotebookError
         If a cell fails otherwise; the partial notebook stays in the work folder.
     """
-    from fer_lib.evidence import evidence_folder, hold, publish
+    from fer_lib.evidence import evidence_folder, hold, publish, restore
     from fer_lib.preflight import check
     from fer_lib.recorded import record_notebook
     from fer_lib.runs import PROBE
@@ -71,6 +71,7 @@ def execute(
             print("The other run has finished it.")
             return target
         folder = root / ".work" / slug
+        restore(folder / "evidence", target)
         shutil.rmtree(folder, ignore_errors=True)  # staging of a killed run; its finished units lie elsewhere
         folder.mkdir(parents=True)
         stage = folder / "evidence"

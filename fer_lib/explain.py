@@ -45,9 +45,10 @@ def grad_cam(
     Returns
     -------
     numpy.ndarray
-        float32 ``(B, H, W)``, of clips ``(B, T, H, W)``, in [0, 1]. Each map is stretched to its own range,
-        so maps compare places within an image (and moments within a clip), not strengths between images;
-        a map without positive evidence is all 0.
+        float32 ``(B, H, W)``, of clips ``(B, T, H, W)``, in [0, 1]. Each map loses its least value and is
+        divided by its largest, then stretched over the image: maps compare places within an image (and
+        moments within a clip), not strengths between images. A map without positive evidence, or with as
+        much of it everywhere, is all 0.
 
     Raises
     ------

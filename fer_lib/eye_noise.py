@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fer_lib.augment import Normalisation
+from fer_lib.augment import Normalisation, xy
 from fer_lib.errors import FerError, one_of
 from fer_lib.faces import crop, local_contrast
 from fer_lib.faces.alignment import ABOVE, BELOW, BESIDE
@@ -50,9 +50,7 @@ def eye_matrices(eyes: Tensor, size: int) -> Tensor:
         [along * x_scale, torch.stack([-along[:, 1], along[:, 0]], 1) * y_scale], 1
     )  # (B, 2, 2)
     # The square's upper left corner is the corner of pixel (0, 0), half a pixel from its centre.
-    corner = torch.tensor(
-        [BESIDE * x_scale - 0.5, ABOVE * y_scale - 0.5], device=eyes.device, dtype=eyes.dtype
-    )
+    corner = xy(BESIDE * x_scale - 0.5, ABOVE * y_scale - 0.5, eyes)
     return torch.cat([rows, (corner - (rows @ middle.unsqueeze(2)).squeeze(2)).unsqueeze(2)], dim=2)
 
 
@@ -62,7 +60,7 @@ def warp_to(images: Tensor, matrices: Tensor, size: int) -> Tensor:
     As :func:`fer_lib.augment.warp_images` (bilinear, borders repeated), with a size of its own.
     """
     height, width = images.shape[2:]
-    source = torch.tensor([width, height], device=images.device, dtype=matrices.dtype)
+    source = xy(width, height, matrices)
     inverse = torch.linalg.inv_ex(matrices[:, :, :2]).inverse
     offset = -(inverse @ matrices[:, :, 2:]).squeeze(2)
     # grid_sample counts in units of half a side from the centre, on both sides of the map.

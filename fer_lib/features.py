@@ -65,14 +65,18 @@ def sift(images: np.ndarray, mode: str = "dog_x4", workers: int | None = None) -
     import cv2
 
     one_of(mode, SIFT_MODES, "sift_mode")
-    cv2.setNumThreads(1)  # the parallelism is over images
     workers = workers or os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool, Bar(len(images), f"SIFT {mode}", "img") as bar:
-        blocks = np.array_split(np.arange(len(images)), max(1, len(images) // 64))
-        parts: list[tuple[np.ndarray, np.ndarray]] = []
-        for block in pool.map(lambda index: list(_sift(images[index], mode)), blocks):
-            parts += block
-            bar.update(len(block))
+    blocks = np.array_split(np.arange(len(images)), max(1, len(images) // 64))
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    inner = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the parallelism is over images
+    try:
+        with ThreadPoolExecutor(workers) as pool, Bar(len(images), f"SIFT {mode}", "img") as bar:
+            for block in pool.map(lambda index: list(_sift(images[index], mode)), blocks):
+                parts += block
+                bar.update(len(block))
+    finally:
+        cv2.setNumThreads(inner)
     counts = [len(values) for values, _ in parts]
     return Descriptors(
         np.concatenate([values for values, _ in parts] or [np.empty((0, 128), np.uint8)]),

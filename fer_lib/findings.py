@@ -31,7 +31,7 @@ PARTS = {
         "landmarks and HOG beside the image": ("OURS", "image"),
         "attention": ("OURS", "OURS without CBAM"),
     },
-    "cspp": {"small kernels and the spatial pyramid": ("C-SPP", "Benchmark")},
+    "cspp": {"small kernels, a third stage and the spatial pyramid": ("C-SPP", "Benchmark")},
     "lkrnet": {"key regions and triplets": ("Our method", "VGG19")},
 }
 """What a method adds, as the network with it and the one without, by their names in the evidence."""
@@ -76,7 +76,9 @@ class Finding:
     def weight(self) -> tuple[int, float, float]:
         """What the finding that is told is largest in: the budget, and how surely it is not nothing."""
         budget = BUDGETS.index(self.run.budget) if self.run else 0
-        surely = abs(self.points) if np.isnan(self.low) else max(0.0, self.low, -self.high)
+        surely = max(0.0, self.low, -self.high) if self.low == self.low else 0.0
+        if self.run is None:  # arithmetic has no interval and needs none
+            surely = abs(self.points)
         return budget, surely, abs(self.points)
 
 
@@ -146,7 +148,7 @@ def test_sets(runs: Sequence[Run]) -> Iterator[Finding]:
             if "twin_in_training" in table and table["twin_in_training"].any():
                 yield _twins(run, model)
         steps = run.table("inflation")
-        for row in steps[steps["gain"].notna()].to_dict("records") if len(steps) else ():
+        for row in steps[steps["gain_low"].notna()].to_dict("records") if len(steps) else ():
             yield Finding(
                 "test set",
                 run.paper,
@@ -214,7 +216,7 @@ def _by_size(run: Run, part: str, with_it: str, without: str, whole: str) -> Ite
     frame = run.table("sizes")
     if frame.empty or not {with_it, without} <= set(frame["model"]):
         return
-    steps = f" after {run.info['plan']['steps']} steps" if "steps" in run.info.get("plan", {}) else ""
+    steps = f" after about {run.info['plan']['steps']} steps" if "steps" in run.info.get("plan", {}) else ""
     means = frame.groupby(["n", "model"])[["accuracy", "low", "high"]].mean()
     for n in means.index.unique("n"):
         one, other = means.loc[(n, with_it)], means.loc[(n, without)]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAWS = 2000  # of the bootstrap
+FEWEST = 5  # units that an interval needs: drawn from fewer, it is little more than their extremes
 RAISED, LOWERED = "#c44a00", "#0072b2"  # colours of a bar
 COLUMNS = ("step", "accuracy", "low", "high", "gain", "gain_low", "gain_high", "n")
 
@@ -87,7 +88,7 @@ def gain(before: Step, after: Step, seed: int = 0) -> tuple[float, float, float]
     """Return how much more ``after`` gives, in [-1, 1], and the 95 % bootstrap interval of that.
 
     Units are drawn once for both, so that what is hard about a person counts in both; the samples tested
-    may differ.
+    may differ. Of fewer than :data:`FEWEST` units there is no interval: its bounds are NaN.
 
     Raises
     ------
@@ -99,13 +100,17 @@ def gain(before: Step, after: Step, seed: int = 0) -> tuple[float, float, float]
             f"{after.name!r} and {before.name!r} were not tested on the same subjects or folds, so their "
             "difference has no interval."
         )
+    if len(before.units) < FEWEST:
+        return after.accuracy - before.accuracy, np.nan, np.nan
     times = _draws(len(before.units), seed)
     many = times @ after.right / (times @ after.tested) - times @ before.right / (times @ before.tested)
     return after.accuracy - before.accuracy, *_bounds(many)
 
 
 def interval(step: Step, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a step's accuracy over its units."""
+    """Return the 95 % bootstrap interval of a step's accuracy over its units, NaN if they are too few."""
+    if len(step.units) < FEWEST:
+        return np.nan, np.nan
     times = _draws(len(step.units), seed)
     return _bounds(times @ step.right / (times @ step.tested))
 
@@ -133,8 +138,8 @@ def waterfall(steps: Sequence[Step | tuple[Step, Step]]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With :data:`COLUMNS`, fractions; ``gain`` and its bounds are NaN in the first row, ``n`` is the
-        number of samples tested.
+        With :data:`COLUMNS`, fractions; ``gain`` and its bounds are NaN in the first row, all bounds of a
+        row where it has fewer than :data:`FEWEST` units; ``n`` is the number of samples tested.
 
     Raises
     ------
@@ -160,9 +165,10 @@ def waterfall(steps: Sequence[Step | tuple[Step, Step]]) -> pd.DataFrame:
 
 
 def last_frames(corpus: Corpus, n: int) -> Corpus:
-    """Return the last ``n`` frames of every sequence: in the laboratory corpora, the most expressive ones.
+    """Return the last ``n`` frames that a corpus holds of every sequence, in the order of their ids.
 
-    Frames are in the order of their ids.
+    They are the most expressive ones where a sequence ends at its peak, as in CK+. A clip of MMI ends
+    neutral, but its reader keeps two frames, both at the peak; the last is the later of these.
 
     Raises
     ------
@@ -176,11 +182,22 @@ def last_frames(corpus: Corpus, n: int) -> Corpus:
     return corpus.select(np.sort(np.concatenate(kept)))
 
 
+def bounded(value: float, low: float, high: float, spec: str) -> str:
+    """Return a figure with its interval, both formatted by ``spec``: ``+1.2 [-0.3, +2.7]``.
+
+    A figure without one says so, and one that is NaN itself is a dash.
+    """
+    if np.isnan(value):
+        return "–"
+    bounds = "(no interval)" if np.isnan(low) else f"[{low:{spec}}, {high:{spec}}]"
+    return f"{value:{spec}} {bounds}"
+
+
 def figure(table: pd.DataFrame) -> Figure:
     """Draw :func:`waterfall`'s table: the honest figure, what each habit adds, and where that ends.
 
     Orange bars raise the figure, blue ones lower it; a thin line is the interval of the first bar's end,
-    then of each gain.
+    then of each gain, where it has one.
     """
     from fer_lib.plots import style
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fer_lib.augment import Normalisation
+from fer_lib.augment import Normalisation, xy
 from fer_lib.corpus import Corpus
 from fer_lib.errors import FerError, one_of
 from fer_lib.training import Part
 
 OVERLAPS, BORDERS = ("maximum", "sum", "last"), ("clip", "shift")
-GRIDS, RESIZES = ("image", "feature"), ("area", "bilinear", "max")
+GRIDS, RESIZES = ("image", "feature"), ("area", "bilinear", "max", "as_maps")
 FALLBACKS = ("mean", "drop", "ones")
 BLOCKS = {"none": (0, 0), "one": (1, 1), "one_to_three": (1, 3), "nine": (9, 9)}  # fewest and most
 BLOCK = 3  # pixels, side of a black block (Sect. 4.2)
@@ -41,8 +41,9 @@ class KeyRegions:
         A region that leaves the image is cut off, or moved back inside.
     grid : {"image", "feature"}
         Weights drawn pixel by pixel and then down-sampled, or computed at the cells' centres.
-    resize : {"area", "bilinear", "max"}
-        How they are down-sampled.
+    resize : {"area", "bilinear", "max", "as_maps"}
+        How they are down-sampled: to cells that divide the whole image, or averaged over the pixels that the
+        network's pools leave to each cell. Pools round down, so the two differ wherever a side is odd.
     """
 
     alpha: float = 0.3
@@ -66,6 +67,8 @@ class KeyRegions:
         if self.grid == "feature":
             return self.draw(geometry, size, cells)
         drawn = self.draw(geometry, size)
+        if self.resize == "as_maps":
+            return _pooled(drawn, cells)
         if self.resize == "bilinear":
             return F.interpolate(drawn, (cells, cells), mode="bilinear", align_corners=False)
         return (F.adaptive_avg_pool2d if self.resize == "area" else F.adaptive_max_pool2d)(drawn, cells)
@@ -95,6 +98,16 @@ class KeyRegions:
         order = torch.arange(1, 6, device=weights.device)[None, :, None, None]
         last = (inside * order).amax(1, keepdim=True)  # 0 outside of all regions
         return (weights * (order == last)).sum(1, keepdim=True)
+
+
+def _pooled(masks: Tensor, cells: int) -> Tensor:
+    """Average squares of 2x2 until ``cells`` per side are left; of an odd side the last place falls away."""
+    size = masks.shape[-1]
+    while masks.shape[-1] > cells:
+        masks = F.avg_pool2d(masks, 2)
+    if masks.shape[-1] != cells:
+        raise FerError(f"Pools of two by two never leave {cells} cells of {size} pixels.")
+    return masks
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ class KeyRegionFeed:
         n, (height, width), device = len(batch), batch.images.shape[1:], batch.images.device
         if min(height, width) < self.crop:
             raise FerError(f"Images of {height}x{width} are too small for crops of {self.crop} pixels.")
-        room = torch.tensor([height - self.crop, width - self.crop], device=device)
+        room = xy(height - self.crop, width - self.crop, batch.labels)  # of rows and columns
         if training:
             corners = (torch.rand(n, 2, device=device) * (room + 1)).long()
             mirrored = torch.rand(n, device=device) < 0.5  # Sect. 4.2
@@ -169,15 +182,13 @@ class KeyRegionFeed:
         if training:
             images = blot(images, self.blocks)
         if not self.follow:
-            room = torch.tensor(batch.images.shape[1:], device=corners.device) - self.crop
+            room = xy(*batch.images.shape[1:], corners) - self.crop
             still = torch.zeros_like(mirrored)
             geometry = moved(batch.extra[0], (room // 2).expand_as(corners), still, self.crop)
         x = self.normalise(images)
         if self.size != self.crop:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False)
-            scale = self.size / self.crop
-            points = (geometry[:, :5] + 0.5) * scale - 0.5
-            geometry = torch.cat([points, geometry[:, 5:] * scale], dim=1)
+            geometry = enlarged(geometry, self.size / self.crop)
         return x, self.regions(geometry, self.size, self.cells)
 
 
@@ -200,6 +211,11 @@ def moved(geometry: Tensor, corners: Tensor, mirrored: Tensor, crop: int) -> Ten
     points = geometry[:, :5] - corners[:, None].flip(2)  # (row, column) to (x, y)
     x = torch.where(mirrored[:, None], crop - 1 - points[:, :, 0], points[:, :, 0])
     return torch.cat([torch.stack([x, points[:, :, 1]], dim=2), geometry[:, 5:]], dim=1)
+
+
+def enlarged(geometry: Tensor, scale: float) -> Tensor:
+    """Return the geometry ``(B, 6, 2)`` in pixels of images that are ``scale`` times as large."""
+    return torch.cat([(geometry[:, :5] + 0.5) * scale - 0.5, geometry[:, 5:] * scale], dim=1)
 
 
 def blot(images: Tensor, blocks: str = "one_to_three") -> Tensor:

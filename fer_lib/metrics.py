@@ -172,38 +172,49 @@ def wilson(k: float, n: int, level: float = 0.95) -> Bounds:
 def paired(correct_a: ArrayLike, correct_b: ArrayLike, groups: ArrayLike | None = None) -> dict:
     """Compare two models on the same samples.
 
+    The test is McNemar's, exact: had the two models been exchanged, ``only_a`` and ``only_b`` would be too,
+    so each disagreement has either sign with equal chance. Those of one group, as of several images of a
+    subject or of an image tested in several repeats, are exchanged together.
+
     Parameters
     ----------
     correct_a, correct_b : bool array (N,)
         Whether each model is right, samples aligned.
     groups : array (N,), optional
-        Subjects, for the interval; McNemar's test takes samples as independent.
+        The subject of each sample, for the interval and the test; by default each sample is its own group.
 
     Returns
     -------
     dict
-        ``difference`` (accuracy of a minus b), its 95 % ``interval``, ``p`` (exact McNemar test, two
-        sided), ``only_a`` and ``only_b`` (samples that only one of the two gets right).
+        ``difference`` (accuracy of a minus b), its 95 % ``interval``, ``p`` (two sided), ``only_a`` and
+        ``only_b`` (samples that only one of the two gets right).
 
     Raises
     ------
     FerError
         If the two differ in shape or hold no sample.
     """
-    from scipy.stats import binomtest
-
     a, b = (np.asarray(x, dtype=bool) for x in _pair(correct_a, correct_b))
-    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
-    # Exact McNemar: where only one of the two is right, it should be either with equal chance.
-    p = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
     difference = a.astype(float) - b
+    code = np.arange(len(a)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     return {
         "difference": float(difference.mean()),
         "interval": interval(difference, groups),
-        "p": float(p),
-        "only_a": only_a,
-        "only_b": only_b,
+        "p": _exchange(np.bincount(code, weights=difference).astype(int)),
+        "only_a": int(np.sum(a & ~b)),
+        "only_b": int(np.sum(b & ~a)),
     }
+
+
+def _exchange(sums: NDArray) -> float:
+    """Return how often random signs give a total as far from 0 as that of ``sums``, int (G,), is."""
+    chances = np.ones(1)  # of each total that the groups so far can have, from lowest to highest
+    for size in np.abs(sums[sums != 0]):
+        signs = np.zeros(2 * size + 1)
+        signs[[0, -1]] = 0.5
+        chances = np.convolve(chances, signs)
+    totals = np.arange(len(chances)) - len(chances) // 2
+    return min(1.0, float(chances[np.abs(totals) >= abs(sums.sum())].sum()))
 
 
 def roc(labels: ArrayLike, probs: ArrayLike) -> list[dict]:

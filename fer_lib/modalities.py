@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fer_lib import hog
-from fer_lib.augment import Augmentation, Normalisation, warp_images, warp_points
+from fer_lib.augment import Augmentation, Normalisation, warp_images, warp_points, xy
 from fer_lib.errors import FerError, one_of
 from fer_lib.models.multimodal import MODALITIES, chosen
 from fer_lib.training import Part
@@ -83,7 +83,7 @@ def landmark_vectors(points: Tensor, size: tuple[int, int], norm: str = "unit") 
     one_of(norm, LANDMARK_NORMS, "landmark_norm")
     if norm == "unit":
         height, width = size
-        points = (points + 0.5) / points.new_tensor([width, height])
+        points = (points + 0.5) / xy(width, height, points)
     elif norm == "face":
         points = points - points.mean(1, keepdim=True)
         spread = points.square().sum(2).mean(1).sqrt().clamp_min(1e-6)

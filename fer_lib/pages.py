@@ -42,7 +42,7 @@ def banner(card: Card, budget: str, changes: list[str], against: str = "the pape
         )
     elif budget != "paper" and paper:
         lines.append(
-            "Less was trained than the paper did, so figures are shown beside its claims but give no verdict."
+            "Training was shorter than the paper's: figures are shown beside its claims but give no verdict."
         )
     if changes:
         lines.append(f"Changed against {escape(against)}: " + escape("; ".join(changes)) + ".")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -167,32 +168,35 @@ def provenance(started: float | None = None) -> dict[str, Any]:
     -------
     dict
         ``commit`` (None without git) and ``dirty``, ``python``, ``platform``, ``packages`` (name to
-        version), ``cpu``, ``cores``, ``threads``, ``gpu`` and ``gpu_memory_gib`` (None without CUDA),
-        ``peak_memory_mib``, ``peak_gpu_memory_mib``, ``wall_seconds``.
+        version), ``cpu``, ``cores``, ``threads``, ``gpu``, ``gpu_memory_gib`` and ``peak_gpu_memory_mib``
+        (None where this process computed nothing on one), ``peak_memory_mib``, ``wall_seconds``.
     """
     torch = sys.modules.get("torch")  # importing it here would cost seconds and change nothing
-    cuda = torch is not None and torch.cuda.is_available()
-    card = torch.cuda.get_device_properties(0) if cuda else None
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
+    peak = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else 0
+    card = torch.cuda.get_device_properties(0) if peak else None
     return {
         **_git(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "packages": versions,
+        "packages": versions(),
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads() if torch else None,
         "gpu": card.name if card else None,
         "gpu_memory_gib": round(card.total_memory / 2**30, 1) if card else None,
         "peak_memory_mib": _peak_memory(),
-        "peak_gpu_memory_mib": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else None,
+        "peak_gpu_memory_mib": round(peak / 2**20) if card else None,
         "wall_seconds": None if started is None else round(time.monotonic() - started, 1),
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Return the installed version of each of :data:`PACKAGES`, None where it is absent."""
+    found: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _git() -> dict[str, Any]:

@@ -200,7 +200,8 @@ def _row(claim: dict[str, Any], runs: list[Run]) -> dict[str, Any]:
     try:
         if not runs:
             split = claims.load(claim["paper"]).protocol(claim["protocol"])["split"]
-            return row | {"verdict": "needs data", "reason": f"needs data: {claim['dataset']} ({split})"}
+            split = f", split {split}" if split.startswith("not stated") else f" ({split})"
+            return row | {"verdict": "needs data", "reason": f"needs data: {claim['dataset']}{split}"}
         row |= answers.measure(claim, runs)._asdict()
         _refuse_run(claim, runs[0])
         name, reason = _judge(claim, row)
@@ -270,6 +271,8 @@ def _refuse_claim(claim: dict[str, Any]) -> None:
         why = "a count, checked when the corpus is read"
     elif not claim["ran_by_authors"]:
         why = f"quoted from other work ({claim['ref'] or 'no reference given'})"
+    elif not claim["built"]:
+        why = f"the network of {claim['ref']} is not built here"
     elif claim["value"] is None:
         why = f"no figure is printed ({claim['note']})"
     elif "difference" in metric and claim["model"].endswith((" other methods", " quoted methods")):

@@ -38,10 +38,11 @@ from fer_lib.evidence import (
     hold,
     public,
     publish,
+    restore,
     save_arrays,
 )
 from fer_lib.files import digest, write_json
-from fer_lib.provenance import provenance, repository, sources, variant
+from fer_lib.provenance import provenance, repository, sources, variant, versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,13 +121,16 @@ class Recorder(UnitFolder):
         # Where the data lie and where results go do not change what the run computes.
         keyed = {k: v for k, v in self.parameters.items() if k not in ("data_dir", "results")}
         self.sources = sources(paper)
-        self.key = digest(self.run, keyed, fingerprint, self.sources)
+        # Parts that another version of a library made are not gone on with.
+        self.key = digest(self.run, keyed, fingerprint, self.sources, versions())
         self.info: dict[str, Any] = {"fingerprint": fingerprint} if fingerprint else {}
         top = self.stage.parents[1] if self.stage else repository() / root / ".work"
-        self._lock, self.waited = hold(top / f"{self.key}.lock")
+        self._lock, _ = hold(top / f"{self.key}.lock")
         super().__init__(top / self.key)
         self._started = time.monotonic()
         self._build = self.work / "evidence"
+        if not self.stage:
+            restore(self._build, self.folder)
         shutil.rmtree(self._build, ignore_errors=True)  # half-written by a killed run
         (self._build / "predictions").mkdir(parents=True)
         self._resumed = sum(1 for _ in (self.work / "units").glob("*.npz"))
@@ -145,14 +149,6 @@ class Recorder(UnitFolder):
     def close(self) -> None:
         """Let another run of the same key go on; finished units stay."""
         self._lock.release(force=True)
-
-    @property
-    def finished(self) -> bool:
-        """Whether evidence with this key is already in place."""
-        try:
-            return json.loads((self.folder / "run.json").read_text("utf-8"))["key"] == self.key
-        except (OSError, ValueError, KeyError):
-            return False
 
     # --- evidence ------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """The architecture search of paper 4: Optuna's TPE over Table 1, which any number of workers may join.
 
+Beside the two initialisers of Table 1 a third is searched, the framework's own: Table 3 prints "none".
+
 A study is one journal file; every process that opens it is a worker of it, on this machine or on another
 that sees the file. A worker holds a lock beside the journal for as long as it lives, so that the others know
 a dead worker's trial and repeat it: killing a worker loses that trial and nothing else.
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from fer_lib.models.cnn3d import Configuration
 
-THRESHOLD = 0.965  # Sect. 3.3: below this LOSO accuracy a trial is pruned
+THRESHOLD = 0.965  # Sect. 3.3: below this LOSO accuracy a trial is pruned (CK+)
 STUDY = "cnn3d"  # name of the one study in a journal
 WORKER = "worker"  # attribute of a trial: who runs it
 TASK = "task"  # attribute of a study: what it searches on
@@ -37,7 +39,7 @@ Folds = Iterable[tuple[int, int]]
 
 
 def suggest(trial: optuna.trial.BaseTrial) -> Configuration:
-    """Return a configuration from Table 1, chosen by the trial's sampler."""
+    """Return a configuration from Table 1, with a third initialiser, chosen by the trial's sampler."""
     from fer_lib.models import cnn3d
 
     yes_no = (False, True)
@@ -115,7 +117,8 @@ def work(
 ) -> int:
     """Join a study and work on it until it has ``n_trials`` finished trials; return how many were ours.
 
-    The last workers wait for each other, so that a trial whose worker dies late is still repeated.
+    The last workers wait for each other, so that a trial whose worker dies late is still repeated. A trial
+    whose network does not fit into the device's memory counts as pruned.
 
     Parameters
     ----------
@@ -134,6 +137,7 @@ def work(
     """
     optuna = _optuna()
     from optuna.trial import TrialState
+    from torch import OutOfMemoryError
 
     done = 0
     open_study(journal, seed, threshold)
@@ -142,7 +146,7 @@ def work(
         while (trial := _next_trial(study, journal, worker, n_trials)) is not None:
             try:
                 study.tell(trial, _accuracy(trial, evaluate(suggest(trial)), total, averaging))
-            except optuna.TrialPruned:
+            except (optuna.TrialPruned, OutOfMemoryError):
                 study.tell(trial, state=TrialState.PRUNED)
             done += 1
             if on_trial is not None:

@@ -3,7 +3,7 @@
 Folds of one cross-validation share most of their training data: a plain paired t-test takes its differences
 for more independent than they are; the corrected test of Nadeau and Bengio widens their variance by the
 ratio of test to training samples. Paper ``cnn3d`` prints p-values without naming its test (ambiguity
-``p_value_test``); they are those of a one-sided paired t-test.
+``p_value_test``); of the four tests a one-sided paired t-test comes closest to each.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def fraction(percent: float, sizes: tuple[int, ...] = FOLD_SIZES) -> float:
     return percent
 
 
-def fold_table(folds: dict[str, ArrayLike], reference: str) -> pd.DataFrame:
+def fold_table(folds: dict[str, ArrayLike], reference: str, ratio: float | None = None) -> pd.DataFrame:
     """Return accuracies by fold and the p-values against a reference, as the paper's Tables 4 and 5 do.
 
     Parameters
@@ -147,6 +147,8 @@ def fold_table(folds: dict[str, ArrayLike], reference: str) -> pd.DataFrame:
         Model to accuracies (k,) as fractions, on the same folds.
     reference : str
         The model that the others are tested against.
+    ratio : float, optional
+        See :func:`p_values`; to be given where only some of the folds were trained.
 
     Returns
     -------
@@ -160,7 +162,7 @@ def fold_table(folds: dict[str, ArrayLike], reference: str) -> pd.DataFrame:
         values = 100 * np.asarray(values, float)
         tests = dict.fromkeys(TESTS, float("nan"))
         if model != reference and len(values) > 1:
-            tests = p_values(100 * np.asarray(folds[reference], float), values)
+            tests = p_values(100 * np.asarray(folds[reference], float), values, ratio)
         columns = {str(i + 1): value for i, value in enumerate(values)}
         rows.append({"model": model, **columns, "mean": values.mean(), **tests})
     return pd.DataFrame(rows)

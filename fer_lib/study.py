@@ -135,7 +135,7 @@ def cross_validation(
     return [
         replace(fold, name=f"{grouping}-r{repeat}-{fold.name}")
         for repeat in range(repeats)
-        for fold in split(corpus, k, seed + repeat)[:keep]
+        for fold in split(corpus, k, seed + 1000 * repeat)[:keep]  # so that runs of other seeds share none
     ]
 
 
@@ -273,9 +273,10 @@ class Results:
         return pd.concat(self._curves, ignore_index=True)
 
     def last_and_best(self) -> pd.DataFrame:
-        """Return test accuracy in per cent by model, of the last epoch and of the best test epoch.
+        """Return test accuracy in per cent by model, of the last epoch and of each fold's best test epoch.
 
-        The second selects on the test part; it is shown because papers report it.
+        Both are means of the folds, of equal weight. The second selects on the test part; it is shown because
+        papers report it.
         """
         by_fold = self.curves().groupby(["model", "fold"], sort=False)["test_accuracy"].agg(["last", "max"])
         names = {"last": "last epoch", "max": "best test epoch (selects on test)"}

@@ -206,7 +206,8 @@ def fit(
     if checkpoint is not None and checkpoint.exists():
         rows, best = _restore(checkpoint, model, optimiser, device)
     saved = time.monotonic()
-    with Bar(recipe.epochs * len(train), label, "img") as bar, _deterministic(), keep_freed_memory(device):
+    calm = _deterministic(recipe.precision)
+    with Bar(recipe.epochs * len(train), label, "img") as bar, calm, keep_freed_memory(device):
         bar.update(len(rows) * len(train))
         for epoch in range(len(rows), recipe.epochs):
             began = time.monotonic()
@@ -306,9 +307,10 @@ def _score(model: nn.Module, part: Part, feed: Feed, recipe: Recipe) -> float:
 
 
 @contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
-    """Let cuDNN choose only deterministic kernels: same seed, same machine, same numbers."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+def _deterministic(precision: str) -> Iterator[None]:
+    """Let cuDNN choose only deterministic kernels: same seed, same machine, same numbers; in fp32 no TF32."""
+    tf32 = precision != "fp32"
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
         yield
 
 

@@ -27,7 +27,9 @@ Triplets = tuple[Tensor, Tensor, Tensor]
 def squared_distances(embeddings: Tensor) -> Tensor:
     """Return all squared Euclidean distances ``(N, N)`` of ``(N, D)``, not negative."""
     squares = embeddings.square().sum(1)
-    return (squares[:, None] + squares[None, :] - 2 * embeddings @ embeddings.T).clamp_min(0)
+    with torch.autocast(embeddings.device.type, enabled=False):  # in bf16 near points have no distance left
+        products = embeddings @ embeddings.T
+    return (squares[:, None] + squares[None, :] - 2 * products).clamp_min(0)
 
 
 def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:

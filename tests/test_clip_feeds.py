@@ -195,6 +195,16 @@ def test_orders_of_frames(frames, what):
         assert order[0].tolist() == [min(10 - what + i, 9) for i in range(10)]
 
 
+@pytest.mark.parametrize(
+    "what, shown",
+    [(1, [2] * 10), (2, [1] + [2] * 9), (7, [0, 1] + [2] * 8), ("reversed", list(range(9, -1, -1)))],
+)
+def test_last_frames_of_a_short_clip_are_its_own(what, shown):
+    short, whole = clip_feeds.frame_orders(what, 2, lengths=np.array([3, 10])).tolist()
+    assert short == shown  # three frames, the third stored eight times
+    assert whole == clip_feeds.frame_orders(what, 1)[0].tolist()
+
+
 def test_class_weights_are_inverse_to_frequency():
     labels = torch.tensor([0] * 6 + [1] * 3 + [3])
     weights = clip_feeds.class_weights(labels, 4)

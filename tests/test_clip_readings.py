@@ -9,6 +9,7 @@ import torch
 from fer_lib import cli_search, clip_data, clip_trials, search
 from fer_lib.claims import ambiguities
 from fer_lib.clip_readings import LEARNING_RATE, Readings
+from fer_lib.corpus import Corpus
 from fer_lib.errors import FerError
 from fer_lib.models.cnn3d import C1, C2
 from fer_lib.models.layers import Dropout, count_parameters
@@ -123,6 +124,65 @@ def test_trials_search_without_the_subjects_that_test_what_is_found(sequences):
     assert [n for _, n in results] == [7, 7]
     assert all(0 <= right <= n for right, n in results)
     assert results == list(nested.evaluate(replace(C2, class_weights=True)))  # same seed, same numbers
+
+
+def oulu(sequences, n_subjects):
+    """Return drawn sequences as if they were Oulu-CASIA's: six of each subject."""
+    index = np.tile(np.flatnonzero(sequences.corpus.labels < 6)[:6], n_subjects)
+    names = np.array([f"P{i:03}" for i in range(n_subjects)]).repeat(6)
+    ids = np.array([f"{name}_{i}" for i, name in enumerate(names)])
+    base = sequences.corpus
+    card = replace(base.card, name="oulu_casia")
+    corpus = Corpus(base.images[index], base.labels[index], base.classes, card, ids, subjects=names)
+    pixels = {name: getattr(sequences, name)[index] for name in ("frames", "equalised", "lengths")}
+    return replace(sequences, corpus=corpus, **pixels)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("oulu_n", [480, 400])
+def test_oulu_is_searched_on_as_many_folds_as_there_are_subjects(sequences, oulu_n, everything):
+    corpus, readings = oulu(sequences, 12), Readings(oulu_n=oulu_n if everything else 480)
+    small = clip_trials.Trials(corpus, readings, clip_trials.PLANS["smoke"], everything=everything)
+    assert small.total == len(small.folds) == 3
+    assert clip_trials.threshold("oulu_casia", clip_trials.PLANS["paper"]) is None
+    assert clip_trials.threshold("ckplus", clip_trials.PLANS["paper"]) == search.THRESHOLD
+
+
+def test_totals_count_what_the_folds_of_oulu_test(sequences):
+    corpus, plan = oulu(sequences, 80), clip_trials.PLANS["paper"]
+    readings = Readings(oulu_n=400, fold_average="pooled")
+    everything = clip_trials.Trials(corpus, readings, plan, everything=True)
+    assert [len(fold.test) for fold in everything.folds] == [40] * 10
+    assert everything.total == 400
+    nested = clip_trials.Trials(corpus, readings, plan)  # 360 of the 400, which are not drawn from again
+    assert (len(nested.folds), nested.total) == (10, 360)
+    held_out = readings.ten_folds(corpus.corpus)[0].test
+    assert not set(nested.sequences.corpus.subjects) & set(corpus.corpus.subjects[held_out])
+
+
+def test_a_study_that_saw_the_first_fold_is_known():
+    own = clip_trials.task("ckplus", "paper", Readings(), seed=1)
+    assert clip_trials.seen(own, own) == []
+    assert clip_trials.seen(own | {"readings": asdict(Readings(drop_last=True))}, own) == []
+    for other, why in (
+        (own | {"everything": True}, "everything=True, not False"),
+        (own | {"seed": 2}, "seed=2, not 1"),
+        (own | {"readings": asdict(Readings(fold_rule="blocks"))}, "fold_rule='blocks', not 'dealt'"),
+    ):
+        assert clip_trials.seen(other, own) == [why]
+    assert len(clip_trials.seen({}, own)) == 7
+    random = clip_trials.task("oulu_casia", "paper", Readings(oulu_folds="random"))
+    assert clip_trials.seen(random, random) == ["its folds are not by subject"]
+
+
+def test_studies_that_differ_have_files_of_their_own():
+    def name(readings, **more):
+        return clip_trials.journal(clip_trials.task("ckplus", "paper", readings, **more)).name
+
+    assert name(Readings(), seed=3) == "ckplus-paper-seed3.journal"
+    assert name(Readings(), everything=True) == "ckplus-paper-seed0,everything.journal"
+    both = name(Readings(oulu_n=400, fold_rule="blocks"), everything=True)
+    assert both == "ckplus-paper-seed0,everything,fold_rule=blocks,oulu_n=400.journal"
 
 
 # --- fer search ----------------------------------------------------------------------------------

@@ -126,5 +126,5 @@ def test_the_gain_by_size_takes_two_intervals_as_independent(write):
     assert "4,000 training images" in found.headline
     assert found.points == pytest.approx(10)  # the mean of two draws
     assert found.high - found.points == pytest.approx(100 * np.hypot(0.03, 0.03))
-    assert "after 60 steps" in found.detail
+    assert "after about 60 steps" in found.detail
     assert "Trained on all images it adds +0.00 points" in found.detail

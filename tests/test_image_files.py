@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fer_lib.datasets import sources
-from fer_lib.datasets.decoding import decode, decode_all, fit, fit_points
+from fer_lib.datasets.decoding import decode, decode_all, fit
 from fer_lib.datasets.sources import sighted, walk
 from fer_lib.errors import FerError
 
@@ -195,19 +195,6 @@ def test_fit_keeps_the_aspect_ratio_and_repeats_the_edges():
     assert (tall[:6] == 7).all()
     assert (tall[6:] == 100).all()
     assert fit(image, (10, 20)) is image
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(40, 80), st.integers(40, 80), st.integers(24, 90), st.integers(24, 90), st.data())
-def test_points_follow_their_image(height, width, new_height, new_width, data):
-    y, x = data.draw(st.integers(11, height - 12)), data.draw(st.integers(11, width - 12))
-    image = np.zeros((height, width), np.uint8)
-    cv2.circle(image, (x, y), 4, 255, -1)
-    moved = fit(image, (new_height, new_width)).astype(float)
-    rows, columns = np.indices(moved.shape)
-    centre = [(columns * moved).sum() / moved.sum(), (rows * moved).sum() / moved.sum()]
-    (point,) = fit_points(np.array([[x, y]]), (height, width), (new_height, new_width))
-    assert np.abs(point - centre).max() < 0.5
 
 
 def test_decode_all_keeps_order_names_failures_and_fits_to_the_most_frequent_size(tmp_path):

@@ -75,7 +75,18 @@ def test_best_test_epoch_is_picked_fold_by_fold():
     assert best.accuracy == pytest.approx((0.9 * 10 + 0.6 * 30) / 40)
     found, low, high = inflation.gain(last, best)
     assert found == pytest.approx(0.05)
-    assert 0 <= low <= found <= high
+    assert np.isnan([low, high]).all()  # two folds
+
+
+@pytest.mark.parametrize("n", [inflation.FEWEST - 1, inflation.FEWEST])
+def test_a_few_units_have_no_interval(n):
+    folds = [f"f{i}" for i in range(n)]
+    before, after = Step.of("last", [0.5] * n, folds), Step.of("best", np.linspace(0.5, 0.9, n), folds)
+    found, *bounds = inflation.gain(before, after)
+    assert found == pytest.approx(0.2)
+    assert np.isnan([*bounds, *inflation.interval(after)]).all() == (n < inflation.FEWEST)
+    assert inflation.bounded(found, *bounds, "+.1f").endswith("(no interval)") == (n < inflation.FEWEST)
+    assert inflation.bounded(np.nan, *bounds, "+.1f") == "–"
 
 
 def test_waterfall_adds_up_and_draws():
@@ -88,6 +99,8 @@ def test_waterfall_adds_up_and_draws():
     assert table["accuracy"].iloc[-1] == pytest.approx(table["accuracy"].iloc[0] + table["gain"].sum())
     assert np.isnan(table["gain"].iloc[0])
     assert table["n"].tolist() == [400, 400, 400]
+    assert table["low"].isna().tolist() == [False, False, True]  # two folds
+    assert table["gain_low"].isna().tolist() == [True, False, True]
     figure = inflation.figure(table)
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == table["step"].tolist()

@@ -40,6 +40,9 @@ def recorded(root, seed, ids=None):
             recorder.add_predictions(model, np.eye(7)[chosen], LABELS, ids, "official")
         rows = [(mask, cells, 0.4 + 0.1 * i + 0.01 * seed) for i, (mask, cells) in enumerate(PLACES)]
         recorder.add_table("mask_stages", pd.DataFrame(rows, columns=["mask", "cells", "hits"]))
+        mask = {"cells": "2×2", "where": "stage 5", "mean weight": 0.2, "largest weight": 0.3}
+        mask |= {"said by a constant": 0.9} | ({"pooled as the maps": 0.6} if seed else {})
+        recorder.add_table("masks", pd.DataFrame([mask]))
         gains = pd.DataFrame({"stage": [5, 4], "gain": [0.02 - 0.03 * seed, 0.1], "low": -0.1, "high": 0.2})
         gains["own"] = 0.03
         recorder.add_table("energy_gain", gains)
@@ -101,6 +104,15 @@ def test_places_of_the_mask_are_compared_seed_by_seed(made):
     assert "40.5" in shown
     assert "40.0 to 41.0" in shown
     assert ">-10.00<" in shown  # in both seeds, so without a range
+
+
+def test_masks_of_older_runs_lack_the_share_of_pooled_masks(made):
+    import lkrnet_page
+
+    old, both = lkrnet_page.masks(made[:1]).data, lkrnet_page.masks(made).data
+    assert "90.0" in old
+    assert "60.0" not in old
+    assert "60.0" in both
 
 
 def test_gains_of_grad_cam_count_the_seeds_that_agree(made):

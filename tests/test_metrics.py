@@ -1,3 +1,4 @@
+import itertools
 import math
 import time
 
@@ -165,6 +166,25 @@ def test_paired():
     mirrored = metrics.paired(b, a)
     assert mirrored["difference"] == -found["difference"]
     assert mirrored["p"] == pytest.approx(found["p"])
+
+
+def test_what_a_subject_or_a_repeat_says_again_is_no_further_evidence():
+    rng = np.random.default_rng(1)
+    a, b = rng.random((2, 60)) < [[0.8], [0.6]]
+    ids = np.arange(60)
+    once = metrics.paired(a, b, ids)
+    assert once["p"] == pytest.approx(metrics.paired(a, b)["p"])
+    again = metrics.paired(np.tile(a, 10), np.tile(b, 10), np.tile(ids, 10))
+    assert again["only_a"] == 10 * once["only_a"]
+    assert again["p"] == pytest.approx(once["p"])
+    assert metrics.paired(np.tile(a, 10), np.tile(b, 10))["p"] < once["p"] / 10
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=8))
+def test_exchanged_groups_against_every_choice_of_signs(sums):
+    totals = [abs(np.dot(signs, sums)) for signs in itertools.product((-1, 1), repeat=len(sums))]
+    expected = np.mean(np.array(totals) >= abs(sum(sums)))
+    assert metrics._exchange(np.array(sums)) == pytest.approx(expected)
 
 
 def test_paired_models_that_agree():

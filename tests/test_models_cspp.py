@@ -153,11 +153,10 @@ def test_tapping_before_or_after_the_pool_is_the_same_function():
             torch.manual_seed(1)
             outputs.append(cspp.build("C-SPP", width=0.25, spp_low_tap=low, spp_high_tap=high).eval()(x))
     assert all(torch.equal(outputs[0], other) for other in outputs[1:])
-    average = [
-        cspp.build("C-SPP", width=0.25, spp_pool="average", spp_low_tap=tap).eval() for tap in cspp.TAPS
-    ]
-    average[1].load_state_dict(average[0].state_dict())
-    assert not torch.allclose(average[0](x), average[1](x))
+    for reading in ({"spp_pool": "average"}, {"padding": "valid"}, {"spp_low": (5,)}):
+        other = [cspp.build("C-SPP", width=0.25, spp_low_tap=tap, **reading).eval() for tap in cspp.TAPS]
+        other[1].load_state_dict(other[0].state_dict())
+        assert not torch.allclose(other[0](x), other[1](x)), reading
 
 
 # --- readings -------------------------------------------------------------------------------------------

@@ -1,9 +1,92 @@
 """Chapter 1 at budget smoke: what its evidence must show."""
 
+from types import SimpleNamespace
+
+import nbformat
 import numpy as np
 import pytest
 
-from fer_lib import metrics
+from fer_lib import datasets, metrics, splits
+from fer_lib.errors import FerError
+from fer_lib.provenance import notebook_path
+from fer_lib.training import Recipe
+
+
+def code_cells():
+    return [
+        cell.source for cell in nbformat.read(notebook_path("cnn_sift"), 4).cells if cell.cell_type == "code"
+    ]
+
+
+def first_cells(**readings):
+    """Run the notebook up to its banner with some parameters changed; return its names."""
+    parameters, setup = code_cells()[:2]
+    names = {}
+    exec(parameters, names)
+    names |= readings
+    exec(setup, names)
+    return names
+
+
+@pytest.mark.parametrize(
+    "dataset, budget, said, unsaid",
+    [
+        (
+            "ckplus",
+            "short",
+            ["5 of 10 folds only", "1 of 10 repeats only", "about 60 optimiser steps"],
+            "images",
+        ),
+        ("jaffe", "short", ["not the 1,000 of budget paper"], "folds"),
+        ("fer2013", "smoke", ["800 training and 200 test images only"], "folds"),
+        ("fer2013", "probe", ["3,000 training and 2,200 test images only", "at most 50,000 desc"], "steps"),
+        ("ckplus", "paper", [], ""),
+    ],
+)
+def test_the_banner_says_what_the_budget_left_out(dataset, budget, said, unsaid):
+    changes = "; ".join(first_cells(dataset=dataset, budget=budget)["changes"])
+    assert all(phrase in changes for phrase in said)
+    assert unsaid not in changes if unsaid else not changes
+
+
+def test_a_probe_trains_what_its_network_starts_from():
+    assert first_cells(budget="probe", sift_training="finetune")["NETWORKS"] == ("C2", "S2")
+    assert first_cells(budget="probe")["NETWORKS"] == ("S2",)
+
+
+@pytest.mark.parametrize("reading", [{"dropout_rates": "truncated_c1"}, {"ensemble_weights": "validation"}])
+def test_a_probe_refuses_readings_that_it_cannot_show(reading):
+    with pytest.raises(FerError, match="give another budget"):
+        first_cells(budget="probe", **reading)
+
+
+def test_sizes_of_a_small_corpus_are_parts_of_it_and_draws_are_pooled():
+    names = first_cells(budget="short")
+    corpus = datasets.synthetic.generate(n_subjects=6, per_expression=1)
+    fold = splits.kfold(corpus, 2, accept_leaks=True)[0]
+    drawn, recorded, rng = [], {}, np.random.default_rng(0)
+
+    def averages(done, small):
+        drawn.append((small.name, len(small.train)))
+        return {model: rng.random((len(small.test), 7)) for model in names["paper"].AVERAGES}
+
+    names |= {"corpus": corpus, "first": fold, "recipe": Recipe(epochs=5, batch_size=8), "averages": averages}
+    names |= {"plan": names["plan"] | {"draws": 2}, "train_all": lambda *args, **options: None}
+    names["recorder"] = SimpleNamespace(add_table=recorded.__setitem__, add_figure=lambda *args: None)
+    for source in code_cells():
+        if source.startswith(("GAINS", "measured", "wide")):
+            exec(source, names)
+    half = len(fold.train) // 2
+    assert drawn == [(f"n{n}-d{draw}", n) for n in (len(fold.train) // 4, half) for draw in (0, 1)]
+    sizes = recorded["sizes"].set_index(["n", "model"])
+    assert sizes.index.is_unique
+    assert sizes["steps"].between(50, 70).all()
+    assert (sizes["low"] < sizes["accuracy"]).all()
+    assert (sizes["accuracy"] < sizes["high"]).all()
+    line = names["wide"].iloc[1]
+    gain = 100 * (sizes.loc[(half, "CNN-SIFT"), "accuracy"] - sizes.loc[(half, "CNN-ONLY"), "accuracy"])
+    assert line["CNN-SIFT minus CNN-ONLY"].startswith(f"{gain:+.1f} [")
+    assert line["optimiser steps"] == sizes.loc[(half, "CNN-SIFT"), "steps"]
 
 
 @pytest.fixture(scope="module")

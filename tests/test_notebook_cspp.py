@@ -43,6 +43,7 @@ def test_each_habit_of_the_inflation_experiment_is_a_step(smoke):
     gained = table["gain"].iloc[1:]
     assert table["accuracy"].iloc[-1] == pytest.approx(table["accuracy"].iloc[0] + gained.sum(), abs=0.01)
     assert gained.iloc[-1] >= 0  # the best of a fold's epochs cannot be worse than its last
+    assert np.isnan(table["gain_low"].iloc[-1])  # of two folds
     assert table["accuracy"].iloc[-1] > table["accuracy"].iloc[0]
     assert inflation.figure(table).axes
 

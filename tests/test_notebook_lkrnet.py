@@ -39,6 +39,7 @@ def test_fewer_cells_say_less_of_the_mask(smoke):
     assert table["said by a constant"].is_monotonic_increasing
     assert table["said by a constant"].iloc[0] < 0.5 < 0.95 < table["said by a constant"].iloc[3]
     assert table["largest weight"].is_monotonic_decreasing
+    assert table["pooled as the maps"].iloc[3] < table["said by a constant"].iloc[3]
 
 
 def test_the_mask_is_tried_elsewhere_and_switched_off(smoke):

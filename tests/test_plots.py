@@ -74,7 +74,6 @@ FIGURES = {
     ),
     "confusion": lambda: plots.confusion(np.eye(7, dtype=int), CLASSES),
     "curves": lambda: plots.curves(learning()),
-    "claims_dots": lambda: plots.claims_dots(CLAIMS),
     "per_class_bars": lambda: plots.per_class_bars(RECALL),
     "sift_keypoints": lambda: plots.sift_keypoints(IMAGES[0], [(6, 6, 4, 90)]),
     "visual_words": lambda: plots.visual_words({"word 3": IMAGES[:3]}),
@@ -163,19 +162,6 @@ def test_curves_of_the_loss_alone():
     figure = plots.curves(learning()[["model", "fold", "epoch", "train_loss"]])
     assert [axes.get_ylabel() for axes in figure.axes] == ["Training loss"]
     assert not figure.legends
-
-
-def test_claims_dots_place_claim_ours_and_interval():
-    figure = plots.claims_dots(CLAIMS)
-    axes = figure.axes[0]
-    marks = {m: [line.get_xdata()[0] for line in axes.lines if line.get_marker() == m] for m in "Do"}
-    assert marks["D"] == [68, 69, 70]
-    assert np.array_equal(marks["o"], [66.5, np.nan, 71], equal_nan=True)
-    assert [65, 68] in [list(line.get_xdata()) for line in axes.lines]
-    assert [text.get_text() for text in axes.texts] == list(CLAIMS["verdict"])
-    assert axes.texts[2].get_color() == plots.VERDICT_COLOURS["exceeded"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["C1", "C2", "C3"]
-    assert axes.get_ylim()[0] > axes.get_ylim()[1]
 
 
 def test_per_class_bars_follow_model_and_class():
@@ -278,7 +264,6 @@ def test_colours_are_fixed_and_distinct():
         (lambda: plots.confusion(np.eye(3), CLASSES), r"\(7, 7\); got \(3, 3\)"),
         (lambda: plots.curves(learning().drop(columns="fold")), r"lacks the column\(s\) fold"),
         (lambda: plots.curves(learning()[["model", "fold", "epoch"]]), "neither losses nor"),
-        (lambda: plots.claims_dots(CLAIMS[:0]), "empty"),
         (lambda: plots.grad_cam_grid(IMAGES, IMAGES[:2] / 255), "do not fit"),
         (lambda: plots.visual_words({}), "no words"),
         (lambda: plots.embedding(np.zeros((3, 2)), [0, 1], CLASSES), "3 samples need 3 labels"),

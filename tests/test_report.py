@@ -96,6 +96,9 @@ def test_scorecard_without_evidence_names_the_data_each_claim_needs(tmp_path):
     assert (needs["reason"].str.startswith("needs data: ")).all()
     reason = needs.set_index("id")["reason"]
     assert reason["cnn3d-t6-ours"] == "needs data: CK+ (leave one subject out)"
+    assert not needs["reason"].str.contains(r"\(not stated").any()
+    other = card.set_index("id").loc["multimodal-t2-ref19-average"]
+    assert (other["verdict"], other["reason"]) == ("not comparable", "the network of [19] is not built here")
     roles = claims.frame().set_index("id")["role"]
     assert set(roles[card["id"]]) == set(report.JUDGED)
     assert card["ours"].isna().all()

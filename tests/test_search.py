@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 import pandas as pd
 import pytest
+import torch
 
 from fer_lib import search
 from fer_lib.claims import load
@@ -59,6 +60,16 @@ def test_trials_are_pruned_once_the_threshold_is_out_of_reach(tmp_path):
     assert len(average)
     assert (average["folds"] == 4).all()
     assert average["accuracy"].to_numpy() == pytest.approx(0.96)
+
+
+def test_a_network_too_large_for_the_device_is_pruned(tmp_path):
+    def too_large(_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert run(tmp_path / "j.log", 2, too_large) == 2
+    frame = search.trials(tmp_path / "j.log")
+    assert frame["state"].tolist() == ["pruned"] * 2
+    assert frame["accuracy"].isna().all()
 
 
 def test_mean_over_folds_differs_from_pooled(tmp_path):

@@ -19,7 +19,7 @@ def table():
     return significance.printed().set_index(["better", "worse"])
 
 
-def test_printed_values_are_one_sided_paired_t_tests(table):
+def test_printed_values_are_close_to_one_sided_paired_t_tests(table):
     assert list(table.index) == [("c1", "c2"), ("c1", "c3"), ("c2", "c1"), ("c2", "c4")]
     # Where the printed folds were cut, the fractions that they were cut from give the printed value.
     nearest = np.minimum(
@@ -28,7 +28,14 @@ def test_printed_values_are_one_sided_paired_t_tests(table):
     assert (nearest <= 0.00003).all()
     expected = [0.000572, 0.000649, 0.0362, 0.005977]
     assert table["one_sided"].to_numpy() == pytest.approx(expected, abs=5e-6 * np.array([1, 1, 10, 1]).max())
-    assert table["from_fractions"].to_numpy()[1:3] == pytest.approx([0.000676, 0.0365], rel=1e-3)
+    assert table["from_fractions"].to_numpy() == pytest.approx(
+        [0.000581, 0.000676, 0.03653, 0.005977], rel=1e-3
+    )
+    for inputs in ("one_sided", "from_fractions"):  # neither gives all four to the last digit
+        digits = [{f"{p:.5f}", f"{p - 5e-6:.5f}"} for p in table[inputs]]  # rounded, cut
+        assert not all(f"{p:.5f}" in d for p, d in zip(table["printed"], digits, strict=True))
+    others = table[["two_sided", "wilcoxon", "corrected"]].sub(table["printed"], axis=0).abs()
+    assert others.gt((table["one_sided"] - table["printed"]).abs(), axis=0).all(axis=None)
 
 
 def test_one_comparison_is_not_significant_two_sided(table):
@@ -87,6 +94,16 @@ def test_fold_table():
     assert frame.loc[0, list(significance.TESTS)].isna().all()
     again = significance.p_values([1.0, 0.9, 1.0], [0.5, 0.8, 0.75])
     assert frame.loc[1, list(again)].to_numpy(float) == pytest.approx(list(again.values()))
+
+
+def test_fold_table_takes_the_sizes_of_folds_of_which_only_some_were_trained():
+    folds = {"c1": [1.0, 0.9], "c2": [0.5, 0.8]}
+    of_five, as_if_two = (significance.fold_table(folds, "c1", r).loc[1] for r in (1 / 4, None))
+    # 1/k + n_test/n_train with two of five folds: 1/2 + 1/4, not 1/2 + 1.
+    t = np.mean([50, 10]) / np.sqrt((1 / 2 + 1 / 4) * np.var([50, 10], ddof=1))
+    assert of_five["corrected"] == pytest.approx(2 * stats.t.sf(t, 1))
+    assert of_five["corrected"] < as_if_two["corrected"]
+    assert of_five["two_sided"] == as_if_two["two_sided"]
 
 
 def test_folds_that_do_not_match_are_refused():

@@ -59,6 +59,15 @@ def test_mining_matches_a_plain_loop(strategy, seed):
         assert (positive, negative) == slow(embeddings, labels, anchor, positive, strategy)
 
 
+def test_near_points_are_told_apart_under_autocast():
+    embeddings, labels = batch()
+    near = torch.nn.functional.normalize(1 + 0.01 * embeddings)
+    expected = triplets.mine(near, labels, "hard")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = triplets.mine(near, labels, "hard")
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 20), st.integers(1, 4), st.sampled_from(["semi_hard", "hard"]))
 def test_mined_triplets_are_triplets(seed, n, classes, strategy):

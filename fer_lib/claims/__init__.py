@@ -36,13 +36,13 @@ CORPORA: Mapping[str, str] = {
 COLUMNS: tuple[str, ...] = (
     *("id", "paper", "table", "model", "ours", "role", "corpus", "dataset", "protocol", "metric"),
     *("expression", "value", "unit", "n", "ref", "note", "approx", "bound"),
-    # What only some claims have: the fold, image and condition it is for, the corpus trained on, and
-    # the models whose mean is subtracted.
-    *("fold", "image", "condition", "train_dataset", "ran_by_authors", "against"),
+    # What only some claims have: the fold, image and condition it is for, the corpus trained on, whether its
+    # network is built here, and the models whose mean is subtracted.
+    *("fold", "image", "condition", "train_dataset", "ran_by_authors", "built", "against"),
 )
 
 
-FLAGS = ("ours", "approx", "ran_by_authors")
+FLAGS = ("ours", "approx", "ran_by_authors", "built")
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,7 @@ def _row(paper: Paper, claim: dict[str, Any]) -> dict[str, Any]:
         "n": None if claim.get("fold") else _test_samples(protocol, expression),
         "approx": bool(claim.get("approx")),
         "ran_by_authors": bool(claim["ours"] or claim.get("ran_by_authors")),
+        "built": claim.get("built", True),
     }
 
 

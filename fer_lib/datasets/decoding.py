@@ -106,13 +106,6 @@ def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.copyMakeBorder(part, top, rest[0], left, rest[1], cv2.BORDER_REPLICATE)
 
 
-def fit_points(points: np.ndarray, old: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Return points (..., 2), x then y in pixels, where :func:`fit` moves them from an ``old`` size."""
-    height, width, top, left = _placing(old, size)
-    scale = np.array([width / old[1], height / old[0]])
-    return ((np.asarray(points) + 0.5) * scale - 0.5 + [left, top]).astype(np.float32)
-
-
 def _placing(old: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return height, width, top and left of an image of size ``old`` fitted into ``size``."""
     scale = min(size[0] / old[0], size[1] / old[1])

@@ -1,4 +1,4 @@
-"""dlib's frontal face detector and its predictor of 68 landmarks (paper ``multimodal``, Sect. 3)."""
+"""dlib's frontal face detector and its predictor of 68 landmarks (paper ``multimodal``, Sect. 4.1)."""
 
 from __future__ import annotations
 

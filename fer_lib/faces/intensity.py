@@ -108,7 +108,9 @@ def local_contrast(images: Pixels, window: int = WINDOW, sigma: float | None = N
 
     # Around the image's own mean the squares stay small, and their difference precise.
     x = x - x.mean(dim=(2, 3), keepdim=True)
-    mean = average(x)
-    deviation = (average(x.square()) - mean.square()).clamp_min(1.0).sqrt()
+    # Ten bits, as TF32 has, are too few for that difference.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        mean = average(x)
+        deviation = (average(x.square()) - mean.square()).clamp_min(1.0).sqrt()
     normal = ((x - mean) / deviation).reshape(images.shape)
     return normal.numpy() if isinstance(images, np.ndarray) else normal

@@ -57,7 +57,8 @@ class Network(nn.Module):
         and nothing in place of the second. The paper adds both at once.
     spp_high_tap, spp_low_tap : {"before_pool", "after_pool"}
         Whether a pyramid reads its map before or after the 2x2 pool. Aligned max pools compose, so under
-        ``same`` padding both give the same function; after the pool it takes a quarter of the work.
+        ``same`` padding, with levels that divide the pooled map, both give the same function; after the pool
+        it takes a quarter of the work. Under ``valid`` padding the two differ.
     spp_pool : {"max", "average"}
     hidden : int
         Units of the dense layer; 0 leaves it out.
@@ -146,7 +147,10 @@ class Network(nn.Module):
         return [layer for layer in self.stages[-1] if isinstance(layer, nn.Conv2d)][-1]
 
     def features(self, images: Tensor) -> Tensor:
-        """Return what the dense layer reads, ``(B, 4608)`` or, from the pyramids, ``(B, 1792 + 448)``."""
+        """Return what the dense layer reads; the sizes are those of 48x48 and ``same`` padding.
+
+        From the pyramids ``(B, 1792 + 448)``, else ``(B, 4608)``, or ``(B, 9216)`` of two stages.
+        """
         x, tapped = images, {}
         for i, (stage, pool) in enumerate(zip(self.stages, self.pools, strict=True)):
             unpooled = stage(x)  # (B, 32, 48, 48), (B, 64, 24, 24), (B, 128, 12, 12)

@@ -17,8 +17,8 @@ class SpatialPyramidPooling(nn.Module):
     """Divide a feature map into 3x3, 2x2 and 1x1 cells (say) and pool each cell (He et al., 2014).
 
     Cell ``i`` of ``n`` along a side of ``s`` pixels runs from ``floor(i s / n)`` to ``ceil((i + 1) s / n)``.
-    Where ``n`` divides ``s`` these are the non-overlapping steps ``s / n`` of the paper's Fig. 5; elsewhere
-    neighbouring cells share a row, and no pixel is left out.
+    Where ``n`` divides ``s`` these are the non-overlapping steps ``s / n`` of the paper's Fig. 5; elsewhere,
+    also where ``n`` exceeds ``s``, cells overlap, and no pixel is left out.
 
     Parameters
     ----------

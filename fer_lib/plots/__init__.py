@@ -3,13 +3,13 @@
 Every function returns a :class:`matplotlib.figure.Figure` that is already closed in pyplot: as the last
 line of a notebook cell it is shown once, and ``figure.savefig(path)`` keeps it. All figures are 6.4 inches
 wide with text that stays readable at 700 and 390 pixels. Fractions come in as [0, 1] and are drawn in
-per cent, except in :func:`claims_dots`, whose figures are per cent as the papers print them.
+per cent.
 
 Expressions and models keep their colour (and expressions their marker) in every figure. Colours are of
 the Okabe-Ito and ColorBrewer palettes and were chosen to stay apart for colour-blind readers.
 """
 
-from fer_lib.plots.charts import claims_dots, class_balance, confusion, embedding, per_class_bars
+from fer_lib.plots.charts import class_balance, confusion, embedding, per_class_bars
 from fer_lib.plots.effects import forest
 from fer_lib.plots.pictures import contact_sheet, grad_cam_grid, sift_keypoints, visual_words
 from fer_lib.plots.style import EXPRESSION_STYLE, MODEL_COLOURS, VERDICT_COLOURS, WIDTH, colours
@@ -20,7 +20,6 @@ __all__ = [
     "MODEL_COLOURS",
     "VERDICT_COLOURS",
     "WIDTH",
-    "claims_dots",
     "class_balance",
     "colours",
     "confusion",

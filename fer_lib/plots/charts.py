@@ -10,10 +10,8 @@ from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
 from fer_lib.plots.style import (
-    FAINT,
     INK,
     MUTED,
-    VERDICT_COLOURS,
     WIDTH,
     check_columns,
     class_looks,
@@ -95,48 +93,6 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
     return figure
-
-
-@styled
-def claims_dots(frame: pd.DataFrame, xlabel: str = "Accuracy (%)") -> Figure:
-    """Draw the claimed figure beside ours, with our interval and the verdict.
-
-    ``frame`` has one row per model with the columns ``model``, ``claimed``, ``ours``, ``low``, ``high``
-    (per cent; NaN where there is none) and ``verdict`` (:func:`fer_lib.report.verdict`).
-    """
-    figures = ["claimed", "ours", "low", "high"]
-    check_columns(frame, ["model", *figures, "verdict"], "claims_dots")
-    frame = frame.astype(dict.fromkeys(figures, float))  # None becomes NaN, which is not drawn
-    figure, axes = subplots(1.0 + 0.42 * len(frame))
-    for row, claim in enumerate(frame.to_dict("records")):
-        colour = VERDICT_COLOURS.get(claim["verdict"], MUTED)
-        axes.plot([claim["claimed"], claim["ours"]], [row, row], color=FAINT, lw=2, zorder=1)
-        axes.plot([claim["low"], claim["high"]], [row, row], color=colour, lw=3, alpha=0.45)
-        axes.plot(claim["claimed"], row, "D", ms=9, mfc="none", mec=INK, mew=1.4, zorder=3)
-        axes.plot(claim["ours"], row, "o", ms=7, color=colour)
-        axes.annotate(
-            claim["verdict"], (1.02, row), xycoords=("axes fraction", "data"), color=colour, va="center"
-        )
-    axes.set_yticks(range(len(frame)), frame["model"])
-    axes.set(xlabel=xlabel, ylim=(len(frame) - 0.5, -0.5))
-    axes.margins(x=0.06)
-    axes.grid(axis="x")
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    _claims_legend(figure)
-    return figure
-
-
-def _claims_legend(figure: Figure) -> None:
-    """Explain the two marks."""
-    from matplotlib.lines import Line2D
-
-    ours = "ours, with 95 % interval"
-    handles = [
-        Line2D([], [], ls="", marker="D", ms=9, mfc="none", mec=INK, mew=1.4, label="claimed"),
-        Line2D([], [], color=mix(MUTED, 0.45), marker="o", ms=7, mfc=MUTED, mec=MUTED, lw=3, label=ours),
-    ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=2)
 
 
 @styled
