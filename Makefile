@@ -63,7 +63,7 @@ runs: $(INSTALLED)
 
 # The tests open the built book in a browser. What shares something slow to make stays in one process (conftest.py).
 test: lint book
-	python -m pytest -n $(CORES) --dist loadgroup $(ARGS)
+	python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(INSTALLED)
 	ruff check .

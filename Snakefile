@@ -117,8 +117,8 @@ rule run:
         knobs=lambda wildcards: " ".join(f"-p {quote(text)}" for text in wildcards.variant.split(",") if text),
     # A smoke is mostly Python: two of them side by side are done sooner than one after the other on two threads.
     threads: lambda wildcards: 1 if wildcards.budget == "smoke" else int(config["threads"])
-    # The longest of the smokes comes first: begun last, it would run alone.
-    priority: lambda wildcards: int(wildcards.paper == "cnn3d")
+    # The longest smokes come first: begun last, one would run alone.
+    priority: lambda wildcards: int(wildcards.paper in ("cnn3d", "lkrnet"))
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
     shell:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -193,6 +194,13 @@ def predictions(run: Run, model: str) -> pd.DataFrame:
     FerError
         If the run has no such model or its ``samples.csv`` misses samples of it.
     """
+    read = [run.path / name for name in (f"predictions/{model}.npz", "samples.csv")]
+    written = tuple(path.stat().st_mtime_ns for path in read if path.exists())
+    return _predictions(run, model, written).copy(deep=False)
+
+
+@lru_cache(maxsize=256)  # the claims of a table ask for few models, many times
+def _predictions(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFrame:
     import pandas as pd
 
     rows = run.predictions(model)

@@ -25,12 +25,19 @@ from fer_lib.runs import Run
 settings.register_profile("whatever else the machine does", deadline=None)
 settings.load_profile("whatever else the machine does")
 
+# Files whose tests take longest: begun last, one of two processes would wait for the other.
+LONG = ("test_snakefile", "test_notebooks", "test_side_by_side", "test_explore", "test_runs", "test_cli")
+
 BOOK = Path(os.environ.get("FER_BOOK") or Path(__file__).resolve().parents[1] / "_build" / "html").resolve()
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items):
-    """Where processes share the tests, a file's stay together; of two long ones, those of one page or run."""
+    """Where processes share the tests, a file's stay together; of two long ones, those of one page or run.
+
+    Long files come first (with ``--no-loadscope-reorder``; pytest-xdist would begin with the most tests).
+    """
+    items.sort(key=lambda item: item.path.stem not in LONG)
     shared = {"test_book": "page", "test_notebooks": "smoke"}
     for item in items:
         given = item.callspec.params if hasattr(item, "callspec") else {}
