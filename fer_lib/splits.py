@@ -88,14 +88,15 @@ def _warn_of_leaks(corpus: Corpus) -> None:
 def subject_kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
     """Return ``k`` folds that keep every subject on one side (scikit-learn's StratifiedGroupKFold).
 
-    Classes are in proportion as far as whole subjects allow.
+    Classes are in proportion as far as whole subjects allow. Where that would leave a fold empty, folds hold
+    equally many subjects instead (its GroupKFold).
 
     Raises
     ------
     FerError
         If the corpus has no subjects, or fewer than ``k``.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     subjects = _subjects(corpus)
     n = len(np.unique(subjects))
@@ -105,9 +106,7 @@ def subject_kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
         raise FerError(f"k = {k} is more than any class has samples; choose fewer folds.")
     folds = _folds(corpus, StratifiedGroupKFold(k, shuffle=True, random_state=seed), subjects)
     if any(not len(fold.test) for fold in folds):
-        raise FerError(
-            f"{n} subjects leave a fold of {k} empty; choose fewer folds or leave one subject out."
-        )
+        return _folds(corpus, GroupKFold(k, shuffle=True, random_state=seed), subjects)
     return folds
 
 

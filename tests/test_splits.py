@@ -132,6 +132,13 @@ def test_small_classes_are_allowed_and_empty_folds_are_not():
     assert times_tested(subject_kfold(corpus, 3), 10) == [1] * 10
 
 
+def test_no_fold_is_empty_where_classes_cannot_be_kept_in_proportion():
+    corpus = corpus_of([1, 0, 2, 0, 1, 2, 1, 0, 2, 0, 0], np.array(list("aaaabbcdddd")))
+    folds = subject_kfold(corpus, 4)
+    assert sorted(len(fold.test) for fold in folds) == [1, 2, 4, 4]
+    assert certify(corpus, folds, subject_independent=True)["subjects_shared"] == 0
+
+
 @pytest.fixture
 def official_corpus():
     split = np.array(["train", "private_test", "public_test", "train", "private_test", "train"])
