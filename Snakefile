@@ -70,7 +70,8 @@ RECORDED = sorted(
 )
 # What was measured of the corpora themselves and of speed, for their pages.
 MEASURED = sorted(path.as_posix() for kind in ("data", "benchmarks") for path in Path("results", kind).rglob("*.*"))
-PAGES = sorted(path.as_posix() for path in Path("book").rglob("*.*") if path.suffix != ".pyc")
+# A page writes scorecard.csv: as an input it would call for the book once more.
+PAGES = sorted(path.as_posix() for path in Path("book").rglob("*.*") if path.suffix not in (".pyc", ".csv"))
 
 # Everything runs with the environment that snakemake itself runs in.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
