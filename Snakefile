@@ -19,7 +19,7 @@ from shlex import quote
 
 sys.path.insert(0, workflow.basedir)
 from fer_lib import sensitivity  # noqa: E402 (of this checkout, not of another that is installed)
-from fer_lib.provenance import library  # noqa: E402
+from fer_lib.evidence.provenance import library  # noqa: E402
 
 MATRIX = {"papers": "cnn_sift,multimodal,cspp,cnn3d,lkrnet,matrix", "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
 OPTIONS = {"data_dir": "", "device": "auto", "threads": 2}

@@ -22,11 +22,12 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional as transform
 
-from fer_lib import clip_feeds, training
-from fer_lib.clip_costs import operations
-from fer_lib.clip_readings import Readings
-from fer_lib.models import cnn3d
-from fer_lib.training import Part
+from fer_lib.learn import training
+from fer_lib.learn.training import Part
+from fer_lib.papers.cnn3d import feeds as clip_feeds
+from fer_lib.papers.cnn3d import network as cnn3d
+from fer_lib.papers.cnn3d.costs import operations
+from fer_lib.papers.cnn3d.readings import Readings
 
 CKPLUS = {
     "anger": 45,

@@ -17,10 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer_lib import datasets, faces, files
-from fer_lib.corpus import Corpus, split_names
+from fer_lib import faces, files
+from fer_lib.data import datasets
+from fer_lib.data.corpus import Corpus, split_names
+from fer_lib.evidence.provenance import provenance, repository
 from fer_lib.faces import detection
-from fer_lib.provenance import provenance, repository
 
 METHODS = ("dlib", "mtcnn", "haar")
 TIMED = 512  # images per round

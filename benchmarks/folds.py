@@ -2,7 +2,8 @@
 
 Run ``python -m benchmarks.folds [--network C-SPP] [--width 1] [--images 1024] [--copies 0] [--epochs 1]
 [--folds 2] [--processes P] [--rounds R]``, on a GPU where there is one. Both ways are
-:func:`fer_lib.side_by_side.train_units` on the same random images with Lopes's synthetic samples, the start
+:func:`fer_lib.learn.side_by_side.train_units` on the same random images with Lopes's synthetic samples, the
+start
 of processes included; they take turns at being first. Given are the seconds until all folds are trained, the
 median of the rounds, and their ratio. The paper's run on CK+ is ``--folds 8 --images 811 --copies 70
 --epochs 50 --rounds 1``.
@@ -20,11 +21,11 @@ from pathlib import Path
 
 import torch
 
-from fer_lib.evidence import UnitFolder
-from fer_lib.eye_noise import WORKING, EyeFeed, NoisyPart
-from fer_lib.models import cspp
-from fer_lib.side_by_side import Job, train_units
-from fer_lib.training import Recipe, choose_device
+from fer_lib.evidence.folders import UnitFolder
+from fer_lib.learn.side_by_side import Job, train_units
+from fer_lib.learn.training import Recipe, choose_device
+from fer_lib.papers.cspp import network as cspp
+from fer_lib.papers.cspp.eye_noise import WORKING, EyeFeed, NoisyPart
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from skimage.feature import hog as skimage_hog
 
-from fer_lib import datasets, hog
+from fer_lib.data import datasets
 from fer_lib.errors import FerError
+from fer_lib.features import hog
 
 IMAGES, REFERENCE = 4096, 256  # images a round: ours, and scikit-image's
 

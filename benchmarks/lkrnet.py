@@ -4,7 +4,8 @@ Run ``python -m benchmarks.lkrnet [--network "Our method"] [--width 1] [--batch 
 FER2013 is used where it is found, else synthetic faces. Both train the same network from the same initial
 weights on batches of as many triplets with the same loss; both crop, mirror, blot and normalise every image
 anew and draw the mask that belongs to it. The reference decodes with PIL, does all that image by image in a
-DataLoader and computes in float32; ours is :class:`fer_lib.triplets.TripletTraining`. Which positives and
+DataLoader and computes in float32; ours is :class:`fer_lib.papers.lkrnet.triplets.TripletTraining`. Which
+positives and
 negatives an anchor meets differs, as both draw at random. The two alternate, so that a slow moment of the
 machine meets both. All faces have one geometry: what finding landmarks costs is in ``benchmarks.faces``.
 
@@ -30,9 +31,10 @@ from torchvision import transforms
 from torchvision.transforms import functional as transform
 
 from benchmarks.training import arguments, load, loop, show
-from fer_lib import key_regions, training, triplets
-from fer_lib.augment import Normalisation
-from fer_lib.models import lkrnet
+from fer_lib.learn import training
+from fer_lib.learn.augment import Normalisation
+from fer_lib.papers.lkrnet import key_regions, triplets
+from fer_lib.papers.lkrnet import network as lkrnet
 
 POINTS = np.array([[16, 18], [32, 18], [24, 27], [17, 36], [31, 36]], np.float32)  # of a face in 48x48 pixels
 SIDES = np.array([36, 42], np.float32)  # of its box

@@ -20,8 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_lib import datasets
-from fer_lib.datasets import decoding, sources, synthetic
+from fer_lib.data import datasets, decoding, sources
+from fer_lib.data.datasets import synthetic
 from fer_lib.files import cached_arrays
 
 SEQUENCES, FRAMES, LABELLED = 593, 10_708, 327

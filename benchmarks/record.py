@@ -3,7 +3,8 @@
 Run ``python -m benchmarks.record NAME [its options]``, as in
 ``python -m benchmarks.record training --rounds 5``. The benchmark's output appears as always; the JSON
 object that it prints at its end goes, whole or not at all, into
-``results/benchmarks/NAME-<n>.json``, beside the command and what :func:`fer_lib.provenance.provenance` says.
+``results/benchmarks/NAME-<n>.json``, beside the command and what
+:func:`fer_lib.evidence.provenance.provenance` says.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.evidence import public
+from fer_lib.evidence.folders import public
+from fer_lib.evidence.provenance import provenance, repository
 from fer_lib.files import write_json
-from fer_lib.provenance import provenance, repository
 
 HERE = Path(__file__).resolve().parent
 NAMES = tuple(sorted({path.stem for path in HERE.glob("*.py")} - {"__init__", "record"}))

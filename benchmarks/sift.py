@@ -12,8 +12,9 @@ import time
 
 import numpy as np
 
-from fer_lib import datasets, features
+from fer_lib.data import datasets
 from fer_lib.errors import FerError
+from fer_lib.features import sift as features
 
 
 def main() -> None:

@@ -23,10 +23,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from fer_lib import datasets, splits, training
-from fer_lib.augment import Augmentation, Normalisation
+from fer_lib.data import datasets, splits
 from fer_lib.errors import FerError
-from fer_lib.models import cnn_sift
+from fer_lib.learn import training
+from fer_lib.learn.augment import Augmentation, Normalisation
+from fer_lib.papers.cnn_sift import network as cnn_sift
 
 MILD = Augmentation(rotation=10, translation=0.08, scale=0.1, mirror=0.5)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from IPython.display import HTML
 from markup import Html, Long, table, two_lines
 
-from fer_lib.provenance import repository
+from fer_lib.evidence.provenance import repository
 
 PARTS = ("ground", "corpora", "inputs", "models", "training", "evidence", "surface")
 """The pages, from what everything stands on to what a user meets."""

@@ -9,7 +9,8 @@ from IPython.display import HTML
 from markup import Html, Long, Short, cell, facts, table, two_lines
 from overview import NAMES
 
-from fer_lib import claims, forensics, significance
+from fer_lib import claims
+from fer_lib.judge import forensics, significance
 
 KINDS = {
     "internal": "within the paper",

@@ -16,10 +16,11 @@ import pandas as pd
 from IPython.display import HTML, Image, display
 from markup import table
 
-from fer_lib import datasets, runs
-from fer_lib.corpus import Corpus
+from fer_lib.data import datasets
+from fer_lib.data.corpus import Corpus
 from fer_lib.errors import AbsentDataError, FerError
-from fer_lib.provenance import repository
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import repository
 
 
 def at_hand(name: str) -> HTML:
@@ -99,7 +100,7 @@ def faces(name: str, run: runs.Run | None = None, per_class: int = 8, **kept: st
     kept
         Column of the corpus and the value it must have: ``pose="straight"``.
     """
-    from fer_lib import plots
+    from fer_lib.show import plots
 
     refuse_restricted(name)
     if run is not None and (drawn := run.path / "figures" / "contact_sheet.png").is_file():
@@ -125,8 +126,8 @@ def disagreeing(name: str, pairs: int = 12) -> Any:
     The pairs are those with the largest contrast, which leaves black images out. Without a copy the figure
     is shown as it was kept in results/data/<name>/label_conflicts.png, or nothing.
     """
-    from fer_lib import plots
-    from fer_lib.corpus import twins
+    from fer_lib.data.corpus import twins
+    from fer_lib.show import plots
 
     refuse_restricted(name)
     try:

@@ -8,7 +8,10 @@ from IPython.display import HTML, Markdown
 from markup import Html, Short, interval, table, two_lines
 from overview import dataset_title, guessing, run_name
 
-from fer_lib import claims, metrics, runs, significance
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.judge import significance
+from fer_lib.learn import metrics
 
 OPTIONS = {
     "optimization": "optimiser",

@@ -8,8 +8,9 @@ import numpy as np
 from IPython.display import Markdown
 from overview import run_name
 
-from fer_lib import answers, runs
-from fer_lib.report import subsets
+from fer_lib.evidence import runs
+from fer_lib.judge import answers
+from fer_lib.judge.report import subsets
 
 AVERAGES = ("CNN-ONLY", "CNN-SIFT", "CNN-SIFT-AVG")
 CNNS = ("C1", "C2", "C3")

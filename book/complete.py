@@ -13,7 +13,7 @@ from IPython.display import HTML
 from markup import Html, facts, table, two_lines
 
 from fer_lib import claims
-from fer_lib.datasets import ckplus, cmu_faces, fer2013, jaffe, nimstim, oulu_casia, synthetic
+from fer_lib.data.datasets import ckplus, cmu_faces, fer2013, jaffe, nimstim, oulu_casia, synthetic
 from fer_lib.expressions import CODES, EXPRESSIONS, canonical
 
 
@@ -148,7 +148,7 @@ def totals(name: str) -> HTML:
 
 def balance(name: str) -> Any:
     """Draw the class balance of a complete copy; where that is not known, of what a paper took of it."""
-    from fer_lib import plots
+    from fer_lib.show import plots
 
     has, taken = complete(name), SELECTED.get(name)
     counts = has.counts if has.counts is not None else implied(*taken)

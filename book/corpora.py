@@ -10,8 +10,10 @@ from IPython.display import HTML
 from markup import NOT_RUN, Html, Long, Short, facts, table, two_lines
 from overview import NAMES, dataset_title, pages, run_link
 
-from fer_lib import claims, datasets, runs
-from fer_lib.corpus import Card
+from fer_lib import claims
+from fer_lib.data import datasets
+from fer_lib.data.corpus import Card
+from fer_lib.evidence import runs
 
 
 def all_datasets() -> HTML:

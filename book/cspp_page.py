@@ -10,7 +10,10 @@ from IPython.display import HTML, Markdown, display
 from markup import NOT_RUN, Html, Long, Short, interval, table, two_lines
 from overview import dataset_title, run_link, run_name
 
-from fer_lib import claims, forensics, inflation, metrics, runs
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.judge import forensics, inflation
+from fer_lib.learn import metrics
 
 STEPS = {
     "Benchmark": "the network of Lopes et al., run by the authors",
@@ -33,8 +36,8 @@ def ladder() -> HTML:
 
     Images are marked ``about`` where no number of them rounds to the claim.
     """
-    from fer_lib.models.cspp import NETWORKS, build
-    from fer_lib.models.layers import count_parameters
+    from fer_lib.learn.layers import count_parameters
+    from fer_lib.papers.cspp.network import NETWORKS, build
 
     frame = claims.frame("cspp").query("table == 'Sect. 4.2' and metric == 'accuracy'").set_index("model")
     fits = forensics.fractions("cspp").set_index("id")["fits"]

@@ -11,8 +11,8 @@ from IPython.display import HTML
 from markup import Long, Short, table, two_lines
 from overview import NAMES
 
-from fer_lib import runs
-from fer_lib.provenance import repository
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import repository
 
 NOT_MEASURED = HTML('<p class="not-run">Not measured.</p>')
 MEASURED = "results/data/fer2013/faces.json"
@@ -54,7 +54,7 @@ def twins_figure(run: runs.Run | None) -> Any:
     """Draw, per class, the share of a run's test images with a twin in training or under another label."""
     if run is None:
         return NOT_MEASURED
-    from fer_lib.plots.style import OTHER_COLOURS, legend, styled, subplots
+    from fer_lib.show.plots.style import OTHER_COLOURS, legend, styled, subplots
 
     samples = run.table("samples")
     flagged = {"twin_in_training": "twin in training", "conflicting_label": "identical image, other label"}

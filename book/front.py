@@ -11,8 +11,10 @@ from IPython.display import HTML
 from markup import Html, Long, badge, badges, table, two_lines
 from overview import NAMES, run_link, run_page
 
-from fer_lib import claims, findings, runs
-from fer_lib.answers import name
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.judge import findings
+from fer_lib.judge.answers import name
 
 JUDGEMENTS = ("reproduced", "exceeded", "not reached")
 NOTHING = {"printed": "forensics.html", "test set": "inflation.html", "part": "reproduce.html"}

@@ -11,7 +11,9 @@ from markup import Html, Short, table, two_lines
 from overview import dataset_title
 from seeds import families, measured, named, spread, tables
 
-from fer_lib import claims, lkrnet_tables, runs
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.papers.lkrnet import printed_tables as lkrnet_tables
 
 
 def printed_gains() -> HTML:

@@ -15,8 +15,8 @@ from markup import Html, Long, Short, cell, table, two_lines
 from overview import NAMES, run_link
 from packaging.requirements import Requirement
 
-from fer_lib import runs
-from fer_lib.provenance import PACKAGES, repository
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import PACKAGES, repository
 
 NOT_RECORDED = HTML('<p class="not-run">Not recorded.</p>')
 

@@ -10,8 +10,9 @@ from IPython.display import HTML
 from markup import NOT_RUN, Html, Short, interval, table, two_lines
 from overview import ABSENT, NAMES, dataset_title, pages, run_link, run_name
 
-from fer_lib import datasets, runs
-from fer_lib.plots import matrix as drawings
+from fer_lib.data import datasets
+from fer_lib.evidence import runs
+from fer_lib.show.plots import matrix as drawings
 
 
 def best(made: Iterable[runs.Run]) -> list[runs.Run]:

@@ -10,8 +10,9 @@ from IPython.display import HTML, Markdown
 from markup import Html, Long, Short, table, two_lines
 from overview import run_name
 
-from fer_lib import claims, runs
-from fer_lib.report import subsets
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.judge.report import subsets
 
 CONDITIONS = {
     "occlusion_mouth": "Mouth covered",

@@ -1,4 +1,4 @@
-"""What the overview pages show, from evidence and claims; the chapters' own parts are in fer_lib.pages."""
+"""What the overview pages show, from evidence and claims; a chapter's own are in fer_lib.show.pages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ import yaml
 from IPython.display import HTML, Markdown
 from markup import Html, Long, Short, badge, badges, interval, table, two_lines
 
-from fer_lib import claims, datasets, metrics, paper_tables, runs
-from fer_lib.provenance import repository
+from fer_lib import claims
+from fer_lib.data import datasets
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import repository
+from fer_lib.judge import paper_tables
+from fer_lib.learn import metrics
 
 NAMES = {
     "cnn_sift": "CNN-SIFT-AVG",
@@ -97,7 +101,7 @@ def paper_runs(paper: str, model: str, others: Mapping[str, str] | None = None) 
 
     ``others`` names the model of datasets on which the paper's own is another.
     """
-    from fer_lib.report import subsets
+    from fer_lib.judge.report import subsets
 
     shown, rows = runs.find(paper=paper), []
     score = f"{'Accuracy' if others else model} [95 %]"
@@ -124,7 +128,7 @@ def paper_runs(paper: str, model: str, others: Mapping[str, str] | None = None) 
 
 
 def _accuracy(row: Mapping[str, Any]) -> Html | None:
-    """Return a row of :func:`fer_lib.report.subsets` as a figure with its interval."""
+    """Return a row of :func:`fer_lib.judge.report.subsets` as a figure with its interval."""
     return interval(row["accuracy"], row["low"], row["high"])
 
 
@@ -180,7 +184,7 @@ def sizes(shown: Iterable[runs.Run], better: str, worse: str) -> HTML:
 
 def three_ways(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
     """Show accuracies on all test images, without twins and without conflicting labels."""
-    from fer_lib.report import subsets
+    from fer_lib.judge.report import subsets
 
     rows = []
     for run in shown:
@@ -196,7 +200,7 @@ def three_ways(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
 
 
 def verdicts(frame: pd.DataFrame, label: str) -> HTML:
-    """Show claims beside runs (rows of :func:`fer_lib.report.compare`), folded up per model where many."""
+    """Show claims beside runs (rows of ``compare``), folded up per model where many."""
     if len(frame) <= FOLDED:
         return _verdicts(frame, label)
     parts = []

@@ -20,8 +20,8 @@ import yaml
 from bs4 import BeautifulSoup, Tag
 
 from fer_lib.errors import FerError
+from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
-from fer_lib.provenance import repository
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LEFT_OUT = (

@@ -11,8 +11,12 @@ from IPython.display import HTML, Markdown
 from markup import NOT_RUN, Html, Long, Short, table, two_lines
 from overview import NAMES, dataset_title
 
-from fer_lib import claims, datasets, plots, runs, sensitivity
-from fer_lib.provenance import notebook_path
+from fer_lib import claims
+from fer_lib.data import datasets
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import notebook_path
+from fer_lib.judge import sensitivity
+from fer_lib.show import plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,10 +11,11 @@ from IPython.display import HTML
 from markup import Html, Long, Short, badges, cell, table, two_lines
 from overview import NAMES, because, measure, ours, run_page
 
-from fer_lib import claims, runs
-from fer_lib.answers import name
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
-from fer_lib.provenance import repository
+from fer_lib.judge.answers import name
 
 KINDS = {
     "accuracy": ("accuracy", "mean_fold_accuracy"),

@@ -11,7 +11,9 @@ from IPython.display import HTML
 from markup import Html, Short, interval, table, two_lines
 from overview import dataset_title
 
-from fer_lib import claims, metrics, runs
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.learn import metrics
 
 
 def families(shown: Iterable[runs.Run]) -> dict[str, list[runs.Run]]:

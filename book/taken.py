@@ -13,8 +13,9 @@ from IPython.display import HTML
 from markup import Html, Long, Short, table, two_lines
 from overview import NAMES, pages
 
-from fer_lib import claims, datasets
-from fer_lib.datasets import ckplus, fer2013
+from fer_lib import claims
+from fer_lib.data import datasets
+from fer_lib.data.datasets import ckplus, fer2013
 
 DOUBTS = {
     "fer2013": ("cnn_sift fer_totals", "cnn_sift fer_label_names", "multimodal disgust_grim"),

@@ -16,7 +16,7 @@ from fer_lib.errors import FerError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_lib.runs import Run
+    from fer_lib.evidence.runs import Run
 
 DESCRIPTION = """\
 Five facial-expression-recognition papers, re-executed and compared with what they claim.
@@ -145,8 +145,8 @@ def _silence() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from fer_lib.execution import NotebookError, execute
-    from fer_lib.runs import Run
+    from fer_lib.evidence.execution import NotebookError, execute
+    from fer_lib.evidence.runs import Run
 
     options = {name: value for name, value in vars(arguments).items() if name != "action"}
     try:
@@ -160,7 +160,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _headline(run: Run) -> None:
     """Print the accuracy of every model from its stored predictions."""
-    from fer_lib.metrics import accuracy
+    from fer_lib.learn.metrics import accuracy
 
     for model in run.models():
         rows = run.predictions(model)
@@ -194,7 +194,7 @@ def _claims(arguments: argparse.Namespace) -> int:
 
 
 def _scorecard(arguments: argparse.Namespace) -> int:
-    from fer_lib import report
+    from fer_lib.judge import report
 
     columns = ["paper", "table", "model", "dataset", "metric", "expression", "claimed", "ours", "low", "high"]
     _table(report.scorecard(_results(arguments.results)), arguments.csv, [*columns, "verdict"])
@@ -203,7 +203,7 @@ def _scorecard(arguments: argparse.Namespace) -> int:
 
 def _results(name: str) -> Path:
     """Return the folder of evidence: the repository's, or another below the working directory."""
-    from fer_lib.execution import results_folder
+    from fer_lib.evidence.execution import results_folder
 
     folder = results_folder(name)
     if name != "results" and not folder.is_dir():

@@ -94,7 +94,7 @@ def _add_arrivals(actions: Any) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     base = datasets.data_folder(arguments.data_dir)
     if arguments.data_dir and not base.is_dir():
@@ -114,7 +114,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     one_of(arguments.name, datasets.NAMES, "dataset")
     try:
@@ -133,7 +133,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from fer_lib.datasets.importing import import_archives
+    from fer_lib.data.arrival.importing import import_archives
 
     folder, unpacked = import_archives(
         arguments.name, arguments.archives, arguments.data_dir, arguments.replace
@@ -150,7 +150,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from fer_lib.datasets.download import RECORD, fetch
+    from fer_lib.data.arrival.download import RECORD, fetch
 
     chosen = {key: getattr(arguments, key) for key in ("url", "sha256", "replace")}
     folder, download = fetch(arguments.name, arguments.data_dir, **chosen)
@@ -162,7 +162,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 def _check_arrival(arguments: argparse.Namespace, folder: Path) -> int:
     """Check a corpus that has just arrived, as ``fer data check`` does."""
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     try:
         found = datasets.check(arguments.name, folder.parent)

@@ -13,7 +13,7 @@ from fer_lib.errors import FerError, one_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_lib.clip_readings import Readings
+    from fer_lib.papers.cnn3d.readings import Readings
 
 RUN = """\
 Join the architecture search of cnn3d (Table 1 of the paper, and the framework's own initial weights, for
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="name=value",
-        help="another reading of what the paper leaves open (repeatable; fer_lib.clip_readings)",
+        help="another reading of what the paper leaves open (repeatable; fer_lib.papers.cnn3d.readings)",
     )
     status = actions.add_parser("status", help="the study so far: trials, workers, the best")
     status.add_argument("--json", action="store_true", help="print one JSON object")
@@ -65,7 +65,9 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from fer_lib import clip_data, clip_trials, search
+    from fer_lib.papers.cnn3d import data as clip_data
+    from fer_lib.papers.cnn3d import search
+    from fer_lib.papers.cnn3d import trials as clip_trials
 
     one_of(arguments.dataset, clip_data.CLASSES, "dataset")
     plan = clip_trials.PLANS[one_of(arguments.budget, clip_trials.PLANS, "budget")]
@@ -78,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     journal = Path(arguments.journal) if arguments.journal else clip_trials.journal(task)
     search.agree(journal, task)
-    from fer_lib.training import choose_device
+    from fer_lib.learn.training import choose_device
 
     print(f"Study: {journal}", flush=True)
     trials = clip_trials.prepare(
@@ -118,8 +120,8 @@ def readings(knobs: list[str]) -> Readings:
         For an unknown name, or a value of another type or not in the paper's register.
     """
     from fer_lib import claims
-    from fer_lib.clip_readings import Readings
-    from fer_lib.preflight import literal
+    from fer_lib.evidence.preflight import literal
+    from fer_lib.papers.cnn3d.readings import Readings
 
     defaults, values = asdict(Readings()), {}
     frame = claims.ambiguities("cnn3d")
@@ -136,7 +138,7 @@ def readings(knobs: list[str]) -> Readings:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from fer_lib import search
+    from fer_lib.papers.cnn3d import search
 
     journal = Path(arguments.journal) if arguments.journal else _latest()
     frame, task = search.trials(journal), search.task(journal)
@@ -170,7 +172,7 @@ def _tell(row: pd.Series) -> None:
 
 def _latest() -> Path:
     """Return the journal that was last written to."""
-    from fer_lib import search
+    from fer_lib.papers.cnn3d import search
 
     found = sorted(search.folder().glob("*.journal"), key=lambda path: path.stat().st_mtime)
     if not found:

@@ -17,10 +17,10 @@ if os.environ.get("PYTEST_XDIST_WORKER"):
 import pytest
 from hypothesis import settings
 
-from fer_lib.evidence import evidence_folder
-from fer_lib.execution import execute
-from fer_lib.provenance import sources
-from fer_lib.runs import Run
+from fer_lib.evidence.execution import execute
+from fer_lib.evidence.folders import evidence_folder
+from fer_lib.evidence.provenance import sources
+from fer_lib.evidence.runs import Run
 
 settings.register_profile("whatever else the machine does", deadline=None)
 settings.load_profile("whatever else the machine does")

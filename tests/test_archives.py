@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import fer_lib
-from fer_lib.datasets import archives, find, importing, unpacking
+from fer_lib.data.arrival import archives, importing, unpacking
+from fer_lib.data.datasets import find
 from fer_lib.errors import AbsentDataError, FerError
 
 REPOSITORY = Path(fer_lib.__file__).parents[1]
@@ -394,7 +395,7 @@ def test_a_killed_import_leaves_nothing_that_counts_and_the_next_clears_it(tmp_p
     base = tmp_path / "data"
     made = zipped(tmp_path / "x.zip", JAFFE)
     code = (
-        "import sys, time; from pathlib import Path; from fer_lib.datasets import importing, unpacking\n"
+        "import sys, time; from pathlib import Path; from fer_lib.data.datasets import importing, unpacking\n"
         "real = unpacking.unpack\n"
         "def slow(paths, folder):\n    real(paths, folder); Path('ready').touch(); time.sleep(60)\n"
         "unpacking.unpack = slow\n"

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib.augment import MILD, Augmentation, Normalisation, warp_images, warp_points
 from fer_lib.errors import FerError
+from fer_lib.learn.augment import MILD, Augmentation, Normalisation, warp_images, warp_points
 
 
 @pytest.fixture

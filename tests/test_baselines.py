@@ -6,9 +6,9 @@ import torchvision
 from torch import nn
 
 from fer_lib.errors import FerError
-from fer_lib.models import baselines
-from fer_lib.models.baselines import NETWORKS
-from fer_lib.models.layers import count_parameters, layer_table
+from fer_lib.learn.layers import count_parameters, layer_table
+from fer_lib.papers import baselines
+from fer_lib.papers.baselines import NETWORKS
 
 
 def meta(make, **options):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup, SoupStrainer
 
-from fer_lib.datasets import CARDS
+from fer_lib.data.datasets import CARDS
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = {"phone": (390, 844), "desktop": (1440, 900)}

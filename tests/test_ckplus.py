@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fer_lib import claims, clips, splits
-from fer_lib.datasets import ckextended, ckplus, image_files, printed, synthetic
-from fer_lib.datasets.photographs import face_remarks
+from fer_lib import claims
+from fer_lib.data import clips, image_files, printed, splits
+from fer_lib.data.datasets import ckextended, ckplus, synthetic
+from fer_lib.data.photographs import face_remarks
 from fer_lib.errors import FerError
 
 PER_CODE = (

@@ -14,8 +14,9 @@ import nbformat
 import pytest
 
 import fer_lib
-from fer_lib import cli, cli_data, preflight, recorded
+from fer_lib import cli, cli_data
 from fer_lib.errors import AbsentDataError, FerError
+from fer_lib.evidence import preflight, recorded
 
 REPOSITORY = Path(fer_lib.__file__).parents[1]
 PARAMETERS = """\
@@ -65,7 +66,7 @@ CORPUS = {
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A repository with one small notebook, in the working directory, and a corpus that needs no drawing."""
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "notebooks").mkdir()
@@ -177,7 +178,7 @@ def test_absent_device_is_refused(project, capsys, monkeypatch):
 
 
 def test_faulty_data_stop_a_run(project, capsys, monkeypatch):
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     faulty = CORPUS | {"ok": False, "problems": ["train has 3 images, not 28709.", "Also this."]}
     monkeypatch.setattr(datasets, "check", lambda name, data_dir=None: faulty)
@@ -190,7 +191,7 @@ def test_faulty_data_stop_a_run(project, capsys, monkeypatch):
 
 
 def test_data_check_of_absent_data_is_one_object_and_exit_2(project, capsys, monkeypatch):
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     def absent(name, data_dir=None):
         raise AbsentDataError("FER2013 is not here.")
@@ -205,7 +206,7 @@ def test_data_check_of_absent_data_is_one_object_and_exit_2(project, capsys, mon
 
 
 def test_data_list_names_every_corpus(project, capsys):
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     assert cli.main(["data", "list", "--data-dir", str(project)]) == 0
     lines = capsys.readouterr().out
@@ -278,8 +279,8 @@ def test_help_of_arrivals_says_what_happens(command, words, capsys):
 
 
 def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch):
-    from fer_lib import datasets
-    from fer_lib.datasets import unpacking
+    from fer_lib.data import datasets
+    from fer_lib.data.arrival import unpacking
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
@@ -420,7 +421,7 @@ def test_paths_of_this_machine_are_scrubbed(project, monkeypatch):
 
 
 def test_a_check_that_the_file_system_refuses_is_one_object(project, capsys, monkeypatch):
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     def refuse(name, data_dir=None):
         raise PermissionError(13, "Permission denied", "cache")

@@ -11,15 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import clip_data, clip_feeds, splits
 from fer_lib.claims import load
-from fer_lib.clip_feeds import ANGLE, FACTOR, FLIP, ClipFeed
-from fer_lib.clips import sequences
-from fer_lib.corpus import Corpus
-from fer_lib.datasets.synthetic import CARD, generate
+from fer_lib.data import splits
+from fer_lib.data.clips import sequences
+from fer_lib.data.corpus import Corpus
+from fer_lib.data.datasets.synthetic import CARD, generate
 from fer_lib.errors import FerError
 from fer_lib.expressions import canonical
-from fer_lib.training import Part
+from fer_lib.learn.training import Part
+from fer_lib.papers.cnn3d import data as clip_data
+from fer_lib.papers.cnn3d import feeds as clip_feeds
+from fer_lib.papers.cnn3d.feeds import ANGLE, FACTOR, FLIP, ClipFeed
 
 CLASSES = clip_data.CLASSES["ckplus"]
 PROTOCOL = load("cnn3d").protocol("ckplus_7class_loso")

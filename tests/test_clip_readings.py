@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from fer_lib import cli_search, clip_data, clip_trials, search
+from fer_lib import cli_search
 from fer_lib.claims import ambiguities
-from fer_lib.clip_readings import LEARNING_RATE, Readings
-from fer_lib.corpus import Corpus
+from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError
-from fer_lib.models.cnn3d import C1, C2
-from fer_lib.models.layers import Dropout, count_parameters
+from fer_lib.learn.layers import Dropout, count_parameters
+from fer_lib.papers.cnn3d import data as clip_data
+from fer_lib.papers.cnn3d import search
+from fer_lib.papers.cnn3d import trials as clip_trials
+from fer_lib.papers.cnn3d.network import C1, C2
+from fer_lib.papers.cnn3d.readings import LEARNING_RATE, Readings
 
 REGISTER = ambiguities("cnn3d").set_index("knob")
 

@@ -9,9 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import clip_costs, clip_plots, clip_results
 from fer_lib.errors import FerError
-from fer_lib.models import cnn3d
+from fer_lib.papers.cnn3d import costs as clip_costs
+from fer_lib.papers.cnn3d import network as cnn3d
+from fer_lib.papers.cnn3d import results as clip_results
+from fer_lib.show import clips as clip_plots
 
 accuracies = st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=1, max_size=5)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib.clips import sequences
-from fer_lib.corpus import Corpus
-from fer_lib.datasets import synthetic
+from fer_lib.data.clips import sequences
+from fer_lib.data.corpus import Corpus
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
 
 

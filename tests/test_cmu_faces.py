@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib.corpus import pack, unpack
-from fer_lib.datasets import cmu_faces
+from fer_lib.data.corpus import pack, unpack
+from fer_lib.data.datasets import cmu_faces
 from fer_lib.errors import FerError
 
 POSES = ("straight", "left", "right", "up")

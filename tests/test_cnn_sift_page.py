@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib.answers import Answer
+from fer_lib.judge.answers import Answer
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 MODELS = ["C2", "S2", "CNN-ONLY", "CNN-SIFT", "CNN-SIFT-AVG"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib.corpus import Card, Corpus, audit, flags, pack, twins, unpack
+from fer_lib.data.corpus import Card, Corpus, audit, flags, pack, twins, unpack
 from fer_lib.errors import FerError
 
 CARD = Card("toy", "Toy", "nobody", "none", "nowhere", "toy/", may_show=True)

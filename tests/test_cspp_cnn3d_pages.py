@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib.provenance import repository
+from fer_lib.evidence.provenance import repository
 
 
 @pytest.fixture(params=["cspp_page", "cnn3d_page", "overview"])

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import yaml
 
-from fer_lib import claims, datasets, runs
-from fer_lib.datasets import cmu_faces, jaffe, nimstim, oulu_casia, synthetic
+from fer_lib import claims
+from fer_lib.data import datasets
+from fer_lib.data.datasets import cmu_faces, jaffe, nimstim, oulu_casia, synthetic
 from fer_lib.errors import AbsentDataError, FerError
+from fer_lib.evidence import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {name: ROOT / "book" / f"datasets_{name}.md" for name in datasets.NAMES}

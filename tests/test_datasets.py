@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_lib import claims, datasets, splits
-from fer_lib.datasets import ckplus, fer2013, jaffe, sources, synthetic
+from fer_lib import claims
+from fer_lib.data import datasets, sources, splits
+from fer_lib.data.datasets import ckplus, fer2013, jaffe, synthetic
 from fer_lib.errors import AbsentDataError, FerError
 from fer_lib.expressions import CODES, EXPRESSIONS, canonical
 
@@ -520,6 +521,6 @@ def test_cnn_sift_gets_its_classes_folds_and_protocol(
 
 
 def test_importing_the_datasets_pulls_in_nothing_heavy():
-    code = "import sys, fer_lib.datasets, fer_lib.splits; print(*sys.modules)"
+    code = "import sys, fer_lib.data.datasets, fer_lib.data.splits; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "umap", "sklearn", "cv2", "pandas", "matplotlib"} & set(out.split())

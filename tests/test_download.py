@@ -20,7 +20,8 @@ import pytest
 
 import fer_lib
 from fer_lib import cli
-from fer_lib.datasets import cmu_faces, download, find
+from fer_lib.data.arrival import download
+from fer_lib.data.datasets import cmu_faces, find
 from fer_lib.errors import AbsentDataError, FerError
 
 REPOSITORY = Path(fer_lib.__file__).parents[1]
@@ -230,7 +231,7 @@ def test_a_killed_download_leaves_nothing_that_counts(served, tmp_path):
 
 
 def test_the_others_may_not_be_downloaded(tmp_path):
-    from fer_lib import datasets
+    from fer_lib.data import datasets
 
     for name, card in datasets.CARDS.items():
         if name not in ("cmu_faces", "synthetic"):

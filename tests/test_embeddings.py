@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import embeddings
 from fer_lib.errors import FerError
+from fer_lib.learn import embeddings
 
 
 def clusters(n=20, dimensions=60, seed=0):
@@ -37,7 +37,7 @@ def bare_notebook(monkeypatch):
 @pytest.fixture
 def light_umap(monkeypatch):
     """Leave UMAP's preparation in plain Python (compiling it takes 12 s), its layout compiled."""
-    from fer_lib.embeddings import _umap_class
+    from fer_lib.learn.embeddings import _umap_class
 
     module = sys.modules[_umap_class().__module__]
     for name in ("fast_knn_indices", "smooth_knn_dist", "compute_membership_strengths"):

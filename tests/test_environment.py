@@ -99,9 +99,11 @@ def test_there_is_one_opencv_and_it_is_headless_4():
     assert cv2.SIFT_create().descriptorSize() == 128
 
 
-LIGHT = "fer_lib fer_lib.claims fer_lib.cli fer_lib.corpus fer_lib.datasets fer_lib.embeddings"
-LIGHT += " fer_lib.explain fer_lib.expressions fer_lib.metrics fer_lib.plots fer_lib.report fer_lib.runs"
-LIGHT += " fer_lib.splits"
+LIGHT = """
+fer_lib fer_lib.claims fer_lib.cli fer_lib.expressions fer_lib.data.corpus fer_lib.data.datasets
+fer_lib.data.splits fer_lib.evidence.runs fer_lib.judge.report fer_lib.learn.embeddings fer_lib.learn.explain
+fer_lib.learn.metrics fer_lib.show.plots
+"""
 
 
 def test_importing_the_library_loads_nothing_heavy():

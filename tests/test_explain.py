@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fer_lib import explain
 from fer_lib.errors import FerError
+from fer_lib.learn import explain
 
 torch = pytest.importorskip("torch")
 SIZE = 16

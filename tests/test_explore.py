@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fer_lib import explore, explore_faces, explore_models
-from fer_lib.datasets import synthetic
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
+from fer_lib.play import explore, explore_faces, explore_models
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "explore.ipynb"
 

@@ -7,13 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import eye_noise
 from fer_lib import faces as faces_package
-from fer_lib.augment import warp_images, warp_points
-from fer_lib.datasets import synthetic
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.eye_noise import EyeFeed, NoisyPart
-from fer_lib.training import Part
+from fer_lib.learn.augment import warp_images, warp_points
+from fer_lib.learn.training import Part
+from fer_lib.papers.cspp import eye_noise
+from fer_lib.papers.cspp.eye_noise import EyeFeed, NoisyPart
 
 
 @pytest.fixture(scope="module")

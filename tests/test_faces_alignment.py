@@ -6,11 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import augment, faces
-from fer_lib.datasets import synthetic
+from fer_lib import faces
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
 from fer_lib.faces import packages
 from fer_lib.faces.alignment import ABOVE, BELOW, BESIDE
+from fer_lib.learn import augment
 
 coordinates = st.floats(-50, 300, allow_subnormal=False)
 

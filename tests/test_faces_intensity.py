@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib import faces
-from fer_lib.datasets import synthetic
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_lib import faces
-from fer_lib.datasets import synthetic
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
 from fer_lib.faces import detection, dlib_models, lending, mtcnn, packages, pixels, ssd
 

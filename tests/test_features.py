@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import datasets, features
+from fer_lib.data import datasets
 from fer_lib.errors import FerError
-from fer_lib.features import Descriptors, Vocabulary
+from fer_lib.features import sift as features
+from fer_lib.features.sift import Descriptors, Vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import datasets
-from fer_lib.corpus import audit, flags
-from fer_lib.datasets import fer2013
-from fer_lib.datasets.pixel_csv import parse_pixels
+from fer_lib.data import datasets
+from fer_lib.data.corpus import audit, flags
+from fer_lib.data.datasets import fer2013
+from fer_lib.data.pixel_csv import parse_pixels
 from fer_lib.errors import FerError
 
 SPELLINGS = {

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import datasets
-from fer_lib.datasets import fer2013, ferplus
+from fer_lib.data import datasets
+from fer_lib.data.datasets import fer2013, ferplus
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS
 

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import claims, findings, runs
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.judge import findings
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import claims, forensics
+from fer_lib import claims
+from fer_lib.judge import forensics
 
 
 def fraction(value, n, digits, **claim):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fer_lib import claims, forensics
+from fer_lib import claims
+from fer_lib.judge import forensics
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 
@@ -79,7 +80,7 @@ def test_a_measured_reading_is_shown_with_its_interval_and_its_noise(monkeypatch
 def test_without_probes_the_page_says_so(monkeypatch):
     import register
 
-    from fer_lib import sensitivity
+    from fer_lib.judge import sensitivity
 
     nothing = sensitivity.effects("no such folder")
     monkeypatch.setattr(register.sensitivity, "effects", lambda probes=True: nothing)
@@ -92,7 +93,7 @@ def test_without_probes_the_page_says_so(monkeypatch):
 def test_many_claims_are_folded_up_per_model_and_few_are_not(tmp_path):
     import overview
 
-    from fer_lib import report
+    from fer_lib.judge import report
 
     frame = report.compare("multimodal", [])
     folded = overview.verdicts(frame, "Claims").data
@@ -113,7 +114,7 @@ def test_the_front_page_counts_what_is_left_open_and_what_does_not_add_up():
 def test_the_front_page_says_needs_data_only_of_claims_that_wait_for_it(tmp_path):
     import front
 
-    from fer_lib import report
+    from fer_lib.judge import report
 
     shown = front.matrix([], report.scorecard(tmp_path)).data
     assert "7 of 37 claims" in shown  # 3D-CNN on CK+; the others are single folds
@@ -122,7 +123,7 @@ def test_the_front_page_says_needs_data_only_of_claims_that_wait_for_it(tmp_path
 def test_the_front_page_counts_each_claim_once(tmp_path):
     import front
 
-    from fer_lib import report
+    from fer_lib.judge import report
 
     score = report.scorecard(tmp_path)
     said = front.standing(score).data

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import datasets, hog
 from fer_lib.claims import ambiguities
+from fer_lib.data import datasets
 from fer_lib.errors import FerError
+from fer_lib.features import hog
 
 TOLERANCE = 1e-5  # of values in [0, 1]; ours are float32, scikit-image's float64
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fer_lib.datasets import sources
-from fer_lib.datasets.decoding import decode, decode_all, fit
-from fer_lib.datasets.sources import sighted, walk
+from fer_lib.data import sources
+from fer_lib.data.decoding import decode, decode_all, fit
+from fer_lib.data.sources import sighted, walk
 from fer_lib.errors import FerError
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))

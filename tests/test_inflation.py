@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fer_lib import inflation, metrics, transfer
-from fer_lib.augment import Normalisation
-from fer_lib.datasets import synthetic
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.inflation import Step
-from fer_lib.training import Part, image_feed
+from fer_lib.judge import inflation
+from fer_lib.judge.inflation import Step
+from fer_lib.learn import metrics
+from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.training import Part, image_feed
+from fer_lib.papers.cspp import transfer
 
 
 def answers(rate, n=400, people=20, seed=0):

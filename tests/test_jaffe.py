@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fer_lib.datasets import jaffe, synthetic
-from fer_lib.datasets.photographs import face_remarks
+from fer_lib.data.datasets import jaffe, synthetic
+from fer_lib.data.photographs import face_remarks
 from fer_lib.errors import FerError
 
 CODES = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import key_regions
-from fer_lib.augment import Normalisation
-from fer_lib.datasets import synthetic
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.key_regions import KeyRegionFeed, KeyRegions
-from fer_lib.training import Part
+from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.training import Part
+from fer_lib.papers.lkrnet import key_regions
+from fer_lib.papers.lkrnet.key_regions import KeyRegionFeed, KeyRegions
 
 FACE = [[14.0, 17.0], [29.5, 16.0], [22.0, 25.0], [15.0, 33.0], [28.0, 34.5], [38.0, 42.0]]
 

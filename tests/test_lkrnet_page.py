@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import metrics, runs
+from fer_lib.evidence import runs
+from fer_lib.learn import metrics
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 N = 40

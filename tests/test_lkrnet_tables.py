@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import lkrnet_tables
 from fer_lib.errors import FerError
+from fer_lib.papers.lkrnet import printed_tables as lkrnet_tables
 
 
 def test_printed_tables():

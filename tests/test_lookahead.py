@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fer_lib.errors import FerError
-from fer_lib.lookahead import Lookahead
+from fer_lib.learn.lookahead import Lookahead
 
 
 def model_and(optimiser, seed=0):

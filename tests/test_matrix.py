@@ -10,13 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import datasets, features, hog, matrix, matrix_costs, matrix_data, metrics, preflight
-from fer_lib.augment import MILD, Augmentation
+from fer_lib.data import datasets
 from fer_lib.errors import FerError
-from fer_lib.matrix_data import CLIP, GEOMETRY, LANDMARKS, WORDS
-from fer_lib.modalities import MIRRORED
-from fer_lib.plots import matrix as drawings
-from fer_lib.training import Part
+from fer_lib.evidence import preflight
+from fer_lib.features import hog
+from fer_lib.features import sift as features
+from fer_lib.learn import metrics
+from fer_lib.learn.augment import MILD, Augmentation
+from fer_lib.learn.training import Part
+from fer_lib.papers.multimodal.modalities import MIRRORED
+from fer_lib.play import matrix, matrix_costs, matrix_data
+from fer_lib.play.matrix_data import CLIP, GEOMETRY, LANDMARKS, WORDS
+from fer_lib.show.plots import matrix as drawings
 
 DRAWN = {"n_subjects": 4, "per_expression": 1, "size": 64, "n_frames": 8}
 MIRROR = Augmentation(mirror=1.0)

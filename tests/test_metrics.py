@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
 
-from fer_lib import metrics
 from fer_lib.errors import FerError
+from fer_lib.learn import metrics
 
 LABELS = st.integers(1, 40).flatmap(
     lambda n: st.tuples(*[arrays(np.int64, n, elements=st.integers(0, 4)) for _ in range(2)])

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib.corpus import pack, unpack
-from fer_lib.datasets import mmi, mmi_xml
+from fer_lib.data.corpus import pack, unpack
+from fer_lib.data.datasets import mmi, mmi_xml
 from fer_lib.errors import FerError
 
 LENGTH = 20

@@ -9,13 +9,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import hog, modalities
-from fer_lib.augment import Augmentation, Normalisation, warp_images
-from fer_lib.datasets import face_drawing, face_geometry, synthetic
+from fer_lib.data.datasets import synthetic
+from fer_lib.data.drawing import drawing as face_drawing
+from fer_lib.data.drawing import geometry as face_geometry
 from fer_lib.errors import FerError
-from fer_lib.modalities import MIRRORED, MultimodalFeed, expand, landmark_vectors, warp_landmarks
-from fer_lib.models.multimodal import Multimodal
-from fer_lib.training import Part, Recipe, fit, predict
+from fer_lib.features import hog
+from fer_lib.learn.augment import Augmentation, Normalisation, warp_images
+from fer_lib.learn.training import Part, Recipe, fit, predict
+from fer_lib.papers.multimodal import modalities
+from fer_lib.papers.multimodal.modalities import (
+    MIRRORED,
+    MultimodalFeed,
+    expand,
+    landmark_vectors,
+    warp_landmarks,
+)
+from fer_lib.papers.multimodal.network import Multimodal
 
 
 @pytest.fixture(scope="module")

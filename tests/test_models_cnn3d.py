@@ -8,9 +8,9 @@ from torch import nn
 
 from fer_lib.claims import load
 from fer_lib.errors import FerError
-from fer_lib.models import cnn3d
-from fer_lib.models.cnn3d import C1, C2
-from fer_lib.models.layers import Dropout, count_parameters, layer_table
+from fer_lib.learn.layers import Dropout, count_parameters, layer_table
+from fer_lib.papers.cnn3d import network as cnn3d
+from fer_lib.papers.cnn3d.network import C1, C2
 
 CLIP = (2, 3, 10, 112, 112)
 SMALL = {"width": 0.05, "size": 32}

@@ -6,8 +6,8 @@ from torch import nn
 
 from fer_lib.claims import ambiguities
 from fer_lib.errors import FerError
-from fer_lib.models import cnn_sift
-from fer_lib.models.layers import Dropout, count_parameters, layer_table
+from fer_lib.learn.layers import Dropout, count_parameters, layer_table
+from fer_lib.papers.cnn_sift import network as cnn_sift
 
 # Totals worked out by hand from the layer table of the recommended reading.
 COUNTS = {"C1": 19_278_599, "C2": 19_278_599, "C3": 19_278_599}

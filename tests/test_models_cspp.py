@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 from fer_lib.claims import ambiguities
 from fer_lib.errors import FerError
-from fer_lib.models import cspp
-from fer_lib.models.layers import Dropout, count_parameters, layer_table
-from fer_lib.models.pyramid import SpatialPyramidPooling
-from fer_lib.recipes import cross_entropy
+from fer_lib.learn.layers import Dropout, count_parameters, layer_table
+from fer_lib.learn.recipes import cross_entropy
+from fer_lib.papers.cspp import network as cspp
+from fer_lib.papers.cspp.pyramid import SpatialPyramidPooling
 
 # Totals worked out by hand from the layer table of the recommended reading.
 COUNTS = {

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from fer_lib import explain
 from fer_lib.errors import FerError
-from fer_lib.models import lkrnet
-from fer_lib.models.layers import Dropout, count_parameters, layer_table
+from fer_lib.learn import explain
+from fer_lib.learn.layers import Dropout, count_parameters, layer_table
+from fer_lib.papers.lkrnet import network as lkrnet
 
 # By hand: sixteen convolutions, and per branch dense layers of 4096, 256 and 7 on 512 features.
 TRUNK, HEAD, NORM = 20_024_384, 2_101_248 + 1_048_832 + 1_799, 11_008

@@ -8,8 +8,8 @@ from torch import nn
 
 from fer_lib.claims import ambiguities
 from fer_lib.errors import FerError
-from fer_lib.models.layers import CBAM, BatchNorm1d, count_parameters, layer_table
-from fer_lib.models.multimodal import MODALITIES, Multimodal, binary_cross_entropy
+from fer_lib.learn.layers import CBAM, BatchNorm1d, count_parameters, layer_table
+from fer_lib.papers.multimodal.network import MODALITIES, Multimodal, binary_cross_entropy
 
 WEIGHTS = 50_899_117  # worked out by hand from the layer table of the recommended reading
 NORMS = 24_960  # scales and shifts of the batch normalisations

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib.corpus import pack, unpack
-from fer_lib.datasets import nimstim
-from fer_lib.datasets.image_files import size_remarks
+from fer_lib.data.corpus import pack, unpack
+from fer_lib.data.datasets import nimstim
+from fer_lib.data.image_files import size_remarks
 from fer_lib.errors import FerError
 
 CODES = ("AN", "CA", "DI", "FE", "HA", "NE", "SA", "SP")

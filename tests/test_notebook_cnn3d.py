@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from fer_lib import search
-from fer_lib.clip_trials import PLANS
-from fer_lib.provenance import repository
+from fer_lib.evidence.provenance import repository
+from fer_lib.papers.cnn3d import search
+from fer_lib.papers.cnn3d.trials import PLANS
 
 
 @pytest.fixture(scope="module")

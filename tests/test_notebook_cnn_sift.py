@@ -6,10 +6,11 @@ import nbformat
 import numpy as np
 import pytest
 
-from fer_lib import datasets, metrics, splits
+from fer_lib.data import datasets, splits
 from fer_lib.errors import FerError
-from fer_lib.provenance import notebook_path
-from fer_lib.training import Recipe
+from fer_lib.evidence.provenance import notebook_path
+from fer_lib.learn import metrics
+from fer_lib.learn.training import Recipe
 
 
 def code_cells():

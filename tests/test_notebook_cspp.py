@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from fer_lib import inflation, metrics
-from fer_lib.models import cspp
+from fer_lib.judge import inflation
+from fer_lib.learn import metrics
+from fer_lib.papers.cspp import network as cspp
 
 
 @pytest.fixture(scope="module")

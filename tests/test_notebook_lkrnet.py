@@ -4,8 +4,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from fer_lib import metrics
-from fer_lib.models import lkrnet
+from fer_lib.learn import metrics
+from fer_lib.papers.lkrnet import network as lkrnet
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import nbformat
 import numpy as np
 import pytest
 
-from fer_lib import matrix, matrix_costs, metrics
-from fer_lib.provenance import notebook_path, parameters
+from fer_lib.evidence.provenance import notebook_path, parameters
+from fer_lib.learn import metrics
+from fer_lib.play import matrix, matrix_costs
 
 
 @pytest.fixture(scope="module")

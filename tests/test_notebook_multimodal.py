@@ -6,11 +6,11 @@ import nbformat
 import numpy as np
 import pytest
 
-from fer_lib import metrics
 from fer_lib.errors import FerError
-from fer_lib.models.baselines import NETWORKS
-from fer_lib.provenance import notebook_path
-from fer_lib.robustness import CONDITIONS
+from fer_lib.evidence.provenance import notebook_path
+from fer_lib.features.robustness import CONDITIONS
+from fer_lib.learn import metrics
+from fer_lib.papers.baselines import NETWORKS
 
 ABLATIONS = (
     "OURS without CBAM",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fer_lib import claims
-from fer_lib.provenance import notebook_path, parameters
+from fer_lib.evidence.provenance import notebook_path, parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -81,7 +81,7 @@ def test_no_subject_is_on_both_sides_where_the_protocol_says_so(smoke):
 
 
 def test_synthetic_runs_are_never_compared_with_a_claim(smoke):
-    from fer_lib import report
+    from fer_lib.judge import report
 
     compared = report.compare(smoke.paper, [smoke])
     assert compared["run"].isna().all()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib.corpus import pack, unpack
-from fer_lib.datasets import oulu_casia
+from fer_lib.data.corpus import pack, unpack
+from fer_lib.data.datasets import oulu_casia
 from fer_lib.errors import FerError
 
 EXPRESSIONS = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from fer_lib import pages
+from fer_lib.show import pages
 
 
 def test_absent_values_are_dashes_and_truth_is_told_in_words():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fer_lib import claims, paper_tables
+from fer_lib import claims
+from fer_lib.judge import paper_tables
 
 
 @pytest.mark.parametrize("paper", ["cnn_sift", "cspp", "cnn3d"])

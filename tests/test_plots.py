@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from fer_lib import plots
 from fer_lib.errors import FerError
+from fer_lib.show import plots
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 RANDOM = np.random.default_rng(0)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from fer_lib import metrics
 from fer_lib.errors import FerError
-from fer_lib.plots import multimodal as drawings
+from fer_lib.learn import metrics
+from fer_lib.show.plots import multimodal as drawings
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (3, 12, 12), dtype=np.uint8)

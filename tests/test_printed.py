@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_lib import claims, datasets
-from fer_lib.datasets import jaffe, mmi, nimstim, oulu_casia, printed
-from fer_lib.datasets.printed import Printed, compare, count, remarks, table
-from fer_lib.datasets.sources import Source
+from fer_lib import claims
+from fer_lib.data import datasets, printed
+from fer_lib.data.datasets import jaffe, mmi, nimstim, oulu_casia
+from fer_lib.data.printed import Printed, compare, count, remarks, table
+from fer_lib.data.sources import Source
 
 SLOTS = [f"{code}_{mouth}" for code, mouth in itertools.product(("AN", "CA", "DI", "FE", "NE", "SA"), "OC")]
 SLOTS += ["HA_O", "HA_C", "HA_X", "SP_O"]

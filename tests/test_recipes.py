@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fer_lib import training
-from fer_lib.augment import Normalisation
 from fer_lib.errors import FerError
-from fer_lib.recipes import Recipe, cross_entropy, optimiser_of
-from fer_lib.training import Part
+from fer_lib.learn import training
+from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.recipes import Recipe, cross_entropy, optimiser_of
+from fer_lib.learn.training import Part
 
 
 @pytest.mark.parametrize("classes", [2, 6, 7])

@@ -71,7 +71,7 @@ class TestApi:
 
     def test_a_purpose_is_the_docstring_s_first_line_without_markup(self, pages):
         api_page, _ = pages
-        said = api_page.purpose("fer_lib.datasets.face_drawing")
+        said = api_page.purpose("fer_lib.data.drawing.drawing")
         assert ":mod:" not in said
         assert "`" not in said
         assert "face_geometry" in said
@@ -141,10 +141,10 @@ def test_recorded_benchmarks_have_the_four_parts():
 
 def test_the_code_on_the_api_page_is_python_of_this_library():
     (code,) = re.findall(r"```python\n(.*?)```", (BOOK / "api.md").read_text("utf-8"), re.DOTALL)
-    import fer_lib.splits
+    import fer_lib.data.splits
 
     names = [
         n.attr for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Attribute) and n.value.id == "splits"
     ]
     assert names
-    assert all(hasattr(fer_lib.splits, name) for name in names)
+    assert all(hasattr(fer_lib.data.splits, name) for name in names)

@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import answers, claims, metrics, report, runs, significance, splits, study
+from fer_lib import claims
+from fer_lib.data import splits
 from fer_lib.errors import FerError
+from fer_lib.evidence import runs
+from fer_lib.judge import answers, report, significance
+from fer_lib.learn import metrics
+from fer_lib.show import study
 
 FER = "fer2013_official"
 CLASSES = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
@@ -364,7 +369,7 @@ def assigned(paper):
 
 
 def test_leaving_one_out_as_the_notebook_stores_it_answers_its_claim(tmp_path):
-    from fer_lib.datasets import synthetic
+    from fer_lib.data.datasets import synthetic
 
     corpus = synthetic.generate(n_subjects=4, per_expression=1, size=16)
     source, names = assigned("cnn3d"), {"dataset": "ckplus", "oulu_n": 480}

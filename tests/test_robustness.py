@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib import claims
-from fer_lib.datasets import synthetic
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.robustness import CONDITIONS, FIXED_REGIONS, STYLES, distort, disturb, regions
+from fer_lib.features.robustness import CONDITIONS, FIXED_REGIONS, STYLES, distort, disturb, regions
 
 OCCLUSIONS = [c for c in CONDITIONS if c.startswith("occlusion")]
 

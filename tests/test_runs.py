@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fer_lib
-from fer_lib import evidence, provenance, runs
 from fer_lib.errors import FerError
+from fer_lib.evidence import folders as evidence
+from fer_lib.evidence import provenance, runs
 
 SCRIPT = textwrap.dedent(
     """

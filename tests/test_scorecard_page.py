@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from fer_lib import claims, report
+from fer_lib import claims
+from fer_lib.judge import report
 
 SHOWN = "#score-table tbody tr:not([hidden])"
 FIRST = 40

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import torch
 
-from fer_lib import search
 from fer_lib.claims import load
 from fer_lib.errors import FerError
-from fer_lib.models.cnn3d import Configuration
+from fer_lib.papers.cnn3d import search
+from fer_lib.papers.cnn3d.network import Configuration
 
 optuna = pytest.importorskip("optuna")
 

@@ -8,10 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from fer_lib import claims, preflight, runs, sensitivity
+from fer_lib import claims
 from fer_lib.errors import FerError
-from fer_lib.provenance import notebook_cells, notebook_path, parameters
-from fer_lib.runs import PROBE, Recorder
+from fer_lib.evidence import preflight, runs
+from fer_lib.evidence.provenance import notebook_cells, notebook_path, parameters
+from fer_lib.evidence.runs import PROBE, Recorder
+from fer_lib.judge import sensitivity
 
 
 def record(root, seed, variant="", right=50, ids=None, budget=PROBE, subjects=None, **parameters):
@@ -137,7 +139,7 @@ def test_every_planned_reading_is_one_of_the_register(paper):
 
 @pytest.mark.parametrize("paper", sorted({probe.paper for probe in PLANNED}))
 def test_a_probe_leaves_the_cells_beyond_it_out_and_keeps_the_commit(paper, tmp_path):
-    from fer_lib.execution import _without_beyond
+    from fer_lib.evidence.execution import _without_beyond
 
     cells = json.loads(_without_beyond(notebook_path(paper), tmp_path / "lean.ipynb").read_text())["cells"]
     whole = json.loads(notebook_path(paper).read_text())["cells"]
@@ -166,7 +168,8 @@ def test_a_notebook_without_cells_beyond_is_not_probed():
 
 
 def test_a_probe_is_set_beside_no_claim(tmp_path):
-    from fer_lib import report, study
+    from fer_lib.judge import report
+    from fer_lib.show import study
 
     record(tmp_path, 0, right=90)
     (probe,) = runs.find(tmp_path, probes=True)

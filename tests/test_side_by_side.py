@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from fer_lib import side_by_side
 from fer_lib.errors import FerError
-from fer_lib.evidence import UnitFolder
-from fer_lib.models import cspp
-from fer_lib.training import Part, Recipe
-from fer_lib.units import train_unit
+from fer_lib.evidence.folders import UnitFolder
+from fer_lib.learn import side_by_side
+from fer_lib.learn.training import Part, Recipe
+from fer_lib.learn.units import train_unit
+from fer_lib.papers.cspp import network as cspp
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fer_lib import significance
 from fer_lib.errors import FerError
+from fer_lib.judge import significance
 
 folds = st.lists(st.integers(0, 40), min_size=10, max_size=10)
 

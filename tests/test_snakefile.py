@@ -60,7 +60,7 @@ def test_a_run_is_remade_when_notebook_or_library_changes_and_only_then(snakemak
     assert code == 0, said
     first = (evidence / "run.json").read_bytes()
 
-    for unused in ("cli.py", "models/cnn_sift.py"):
+    for unused in ("cli.py", "papers/cnn_sift/network.py"):
         with (tmp_path / "fer_lib" / unused).open("a") as file:
             file.write("# what the notebook does not import changes none of its figures\n")
     code, said = snakemake("-n", seeds="0,1")
@@ -69,13 +69,13 @@ def test_a_run_is_remade_when_notebook_or_library_changes_and_only_then(snakemak
     assert "seed0/.made" not in said.split("input:")[0]
     assert next(line.split() for line in said.splitlines() if line.startswith("run ")) == ["run", "1"]
 
-    with (tmp_path / "fer_lib/metrics.py").open("a") as file:
+    with (tmp_path / "fer_lib/learn/metrics.py").open("a") as file:
         file.write("# a change of the library\n")
     write_notebook(tmp_path, parameters="")
     code, said = snakemake()
     assert code != 0
     reason = next(line for line in said.splitlines() if "reason:" in line)
-    assert "fer_lib/metrics.py" in reason
+    assert "fer_lib/learn/metrics.py" in reason
     assert "notebooks/cnn_sift.ipynb" in reason
     assert "cnn_sift.ipynb has no cell tagged 'parameters'" in said
     assert (evidence / "run.json").read_bytes() == first  # a failed run leaves older evidence alone
@@ -83,7 +83,7 @@ def test_a_run_is_remade_when_notebook_or_library_changes_and_only_then(snakemak
 
 
 def test_a_probe_is_a_run_that_flips_one_reading(snakemake, tmp_path):
-    (tmp_path / "fer_lib/sensitivity.yaml").write_text(
+    (tmp_path / "fer_lib/judge/sensitivity.yaml").write_text(
         "ours: [1]\nothers: [1]\nreadings: {cnn_sift: {use_batchnorm: true}}\n"
     )
     write_notebook(

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fer_lib.corpus import Card, Corpus
-from fer_lib.errors import FerError
-from fer_lib.splits import (
+from fer_lib.data.corpus import Card, Corpus
+from fer_lib.data.splits import (
     Fold,
     certify,
     hold_out,
@@ -17,6 +16,7 @@ from fer_lib.splits import (
     subject_kfold,
     subset,
 )
+from fer_lib.errors import FerError
 
 CARD = Card("toy", "Toy faces", "nobody", "none", "nowhere", "toy/", may_show=True)
 CLASSES = ("anger", "fear", "happiness", "neutral")

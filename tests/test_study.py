@@ -4,11 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import claims, datasets, metrics, runs, splits, study
-from fer_lib.corpus import Corpus, audit
+from fer_lib import claims
+from fer_lib.data import datasets, splits
+from fer_lib.data.corpus import Corpus, audit
 from fer_lib.errors import FerError
-from fer_lib.provenance import notebook_path, parameters
-from fer_lib.recipes import Recipe
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import notebook_path, parameters
+from fer_lib.learn import metrics
+from fer_lib.learn.recipes import Recipe
+from fer_lib.show import study
 
 
 @pytest.fixture(scope="module")

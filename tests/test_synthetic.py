@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib.datasets import synthetic
-from fer_lib.datasets.face_drawing import Light, draw
-from fer_lib.datasets.face_geometry import Actions, Identity, Pose, landmarks, shape
-from fer_lib.datasets.sketch import Sketch, ellipse, render
+from fer_lib.data.datasets import synthetic
+from fer_lib.data.drawing.drawing import Light, draw
+from fer_lib.data.drawing.geometry import Actions, Identity, Pose, landmarks, shape
+from fer_lib.data.drawing.sketch import Sketch, ellipse, render
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS
 

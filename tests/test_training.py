@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from fer_lib import recipes, training, units
-from fer_lib.augment import MILD, Normalisation
 from fer_lib.errors import FerError
-from fer_lib.evidence import UnitFolder
-from fer_lib.models import cnn_sift
-from fer_lib.training import Part, Recipe
+from fer_lib.evidence.folders import UnitFolder
+from fer_lib.learn import recipes, training, units
+from fer_lib.learn.augment import MILD, Normalisation
+from fer_lib.learn.training import Part, Recipe
+from fer_lib.papers.cnn_sift import network as cnn_sift
 
 
 @pytest.fixture(scope="module")

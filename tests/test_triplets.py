@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from fer_lib import key_regions, training, triplets
-from fer_lib.augment import Normalisation
 from fer_lib.errors import FerError
-from fer_lib.models import lkrnet
-from fer_lib.training import Part, Recipe
-from fer_lib.triplets import CombinedLoss, TripletTraining
+from fer_lib.learn import training
+from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.training import Part, Recipe
+from fer_lib.papers.lkrnet import key_regions, triplets
+from fer_lib.papers.lkrnet import network as lkrnet
+from fer_lib.papers.lkrnet.triplets import CombinedLoss, TripletTraining
 
 
 def batch(n=24, classes=5, seed=0):

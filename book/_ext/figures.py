@@ -34,8 +34,8 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from fer_lib import datasets
-from fer_lib.runs import BUDGETS, Run, find
+from fer_lib.data import datasets
+from fer_lib.evidence.runs import BUDGETS, Run, find
 
 logger = logging.getLogger(__name__)
 CAPTIONS = Path(__file__).resolve().parents[1] / "captions.yml"

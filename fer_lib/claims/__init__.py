@@ -2,7 +2,7 @@
 
 One YAML file per paper lies beside this module. Figures are as printed; ``tolerance`` says how near a
 re-run must come and was fixed before any run. Nothing here computes a verdict: that is
-:mod:`fer_lib.report`.
+:mod:`fer_lib.judge.report`.
 """
 
 from __future__ import annotations

@@ -63,7 +63,8 @@ def eye_matrices(
     Returns
     -------
     float32 (N, 2, 3)
-        Matrices that map source pixels (x, y, 1) to output pixels, as :func:`fer_lib.augment.warp_images`
+        Matrices that map source pixels (x, y, 1) to output pixels, as
+        :func:`fer_lib.learn.augment.warp_images`
         and ``warp_points`` take them (after ``torch.from_numpy``). NaN where an eye is, or where both are
         in one place.
 

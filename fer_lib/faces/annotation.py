@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_lib import files
-from fer_lib.corpus import Corpus, split_names
+from fer_lib.data.corpus import Corpus, split_names
 from fer_lib.errors import FerError
 from fer_lib.faces import detection, dlib_models, haar, mtcnn, packages, pixels, ssd
 from fer_lib.progress import track

@@ -1,6 +1,6 @@
 """The light on faces: CLAHE (paper ``cnn3d``, Sect. 3.3) and local contrast (``cspp``, Sect. 4.1).
 
-Normalisation of whole images by their mean and deviation is :class:`fer_lib.augment.Normalisation`.
+Normalisation of whole images by their mean and deviation is :class:`fer_lib.learn.augment.Normalisation`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,278 @@
+"""CK+ in every form it circulates in: the original tree, the crops called CK+48, and ckextended.csv.
+
+A sequence shows one face from neutral (first frame) to the apex (last frame); the owners' label, where
+there is one, is the apex's. Files are known by their names, wherever they lie below the folder, so extra
+and missing levels do not matter.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from fer_lib.data import pixel_csv
+from fer_lib.data.corpus import Card, Corpus
+from fer_lib.data.datasets import ck48, ckextended
+from fer_lib.data.decoding import checked_size
+from fer_lib.data.image_files import read_stills
+from fer_lib.data.photographs import read_faces
+from fer_lib.data.printed import Printed
+from fer_lib.data.sequence_frames import FRAMES, by_sequence, named, take
+from fer_lib.data.sources import Source, drop_repeats, located, settle, shown, walk
+from fer_lib.errors import FerError, one_of
+from fer_lib.expressions import ALIASES, CODES, EXPRESSIONS, canonical
+
+FILE_NAME = re.compile(
+    r"(S\d{3})_(\d{3})_(\d{8})(?:(\.png)|_(emotion|landmarks|facs)\.txt)", re.IGNORECASE | re.ASCII
+)
+NAMES = {*EXPRESSIONS, *ALIASES}  # of class folders
+CLASSES = {"seven": (*EXPRESSIONS[:6], "contempt"), "six": EXPRESSIONS[:6]}
+PER_CLASS = {"anger": 45, "disgust": 59, "fear": 25, "happiness": 69, "sadness": 28, "surprise": 83}
+PER_CLASS |= {"contempt": 18}  # labelled sequences
+OFFICIAL = {
+    "original": {"sequences": 593, "subjects": 123, "labelled": 327, "labelled_subjects": 118, **PER_CLASS},
+    "ck48": {"images": 981, **{name: 3 * n for name, n in PER_CLASS.items()}},
+    "ckextended": {"rows": 920},
+}
+
+CARD = Card(
+    name="ckplus",
+    title="CK+ (Extended Cohn-Kanade)",
+    owner="Jeffrey Cohn and Takeo Kanade; University of Pittsburgh and Carnegie Mellon University",
+    licence="signed agreement per user; no redistribution",
+    obtain="Sign the user agreement of the Affect Analysis Group, University of Pittsburgh.",
+    tree="""\
+ckplus/
+    cohn-kanade-images/S005/001/S005_001_00000001.png    (also inside extended-cohn-kanade-images/)
+    Emotion/S005/001/S005_001_00000011_emotion.txt       (or Emotion_labels/)
+    Landmarks/, FACS/                                    (not read)
+or  CK+48/<class>/S005_001_00000009.png
+or  ckextended.csv                                       (no subjects)""",
+    may_show=False,
+    notes=(
+        "593 sequences of 123 subjects, 327 of them labelled, of 118 subjects. The first frame is neutral, "
+        "the last the apex.",
+        "Frames are grey or colour and of several sizes; by default the face is found and cropped.",
+        "CK+48 holds the last three frames of the 327: three nearly equal images of one face, which a random "
+        "split leaks between its parts.",
+        "ckextended.csv has no subjects: subject-independent use of it is refused. Its label codes differ.",
+    ),
+)
+
+_SIX = {"frames": "last3", "classes": "six"}
+PRINTED = (
+    Printed("cnn_sift-s42-ck-sequences", "images", 327),
+    Printed("cnn_sift-s42-ck-used", "images", 309, {"classes": "six"}),
+    Printed("cspp-s31-ck-all-sequences", "sequences", 593, whole="sequences"),
+    Printed("cspp-s31-ck-all-subjects", "subjects", 123, whole="subjects"),
+    Printed("cspp-s31-ck-labelled", "sequences", 327, {"frames": "last3"}),
+    Printed("cspp-s31-ck-sequences", "sequences", 309, _SIX),
+    Printed("cspp-t1-ck-samples", "images", 927, _SIX),
+    Printed(
+        *("cspp-t1-ck-subjects", "subjects", None, _SIX),
+        "The owners do not count the subjects by class, so it is not known beforehand how many of the 118 "
+        "labelled ones show one of the six.",
+    ),
+    Printed("cnn3d-s41-ck-labelled", "sequences", 327, {"frames": "last10"}),
+    Printed("cnn3d-s41-ck-labelled-subjects", "subjects", 118, {"frames": "last10"}),
+    Printed("cnn3d-s41-ck-all", "sequences", 593, whole="sequences"),
+    Printed("cnn3d-s41-ck-all-subjects", "subjects", 123, whole="subjects"),
+    Printed("lkrnet-s41-ck-labelled", "sequences", 327, {"frames": "last3"}),
+)
+
+
+def parse(name: str) -> dict[str, str] | None:
+    """Return what a file name says (``S005_001_00000011_emotion.txt``), None for any other name.
+
+    ``kind`` is ``image``, ``emotion``, ``landmarks`` or ``facs``; ``frame`` keeps its eight digits.
+    """
+    if (match := FILE_NAME.fullmatch(name)) is None:
+        return None
+    subject, number, frame, image, kind = match.groups()
+    subject = subject.upper()
+    kind = "image" if image else kind.lower()
+    return {"subject": subject, "sequence": f"{subject}_{number}", "frame": frame, "kind": kind}
+
+
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FILE_NAME.fullmatch(name) is not None or name.lower() == ckextended.NAME
+
+
+def locate(root: Path, *, frames: str = "apex", classes: str = "seven") -> Source | None:
+    """List the frames asked for; None where ``root`` has no form of CK+. Options as in :func:`read`."""
+    one_of(frames, FRAMES, "frames of ckplus")
+    one_of(classes, CLASSES, "classes of ckplus")
+    chosen = ("neutral",) if frames == "neutral" else CLASSES[classes]
+    source = Source(root, "original", chosen)
+    images, crops, emotions, tables = _list_files(root, source)
+    if images:
+        if not emotions and frames != "neutral":
+            source.problems.append(
+                f"{shown(root)} holds images of CK+ but no emotion file: put Emotion (or Emotion_labels) "
+                "beside the images, and give the folder that holds both."
+            )
+        _select(source, images, _read_labels(emotions, source), frames)
+    elif crops:
+        source.form = "ck48"
+        ck48.select(source, crops, frames, PER_CLASS)
+    elif tables:
+        source.form, source.files = "ckextended", tables[:1]
+        source.facts["rows"] = pixel_csv.count_rows(tables[0])
+        if frames not in ("apex", "neutral"):
+            raise FerError(f"{shown(tables[0])} holds no sequences; its frames are 'apex' or 'neutral'.")
+    source.expected = OFFICIAL[source.form]
+    return source if images or crops or tables else None
+
+
+def _list_files(
+    root: Path, source: Source
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]], list[Path]]:
+    """Return rows for the original frames, the crops in class folders and the emotion files, and the csv."""
+    images, crops, emotions, tables = [], [], [], []
+    above = root.absolute().as_posix()  # the root itself may be a class folder
+    for file in walk(root, source.problems):
+        folder, _, name = f"{above}/{file}".rpartition("/")
+        if name.lower() == ckextended.NAME:
+            tables.append(root / file)
+        elif (said := parse(name)) is None:
+            source.ignored += 1
+        else:
+            kind = said.pop("kind")
+            row = {"path": root / file, "id": f"{said['sequence']}_{said['frame']}", **said}
+            row["frame"] = int(said["frame"])
+            if kind == "emotion":
+                emotions.append(row)
+            elif kind == "image":
+                expression = _expression(folder.rpartition("/")[2])
+                if expression:
+                    row["expression"] = expression
+                (crops if expression else images).append(row)
+    return images, crops, emotions, tables
+
+
+def _expression(folder: str) -> str | None:
+    """Return the expression that a folder is named after, None for any other folder."""
+    return canonical(folder) if folder.strip().lower() in NAMES else None
+
+
+def _read_labels(emotions: list[dict[str, Any]], source: Source) -> dict[str, str]:
+    """Return the expression of each labelled sequence; an empty emotion file is no label."""
+    labels: dict[str, str] = {}
+    for row in emotions:
+        try:
+            expression = _label(row["path"])
+        except (OSError, FerError) as error:
+            source.problems.append(f"{shown(row['path'])}: {error}")
+            continue
+        source.files.append(row["path"])
+        if expression and labels.setdefault(row["sequence"], expression) != expression:
+            source.problems.append(
+                f"{shown(row['path'])}: says {expression}, but another emotion file of the sequence says "
+                f"{labels[row['sequence']]}; remove the wrong one."
+            )
+    return labels
+
+
+def _label(path: Path) -> str | None:
+    """Return the expression that an emotion file names; the number is written as ``3.0000000e+00``."""
+    text = path.read_bytes().decode("ascii", "replace").strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value not in CODES["ckplus"] or not value:  # 0 (neutral) is in the owners' list, but no apex has it
+        raise FerError(f"holds {text[:20]!r}, expected one number from 1 to 7; get this file again.")
+    return CODES["ckplus"][int(value)]
+
+
+def _select(source: Source, images: list[dict[str, Any]], labels: dict[str, str], frames: str) -> None:
+    """Choose the frames of an original tree and count what it holds."""
+    source.rows = images
+    drop_repeats(source)
+    sequences = by_sequence(source.rows)
+    labelled = [name for name in sequences if name in labels]
+    source.facts = {
+        "sequences": len(sequences),
+        "subjects": len({name[:4] for name in sequences}),
+        "labelled": len(labelled),
+        "labelled_subjects": len({name[:4] for name in labelled}),
+        "unlabelled": len(sequences) - len(labelled),
+        **{expression: sum(labels[name] == expression for name in labelled) for expression in PER_CLASS},
+    }
+    if orphans := sorted(set(labels) - set(sequences)):
+        source.remarks.append(f"{named(orphans)} have an emotion file but no frames.")
+    if frames == "neutral":  # of unlabelled sequences too; but a lone frame is an apex as well
+        sequences = {name: rows[:1] for name, rows in sequences.items() if len(rows) > 1}
+        labels = dict.fromkeys(sequences, "neutral")
+    else:
+        source.remarks.append(f"{source.facts['unlabelled']:,} sequences are unlabelled and were left out.")
+        sequences = {name: sequences[name] for name in labelled}
+    take(source, sequences, labels, frames)
+
+
+def wrong_counts(source: Source) -> list[str]:
+    """Compare what was found with the official counts; one sentence per difference, the gravest first."""
+    return [
+        f"{what.replace('_', ' ')}: {source.facts.get(what, 0):,}, officially {official:,}."
+        for what, official in OFFICIAL[source.form].items()
+        if source.facts.get(what, 0) != official
+    ]
+
+
+def read(
+    root: str | Path | Source,
+    problems: list[str] | None = None,
+    *,
+    frames: str = "apex",
+    classes: str = "seven",
+    crop: bool = True,
+    size: int | tuple[int, int] | None = None,
+) -> Corpus:
+    """Read CK+ from ``root``; only the frames that are asked for are opened.
+
+    Parameters
+    ----------
+    root, problems
+        As in :func:`fer_lib.data.image_files.read_stills`.
+    frames : {"apex", "last3", "last10", "neutral", "all"}
+        ``apex``: the last frame of each labelled sequence (327; 309 in six classes). ``last3`` (981;
+        927), ``last10`` and ``all``: the last frames, fewer for a shorter sequence;
+        :func:`fer_lib.data.clips.sequences` makes clips of one length of them. ``neutral``: the first frame
+        of every sequence, labelled or not (593), labelled neutral. CK+48 has ``apex`` and ``last3``,
+        ckextended.csv ``apex`` and ``neutral``.
+    classes : {"seven", "six"}
+        The owners' seven, or those without contempt. ``neutral`` frames have the one class neutral.
+    crop : bool
+        Whether to cut out the face (:mod:`fer_lib.faces`). CK+48 and ckextended.csv hold faces already
+        and stay as they are.
+    size : int or (height, width), optional
+        Size of the images. Default: 96 for crops, else the most frequent size, into which others are
+        fitted with their proportions kept.
+
+    Returns
+    -------
+    Corpus
+        Grey images ordered by sequence and frame, with ``subjects`` (``S005``), ``sequences``
+        (``S005_001``) and the column ``frame`` (the number in the file name). ``valid`` is False where
+        no face was found and the whole frame is used; None without ``crop``. From ckextended.csv:
+        images (N, 48, 48) in the order of its rows, without subjects, sequences and frames.
+
+    Raises
+    ------
+    FerError
+        If nothing is there, an option is unknown or not to be had from this form or, without
+        ``problems``, something cannot be read.
+    """
+    source = located(root, CARD, locate, frames=frames, classes=classes)
+    if source.form == "ckextended":
+        found = list(source.problems)
+        corpus = ckextended.read_rows(source.files[0], source.classes, CARD, found)
+        settle(found, problems, CARD.name)
+        return corpus if size is None else corpus.resize(checked_size(size))
+    if crop and source.form == "original":
+        return read_faces(source, CARD, size, problems)
+    return read_stills(source, CARD, size, problems)

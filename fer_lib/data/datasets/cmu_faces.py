@@ -1,0 +1,133 @@
+"""CMU Face Images: the freely available set of 20 people in four poses and four expressions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fer_lib.data.corpus import Card, Corpus
+from fer_lib.data.image_files import read_stills
+from fer_lib.data.sources import Source, drop_repeats, located, named_rows
+from fer_lib.errors import one_of
+from fer_lib.expressions import canonical
+
+FILE_NAME = re.compile(
+    r"([a-z0-9]+)_(straight|left|right|up)_(neutral|happy|sad|angry)_(open|sunglasses)(?:_([24]))?\.(pgm|bad)",
+    re.IGNORECASE | re.ASCII,
+)
+CLASSES = ("anger", "happiness", "sadness", "neutral")
+POSES = ("all", "straight", "left", "right", "up")
+EYES = ("all", "open", "sunglasses")
+SCALES = {"full": "128x120", "2": "64x60", "4": "32x30"}  # width x height
+USUAL = {"anger": 155, "happiness": 155, "sadness": 156, "neutral": 158}  # usable images per scale
+
+CARD = Card(
+    name="cmu_faces",
+    title="CMU Face Images",
+    owner="Tom Mitchell, Carnegie Mellon University; UCI Machine Learning Repository no. 124",
+    licence="free for educational use with attribution",
+    obtain="Download 'CMU Face Images' from the UCI Machine Learning Repository: fer data fetch cmu_faces.",
+    tree="""\
+cmu_faces/
+    faces/<userid>/<userid>_<straight|left|right|up>_<neutral|happy|sad|angry>_<open|sunglasses>[_2|_4].pgm""",
+    may_show=True,
+    notes=(
+        "20 subjects; 640 images were taken, 16 are glitches (named .bad), 624 are usable at each scale: "
+        "neutral 158, sad 156, angry 155, happy 155.",
+        "A quarter are frontal and half wear sunglasses: the columns pose and eyes, and pose='straight'.",
+        "No suffix is full size (128x120), _2 is 64x60, _4 is 32x30.",
+    ),
+)
+
+
+def parse(name: str) -> dict[str, str] | None:
+    """Return what a file name says (``an2i_left_sad_open_4.pgm``), None for any other name."""
+    if (match := FILE_NAME.fullmatch(name)) is None:
+        return None
+    user, pose, expression, eyes, scale, kind = ((part or "full").lower() for part in match.groups())
+    return {
+        "id": f"{user}_{pose}_{expression}_{eyes}",
+        "expression": canonical(expression),
+        "subject": user,
+        "pose": pose,
+        "eyes": eyes,
+        "scale": scale,
+        "kind": kind,
+    }
+
+
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FILE_NAME.fullmatch(name) is not None
+
+
+def locate(root: Path, *, scale: str = "full", pose: str = "all", eyes: str = "all") -> Source | None:
+    """List the images below ``root``; None where there is none of any scale. Options as in :func:`read`."""
+    scale = one_of(str(scale), SCALES, "scale of cmu_faces")
+    one_of(pose, POSES, "pose of cmu_faces")
+    one_of(eyes, EYES, "eyes of cmu_faces")
+    source = Source(root, f"scale {scale}", CLASSES)
+    named = list(named_rows(source, parse))
+    if not named:
+        return None
+    rows = sorted((row for row in named if row["scale"] == scale), key=lambda row: row["id"])
+    kinds = [row.pop("kind") for row in rows]
+    bad = kinds.count("bad")
+    source.rows = [row for row, kind in zip(rows, kinds, strict=True) if kind == "pgm"]
+    drop_repeats(source)
+    source.facts = {"bad": bad, "usable": len(source.rows)}
+    source.expected = {"usable": sum(USUAL.values())}
+    source.remarks = _remarks(source, bad)
+    wanted = {"pose": pose, "eyes": eyes}
+    source.rows = [r for r in source.rows if all(v in ("all", r[k]) for k, v in wanted.items())]
+    source.files = [row["path"] for row in source.rows]
+    return source
+
+
+def _remarks(source: Source, bad: int) -> list[str]:
+    """Say how many glitches were skipped and which classes are not as large as usual."""
+    remarks = []
+    if bad:
+        remarks.append(f"{bad} images that the owners marked as glitches (.bad) were skipped.")
+    for name, usual in USUAL.items():
+        found = sum(row["expression"] == name for row in source.rows)
+        if found != usual:
+            remarks.append(f"{name}: {found} images at this scale, the complete set has {usual}.")
+    return remarks
+
+
+def read(
+    root: str | Path | Source,
+    problems: list[str] | None = None,
+    *,
+    scale: str = "full",
+    pose: str = "all",
+    eyes: str = "all",
+    size: int | tuple[int, int] | None = None,
+) -> Corpus:
+    """Read the CMU Face Images from ``root``.
+
+    Parameters
+    ----------
+    root, problems
+        As in :func:`fer_lib.data.image_files.read_stills`.
+    scale : {"full", "2", "4"}
+        128x120 (width x height), 64x60 or 32x30 pixels.
+    pose : {"all", "straight", "left", "right", "up"}
+    eyes : {"all", "open", "sunglasses"}
+    size : int or (height, width), optional
+        Size of the images; default that of the scale.
+
+    Returns
+    -------
+    Corpus
+        Grey images in the classes anger, happiness, sadness, neutral, with ``subjects`` (the user ids)
+        and the columns ``pose``, ``eyes`` and ``scale``.
+
+    Raises
+    ------
+    FerError
+        As ``read_stills``, and if nothing is there or an option is unknown.
+    """
+    source = located(root, CARD, locate, scale=scale, pose=pose, eyes=eyes)
+    return read_stills(source, CARD, size, problems)

@@ -1,0 +1,273 @@
+"""FER2013 in every form it circulates in, read to one and the same corpus.
+
+Accepted are ``fer2013.csv``, ``icml_face_data.csv`` and folders of images (``train/<class>/`` and
+``test/<class>/``, with or without ``validation/<class>/``). The forms order their samples differently
+and a csv row has no file name, so neither row nor file may enter the corpus. Samples are ordered by
+split (train, public_test, private_test), then label, then the sha256 of their pixels, and named
+``<split>-<first 12 hex digits>``, with ``-2``, ``-3`` ... for further copies of one image in one split.
+Copies that agree in split, label and pixels are interchangeable, so this order has no ties that matter:
+the same pixels give the same ids, the same row numbers and the same fingerprint in every form. (The
+JPEG files are compressed once more, so folders and csv hold slightly different pixels.) Ordering by
+hash and not by the pixels themselves keeps neighbours in the corpus unrelated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fer_lib.data import pixel_csv
+from fer_lib.data.corpus import SPLIT_ORDER, Card, Corpus
+from fer_lib.data.datasets import ferplus
+from fer_lib.data.datasets.fer2013_folders import (
+    CLASSES,
+    SIZE,
+    USAGE,
+    Source,
+    has_classes,
+    list_images,
+    read_images,
+)
+from fer_lib.data.sources import settle, shown
+from fer_lib.errors import FerError, one_of
+from fer_lib.progress import track
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OFFICIAL = {
+    "train": (3995, 436, 4097, 7215, 4830, 3171, 4965),
+    "public_test": (467, 56, 496, 895, 653, 415, 607),
+    "private_test": (491, 55, 528, 879, 594, 416, 626),
+}
+CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
+WRAPPERS = ("", "fer2013", "images", "archive")  # folders that the downloads unpack into
+LABELS = ("original", "ferplus")
+SPLITS = {usage: SPLIT_ORDER.index(split) for usage, split in USAGE.items()}
+
+CARD = Card(
+    name="fer2013",
+    title="FER2013 (Facial Expression Recognition 2013)",
+    owner="Pierre-Luc Carrier, Aaron Courville, Ian Goodfellow and others; ICML 2013 workshop",
+    licence="Kaggle, Challenges in Representation Learning (ICML 2013): competition rules; no redistribution",
+    obtain="Accept the rules of the Kaggle competition 'challenges-in-representation-learning-"
+    "facial-expression-recognition-challenge' and download it with your own account.",
+    tree="""\
+fer2013/
+    fer2013.csv              emotion,pixels,Usage          35,887 rows
+or  icml_face_data.csv       "emotion"," Usage"," pixels"  35,887 rows
+or  train/<class>/Training_<id>.jpg
+    test/<class>/PublicTest_<id>.jpg, PrivateTest_<id>.jpg
+    (PublicTest also under validation/<class>/)
+and fer2013new.csv           votes of FER+, beside fer2013.csv (optional)""",
+    may_show=True,
+    notes=(
+        "35,887 grey images of 48x48 in seven classes; 28,709 train, 3,589 public_test, 3,589 private_test.",
+        "No subject ids: subject-independent splits are impossible.",
+        "Measured on the image folders: 12 black images, 1,853 redundant copies in 1,516 groups, 57 groups "
+        "with conflicting labels, 557 groups across the official splits; 288 images of private_test and 280 "
+        "of public_test have an identical twin in train.",
+        "The public_test and private_test parts are told apart by file name or Usage, never by folder.",
+        "FER+ (MIT licence, its own repository) adds ten votes per row; labels='ferplus' uses their majority "
+        "in eight classes. It belongs to fer2013.csv row by row and cannot be joined to image folders.",
+    ),
+)
+
+
+def locate(root: Path, *, labels: str = "original") -> Source | None:
+    """Find FER2013 in ``root`` or in a folder its downloads unpack into; None where there is nothing."""
+    one_of(labels, LABELS, "labels of fer2013")
+    for folder in (root / wrapper for wrapper in WRAPPERS):
+        if (source := _located(folder)) is not None:
+            source.expected = {split: sum(counts) for split, counts in OFFICIAL.items()}
+            _add_votes(source, ferplus.find(source.root) or ferplus.find(root), labels)
+            return source
+    return None
+
+
+def _located(folder: Path) -> Source | None:
+    """Return FER2013 in this very folder; of several forms the csv, then the folders."""
+    files = {f.name.lower(): f for f in sorted(folder.iterdir())} if folder.is_dir() else {}
+    files = {name: f for name, f in files.items() if name.endswith(".csv") and f.is_file()}
+    for name in CSV_NAMES:
+        if name in files:
+            return Source(folder, "csv", files=[str(files[name])])
+    if has_classes(folder):
+        return list_images(folder)
+    return Source(folder, "raw", files=[str(files["train.csv"])]) if "train.csv" in files else None
+
+
+def _add_votes(source: Source, path: Path | None, labels: str) -> None:
+    """Say whether the votes of FER+ are here; if they are asked for, make them part of the source."""
+    source.facts["ferplus_rows"] = rows = pixel_csv.count_rows(path) if path else 0
+    if labels == "original":
+        if path:
+            use = (
+                "labels='ferplus' uses them"
+                if source.form == "csv"
+                else "they belong to the rows of fer2013.csv and cannot be joined to this form"
+            )
+            source.remarks.append(f"FER+: {path.name} with {rows:,} rows of votes is here; {use}.")
+        return
+    if source.form != "csv":
+        raise FerError(
+            f"{shown(source.root)} holds FER2013 without the order of its rows, and the votes of FER+ have "
+            "nothing else to be joined by; labels='ferplus' needs fer2013.csv."
+        )
+    if path is None:
+        raise FerError(
+            f"{shown(source.root)} holds no {ferplus.NAME}; put the file of the FER+ repository beside "
+            f"{Path(source.files[0]).name}."
+        )
+    source.files.append(str(path))
+    source.votes = path
+    source.expected["ferplus_rows"] = sum(source.expected.values())
+    ferplus.describe(ferplus.read(path, SPLITS), source)
+
+
+def read(root: str | Path | Source, problems: list[str] | None = None, *, labels: str = "original") -> Corpus:
+    """Read FER2013 from ``root``.
+
+    Parameters
+    ----------
+    root : path or Source
+        The folder that :func:`locate` accepts, or what it returned (then ``labels`` has been chosen).
+    problems : list of str, optional
+        If given, what cannot be read is described here (one sentence each, naming file and row) and
+        left out; without it the first such thing raises.
+    labels : {"original", "ferplus"}
+        ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`); only
+        with the csv form. Rows without a majority, or with one for unknown or no face, are left out;
+        how many, and which, is said by ``locate`` and ``fer data check`` counts the votes.
+
+    Returns
+    -------
+    Corpus
+        N images uint8 (N, 48, 48), labels 0..6 in FER2013's (and canonical) order, ``split`` one of
+        train, public_test, private_test; no subjects. In the order the module's text describes. With
+        ``ferplus``: labels 0..7 (7 is contempt), the same ids in the same order, and in ``meta`` the
+        votes (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and FER2013's own expression
+        (``original``).
+
+    Raises
+    ------
+    FerError
+        If nothing is there, votes and rows do not belong together or, without ``problems``, if
+        something cannot be read.
+    """
+    source = root if isinstance(root, Source) else locate(Path(root), labels=labels)
+    if source is None:
+        raise FerError(f"{root} holds no FER2013; expected\n{CARD.tree}")
+    found = list(source.problems)
+    meta = None
+    if source.form == "folders":
+        images, codes, split = read_images(source, found)
+    else:
+        images, codes, split, kept, rows = _read_csv(Path(source.files[0]), found, source.form == "raw")
+        if source.votes:
+            meta = _votes(source, rows, kept, codes, split)
+    if not len(images) and not found:
+        found.append(_nothing(source))
+    settle(found, problems, CARD.name)
+    corpus = _canonical_order(images, codes, split, meta)
+    return corpus if meta is None else ferplus.relabel(corpus)
+
+
+def _votes(
+    source: Source, rows: int, kept: np.ndarray, labels: np.ndarray, split: np.ndarray
+) -> pd.DataFrame:
+    """Return the columns that FER+ adds to the rows that were read, which are at positions ``kept``."""
+    import pandas as pd
+
+    votes = ferplus.read(source.votes, SPLITS)  # type: ignore[arg-type]
+    ferplus.match(votes, Path(source.files[0]), rows, kept, labels, split)
+    columns = pd.DataFrame(votes.counts[kept], columns=list(ferplus.COLUMNS))
+    return columns.assign(original=np.array(CLASSES)[labels])
+
+
+def _nothing(source: Source) -> str:
+    if source.form != "folders":
+        return f"{source.files[0]} has no rows; get it again."
+    return (
+        f"{source.root}: no image is named as FER2013 names them (Training_<id>.jpg, PublicTest_<id>.jpg, "
+        "PrivateTest_<id>.jpg), so its splits cannot be told; get a copy with the original names."
+    )
+
+
+def wrong_counts(corpus: Corpus) -> list[str]:
+    """Compare the counts per split and class with the official ones; one sentence per difference."""
+    if corpus.classes != CLASSES:  # FER+ has other classes and leaves rows out; `unfit` counts its rows
+        return []
+    sentences = []
+    for name, expected in OFFICIAL.items():
+        found = np.bincount(corpus.labels[corpus.split == name], minlength=len(CLASSES))
+        if not found.any():
+            sentences.append(f"{name} is missing: 0 of {sum(expected):,} images.")
+            continue
+        for expression, have, want in zip(CLASSES, found.tolist(), expected, strict=True):
+            if have != want:
+                sentences.append(f"{name}, {expression}: {have:,} images, officially {want:,}.")
+    return sentences
+
+
+def unfit(source: Source) -> list[str]:
+    """Say why a copy cannot serve whatever it counts: the competition's raw files, or too few votes."""
+    if source.form == "raw":
+        return [
+            f"{source.root} holds the raw competition files: test.csv has no labels, so nothing can be "
+            "scored on it; get icml_face_data.csv from the same competition, or fer2013.csv."
+        ]
+    have, want = (counts.get("ferplus_rows") for counts in (source.facts, source.expected))
+    if source.votes and have != want:
+        return [f"{source.votes} has {have:,} rows, officially {want:,}."]
+    return []
+
+
+def _canonical_order(
+    images: np.ndarray, labels: np.ndarray, split: np.ndarray, meta: pd.DataFrame | None
+) -> Corpus:
+    """Order and name the samples by content alone; ``split`` holds positions in SPLIT_ORDER."""
+    hashes = np.array([hashlib.sha256(image).hexdigest() for image in images], dtype="U64")
+    order = np.lexsort((hashes, labels, split))
+    names = np.array(SPLIT_ORDER)[split[order]]
+    seen: dict[str, int] = {}
+    ids = []
+    for name, digest in zip(names.tolist(), hashes[order].tolist(), strict=True):
+        key = f"{name}-{digest[:12]}"
+        seen[key] = seen.get(key, 0) + 1
+        ids.append(key if seen[key] == 1 else f"{key}-{seen[key]}")
+    columns: dict[str, Any] = {"split": names, "meta": None if meta is None else meta.iloc[order]}
+    return Corpus(images[order], labels[order], CLASSES, CARD, np.array(ids, dtype=np.str_), **columns)
+
+
+def _read_csv(
+    path: Path, problems: list[str], raw: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    """Parse a csv in blocks of rows; ``raw`` files have no Usage and are all training samples.
+
+    Returns images, labels, splits, the position of each among the rows of the file, and how many those are.
+    """
+    emotions = {str(code): code for code in range(len(CLASSES))}
+    columns = ["emotion", "pixels"] if raw else ["emotion", "pixels", "Usage"]
+    none = np.zeros(0, np.int64)
+    parts, total = [(np.zeros((0, SIZE, SIZE), np.uint8), none, none, none)], 0
+    expected = path.stat().st_size // (pixel_csv.ROWS * 8400) + 1  # a row has about 8,400 bytes
+    blocks = pixel_csv.blocks(path, columns, problems)
+    for rows in track(blocks, f"FER2013 {path.name}", expected, "block"):
+        emotion, faults = pixel_csv.codes(rows["emotion"], emotions)
+        split = np.zeros(len(rows), np.int64)
+        if not raw:
+            split, wrong = pixel_csv.codes(rows["Usage"], SPLITS)
+            faults |= wrong
+        pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), SIZE * SIZE)
+        faults |= wrong  # last: a row that ends within its pixels has no Usage either
+        number = rows.index.to_numpy() + 1  # of the row in the file, blank ones counted
+        problems += [f"{path}, row {number[i]} (line {number[i] + 1}): {faults[i]}" for i in sorted(faults)]
+        good = np.array([i for i in range(len(rows)) if i not in faults], np.int64)
+        parts.append((pixels.reshape(-1, SIZE, SIZE)[good], emotion[good], split[good], good + total))
+        total += len(rows)
+    images, labels, split, kept = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return images, labels, split, kept, total

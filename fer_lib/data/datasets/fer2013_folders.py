@@ -1,0 +1,146 @@
+"""FER2013 as folders of JPEG files: the split is in a file's name, the class in its folder's."""
+
+from __future__ import annotations
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fer_lib.data import sources
+from fer_lib.data.corpus import SPLIT_ORDER
+from fer_lib.data.decoding import check_whole, read_bytes
+from fer_lib.errors import FerError
+from fer_lib.expressions import EXPRESSIONS, canonical
+from fer_lib.progress import track
+
+SIZE = 48
+CLASSES = EXPRESSIONS[:7]  # FER2013's codes 0..6 are the canonical order
+USAGE = {"Training": "train", "PublicTest": "public_test", "PrivateTest": "private_test"}
+FILE_NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.jpg")
+SPLIT_FOLDERS = ("train", "training", "validation", "val", "test", "publictest", "privatetest")
+FILES = 256  # image files decoded by one task
+
+
+@dataclass
+class Source(sources.Source):
+    """What ``locate`` found: the form, the files it consists of, and what was passed over.
+
+    ``form`` is ``csv``, ``folders`` or ``raw`` (train.csv and test.csv of the competition).
+    ``files`` are paths as text (as many ``Path`` would take half of a warm load's time); ``labels`` and
+    ``splits`` are the codes of each file (forms with one image per file only); ``votes`` is the file of
+    FER+ if its labels are asked for.
+    """
+
+    files: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    splits: list[int] = field(default_factory=list)
+    votes: Path | None = None
+
+
+def has_classes(folder: Path) -> bool:
+    """Return whether ``folder`` holds folders of splits that hold folders of classes."""
+    return any(_class_code(c.name) is not None for s in _split_folders(folder) for c in _folders(s))
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in ``folder``, by name; a link that leads in a circle is none."""
+    return sorted(f for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
+
+
+def _split_folders(folder: Path) -> list[Path]:
+    return [f for f in _folders(folder) if f.name.lower().replace("_", "") in SPLIT_FOLDERS]
+
+
+def _class_code(name: str) -> int | None:
+    """Return the code of a class folder's name, None where it names no class of FER2013."""
+    try:
+        return CLASSES.index(canonical(name))
+    except ValueError:  # FerError is one
+        return None
+
+
+def list_images(root: Path) -> Source:
+    """List the image files below the split folders; the split is in their names, the class above them."""
+    source = Source(root, "folders")
+    first: dict[tuple[int, str], Path] = {}  # the official copy itself reuses a name across two classes
+    for folder in (c for s in _split_folders(root) for c in _folders(s)):
+        code = _class_code(folder.name)
+        ours = _images(folder, source)
+        if code is None:
+            if ours:
+                source.problems.append(
+                    f"{folder}: unknown class folder with {len(ours)} images; expected one of "
+                    f"{', '.join(CLASSES)} or a usual spelling of it; rename or remove it."
+                )
+            continue
+        for name in sorted(ours):
+            if (twin := first.setdefault((code, name), folder)) != folder:
+                source.problems.append(f"{name} lies both in {twin} and in {folder}; remove one of them.")
+                continue
+            source.files.append(f"{folder}{os.sep}{name}")
+            source.labels.append(code)
+            source.splits.append(ours[name])
+    return source
+
+
+def _images(folder: Path, source: Source) -> dict[str, int]:
+    """Return the names of the image files in ``folder`` with their splits; count and describe the rest."""
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            match = FILE_NAME.fullmatch(entry.name)
+            try:
+                is_file = entry.is_file()
+            except OSError:  # a link that leads in a circle
+                is_file = False
+            if match and is_file:
+                found[entry.name] = SPLIT_ORDER.index(USAGE[match[1]])
+            elif match:
+                source.problems.append(
+                    f"{entry.path} is named like an image but is no file (a folder, or a link to nowhere); "
+                    "get this file again."
+                )
+            else:
+                source.ignored += is_file
+    return found
+
+
+def read_images(source: Source, problems: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decode the files of ``source`` in threads (OpenCV lets go of the interpreter while decoding)."""
+    images = np.zeros((len(source.files), SIZE, SIZE), np.uint8)
+    faults: dict[int, str] = {}
+
+    def decode(start: int) -> None:
+        for i in range(start, min(start + FILES, len(images))):
+            try:
+                images[i] = _decode(source.files[i])
+            except OSError as error:
+                faults[i] = f"{source.files[i]} cannot be read ({error.strerror})."
+            except FerError as error:
+                faults[i] = f"{source.files[i]}: {error}"
+
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        starts = range(0, len(images), FILES)
+        for _ in track(pool.map(decode, starts), "FER2013 images", len(starts), "batch"):
+            pass
+    problems += [faults[i] for i in sorted(faults)]
+    keep = np.array([i for i in range(len(images)) if i not in faults], dtype=np.int64)
+    return images[keep], np.array(source.labels, np.int64)[keep], np.array(source.splits, np.int64)[keep]
+
+
+def _decode(path: str) -> np.ndarray:
+    """Return one file's grey pixels, uint8 (48, 48)."""
+    import cv2
+
+    data = read_bytes(Path(path))
+    check_whole(data)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise FerError("cannot be decoded as an image; get this file again.")
+    if image.shape != (SIZE, SIZE):
+        raise FerError(f"is {image.shape[1]}x{image.shape[0]} pixels, expected {SIZE}x{SIZE}.")
+    return image

@@ -1,0 +1,131 @@
+"""JAFFE: still images of ten women, read from their file names wherever they lie below a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fer_lib.data.corpus import Card, Corpus
+from fer_lib.data.image_files import read_stills
+from fer_lib.data.photographs import read_faces
+from fer_lib.data.printed import Printed
+from fer_lib.data.sources import Source, drop_repeats, located, named_rows
+from fer_lib.errors import one_of
+from fer_lib.expressions import CODES, EXPRESSIONS
+
+FILE_NAME = re.compile(
+    r"(K[ALMR]|MK|N[AM]|TM|UY|YM)\.(AN|DI|FE|HA|NE|SA|SU)([1-5])\.(\d{1,3})\.tiff?", re.IGNORECASE | re.ASCII
+)
+CLASSES = {"seven": EXPRESSIONS[:7], "six": EXPRESSIONS[:6]}
+OFFICIAL = {"images": 213}
+OFFICIAL |= dict(zip(EXPRESSIONS[:7], (30, 29, 32, 31, 31, 30, 30), strict=True))
+OFFICIAL |= {"KA": 23, "KL": 22, "KM": 22, "KR": 20, "MK": 21}
+OFFICIAL |= {"NA": 21, "NM": 20, "TM": 21, "UY": 21, "YM": 22}
+
+CARD = Card(
+    name="jaffe",
+    title="JAFFE (Japanese Female Facial Expression)",
+    owner="Michael Lyons, Miyuki Kamachi and Jiro Gyoba",
+    licence="non-commercial research; no redistribution",
+    obtain="Request access from the owners (Zenodo record of the JAFFE dataset).",
+    tree="jaffe/\n    KA.AN1.39.tiff ...    213 files (also inside jaffedbase/)",
+    may_show=False,
+    notes=(
+        "213 images of 256x256, 10 subjects, seven classes; 183 without neutral.",
+        "The numbers of the repetitions are not contiguous. The semantic ratings of the README belong to "
+        "images by serial number (the column serial), never by key.",
+    ),
+)
+
+PRINTED = (
+    Printed("cnn_sift-s42-jaffe-total", "images", 213),
+    Printed("cspp-s31-jaffe-images", "images", 183, {"classes": "six"}),
+    Printed("cspp-t1-jaffe-subjects", "subjects", 10, {"classes": "six"}),
+    Printed(
+        *("cspp-t1-jaffe-samples", "images", 183, {"classes": "six"}),
+        "The table counts the neutral images too; the paper's six classes leave the 183 of its text.",
+    ),
+)
+
+
+def parse(name: str) -> dict[str, str | int] | None:
+    """Return what a file name says (``KA.AN1.39.tiff``), None for any other name."""
+    if (match := FILE_NAME.fullmatch(name)) is None:
+        return None
+    subject, code, repetition, serial = (part.upper() for part in match.groups())
+    return {
+        "id": f"{subject}.{code}{repetition}.{serial}",
+        "expression": CODES["jaffe"][code],
+        "subject": subject,
+        "repetition": int(repetition),
+        "serial": int(serial),
+    }
+
+
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FILE_NAME.fullmatch(name) is not None
+
+
+def locate(root: Path, *, classes: str = "seven") -> Source | None:
+    """List JAFFE's images below ``root``; None where there is none. For ``classes`` see :func:`read`."""
+    one_of(classes, CLASSES, "classes of jaffe")
+    source = Source(root, "files", CLASSES[classes], expected=OFFICIAL)
+    source.rows = list(named_rows(source, parse))
+    if not source.rows:
+        return None
+    drop_repeats(source)
+    source.facts["images"] = len(source.rows)
+    for key in ("expression", "subject"):
+        for row in source.rows:
+            source.facts[row[key]] = source.facts.get(row[key], 0) + 1
+    kept = [row for row in source.rows if row["expression"] in source.classes]
+    source.rows = sorted(kept, key=lambda row: row["id"])
+    source.files = [row["path"] for row in source.rows]
+    return source
+
+
+def wrong_counts(source: Source) -> list[str]:
+    """Compare what was found with the official counts, per class and subject; a sentence per difference."""
+    return [
+        f"{what}: {source.facts.get(what, 0):,} images, officially {official:,}."
+        for what, official in OFFICIAL.items()
+        if source.facts.get(what, 0) != official
+    ]
+
+
+def read(
+    root: str | Path | Source,
+    problems: list[str] | None = None,
+    *,
+    classes: str = "seven",
+    crop: bool = True,
+    size: int | tuple[int, int] | None = None,
+) -> Corpus:
+    """Read JAFFE from ``root``.
+
+    Parameters
+    ----------
+    root, problems
+        As in :func:`fer_lib.data.image_files.read_stills`.
+    classes : {"seven", "six"}
+        All 213 images, or the 183 that are not neutral (paper 3, Sect. 3.1).
+    crop : bool
+        Whether to cut out the face (:mod:`fer_lib.faces`).
+    size : int or (height, width), optional
+        Size of the images. Default: 96 for crops, else the most frequent size (256x256).
+
+    Returns
+    -------
+    Corpus
+        Grey images ordered by name, with ``subjects`` (``KA``) and the columns ``repetition`` and
+        ``serial`` (the last number in the file name). There are no sequences. ``valid`` is False where
+        no face was found and the whole image is used; None without ``crop``.
+
+    Raises
+    ------
+    FerError
+        As ``read_stills``, and if nothing is there or an option is unknown.
+    """
+    source = located(root, CARD, locate, classes=classes)
+    return (read_faces if crop else read_stills)(source, CARD, size, problems)

@@ -1,0 +1,128 @@
+"""NimStim: still images of 43 actors, read from their file names wherever they lie below a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fer_lib.data.corpus import Card, Corpus
+from fer_lib.data.image_files import read_stills
+from fer_lib.data.printed import Printed
+from fer_lib.data.sources import Source, drop_repeats, located, named_rows
+from fer_lib.errors import one_of
+from fer_lib.expressions import CODES, EXPRESSIONS
+
+FILE_NAME = re.compile(
+    r"(\d{2})([FM])_(AN|CA|DI|FE|HA|NE|SA|SP)_([OCX])\.(?:bmp|jpe?g|png)", re.IGNORECASE | re.ASCII
+)
+CLASSES = {"six": EXPRESSIONS[:6], "seven": EXPRESSIONS[:7], "all": EXPRESSIONS[:7]}
+USUAL = (43, 672)  # actors and images of the standard set; copies differ
+
+CARD = Card(
+    name="nimstim",
+    title="NimStim Set of Facial Expressions",
+    owner="Nim Tottenham and others",
+    licence="approved institutional research and education only; no redistribution",
+    obtain="Ask the owners for approval with an institutional address.",
+    tree="""\
+nimstim/
+    01F_AN_C.BMP ...    (bmp, jpg or png, any case, also in folders)
+    <actor><F|M>_<AN|CA|DI|FE|HA|NE|SA|SP>_<O|C|X>""",
+    may_show=False,
+    notes=(
+        "43 actors, 672 images in the standard set; copies differ, so counts are reported, not required.",
+        "SP is surprise. CA (calm) and NE (neutral) are separate labels; the six-class protocol drops both.",
+        "Mouth: O open, C closed, X exuberant (happy only).",
+    ),
+)
+
+_LEFT_OUT = (
+    "The set has 43 actors with at most 12 images each in these classes, and the paper does not say what it "
+    "left out; its accuracies per class fit only with more images of anger and surprise than 42 actors have."
+)
+PRINTED = (
+    Printed(
+        *("cspp-s31-nimstim-all", "images", 672),
+        why="The standard set has 672 images; copies differ.",
+        whole="images",
+    ),
+    Printed("cspp-s31-nimstim-images", "images", None, why=_LEFT_OUT),
+    Printed("cspp-t1-nimstim-subjects", "subjects", 43, why=_LEFT_OUT),
+)
+
+
+def parse(name: str) -> dict[str, str] | None:
+    """Return what a file name says (``01F_AN_C.BMP``), None for any other name."""
+    if (match := FILE_NAME.fullmatch(name)) is None:
+        return None
+    actor, sex, code, mouth = (part.upper() for part in match.groups())
+    return {
+        "id": f"{actor}{sex}_{code}_{mouth}",
+        "expression": CODES["nimstim"].get(code, "neutral"),  # calm is read as neutral, and only on request
+        "subject": f"{actor}{sex}",
+        "sex": sex,
+        "code": code,
+        "mouth": mouth,
+    }
+
+
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FILE_NAME.fullmatch(name) is not None
+
+
+def locate(root: Path, *, classes: str = "six") -> Source | None:
+    """List NimStim's images below ``root``; None where there is none. For ``classes`` see :func:`read`."""
+    one_of(classes, CLASSES, "classes of nimstim")
+    source = Source(root, "files", CLASSES[classes])
+    rows = list(named_rows(source, parse))
+    if not rows:
+        return None
+    dropped = {"six": ("CA", "NE"), "seven": ("CA",), "all": ()}[classes]
+    source.rows = sorted((row for row in rows if row["code"] not in dropped), key=lambda row: row["id"])
+    other_labels = len(rows) - len(source.rows)
+    drop_repeats(source)
+    source.files = [row["path"] for row in source.rows]
+    found = len({row["subject"] for row in rows}), len({row["id"] for row in rows})
+    source.expected = dict(zip(("actors", "images"), USUAL, strict=True))
+    source.facts = {"actors": found[0], "images": found[1], "other_labels": other_labels}
+    if found != USUAL:
+        source.remarks.append(
+            f"{found[0]} actors and {found[1]:,} images were found; the standard set has {USUAL[0]} and "
+            f"{USUAL[1]}, but copies differ."
+        )
+    return source
+
+
+def read(
+    root: str | Path | Source,
+    problems: list[str] | None = None,
+    *,
+    classes: str = "six",
+    size: int | tuple[int, int] | None = None,
+) -> Corpus:
+    """Read NimStim from ``root``.
+
+    Parameters
+    ----------
+    root, problems
+        As in :func:`fer_lib.data.image_files.read_stills`.
+    classes : {"six", "seven", "all"}
+        ``six`` drops CA (calm) and NE (neutral), as paper 3 does; ``seven`` drops CA; ``all`` keeps calm
+        as neutral, told apart by the column ``code``.
+    size : int or (height, width), optional
+        Size of the images; default the most frequent one.
+
+    Returns
+    -------
+    Corpus
+        Grey images with ``subjects`` (``01F``) and the columns ``sex`` (F, M), ``code`` (as in the file
+        name) and ``mouth`` (O open, C closed, X exuberant).
+
+    Raises
+    ------
+    FerError
+        As ``read_stills``, and if nothing is there or an option is unknown.
+    """
+    source = located(root, CARD, locate, classes=classes)
+    return read_stills(source, CARD, size, problems)

@@ -1,0 +1,209 @@
+"""Oulu-CASIA NIR&VIS: image sequences from neutral to apex, two cameras, three illuminations."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+from fer_lib.data.corpus import Card, Corpus
+from fer_lib.data.image_files import read_stills
+from fer_lib.data.printed import Printed
+from fer_lib.data.sequence_frames import FRAMES, NAMED, pick, wanted
+from fer_lib.data.sources import Source, located, shown, walk
+from fer_lib.errors import one_of
+from fer_lib.expressions import EXPRESSIONS, canonical
+
+FOLDER = re.compile(
+    r"(?:.*/)?(VL|NI)(_Acropped)?/(Strong|Weak|Dark)/(P\d{3})/(Anger|Disgust|Fear|Happiness|Sadness|Surprise)",
+    re.IGNORECASE | re.ASCII,
+)
+FRAME = re.compile(r"(\d{3})\.jpe?g", re.IGNORECASE | re.ASCII)
+CAMERAS = ("VL", "NI", "all")
+ILLUMINATIONS = ("Strong", "Weak", "Dark", "all")
+TREES = ("any", "original", "preprocessed")
+SUBJECTS = tuple(f"P{n:03}" for n in range(1, 81))
+
+CARD = Card(
+    name="oulu_casia",
+    title="Oulu-CASIA NIR&VIS",
+    owner="Guoying Zhao and others; University of Oulu",
+    licence="research only; no redistribution",
+    obtain="Sign the licence agreement of the Center for Machine Vision, University of Oulu.",
+    tree="""\
+oulu_casia/
+    OriginalImg/{VL,NI}/{Strong,Weak,Dark}/P001/Anger/000.jpeg                  (also inside B_OriginalImg/)
+or  PreProcess Img/{VL,NI}_Acropped/{Strong,Weak,Dark}/P001/Anger/000.jpeg      (also inside C_.../)""",
+    may_show=False,
+    notes=(
+        "80 subjects (P001 to P080), six expressions: 480 sequences per camera and illumination, of which "
+        "some copies miss one. The first frame is neutral, the last the apex.",
+        "VL is visible light, NI near infrared; paper 4's normal illumination is VL with Strong.",
+    ),
+)
+
+PRINTED = (Printed("cnn3d-s42-oulu-subjects", "subjects", 80),)
+
+Key = tuple[str, str, str, str, str]  # tree, camera, illumination, subject, expression
+
+
+def parse(folder: str) -> Key | None:
+    """Return what a sequence's folder says (``.../VL/Strong/P001/Anger``), None for any other folder."""
+    if (match := FOLDER.fullmatch(folder)) is None:
+        return None
+    camera, cropped, illumination, subject, expression = match.groups()
+    tree = "preprocessed" if cropped else "original"
+    return tree, camera.upper(), illumination.capitalize(), subject.upper(), expression.capitalize()
+
+
+def is_ours(folder: str, name: str) -> bool:
+    """Return whether a file in ``folder`` looks like one of this corpus's."""
+    return FRAME.fullmatch(name) is not None and parse(folder) is not None
+
+
+def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]]]:
+    """Return the frames of every sequence: {key: {folder: [file names]}}, usually one folder for each."""
+    found: dict[Key, dict[str, list[str]]] = {}
+    above = root.absolute().as_posix()  # the root itself may be VL or Strong
+    for folder, files in itertools.groupby(walk(root, source.problems), lambda f: f.rpartition("/")[0]):
+        key = parse(f"{above}/{folder}".rstrip("/"))
+        names = [f.rpartition("/")[2] for f in files]
+        frames = [n for n in names if key and FRAME.fullmatch(n)]
+        source.ignored += len(names) - len(frames)
+        if key and frames:
+            found.setdefault(key, {})[folder] = frames
+    return found
+
+
+def locate(
+    root: Path,
+    *,
+    camera: str = "VL",
+    illumination: str = "Strong",
+    frames: str = "last10",
+    tree: str = "any",
+) -> Source | None:
+    """List the frames asked for; None where ``root`` has no sequence at all. Options as in :func:`read`."""
+    one_of(camera, CAMERAS, "camera of oulu_casia")
+    one_of(illumination, ILLUMINATIONS, "illumination of oulu_casia")
+    one_of(frames, FRAMES, "frames of oulu_casia")
+    one_of(tree, TREES, "tree of oulu_casia")
+    source = Source(root, "", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
+    found = _list_sequences(root, source)
+    if not found:
+        return None
+    parts = sorted({key[:3] for key in found})
+    wanted = [p for p in parts if camera in ("all", p[1]) and illumination in ("all", p[2])]
+    trees = sorted({p[0] for p in wanted if tree in ("any", p[0])})[:1]  # original before preprocessed
+    if not trees:
+        have = "; ".join(" ".join(part) for part in parts)
+        asked = f"camera={camera}, illumination={illumination}, tree={tree}"
+        source.problems.append(f"{shown(root)} holds nothing for {asked}; it holds {have}.")
+        return source
+    source.form = trees[0]
+    if elsewhere := sorted({p[1:] for p in wanted} - {p[1:] for p in wanted if p[0] == trees[0]}):
+        parts_left = "; ".join(" ".join(part) for part in elsewhere)
+        source.remarks.append(f"Only the {trees[0]} tree was read; it lacks {parts_left}.")
+    chosen = {key: folders for key, folders in found.items() if key[:3] in wanted and key[0] == trees[0]}
+    _add_rows(source, chosen, frames)
+    _report(source, chosen, frames)
+    return source
+
+
+def _add_rows(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: str) -> None:
+    """Add a row for each frame that is asked for; a sequence that lies in two places is read once."""
+    repeats = []
+    for key, folders in sorted(chosen.items()):
+        _, camera, illumination, subject, expression = key
+        # The most frames first: the other may be an interrupted copy.
+        folder = max(sorted(folders), key=lambda f: len(folders[f]))
+        repeats += [(folder, other) for other in folders if other != folder]
+        sequence = f"{camera}-{illumination}-{subject}-{expression}"
+        by_number = {FRAME.fullmatch(name)[1]: name for name in sorted(folders[folder])}  # type: ignore[index]
+        for number in pick(sorted(by_number), frames):
+            source.rows.append(
+                {
+                    "path": source.root / folder / by_number[number],
+                    "id": f"{sequence}-{number}",
+                    "expression": "neutral" if frames == "neutral" else canonical(expression),
+                    "subject": subject,
+                    "sequence": sequence,
+                    "camera": camera,
+                    "illumination": illumination,
+                    "frame": int(number),
+                }
+            )
+    source.files = [row["path"] for row in source.rows]
+    if repeats:
+        one, other = (shown(source.root / folder) for folder in repeats[0])
+        source.problems.append(
+            f"{len(repeats):,} sequences are here more than once, the first in {one} and in {other}; remove "
+            "one copy, or give the folder of the other as data folder."
+        )
+
+
+def _report(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: str) -> None:
+    """Count sequences, those that are missing or empty, and those shorter than what is asked for."""
+    missing = []
+    for part in sorted({key[:3] for key in chosen}):
+        for subject, expression in itertools.product(SUBJECTS, EXPRESSIONS[:6]):
+            if (*part, subject, expression.capitalize()) not in chosen:
+                missing.append(f"{part[1]} {part[2]} {subject} {expression.capitalize()}")
+    source.facts = {"sequences": len(chosen), "missing_sequences": len(missing)}
+    if missing:
+        more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
+        source.remarks.append(
+            f"{len(missing):,} sequences are missing or empty: {', '.join(missing[:NAMED])}{more}."
+        )
+    if frames.startswith("last"):
+        n = wanted(frames)
+        lengths = [max(map(len, folders.values())) for folders in chosen.values()]
+        source.facts["short_sequences"] = short = sum(length < n for length in lengths)
+        if short:
+            source.remarks.append(f"{short:,} sequences have fewer than {n} frames; all they have are taken.")
+
+
+def read(
+    root: str | Path | Source,
+    problems: list[str] | None = None,
+    *,
+    camera: str = "VL",
+    illumination: str = "Strong",
+    frames: str = "last10",
+    tree: str = "any",
+    size: int | tuple[int, int] | None = None,
+) -> Corpus:
+    """Read Oulu-CASIA from ``root``; only the frames that are asked for are opened.
+
+    Parameters
+    ----------
+    root, problems
+        As in :func:`fer_lib.data.image_files.read_stills`; missing and empty sequences are
+        no problems but remarks of the source.
+    camera : {"VL", "NI", "all"}
+        Visible light or near infrared.
+    illumination : {"Strong", "Weak", "Dark", "all"}
+        Paper 4's "normal illumination" is ``VL`` with ``Strong``.
+    frames : {"last10", "last3", "apex", "neutral", "all"}
+        ``apex`` is the last frame; ``neutral`` the first, labelled neutral. A sequence that is shorter
+        gives the frames it has.
+    tree : {"any", "original", "preprocessed"}
+        Whole images or the owners' face crops; ``any`` takes the originals where they are.
+    size : int or (height, width), optional
+        Size of the images; default the most frequent one.
+
+    Returns
+    -------
+    Corpus
+        Grey frames ordered by sequence and frame, with ``subjects``, ``sequences``
+        (``VL-Strong-P001-Anger``) and the columns ``camera``, ``illumination`` and ``frame`` (the number
+        in the file name).
+
+    Raises
+    ------
+    FerError
+        As ``read_stills``, and if nothing is there or an option is unknown.
+    """
+    selection = {"camera": camera, "illumination": illumination, "frames": frames, "tree": tree}
+    source = located(root, CARD, locate, **selection)
+    return read_stills(source, CARD, size, problems)

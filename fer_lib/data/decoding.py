@@ -1,0 +1,216 @@
+"""Image files to grey pixels of one size; what is wrong with a file becomes a sentence."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from fer_lib.data.sources import shown
+from fer_lib.errors import FerError
+from fer_lib.progress import track
+
+LFS_POINTER = b"version https://git-lfs"
+# A decoder may fill what a cut file lacks with grey and say nothing; then these markers are missing.
+END_MARKERS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content; FerError if it is empty or a Git LFS pointer in a file's place."""
+    data = path.read_bytes()
+    if not data:
+        raise FerError("is empty; get this file again.")
+    check_pointer(data)
+    return data
+
+
+def check_pointer(data: bytes) -> None:
+    """Raise FerError if a file's first bytes are those of a Git LFS pointer in its place."""
+    if data.startswith(LFS_POINTER):
+        raise FerError(
+            "is a Git LFS pointer and not the file itself; run `git lfs pull` in the repository it came from."
+        )
+
+
+def check_whole(data: bytes) -> None:
+    """Raise FerError for a JPEG or PNG file without its end."""
+    for start, end in END_MARKERS.items():
+        if data.startswith(start) and end not in data[-64:]:
+            raise FerError("is cut off; get this file again.")
+
+
+def decode(path: Path) -> np.ndarray:
+    """Return one image file's grey pixels, uint8 (H, W).
+
+    Whatever the channels (grey, palette, colour, with alpha) and 8 or 16 bits; colours weigh as in
+    ITU-R BT.601, alpha is dropped.
+
+    Raises
+    ------
+    FerError
+        If the file is empty, cut off, a Git LFS pointer or no image. The message lacks the file's name.
+    OSError
+        If it cannot be opened.
+    """
+    import cv2
+
+    _quieten()
+    data = read_bytes(path)
+    check_whole(data)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # absurd sizes in a damaged header
+        image = None
+    if image is None or image.dtype not in (np.uint8, np.uint16) or not image.size:
+        raise FerError("cannot be decoded as an image; get this file again.")
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    return grey(image)
+
+
+@cache
+def _quieten() -> None:
+    """Keep OpenCV from writing about damaged files itself; what is wrong with them is told in a sentence."""
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """Return uint8 pixels (H, W), (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4) as grey (H, W)."""
+    import cv2
+
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if channels == 1:
+        return image.reshape(image.shape[:2])
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 3 else cv2.COLOR_BGRA2GRAY)
+
+
+def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale ``image`` (H, W) to the largest that fits ``size`` (height, width) and centre it there.
+
+    The aspect ratio stays; what remains at two sides repeats the outermost pixels.
+    """
+    import cv2
+
+    if image.shape == tuple(size):
+        return image
+    height, width, top, left = _placing(image.shape, size)
+    part = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    rest = (size[0] - height - top, size[1] - width - left)
+    return cv2.copyMakeBorder(part, top, rest[0], left, rest[1], cv2.BORDER_REPLICATE)
+
+
+def _placing(old: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return height, width, top and left of an image of size ``old`` fitted into ``size``."""
+    scale = min(size[0] / old[0], size[1] / old[1])
+    height, width = (min(s, max(1, round(o * scale))) for o, s in zip(old, size, strict=True))
+    return height, width, (size[0] - height) // 2, (size[1] - width) // 2
+
+
+def decode_all(
+    paths: Sequence[Path],
+    label: str,
+    problems: list[str],
+    size: int | tuple[int, int] | None = None,
+    load: Callable[[int], Sequence[np.ndarray]] | None = None,
+    unit: str = "image",
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decode many files in threads, with progress (OpenCV lets go of the interpreter while decoding).
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    label, unit
+        Of the progress line.
+    problems : list of str
+        Gains a sentence for each file that cannot be read.
+    size : int, (height, width) or None
+        Size of the returned images (one number for a square); None for the most frequent one.
+        Images of another size are fitted in by :func:`fit`.
+    load : callable, optional
+        Returns the images (H, W) of the file at a position in ``paths``; default: the one it holds.
+
+    Returns
+    -------
+    images : uint8 (K, H, W)
+    owners : int64 (K,)
+        Position in ``paths`` of each image; in order, failed files are absent.
+    sizes : int64 (K, 2)
+        Height and width of each image in its file.
+    """
+    load = load or (lambda position: [decode(paths[position])])
+    size = None if size is None else checked_size(size)
+
+    def attempt(position: int) -> tuple[list[np.ndarray], list[tuple[int, int]], str]:
+        try:
+            images = load(position)
+        except (OSError, FerError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            return [], [], reason
+        return [fit(i, size) if size else i for i in images], [i.shape for i in images], ""
+
+    stack = _Stack(len(paths))
+    owners, sizes = [], []
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        results = track(pool.map(attempt, range(len(paths))), label, len(paths), unit)
+        for position, (found, shapes, fault) in enumerate(results):
+            for image in found:
+                stack.add(image)
+            sizes += shapes
+            owners += [position] * len(found)
+            if fault:
+                problems.append(f"{shown(paths[position])}: {fault}")
+    images = stack.finish(size or most_frequent(sizes))
+    return images, np.array(owners, np.int64), np.array(sizes, np.int64).reshape(-1, 2)
+
+
+class _Stack:
+    """Images gathered in one array of the first one's size, so that a corpus is never in memory twice."""
+
+    def __init__(self, expected: int) -> None:
+        self.expected, self.count = expected, 0
+        self.images = np.empty((0, 1, 1), np.uint8)
+        self.odd: dict[int, np.ndarray] = {}  # those of another size
+
+    def add(self, image: np.ndarray) -> None:
+        if self.count == len(self.images):  # pages that are never written take no memory
+            shape = self.images.shape[1:] if self.count else image.shape
+            larger = np.empty((max(self.expected, 2 * self.count), *shape), np.uint8)
+            larger[: self.count] = self.images
+            self.images = larger
+        if image.shape == self.images.shape[1:]:
+            self.images[self.count] = image
+        else:
+            self.odd[self.count] = image
+        self.count += 1
+
+    def finish(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the images (N, height, width), those of another size fitted in."""
+        if self.images.shape[1:] == size:
+            for i, image in self.odd.items():
+                self.images[i] = fit(image, size)
+            return self.images[: self.count]
+        images = np.empty((self.count, *size), np.uint8)
+        for i in range(self.count):
+            images[i] = fit(self.odd.get(i, self.images[i]), size)
+        return images
+
+
+def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return (height, width) from one number or two; FerError unless both are at least 1."""
+    pair = (size, size) if np.isscalar(size) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(n, int | np.integer) and n >= 1 for n in pair):
+        raise FerError(f"size is one whole number of pixels or (height, width), at least 1; got {size!r}.")
+    return int(pair[0]), int(pair[1])
+
+
+def most_frequent(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the most frequent (height, width), the larger one of two as frequent; (1, 1) for none."""
+    counts = Counter(sizes)
+    return max(counts, key=lambda size: (counts[size], size), default=(1, 1))

@@ -1,0 +1,141 @@
+"""Csv files that hold an image per row: read in blocks, pixels parsed without a loop, faults by row."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_lib.data.decoding import LFS_POINTER, check_pointer
+from fer_lib.errors import FerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS = 1000  # parsed at once: about 8 MB of FER2013's text, which bounds the memory of the parser
+
+
+def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.DataFrame]:
+    """Yield blocks of rows as text.
+
+    Parameters
+    ----------
+    path : Path
+    columns : list of str
+        Wanted columns; blanks around the names in the file do not matter.
+    problems : list of str
+        Receives a sentence if the file is no csv or lacks a column; reading ends there.
+
+    Yields
+    ------
+    pandas.DataFrame
+        Indexed by the number of the row in the file less one; blank rows are left out.
+    """
+    import pandas as pd
+
+    try:
+        with path.open("rb") as file:
+            check_pointer(file.read(len(LFS_POINTER)))
+        # Blank lines are kept while reading, so that the row numbers in messages are right.
+        with (
+            warnings.catch_warnings(),
+            pd.read_csv(path, dtype=str, chunksize=ROWS, skip_blank_lines=False, index_col=False) as reader,
+        ):
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # rows of another length: seen below
+            for block in reader:
+                block.columns = [str(name).strip() for name in block.columns]
+                if missing := [name for name in columns if name not in block.columns]:
+                    names = (name if name.isprintable() else repr(name) for name in block.columns[:8])
+                    problems.append(
+                        f"{path}: no column {', '.join(missing)}; found {', '.join(names)[:200]}. "
+                        "Is it this dataset?"
+                    )
+                    return
+                yield block[columns].dropna(how="all")
+    except pd.errors.EmptyDataError:
+        problems.append(f"{path} is empty; get it again.")
+    except FerError as error:
+        problems.append(f"{path} {error}")
+    except OSError as error:
+        problems.append(f"{path} cannot be read ({error.strerror}).")
+    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
+        why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        problems.append(f"{path}: not a readable csv file ({why}); get it again.")
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows below the header; blank lines are none."""
+    with path.open("rb") as lines:
+        return max(0, sum(1 for line in lines if line.strip()) - 1)
+
+
+def codes(column: pd.Series, known: dict[str, int]) -> tuple[np.ndarray, dict[int, str]]:
+    """Map a text column to codes, int64 (N,); unknown entries are 0 and described by position."""
+    text = column.fillna("").str.strip()
+    values = text.map(known)
+    faults = {
+        int(i): f"{column.name} is {text.iloc[i][:20]!r}, expected one of {', '.join(known)}."
+        for i in np.flatnonzero(values.isna())
+    }
+    return values.fillna(0).to_numpy(np.int64), faults
+
+
+def parse_pixels(texts: list[str], n: int) -> tuple[np.ndarray, dict[int, str]]:
+    """Parse rows of ``n`` whole numbers 0..255 separated by blanks.
+
+    Returns
+    -------
+    pixels : uint8 (len(texts), n)
+        Rows that cannot be parsed are zero.
+    faults : dict
+        By position, what is wrong with such a row.
+    """
+    pixels = np.zeros((len(texts), n), np.uint8)
+    try:
+        pixels[:] = _parse_digits("\n".join(texts), len(texts), n)
+        return pixels, {}
+    except ValueError:
+        pass
+    faults = {}
+    for i, text in enumerate(texts):  # only a block with a faulty row is parsed row by row
+        try:
+            pixels[i] = _parse_digits(text, 1, n)
+        except ValueError:
+            faults[i] = _why_not(text, n)
+    return pixels, faults
+
+
+def _parse_digits(text: str, rows: int, n: int) -> np.ndarray:
+    """Parse without a loop: a number is at most three digits, found by looking back from its end."""
+    data = np.frombuffer(f"   {text} ".encode(), np.uint8)
+    digit = data - 48  # blanks and line ends wrap round to large values
+    is_digit = digit < 10
+    if not (is_digit | (data == 32) | (data == 10)).all():
+        raise ValueError
+    ends = np.flatnonzero(is_digit[:-1] & ~is_digit[1:])
+    tens, hundreds = is_digit[ends - 1], is_digit[ends - 1] & is_digit[ends - 2]
+    value = digit[ends].astype(np.int16)
+    value += 10 * (digit[ends - 1] * tens)
+    value += hundreds * digit[ends - 2].astype(np.int16) * 100
+    too_long = hundreds & is_digit[ends - 3]
+    # Each row must end where its line ends: a short and a long row together have the right total.
+    per_row = np.diff(np.searchsorted(ends, np.r_[0, np.flatnonzero(data == 10), len(data)]))
+    if too_long.any() or (value > 255).any() or (per_row != n).any() or len(per_row) != rows:
+        raise ValueError
+    return value.astype(np.uint8).reshape(rows, n)
+
+
+def _why_not(text: str, n: int) -> str:
+    """Say what is wrong with one row's pixels."""
+    words = text.split()
+    for position, word in enumerate(words):
+        if not (word.isascii() and word.isdigit()):
+            return f"pixel {position + 1} is {word[:20]!r}, not a whole number."
+        if len(word) > 3 or int(word) > 255:
+            return f"pixel {position + 1} is {word[:20]}, outside 0..255."
+    if len(words) != n:
+        return f"{len(words)} pixel values, expected {n}; cut off or damaged, get it again."
+    return "the pixels are not separated by blanks."

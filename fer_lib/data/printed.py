@@ -1,0 +1,125 @@
+"""The counts that papers print of a corpus, the selection that should give them, and where none does.
+
+Each reader lists its own as ``PRINTED``. The figures themselves are claims (:mod:`fer_lib.claims`); here
+stands what a complete copy yields, and why that is another number or cannot be known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fer_lib.errors import FerError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import pandas as pd
+
+    from fer_lib.data.sources import Source
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One count of one paper.
+
+    Attributes
+    ----------
+    claim : str
+        Id of the claim that holds the figure.
+    what : str
+        ``images``, ``sequences`` or ``subjects``.
+    complete : int or None
+        What a complete copy yields; None where copies differ or nobody has counted.
+    selection : dict
+        Options of ``datasets.load``; those not named are the defaults.
+    why : str
+        Why ``complete`` is not the printed figure; empty where it is.
+    whole : str
+        If not of the selection: the name, among the facts of a source, of this count of the whole copy.
+    """
+
+    claim: str
+    what: str
+    complete: int | None
+    selection: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+    whole: str = ""
+
+
+def table(reader: ModuleType) -> pd.DataFrame:
+    """Return the printed counts of a reader's corpus beside those of a complete copy.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per count: ``paper``, ``where`` (table or section), ``selection`` (options of
+        ``datasets.load``, ``default`` or ``whole copy``), ``what`` is counted, ``printed``,
+        ``complete`` (<NA> where unknown) and ``why``.
+    """
+    import pandas as pd
+
+    from fer_lib import claims
+
+    frame = claims.frame().set_index("id")
+    rows = []
+    for entry in getattr(reader, "PRINTED", ()):
+        claim = frame.loc[entry.claim]
+        chosen = ", ".join(f"{name}={value}" for name, value in entry.selection.items())
+        rows.append(
+            {
+                "paper": claim["paper"],
+                "where": claim["table"],
+                "selection": "whole copy" if entry.whole else chosen or "default",
+                "what": entry.what,
+                "printed": int(claim["value"]),
+                "complete": entry.complete,
+                "why": entry.why,
+            }
+        )
+    columns = ["paper", "where", "selection", "what", "printed", "complete", "why"]
+    return pd.DataFrame(rows, columns=columns).astype({"printed": "Int64", "complete": "Int64"})
+
+
+def compare(reader: ModuleType, root: Any) -> list[dict[str, Any]]:
+    """Return the rows of :func:`table` for a copy, with ``here``: its own count, without opening an image.
+
+    ``here`` is None where this form of the corpus does not have the selection.
+    """
+    entries = getattr(reader, "PRINTED", ())
+    found: dict[str, Source | None] = {}
+    for entry in entries:
+        if (key := str(entry.selection)) not in found:
+            try:
+                found[key] = reader.locate(root, **entry.selection)
+            except FerError:
+                found[key] = None
+    rows = table(reader).astype(object).to_dict("records") if entries else []
+    for row, entry in zip(rows, entries, strict=True):
+        row["here"] = count(found[str(entry.selection)], entry)
+        row["complete"] = entry.complete
+    return rows
+
+
+def count(source: Source | None, entry: Printed) -> int | None:
+    """Return a count of what was located; None if nothing was, or it holds no such thing."""
+    if source is None:
+        return None
+    if entry.whole:
+        return source.facts.get(entry.whole)
+    if entry.what == "images":
+        return len(source.rows) * source.images_per_row
+    column = entry.what.removesuffix("s")
+    return len({row[column] for row in source.rows if column in row}) or None
+
+
+def remarks(rows: list[dict[str, Any]]) -> list[str]:
+    """Say which printed counts a complete copy does not have either, where this one has another number."""
+    said = []
+    for row in rows:
+        if row["why"] and row["here"] is not None and row["here"] != row["printed"]:
+            said.append(
+                f"{row['paper']} prints {row['printed']:,} {row['what']} ({row['where']}), this copy has "
+                f"{row['here']:,} ({row['selection']}): {row['why']}"
+            )
+    return said

@@ -1,0 +1,56 @@
+"""What is said of one copy of a corpus: its counts beside those of a complete one, and its faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fer_lib.data.corpus import Corpus, audit, split_names
+from fer_lib.data.image_files import size_remarks
+from fer_lib.data.photographs import face_remarks
+from fer_lib.data.printed import remarks as unreachable
+from fer_lib.data.sources import Source
+
+
+def report(
+    corpus: Corpus, source: Source | None, problems: list[str], printed: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the report of :func:`fer_lib.data.datasets.check`.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        What was read of the copy.
+    source : Source or None
+        The files it was read from; None for a generated corpus.
+    problems : list of str
+        Sentences, gravest first.
+    printed : list of dict
+        From :func:`fer_lib.data.printed.compare`.
+    """
+    if source is None:
+        copy: dict[str, Any] = {"root": None, "form": "generated", "ignored": 0, "facts": {}, "expected": {}}
+        remarks = []
+    else:
+        copy = {name: getattr(source, name) for name in ("form", "ignored", "facts", "expected")}
+        copy["root"] = str(source.root.resolve())
+        remarks = [*source.remarks, *size_remarks(corpus), *face_remarks(corpus), *unreachable(printed)]
+    split = corpus.split
+    per_class = np.bincount(corpus.labels, minlength=len(corpus.classes)).tolist()
+    return {
+        "dataset": corpus.card.name,
+        "licence": corpus.card.licence,
+        "ok": not problems,
+        **copy,
+        "images": len(corpus),
+        "sequences": None if corpus.sequences is None else len(np.unique(corpus.sequences)),
+        "subjects": None if corpus.subjects is None else len(np.unique(corpus.subjects)),
+        "splits": {} if split is None else {s: int((split == s).sum()) for s in split_names(split)},
+        "per_class": dict(zip(corpus.classes, per_class, strict=True)),
+        "printed": printed,
+        "problems": problems,
+        "remarks": remarks,
+        "fingerprint": corpus.fingerprint,
+        "audit": audit(corpus),
+    }

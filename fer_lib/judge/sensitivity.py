@@ -1,0 +1,167 @@
+"""What an open reading costs: the same run with one reading flipped, on the same test images.
+
+Which readings are flipped stands in ``sensitivity.yaml``. Their runs are probes: a small network on a part
+of the data, because a dozen full runs are out of reach of most machines. A probe says which readings matter
+at that scale; it says nothing about a paper's figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fer_lib.evidence.provenance import RUN_PARAMETERS, variant
+from fer_lib.evidence.runs import Run, find
+from fer_lib.learn import metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    *("paper", "dataset", "budget", "knob", "default", "value", "model", "n", "seeds"),
+    *("ours", "other", "difference", "low", "high", "spread", "spread_seeds", "clear"),
+)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One run of the sensitivity matrix; ``variant`` is ``knob=value``, "" for our own readings."""
+
+    paper: str
+    seed: int
+    variant: str
+
+
+@cache
+def _plan() -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load((files("fer_lib.judge") / "sensitivity.yaml").read_text("utf-8"))
+
+
+def planned(paper: str | None = None) -> list[Probe]:
+    """Return the runs of the sensitivity matrix, optionally of one paper, our own readings first.
+
+    Raises
+    ------
+    FerError
+        If a paper has no notebook.
+    """
+    plan = _plan()
+    made = []
+    for name, readings in plan["readings"].items():
+        if paper in (None, name):
+            flipped = [variant(name, {knob: value}) for knob, value in readings.items()]
+            made += [Probe(name, seed, "") for seed in plan["ours"]]
+            made += [Probe(name, seed, other) for other in flipped for seed in plan["others"]]
+    return made
+
+
+def effects(root: str | Path = "results", paper: str | None = None, probes: bool = True) -> pd.DataFrame:
+    """Return what flipping one reading alone changed, in all runs that did so.
+
+    A run is compared with the run that differs from it in that reading only, model by model, on the test
+    images that both have. Models of further protocols are left out.
+
+    Parameters
+    ----------
+    root, paper
+        See :func:`fer_lib.evidence.runs.find`.
+    probes
+        Of the probes, or of whole runs of the chapters.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per reading, corpus, budget and model, with :data:`COLUMNS`: ``n`` test images shared,
+        ``seeds`` on both sides, accuracies of ``ours`` and the ``other`` reading on those images, their
+        ``difference`` (other minus ours) with its 95 % interval (images, or subjects, and seeds drawn), and
+        ``spread``: how far ours moves by the seed alone (largest minus smallest accuracy of ``spread_seeds``
+        seeds; NaN with one). All in per cent or points. ``clear`` says whether the interval leaves zero out
+        and the difference is larger than the spread.
+    """
+    import pandas as pd
+
+    runs = find(root, paper, probes=probes)
+    plain = {_place(run): run for run in runs if not run.variant}
+    groups: dict[tuple, list[tuple[Run, Run]]] = {}
+    for run in runs:
+        ours = plain.get(_place(run))
+        flip = _flipped(run, ours) if ours is not None and run.variant else None
+        if flip is not None:
+            groups.setdefault((*_place(run)[:-1], *flip), []).append((run, ours))
+    rows = []
+    for key, pairs in groups.items():
+        every = [run for place, run in plain.items() if place[:-1] == key[:4]]
+        for model in _shared(run for pair in pairs for run in pair):
+            names = ("paper", "dataset", "budget", "fingerprint", "knob", "default", "value")
+            rows.append(dict(zip(names, key, strict=True)) | {"model": model} | _effect(pairs, every, model))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _place(run: Run) -> tuple[Any, ...]:
+    """Return what two runs must have in common to differ in their readings alone."""
+    return run.paper, run.dataset, run.budget, run.info.get("fingerprint"), run.seed
+
+
+def _flipped(run: Run, ours: Run) -> tuple[str, Any, Any] | None:
+    """Return the one parameter that differs, its value in ours and in the run; None if several do."""
+    theirs, own = run.info.get("parameters", {}), ours.info.get("parameters", {})
+    names = (name for name in theirs if name in own and name not in RUN_PARAMETERS)
+    changed = [(name, own[name], theirs[name]) for name in names if own[name] != theirs[name]]
+    return changed[0] if len(changed) == 1 else None
+
+
+def _shared(runs: Iterable[Run]) -> Iterator[str]:
+    """Yield the models that all runs have, without those of further protocols."""
+    names = sorted(set.intersection(*(set(run.models()) for run in runs)))
+    yield from (name for name in names if "@" not in name)
+
+
+def _effect(pairs: list[tuple[Run, Run]], every: list[Run], model: str) -> dict[str, Any]:
+    """Return accuracies, their difference and its interval, over the seeds of one flipped reading."""
+    import pandas as pd
+
+    others, ours = ([_hits(pair[side], model) for pair in pairs] for side in (0, 1))
+    # Pandas aligns the images of each pair; a reading may change which images are tested.
+    gaps = [(a - b).dropna() for a, b in zip(others, ours, strict=True)]
+    gaps = pd.concat(gaps, axis=1, keys=range(len(pairs)))
+    values, groups = gaps.to_numpy().T, gaps.index.get_level_values("group")
+    if np.isnan(values).any():  # seeds with other images: one row of all of them
+        seen = ~np.isnan(values)
+        values, groups = values[seen][None], np.broadcast_to(groups, seen.shape)[seen]
+    low, high = metrics.interval(values, groups)
+    difference = float(values.mean())
+    means = [_hits(run, model).mean() for run in every if model in run.models()]
+    spread = max(means) - min(means) if len(means) > 1 else np.nan
+    kept = [a.index.intersection(b.index) for a, b in zip(others, ours, strict=True)]
+    figures = {
+        "ours": np.mean([hits[index].mean() for hits, index in zip(ours, kept, strict=True)]),
+        "other": np.mean([hits[index].mean() for hits, index in zip(others, kept, strict=True)]),
+        **{"difference": difference, "low": low, "high": high, "spread": spread},
+    }
+    return {name: 100 * float(value) for name, value in figures.items()} | {
+        "n": len(gaps),
+        "seeds": len(pairs),
+        "spread_seeds": len(means),
+        "clear": bool((low > 0 or high < 0) and abs(difference) > spread),
+    }
+
+
+def _hits(run: Run, model: str) -> pd.Series:
+    """Return right (1) or wrong (0) by fold, image and group: the image's subject, else the image itself."""
+    import pandas as pd
+
+    rows, samples = run.predictions(model), run.samples()
+    groups = rows["ids"]
+    if "subject" in samples and samples["subject"].ne("").all():
+        groups = samples.drop_duplicates("ids").set_index("ids")["subject"].reindex(rows["ids"]).to_numpy()
+    index = pd.MultiIndex.from_arrays([rows["fold"], rows["ids"], groups], names=["fold", "ids", "group"])
+    hits = (rows["probabilities"].argmax(1) == rows["labels"]).astype(float)
+    return pd.Series(hits, index).sort_index()

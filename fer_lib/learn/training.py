@@ -1,0 +1,335 @@
+"""Train, predict and cross-validate with the whole corpus on the device.
+
+Images stay uint8 on the device; batches are index selections; normalisation and augmentation are
+batched. The random state of an epoch depends on the seed and the epoch's number alone, so a run that
+was killed resumes from its last checkpoint and ends with the numbers of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fer_lib.errors import FerError, one_of
+from fer_lib.files import atomic
+from fer_lib.learn.augment import Augmentation, Normalisation
+from fer_lib.learn.recipes import Loss, Recipe, cross_entropy, optimiser_of
+from fer_lib.progress import Bar
+
+__all__ = [
+    "Feed",
+    "Part",
+    "Recipe",
+    "choose_device",
+    "fit",
+    "image_feed",
+    "keep_freed_memory",
+    "native_bf16",
+    "predict",
+]
+
+SAVE_SECONDS = 60  # between checkpoints of a training run
+
+
+@dataclass(frozen=True)
+class Part:
+    """One side of a fold, on the device.
+
+    Attributes
+    ----------
+    images : Tensor
+        ``(N, H, W)`` uint8.
+    labels : Tensor
+        ``(N,)`` int64.
+    extra : tuple of Tensor
+        Further model inputs, each ``(N, ...)``, such as bags of SIFT words.
+    """
+
+    images: Tensor
+    labels: Tensor
+    extra: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def of(
+        cls, images: np.ndarray, labels: np.ndarray, *extra: np.ndarray, device: torch.device | str = "cpu"
+    ) -> Part:
+        """Build a part from numpy arrays."""
+        return cls(
+            torch.as_tensor(images).to(device),
+            torch.as_tensor(labels).long().to(device),
+            tuple(torch.as_tensor(e).float().to(device) for e in extra),
+        )
+
+    def take(self, index: Tensor) -> Part:
+        """Return the samples at ``index`` (int64, on the same device)."""
+        return Part(self.images[index], self.labels[index], tuple(e[index] for e in self.extra))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+Feed = Callable[[Part, bool], tuple[Tensor, ...]]
+"""Makes a network's inputs of a batch: (batch, training) -> tensors, the first float (B, C, H, W)."""
+
+
+def image_feed(normalise: Normalisation, augmentation: Augmentation | None = None) -> Feed:
+    """Return the feed of a network that reads the image, and the part's ``extra`` as they are.
+
+    Images are normalised, and augmented while training.
+    """
+
+    def feed(batch: Part, training: bool) -> tuple[Tensor, ...]:
+        x = normalise(batch.images)
+        if training and augmentation is not None:
+            x, _ = augmentation(x)
+        return (x, *batch.extra)
+
+    return feed
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``: ``auto`` takes a GPU where there is one.
+
+    Raises
+    ------
+    FerError
+        When a device is asked for that this machine lacks.
+    """
+    one_of(name, ("auto", "cpu", "cuda"), "device")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise FerError("device='cuda' was asked for, but torch finds no GPU here; use device='auto'.")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether ``device`` has arithmetic units for bf16 (elsewhere bf16 would be slower)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
+def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    if precision == "bf16" or (precision == "auto" and native_bf16(device)):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def keep_freed_memory(device: torch.device) -> Iterator[None]:
+    """Let a training loop on a CPU keep large freed blocks instead of returning them (glibc only).
+
+    Every step frees and allocates the same hundreds of megabytes; without this, page faults take about a
+    fifth of its time. Afterwards large blocks are returned again: kept for good, they fragment the heap.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" and device.type == "cpu" else None
+    if not hasattr(libc, "mallopt"):
+        yield
+        return
+    mmap_threshold, trim_threshold = -3, -1  # as in malloc.h
+    libc.mallopt(mmap_threshold, 1 << 30)
+    libc.mallopt(trim_threshold, (1 << 31) - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(mmap_threshold, 1 << 20)
+        libc.mallopt(trim_threshold, 1 << 20)
+        libc.malloc_trim(0)
+
+
+def fit(
+    model: nn.Module,
+    train: Part,
+    recipe: Recipe,
+    *,
+    normalise: Normalisation | None = None,
+    feed: Feed | None = None,
+    loss: Loss | None = None,
+    validation: Part | None = None,
+    test: Part | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    label: str = "training",
+) -> list[dict[str, float]]:
+    """Train ``model`` in place on the device that holds ``train``.
+
+    Parameters
+    ----------
+    normalise : Normalisation, optional
+        Of the images; default each by its own mean and deviation.
+    feed : Feed, optional
+        What makes the model's inputs of a batch; default :func:`image_feed` of ``normalise`` and the
+        recipe's augmentation.
+    loss : callable, optional
+        (the model's output, labels) -> (scalar loss, logits (B, C)); default the cross-entropy against
+        the recipe's targets.
+    validation, test : Part, optional
+        Scored after every epoch for the learning curves; neither is selected on unless
+        ``recipe.checkpoint`` says so.
+    checkpoint : Path, optional
+        Where the state is kept between epochs (at most once a minute); training resumes from it, and
+        it is removed at the end.
+
+    Returns
+    -------
+    list of dict
+        Per epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_accuracy`` and
+        ``test_accuracy`` (NaN without that part), ``seconds``.
+
+    Raises
+    ------
+    FerError
+        When the recipe selects on a part that was not given.
+    """
+    needs = {"best_validation": validation, "best_test": test}
+    if recipe.checkpoint in needs and not needs[recipe.checkpoint]:
+        part = recipe.checkpoint.removeprefix("best_")
+        raise FerError(f"checkpoint={recipe.checkpoint!r} needs a {part} part, and this split has none.")
+    device = train.images.device
+    model.to(device, memory_format=torch.channels_last)
+    feed = feed or image_feed(normalise or Normalisation(), recipe.augmentation)
+    loss = loss or cross_entropy(recipe.true_class_target)
+    optimiser = optimiser_of(model, recipe)
+    rows: list[dict[str, float]] = []
+    best: dict[str, Tensor] | None = None
+    if checkpoint is not None and checkpoint.exists():
+        rows, best = _restore(checkpoint, model, optimiser, device)
+    saved = time.monotonic()
+    calm = _deterministic(recipe.precision)
+    with Bar(recipe.epochs * len(train), label, "img") as bar, calm, keep_freed_memory(device):
+        bar.update(len(rows) * len(train))
+        for epoch in range(len(rows), recipe.epochs):
+            began = time.monotonic()
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.learning_rate(epoch)
+            mean_loss, hits = _epoch(model, train, recipe, optimiser, feed, loss, (seed, epoch), bar)
+            row = {"epoch": epoch + 1, "train_loss": mean_loss, "train_accuracy": hits}
+            for name, part in (("validation", validation), ("test", test)):
+                row[f"{name}_accuracy"] = _score(model, part, feed, recipe) if part else float("nan")
+            row["seconds"] = time.monotonic() - began
+            rows.append(row)
+            if recipe.checkpoint != "last":
+                name = recipe.checkpoint.removeprefix("best_") + "_accuracy"
+                if row[name] >= max(r[name] for r in rows):
+                    best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            if checkpoint is not None and time.monotonic() - saved > SAVE_SECONDS:
+                _save(checkpoint, model, optimiser, rows, best)
+                saved = time.monotonic()
+    if best is not None:
+        model.load_state_dict(best)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return rows
+
+
+def _epoch(
+    model: nn.Module,
+    train: Part,
+    recipe: Recipe,
+    optimiser: torch.optim.Optimizer,
+    feed: Feed,
+    loss: Loss,
+    state: tuple[int, int],
+    bar: Bar,
+) -> tuple[float, float]:
+    """Visit every training sample once; return mean loss and accuracy over the epoch."""
+    device = train.images.device
+    torch.manual_seed(int(np.random.SeedSequence(state).generate_state(1, np.uint64)[0] >> 1))
+    order = torch.randperm(len(train)).to(device)
+    total, hits = torch.zeros((), device=device), torch.zeros((), device=device)
+    model.train()
+    batches = order.split(recipe.batch_size)
+    if recipe.drop_last and len(batches) > 1 and len(batches[-1]) < recipe.batch_size:
+        batches = batches[:-1]
+    seen = sum(map(len, batches))
+    for index in batches:
+        batch = train.take(index)
+        inputs = _channels_last(feed(batch, True))
+        with _autocast(device, recipe.precision):
+            value, logits = loss(model(*inputs), batch.labels)
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        optimiser.step()
+        total += value.detach() * len(batch)
+        hits += (logits.argmax(1) == batch.labels).sum()
+        bar.update(len(batch), f"epoch {state[1] + 1}/{recipe.epochs}")
+    return float(total) / seen, float(hits) / seen
+
+
+def _channels_last(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    part: Part,
+    normalise: Normalisation | Feed | None = None,
+    *,
+    precision: str = "auto",
+    batch_size: int = 512,
+    output: Callable[..., Tensor] | None = None,
+) -> np.ndarray:
+    """Return softmax probabilities ``(N, C)`` float32, or ``output(*inputs)`` per sample if given.
+
+    ``normalise`` may be a :data:`Feed` instead. ``output=model.embed`` collects features instead of
+    probabilities. Of a model that returns several tensors, the first holds the logits.
+    """
+    model.eval()
+    feed = normalise
+    if normalise is None or isinstance(normalise, Normalisation):
+        feed = image_feed(normalise or Normalisation())
+    rows = []
+    device = part.images.device
+    for index in torch.arange(len(part), device=device).split(batch_size):
+        inputs = _channels_last(feed(part.take(index), False))
+        with _autocast(device, precision):
+            y = (output or model)(*inputs)
+        y = (y[0] if isinstance(y, tuple) else y).float()
+        rows.append((y if output else y.softmax(1)).cpu())
+    return torch.cat(rows).numpy()
+
+
+def _score(model: nn.Module, part: Part, feed: Feed, recipe: Recipe) -> float:
+    chosen = predict(model, part, feed, precision=recipe.precision).argmax(1)
+    return float((chosen == part.labels.cpu().numpy()).mean())
+
+
+@contextlib.contextmanager
+def _deterministic(precision: str) -> Iterator[None]:
+    """Let cuDNN choose only deterministic kernels: same seed, same machine, same numbers; in fp32 no TF32."""
+    tf32 = precision != "fp32"
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
+        yield
+
+
+def _save(
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    rows: list[dict[str, float]],
+    best: dict[str, Tensor] | None,
+) -> None:
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "rows": rows, "best": best}
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _restore(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
+) -> tuple[list[dict[str, float]], dict[str, Tensor] | None]:
+    state = torch.load(path, map_location=device, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["rows"], state["best"]

@@ -1,0 +1,122 @@
+"""Train one network on one fold as a unit of work that survives a kill.
+
+A run is many units (networks x folds). Each finished unit is kept by a :class:`Store`; the one under way
+resumes from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from fer_lib.files import atomic
+from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.recipes import Loss
+from fer_lib.learn.training import Feed, Part, Recipe, fit, image_feed, predict
+
+
+class Store(Protocol):
+    """Where finished units and checkpoints survive a kill, such as ``UnitFolder``."""
+
+    def unit(self, name: str) -> Path | None:
+        """Return the ``.npz`` of a finished unit, or None."""
+
+    def finish_unit(self, name: str, **values: Any) -> Path:
+        """Store a finished unit's arrays."""
+
+    def checkpoint(self, name: str) -> Path:
+        """Return a path for weights or a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one network trained on one fold leaves.
+
+    Attributes
+    ----------
+    test, validation : ndarray
+        Softmax probabilities ``(N, C)`` float32; ``validation`` is empty without that part.
+    curves : list of dict
+        The rows that :func:`fit` returned.
+    weights : Path or None
+        Where the weights are kept while the run is under way, if that was asked for.
+    """
+
+    test: np.ndarray
+    validation: np.ndarray
+    curves: list[dict[str, float]]
+    weights: Path | None
+
+
+def train_unit(
+    store: Store,
+    unit: str,
+    make: Callable[[], nn.Module],
+    parts: tuple[Part, Part | None, Part],
+    recipe: Recipe,
+    *,
+    normalisation: str = "image",
+    feed: Feed | None = None,
+    loss: Loss | None = None,
+    seed: int = 0,
+    keep_weights: bool = False,
+    score_epochs: bool = True,
+) -> Outcome:
+    """Train one network on one fold, or return what ``store`` already holds of it.
+
+    Parameters
+    ----------
+    unit
+        Name of this piece of work; with ``seed`` it determines initial weights and order of batches.
+    make
+        Builds the network; called after the random state is set.
+    parts
+        Training, validation (or None) and test part.
+    normalisation
+        See :meth:`fer_lib.learn.augment.Normalisation.fit`; statistics come from the training part.
+    feed, loss
+        See :func:`fer_lib.learn.training.fit`; a feed normalises by itself.
+    score_epochs
+        Whether the curves hold validation and test accuracy after every epoch. Where the training part
+        is much smaller than the test part, scoring every epoch would take most of the time.
+    """
+    train, validation, test = parts
+    weights = store.checkpoint(f"{unit}.weights.pt") if keep_weights else None
+    if (done := store.unit(unit)) is not None:
+        with np.load(done, allow_pickle=False) as a:
+            rows = [dict(zip(a["columns"].tolist(), row, strict=True)) for row in a["curves"].tolist()]
+            return Outcome(a["test"], a["validation"], rows, weights)
+    own_seed = zlib.crc32(f"{seed}/{unit}".encode())
+    torch.manual_seed(own_seed)
+    model = make()
+    feed = feed or image_feed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
+    scored_on = {"validation": validation, "test": test}
+    if not score_epochs:
+        scored_on = {name: part for name, part in scored_on.items() if recipe.checkpoint == f"best_{name}"}
+    options = {"feed": feed, "loss": loss, **scored_on, "seed": own_seed}
+    checkpoint = store.checkpoint(f"{unit}.pt")
+    rows = fit(model, train, recipe, **options, checkpoint=checkpoint, label=unit)
+    scored = [
+        predict(model, part, feed, precision=recipe.precision) if part else np.empty((0, 0), np.float32)
+        for part in (test, validation)
+    ]
+    if weights is not None:
+        with atomic(weights) as temporary:
+            torch.save(model.state_dict(), temporary)
+    columns = np.array(list(rows[0]))
+    store.finish_unit(
+        unit, test=scored[0], validation=scored[1], columns=columns, curves=[[*row.values()] for row in rows]
+    )
+    return Outcome(scored[0], scored[1], rows, weights)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read the weights that :func:`train_unit` kept, on the CPU, never unpickling objects."""
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,0 +1,363 @@
+"""The architecture search of paper 4: Optuna's TPE over Table 1, which any number of workers may join.
+
+Beside the two initialisers of Table 1 a third is searched, the framework's own: Table 3 prints "none".
+
+A study is one journal file; every process that opens it is a worker of it, on this machine or on another
+that sees the file. A worker holds a lock beside the journal for as long as it lives, so that the others know
+a dead worker's trial and repeat it: killing a worker loses that trial and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_lib.errors import FerError
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+    from fer_lib.papers.cnn3d.network import Configuration
+
+THRESHOLD = 0.965  # Sect. 3.3: below this LOSO accuracy a trial is pruned (CK+)
+STUDY = "cnn3d"  # name of the one study in a journal
+WORKER = "worker"  # attribute of a trial: who runs it
+TASK = "task"  # attribute of a study: what it searches on
+ENOUGH = 4  # finished trials from which importances are computed
+WAIT = 0.2  # seconds between looks at what the other workers are doing
+GRACE = 10  # seconds after which the lock of a worker killed while writing is broken
+
+Folds = Iterable[tuple[int, int]]
+"""Right answers and tested clips, fold by fold."""
+
+
+def suggest(trial: optuna.trial.BaseTrial) -> Configuration:
+    """Return a configuration from Table 1, with a third initialiser, chosen by the trial's sampler."""
+    from fer_lib.papers.cnn3d import network as cnn3d
+
+    yes_no = (False, True)
+    return cnn3d.Configuration(
+        lookahead=trial.suggest_categorical("lookahead", yes_no),
+        clahe=trial.suggest_categorical("clahe", yes_no),
+        normalise=trial.suggest_categorical("normalise", yes_no),
+        activation=trial.suggest_categorical("activation", tuple(cnn3d.ACTIVATIONS)),
+        class_weights=trial.suggest_categorical("class_weights", yes_no),
+        temporal_size=trial.suggest_categorical("temporal_size", cnn3d.TEMPORAL_SIZES),
+        initialiser=trial.suggest_categorical("initialiser", tuple(cnn3d.INITIALISERS)),
+        pooling=trial.suggest_categorical("pooling", ("average", "max")),
+        second_conv=trial.suggest_categorical("second_conv", yes_no),
+        dropout=trial.suggest_float("dropout", 0.0, 1.0),
+    )
+
+
+def open_study(
+    journal: str | Path, seed: int = 0, threshold: float | None = THRESHOLD, create: bool = True
+) -> optuna.Study:
+    """Open the study in a journal file, creating it if it is the first to come.
+
+    Parameters
+    ----------
+    journal : path
+        A file that all workers see.
+    seed : int
+        Of the sampler. With one worker the same seed gives the same trials; with several the order in
+        which they finish decides as well.
+    threshold : float or None
+        Trials that cannot reach this accuracy any more are pruned; None prunes none.
+
+    Raises
+    ------
+    FerError
+        If Optuna is not installed, the file is no journal or, without ``create``, not there.
+    """
+    optuna = _optuna()
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    path = Path(journal)
+    if not create and not path.is_file():
+        raise FerError(f"There is no study in {path}; start one with: fer search run.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pruner: Any = optuna.pruners.NopPruner()
+    if threshold is not None:
+        # What is reported after each fold is the best accuracy that the trial can still reach.
+        pruner = optuna.pruners.ThresholdPruner(lower=threshold)
+    try:
+        # A lock that is made by creating a file holds on every file system, unlike a symbolic link.
+        storage = JournalStorage(JournalFileBackend(str(path), JournalFileOpenLock(str(path), GRACE)))
+        return optuna.create_study(
+            study_name=STUDY,
+            storage=storage,
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            pruner=pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError) as error:
+        raise FerError(f"{path} is no journal of a search ({error}); give another file.") from None
+
+
+def work(
+    journal: str | Path,
+    evaluate: Callable[[Configuration], Folds],
+    n_trials: int,
+    total: int,
+    *,
+    seed: int = 0,
+    threshold: float | None = THRESHOLD,
+    averaging: str = "pooled",
+    on_trial: Callable[[pd.Series], None] | None = None,
+) -> int:
+    """Join a study and work on it until it has ``n_trials`` finished trials; return how many were ours.
+
+    The last workers wait for each other, so that a trial whose worker dies late is still repeated. A trial
+    whose network does not fit into the device's memory counts as pruned.
+
+    Parameters
+    ----------
+    evaluate
+        Trains a configuration and yields right answers and tested clips of each fold.
+    n_trials : int
+        Of the whole study, pruned ones included, whoever ran them.
+    total : int
+        Clips that all folds of one trial test, or the number of folds if ``averaging`` is ``folds``.
+    seed, threshold
+        See :func:`open_study`; each worker's sampler has a seed of its own, made of this and its name.
+    averaging : {"pooled", "folds"}
+        A trial's accuracy is over all clips, or the mean over folds.
+    on_trial
+        Called with the row (see :func:`trials`) of each trial that this worker finished.
+    """
+    optuna = _optuna()
+    from optuna.trial import TrialState
+    from torch import OutOfMemoryError
+
+    done = 0
+    open_study(journal, seed, threshold)
+    with _signed_in(journal) as worker:
+        study = open_study(journal, zlib.crc32(f"{seed}/{worker}".encode()), threshold)
+        while (trial := _next_trial(study, journal, worker, n_trials)) is not None:
+            try:
+                study.tell(trial, _accuracy(trial, evaluate(suggest(trial)), total, averaging))
+            except (optuna.TrialPruned, OutOfMemoryError):
+                study.tell(trial, state=TrialState.PRUNED)
+            done += 1
+            if on_trial is not None:
+                on_trial(trials(journal).set_index("number", drop=False).loc[trial.number])
+    return done
+
+
+def _next_trial(study: optuna.Study, journal: str | Path, worker: str, n_trials: int) -> optuna.Trial | None:
+    """Ask for a trial, waiting while the others may still leave one; None once the study has enough."""
+    from filelock import FileLock
+    from optuna.trial import TrialState
+
+    while True:
+        with FileLock(_asking(journal)):
+            reclaim(study, journal)
+            counts = Counter(trial.state for trial in study.get_trials(deepcopy=False))
+            finished = counts[TrialState.COMPLETE] + counts[TrialState.PRUNED]
+            if finished + counts[TrialState.RUNNING] < n_trials:
+                trial = study.ask()
+                trial.set_user_attr(WORKER, worker)
+                return trial
+        if finished >= n_trials:
+            return None
+        time.sleep(WAIT)
+
+
+def _accuracy(trial: optuna.Trial, folds: Folds, total: int, averaging: str) -> float:
+    """Go through the folds; raise TrialPruned as soon as the threshold is out of reach."""
+    import optuna
+
+    lost = 0.0
+    for step, (right, n) in enumerate(folds):
+        lost += n - right if averaging == "pooled" else 1 - right / n
+        trial.report(1 - lost / total, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return 1 - lost / total
+
+
+def agree(journal: str | Path, task: dict[str, Any]) -> None:
+    """Note what a study searches on, or check that it is the same as what its first worker noted.
+
+    Raises
+    ------
+    FerError
+        Naming the first thing that differs: accuracies of different tasks cannot be ranked together.
+    """
+    from filelock import FileLock
+
+    study = open_study(journal)
+    with FileLock(_asking(journal)):
+        if not (noted := study.user_attrs.get(TASK)):
+            study.set_user_attr(TASK, task)
+            return
+    for name, value in task.items():
+        if noted.get(name) != value:
+            raise FerError(
+                f"The study in {journal} has {name}={noted.get(name)!r}, not {value!r}; give another journal."
+            )
+
+
+def task(journal: str | Path) -> dict[str, Any]:
+    """Return what a study searches on, as its first worker noted; empty if nobody did."""
+    return open_study(journal, create=False).user_attrs.get(TASK, {})
+
+
+@contextmanager
+def _signed_in(journal: str | Path) -> Iterator[str]:
+    """Yield a name that no trial bears yet, and hold its lock meanwhile."""
+    from filelock import FileLock
+
+    with FileLock(_asking(journal)):
+        taken = {trial.user_attrs.get(WORKER) for trial in open_study(journal, create=False).trials}
+        names = (f"worker{number}" for number in itertools.count(1))
+        name = next(name for name in names if name not in taken and not alive(journal, name))
+        lock = FileLock(_lock(journal, name))
+        lock.acquire()
+    try:
+        yield name
+    finally:
+        lock.release()
+
+
+def reclaim(study: optuna.Study, journal: str | Path) -> list[int]:
+    """Give up the trials of workers that died, and queue the same configurations again.
+
+    To be called while no other worker is asking for a trial, as :func:`work` does.
+
+    Returns
+    -------
+    list of int
+        The numbers of the trials given up.
+    """
+    from optuna.trial import TrialState
+
+    lost = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        worker = trial.user_attrs.get(WORKER)  # none if it died between asking and signing
+        if worker is None or not alive(journal, worker):
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+            lost.append(trial.number)
+    return lost
+
+
+def alive(journal: str | Path, worker: str) -> bool:
+    """Whether a worker holds its lock; the operating system releases that of a killed process."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(_lock(journal, worker), timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def trials(journal: str | Path) -> pd.DataFrame:
+    """Return every trial of a study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``number``, ``state`` (``complete``, ``pruned``, ``running``, ``waiting``, or ``lost`` when its
+        worker died), ``worker``, ``accuracy`` (of a pruned trial what it could still have reached),
+        ``folds`` done, ``seconds``, and the parameters of Table 1.
+    """
+    import pandas as pd
+
+    study = open_study(journal, create=False)
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        state, worker = trial.state.name.lower(), trial.user_attrs.get(WORKER)
+        if state == "fail" or (state == "running" and worker is not None and not alive(journal, worker)):
+            state = "lost"
+        reached = trial.intermediate_values
+        accuracy = trial.value if trial.value is not None else reached.get(max(reached, default=0))
+        rows.append(
+            {
+                "number": trial.number,
+                "state": state,
+                "worker": worker,
+                "accuracy": accuracy,
+                "folds": len(reached),
+                "seconds": trial.duration.total_seconds() if trial.duration else None,
+                **trial.params,
+            }
+        )
+    columns = ["number", "state", "worker", "accuracy", "folds", "seconds"]
+    return pd.DataFrame(rows, columns=None if rows else columns)
+
+
+def importances(journal: str | Path) -> dict[str, float]:
+    """Return how much each parameter decides the accuracy, summing to 1 (fANOVA), highest first.
+
+    Pruned trials count with the accuracy they could still have reached. Empty where too few trials
+    finished, or all are alike.
+    """
+    optuna = _optuna()
+    from optuna.trial import TrialState
+
+    source = open_study(journal, create=False)
+    study = optuna.create_study(direction="maximize")
+    for trial in source.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        reached = trial.intermediate_values
+        if trial.params and reached:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params=trial.params, distributions=trial.distributions, value=reached[max(reached)]
+                )
+            )
+    values = {trial.value for trial in study.trials}
+    if len(study.trials) < ENOUGH or len(values) < 2:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)
+
+
+def best(journal: str | Path) -> tuple[Configuration, float] | None:
+    """Return the best configuration and its accuracy, None if no trial was completed."""
+    from fer_lib.papers.cnn3d.network import Configuration
+
+    frame = trials(journal)
+    frame = frame[frame["state"] == "complete"]
+    if not len(frame):
+        return None
+    row = open_study(journal, create=False).trials[int(frame.loc[frame["accuracy"].idxmax(), "number"])]
+    return Configuration(**row.params), float(row.value)
+
+
+def folder() -> Path:
+    """Return where journals lie unless a file is given: in the hidden folder of unfinished work."""
+    from fer_lib.evidence.provenance import repository
+
+    return repository() / "results" / ".work" / "search"
+
+
+def _lock(journal: str | Path, worker: str) -> str:
+    return f"{journal}.{worker}.lock"
+
+
+def _asking(journal: str | Path) -> str:
+    return f"{journal}.ask.lock"
+
+
+def _optuna() -> Any:
+    """Import Optuna, which speaks only when something is wrong."""
+    try:
+        import optuna
+    except ImportError:
+        raise FerError(
+            'The search needs Optuna, which is not installed: pip install "optuna>=5,<6".'
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

@@ -1,0 +1,230 @@
+"""Lopes's synthetic samples: noise on the eyes' positions, hence faces turned, scaled and shifted a little.
+
+A face is aligned by its two eyes. Gaussian noise on where they are (Lopes et al.; Sect. 4.1 of ``cspp`` takes
+it over) makes the aligned face rotate, grow and move as it does where a detector errs. The corpus stays on
+the device at a working size; every batch is aligned, with noise while training and without at test, and its
+intensity normalised, so that 70 samples per image cost no memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fer_lib.errors import FerError, one_of
+from fer_lib.faces import crop, local_contrast
+from fer_lib.faces.alignment import ABOVE, BELOW, BESIDE
+from fer_lib.learn.augment import Normalisation, xy
+from fer_lib.learn.training import Part
+
+EYE_DISTANCE = 100.0  # pixels between the eye centres on a CK+ frame, about: noise is given at this scale
+MARGIN = 0.25  # of the cut's side, kept around it in a working image: noise of 5 sigma stays inside
+WORKING = 96  # pixels; the cut has 64 of them, so that an output of 48 is never enlarged
+INTENSITIES = ("local_contrast", "equalise", "standardise")
+
+
+def eye_matrices(eyes: Tensor, size: int) -> Tensor:
+    """Return ``(B, 2, 3)`` matrices that map source pixels to those of the aligned face.
+
+    What :func:`fer_lib.faces.eye_matrices` does for arrays: the line between the eyes becomes horizontal,
+    and what lies 2.4 half eye distances to each side of their middle, 1.3 above and 3.2 below it fills the
+    square.
+
+    Parameters
+    ----------
+    eyes : Tensor
+        ``(B, 2, 2)`` float: centres (x, y) in pixels of the eye on the left of the image, then the right.
+    size : int
+        Side of the aligned face in pixels.
+    """
+    middle, half = eyes.mean(1), (eyes[:, 1] - eyes[:, 0]) / 2  # (B, 2) each
+    # The unit vector along the eyes, divided by half their distance, measures in half eye distances.
+    along = half / half.square().sum(1, keepdim=True).clamp_min(1e-6)
+    x_scale, y_scale = size / (2 * BESIDE), size / (ABOVE + BELOW)
+    rows = torch.stack(
+        [along * x_scale, torch.stack([-along[:, 1], along[:, 0]], 1) * y_scale], 1
+    )  # (B, 2, 2)
+    # The square's upper left corner is the corner of pixel (0, 0), half a pixel from its centre.
+    corner = xy(BESIDE * x_scale - 0.5, ABOVE * y_scale - 0.5, eyes)
+    return torch.cat([rows, (corner - (rows @ middle.unsqueeze(2)).squeeze(2)).unsqueeze(2)], dim=2)
+
+
+def warp_to(images: Tensor, matrices: Tensor, size: int) -> Tensor:
+    """Apply ``(B, 2, 3)`` pixel matrices to ``(B, C, H, W)`` float images -> ``(B, C, size, size)``.
+
+    As :func:`fer_lib.learn.augment.warp_images` (bilinear, borders repeated), with a size of its own.
+    """
+    height, width = images.shape[2:]
+    source = xy(width, height, matrices)
+    inverse = torch.linalg.inv_ex(matrices[:, :, :2]).inverse
+    offset = -(inverse @ matrices[:, :, 2:]).squeeze(2)
+    # grid_sample counts in units of half a side from the centre, on both sides of the map.
+    centre = (size - 1) / 2 * inverse.sum(2) + offset
+    theta = torch.cat([inverse * size / source[:, None], ((2 * centre + 1) / source - 1).unsqueeze(2)], dim=2)
+    grid = F.affine_grid(
+        theta.to(images.dtype), [len(images), images.shape[1], size, size], align_corners=False
+    )
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def equalise(images: Tensor) -> Tensor:
+    """Equalise the histogram of each image ``(B, 1, H, W)`` in grey levels; the result is in [-1, 1]."""
+    levels = images.flatten(1).round().clamp(0, 255).long()  # (B, H * W)
+    counts = torch.zeros(len(images), 256, device=images.device)
+    counts.scatter_add_(1, levels, torch.ones_like(levels, dtype=counts.dtype))
+    below = counts.cumsum(1)
+    darkest = below.gather(1, levels.amin(1, keepdim=True))  # how many pixels share the lowest level
+    ranks = (below.gather(1, levels) - darkest) / (levels.shape[1] - darkest).clamp_min(1)
+    return (2 * ranks - 1).view_as(images)
+
+
+@dataclass(frozen=True)
+class EyeFeed:
+    """Aligned, intensity-normalised faces of a batch: a feed for :func:`fer_lib.learn.training.fit`.
+
+    The part's ``extra`` holds the eyes ``(B, 2, 2)`` in pixels and, for a :class:`NoisyPart`, the noise to
+    add to them while training. A part without ``extra`` holds aligned faces already (:func:`materialise`).
+
+    Attributes
+    ----------
+    size : int
+        Side of the faces in pixels.
+    intensity : {"local_contrast", "equalise", "standardise"}
+        Normalisation by neighbourhood, by histogram, or of each image to zero mean and unit variance.
+    """
+
+    size: int = 48
+    intensity: str = "local_contrast"
+
+    def __post_init__(self) -> None:
+        one_of(self.intensity, INTENSITIES, "intensity_norm")
+
+    def __call__(self, batch: Part, training: bool) -> tuple[Tensor]:
+        """Return ``(B, 1, size, size)`` float."""
+        faces = self.faces(batch, training)
+        if self.intensity == "standardise":
+            return (Normalisation()(faces.squeeze(1)),)
+        return (local_contrast(faces) if self.intensity == "local_contrast" else equalise(faces),)
+
+    def faces(self, batch: Part, noise: bool) -> Tensor:
+        """Return the aligned faces in grey levels, ``(B, 1, size, size)`` float, with or without noise."""
+        images = batch.images.unsqueeze(1).float()
+        if not batch.extra:
+            return images
+        eyes, *offsets = batch.extra
+        if noise and offsets:
+            eyes = eyes + offsets[0]
+        return warp_to(images, eye_matrices(eyes, self.size), self.size)
+
+
+@dataclass(frozen=True)
+class NoisyPart(Part):
+    """A training part in which every image occurs once as it is and ``copies`` times with noise on its eyes.
+
+    Attributes
+    ----------
+    copies : int
+        Synthetic samples per image (Sect. 4.1: 70).
+    sigma : float
+        Deviation of the noise in pixels of a face whose eyes are :data:`EYE_DISTANCE` apart.
+    draws : Tensor or None
+        ``(copies, N, 2, 2)`` standard normal; None draws anew at every visit. See :meth:`fixed`.
+    """
+
+    copies: int = 70
+    sigma: float = 3.0
+    draws: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.copies < 0 or not 0 <= self.sigma < math.inf:
+            raise FerError(f"copies={self.copies} and sigma={self.sigma} must not be negative.")
+        if not self.extra or self.extra[0].shape != (len(self.labels), 2, 2):
+            raise FerError("A NoisyPart needs the eyes (N, 2, 2) of its N images as its first extra.")
+
+    def __len__(self) -> int:
+        return len(self.labels) * (1 + self.copies)
+
+    def fixed(self, seed: int = 0) -> NoisyPart:
+        """Return the part with its noise drawn once: exactly ``copies`` synthetic samples per image."""
+        generator = torch.Generator().manual_seed(seed)
+        draws = torch.randn(self.copies, len(self.labels), 2, 2, generator=generator)
+        return replace(self, draws=draws.to(self.images.device))
+
+    def take(self, index: Tensor) -> Part:
+        """Return the samples at ``index``: sample ``i`` is copy ``i // N`` of image ``i % N``."""
+        image, copy = index % len(self.labels), index // len(self.labels)
+        eyes = self.extra[0][image]
+        if self.draws is None or not self.copies:
+            noise = torch.randn_like(eyes)
+        else:
+            noise = self.draws[(copy - 1).clamp_min(0), image]
+        distance = (eyes[:, 1] - eyes[:, 0]).norm(dim=1)
+        noise = noise * (self.sigma / EYE_DISTANCE * distance * (copy > 0))[:, None, None]
+        return Part(self.images[image], self.labels[image], (eyes, noise))
+
+
+@torch.inference_mode()
+def materialise(part: NoisyPart, size: int = 48, batch_size: int = 4096) -> Part:
+    """Return all samples of ``part`` as aligned faces, uint8 ``(N * (1 + copies), size, size)``.
+
+    The same faces as a fixed part gives batch by batch, rounded to grey levels; 70 copies of 811 images
+    take 130 MB.
+    """
+    batches = [
+        part.take(index) for index in torch.arange(len(part), device=part.images.device).split(batch_size)
+    ]
+    faces = [EyeFeed(size).faces(batch, noise=True).squeeze(1).round().to(torch.uint8) for batch in batches]
+    return Part(torch.cat(faces), torch.cat([batch.labels for batch in batches]))
+
+
+def working_images(
+    images: np.ndarray, eyes: np.ndarray, size: int = WORKING
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut faces with a margin out of photographs, upright or not, at a size that a device can hold.
+
+    Parameters
+    ----------
+    images : uint8 (N, H, W)
+    eyes : float (N, 2, 2)
+        Centres (x, y) in pixels, left in the image first; NaN where none were found: those images get the
+        median position of the others.
+    size : int
+        Side of the result in pixels.
+
+    Returns
+    -------
+    images : uint8 (N, size, size)
+    eyes : float32 (N, 2, 2)
+        In pixels of the result.
+
+    Raises
+    ------
+    FerError
+        If eyes and images do not align, no eyes were found at all, or both eyes of a face coincide.
+    """
+    eyes = np.asarray(eyes, np.float64)
+    if eyes.shape != (len(images), 2, 2):
+        raise FerError(f"Eyes are (N, 2, 2), one pair per image; got {eyes.shape} for {len(images)} images.")
+    found = np.isfinite(eyes).all((1, 2))
+    if not found.any():
+        raise FerError(
+            "No eyes were found in any image, so no face can be aligned; try another eye_detector."
+        )
+    eyes = np.where(found[:, None, None], eyes, np.median(eyes[found], axis=0))
+    half = np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1) / 2
+    if not half.min() > 0:
+        raise FerError("Both eyes of a face lie in one place, so the face cannot be aligned.")
+    side = half * 2 * BESIDE * (1 + 2 * MARGIN)
+    across = (eyes[:, 1] - eyes[:, 0]) / (2 * half[:, None])
+    down = np.stack([-across[:, 1], across[:, 0]], axis=1)
+    centre = eyes.mean(1) + down * (half * (BELOW - ABOVE) / 2)[:, None]
+    corner = centre + 0.5 - side[:, None] / 2  # edges count from the corner of the first pixel
+    boxes = np.column_stack([corner, side, side])
+    cut = crop(images, boxes, size)
+    inside = (eyes + 0.5 - corner[:, None]) * (size / side)[:, None, None] - 0.5
+    return cut, inside.astype(np.float32)

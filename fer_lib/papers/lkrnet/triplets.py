@@ -1,0 +1,250 @@
+"""Triplets of anchor, positive and negative: how they are found, and LKRNet's combined loss.
+
+Sect. 3.1 of the paper ``lkrnet``: L = L_cross + lambda L_triplet (Eq. 5), where L_cross adds the
+cross-entropies of the three samples (Eqs. 6 and 7; the minus sign, missing in print, is restored) and
+L_triplet asks an anchor to be nearer to its positive than to its negative by a margin (Eqs. 8 and 9).
+How triplets are found the paper does not say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fer_lib.errors import FerError, one_of
+from fer_lib.learn.training import Feed, Part
+
+MININGS = ("random", "semi_hard", "hard")
+BRANCH_LOSSES = ("both", "triplet_global", "fused")
+
+Triplets = tuple[Tensor, Tensor, Tensor]
+
+
+def squared_distances(embeddings: Tensor) -> Tensor:
+    """Return all squared Euclidean distances ``(N, N)`` of ``(N, D)``, not negative."""
+    squares = embeddings.square().sum(1)
+    with torch.autocast(embeddings.device.type, enabled=False):  # in bf16 near points have no distance left
+        products = embeddings @ embeddings.T
+    return (squares[:, None] + squares[None, :] - 2 * products).clamp_min(0)
+
+
+def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """Return Eq. (9) averaged over triplets, a scalar, from three embeddings ``(T, D)``."""
+    near = (anchor - positive).square().sum(1)
+    far = (anchor - negative).square().sum(1)
+    return F.relu(near - far + margin).mean()
+
+
+def class_distances(
+    embeddings: np.ndarray, labels: np.ndarray, normalise: bool = True
+) -> tuple[float, float]:
+    """Return the mean squared distance of two samples of one class, and of two classes.
+
+    Parameters
+    ----------
+    embeddings : ndarray
+        ``(N, branches, D)``; distances are averaged over branches.
+    labels : ndarray
+        ``(N,)`` integer codes.
+    normalise : bool
+        Whether embeddings are scaled to length 1, as in :class:`CombinedLoss`.
+
+    Returns
+    -------
+    within, between : float
+        Over all pairs of different samples; NaN where there is no such pair.
+    """
+    points = torch.as_tensor(embeddings, dtype=torch.float64)
+    if normalise:
+        points = F.normalize(points, dim=2)
+    distance = torch.stack([squared_distances(branch) for branch in points.unbind(1)]).mean(0)
+    codes = torch.as_tensor(labels)
+    same = codes[:, None] == codes[None, :]
+    alike = same & ~torch.eye(len(codes), dtype=torch.bool)
+    return float(distance[alike].mean()), float(distance[~same].mean())
+
+
+def mine(embeddings: Tensor, labels: Tensor, strategy: str) -> Triplets:
+    """Choose a positive and a negative of the same batch for every sample.
+
+    Parameters
+    ----------
+    embeddings : Tensor
+        ``(N, D)``.
+    labels : Tensor
+        ``(N,)`` int64.
+    strategy : {"semi_hard", "hard"}
+        ``hard``: the farthest positive and the nearest negative (Hermans et al., 2017). ``semi_hard``: a
+        random positive, and of the negatives farther away than it the nearest (Schroff et al., 2015), or
+        the farthest of all where none is.
+
+    Returns
+    -------
+    anchors, positives, negatives : Tensor
+        int64 ``(T,)`` rows of the batch; samples without a positive or a negative are no anchors.
+    """
+    one_of(strategy, MININGS[1:], "triplet mining in a batch")
+    distance = squared_distances(embeddings.detach())
+    same = labels[:, None] == labels[None, :]
+    alike = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    anchors = torch.nonzero(alike.any(1) & (~same).any(1)).squeeze(1)
+    distance, alike, other = distance[anchors], alike[anchors], ~same[anchors]
+    never = torch.full_like(distance, float("inf"))
+    if strategy == "hard":
+        positives = torch.where(alike, distance, -never).argmax(1)
+        return anchors, positives, torch.where(other, distance, never).argmin(1)
+    luck = torch.rand_like(distance)
+    positives = torch.where(alike, luck, -never).argmax(1)
+    farther = other & (distance > distance.gather(1, positives[:, None]))
+    nearest = torch.where(farther, distance, never).argmin(1)
+    farthest = torch.where(other, distance, -never).argmax(1)
+    return anchors, positives, torch.where(farther.any(1), nearest, farthest)
+
+
+@dataclass(frozen=True)
+class CombinedLoss:
+    """Eqs. (5) to (9) for networks that return (scores, logits of each branch, embeddings of each branch).
+
+    Attributes
+    ----------
+    weight : float
+        Lambda of Eq. (5); 0 leaves the cross-entropy alone.
+    margin : float
+        Alpha of Eqs. (8) and (9).
+    normalise : bool
+        Whether embeddings are scaled to length 1, so that squared distances lie in [0, 4].
+    branches : {"both", "triplet_global", "fused"}
+        Both terms on every branch, added; the triplet term on the first branch only; or both terms on
+        the fused prediction and the embeddings side by side.
+    reduction : {"sum", "mean"}
+        Whether the cross-entropies of a triplet's three samples are added (Eq. 6) or averaged.
+    """
+
+    weight: float = 0.2
+    margin: float = 0.2
+    normalise: bool = True
+    branches: str = "both"
+    reduction: str = "sum"
+
+    def __post_init__(self) -> None:
+        one_of(self.branches, BRANCH_LOSSES, "branch_loss")
+        one_of(self.reduction, ("sum", "mean"), "ce_reduction")
+
+    def __call__(
+        self, output: tuple[Tensor, Tensor, Tensor], labels: Tensor, triplets: Triplets | str
+    ) -> Tensor:
+        """Return the loss, a scalar.
+
+        Parameters
+        ----------
+        output
+            Scores ``(N, C)``, logits ``(N, branches, C)`` and embeddings ``(N, branches, D)``.
+        labels
+            ``(N,)`` int64.
+        triplets
+            Rows of the batch, or the strategy by which :func:`mine` finds them, branch by branch.
+        """
+        scores, logits, embeddings = (t.float() for t in output)
+        if self.branches == "fused":
+            logits, embeddings = scores[:, None], embeddings.flatten(1)[:, None]
+        n = logits.shape[1]
+        # Every sample of the batch counts once: the sum over a triplet is three times the mean.
+        cross = n * F.cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(n))
+        cross = cross * (3 if self.reduction == "sum" else 1)
+        if not self.weight:
+            return cross
+        if self.branches == "triplet_global":
+            embeddings = embeddings[:, :1]
+        return cross + self.weight * sum(self._triplet(e, labels, triplets) for e in embeddings.unbind(1))
+
+    def _triplet(self, embeddings: Tensor, labels: Tensor, triplets: Triplets | str) -> Tensor:
+        if self.normalise:
+            embeddings = F.normalize(embeddings, dim=1)
+        if isinstance(triplets, str):
+            triplets = mine(embeddings, labels, triplets)
+        if not len(triplets[0]):
+            return embeddings.sum() * 0  # a batch of one class, or of none twice, asks for nothing
+        return triplet_loss(*(embeddings[rows] for rows in triplets), self.margin)
+
+
+class TripletTraining:
+    """The feed and the loss of one network's training, which must agree on the triplets.
+
+    With ``random`` mining every anchor of a batch gets a positive and a negative drawn from the whole
+    training part, so the network sees three times the batch. Otherwise the batch is what it is, and
+    triplets are found among its embeddings.
+
+    Parameters
+    ----------
+    train : Part
+        The training part. For ``random`` mining its last ``extra`` is the images' numbers (see
+        :func:`numbered`), by which an anchor knows itself.
+    feed : Feed
+        Makes the network's inputs.
+    loss : CombinedLoss
+    mining : {"random", "semi_hard", "hard"}
+
+    Raises
+    ------
+    FerError
+        For an unknown strategy, or a training part of one class.
+    """
+
+    def __init__(self, train: Part, feed: Feed, loss: CombinedLoss, mining: str = "random") -> None:
+        self.train, self.inner, self.objective = train, feed, loss
+        self.mining = one_of(mining, MININGS, "triplet_mining")
+        self.order = torch.argsort(train.labels, stable=True)
+        self.counts = torch.bincount(train.labels)
+        if len(train) == int(self.counts.max()):
+            raise FerError("Triplets need training images of at least two classes.")
+        self.starts = self.counts.cumsum(0) - self.counts
+        self.rank = torch.empty_like(self.order)  # of an image within its class
+        self.rank[self.order] = torch.arange(len(train), device=self.order.device)
+        self.rank -= self.starts[train.labels]
+        self._labels = train.labels[:0]
+
+    def feed(self, batch: Part, training: bool) -> tuple[Tensor, ...]:
+        """Return the network's inputs: ``B`` samples, or anchors, positives and negatives, ``3 B``."""
+        if training and self.mining == "random":
+            positives, negatives = self.draw(batch.extra[-1].long(), batch.labels)
+            batch = joined([batch, self.train.take(positives), self.train.take(negatives)])
+        if training:
+            self._labels = batch.labels
+        return self.inner(batch, training)
+
+    def draw(self, anchors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a random positive and negative for each anchor, int64 ``(B,)`` rows of the training part.
+
+        A positive is another image of the anchor's class (the anchor itself if there is none), a negative
+        any image of another class; all are equally likely.
+        """
+        count, start = self.counts[labels], self.starts[labels]
+        u = torch.rand(2, len(labels), dtype=torch.float64, device=labels.device)
+        step = 1 + (u[0] * (count - 1)).long()
+        positives = self.order[start + (self.rank[anchors] + step) % count]
+        place = (u[1] * (len(self.train) - count)).long()
+        return positives, self.order[place + (place >= start) * count]  # skips the anchor's class
+
+    def loss(self, output: tuple[Tensor, Tensor, Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of the batch that was fed last, and the scores of its ``B`` anchors."""
+        n = len(labels)
+        triplets: Triplets | str = self.mining
+        if self.mining == "random":
+            rows = torch.arange(3 * n, device=labels.device)
+            triplets = (rows[:n], rows[n : 2 * n], rows[2 * n :])
+        return self.objective(output, self._labels, triplets), output[0][:n]
+
+
+def numbered(part: Part) -> Part:
+    """Return the part with its images' numbers 0, 1, ... as a further ``extra``."""
+    return replace(part, extra=(*part.extra, torch.arange(len(part), device=part.labels.device)))
+
+
+def joined(parts: list[Part]) -> Part:
+    """Return parts one after the other."""
+    extra = tuple(torch.cat(columns) for columns in zip(*(part.extra for part in parts), strict=True))
+    return Part(torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]), extra)

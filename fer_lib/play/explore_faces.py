@@ -1,0 +1,282 @@
+"""The faces to explore: those at hand, framed alike, one's own photograph, and what is done to them.
+
+Every face is turned level and cropped by its eyes to 48 pixels, as paper ``multimodal`` does, so that small
+networks trained on one corpus may be asked about a photograph. What is disturbed is that crop.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fer_lib import faces
+from fer_lib.data import datasets, splits
+from fer_lib.data.corpus import Card, Corpus
+from fer_lib.errors import FerError, one_of
+from fer_lib.expressions import EXPRESSIONS
+from fer_lib.features import robustness
+
+SIDE = 48  # pixels
+REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # in half eye distances: a square of brows and chin
+CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
+TRAIN, HELD = 2000, 500  # faces of a large corpus that are used
+OPTIONS = {"synthetic": {"size": 64}, "cmu_faces": {"pose": "straight"}}
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+MEGABYTES, MEGAPIXELS = 8, 50  # of a photograph; Jupyter's server takes messages of 10 MB
+WORK = 1024  # pixels of a photograph's longer side; more shows nothing that a crop of 48 pixels keeps
+
+INTERFERENCE = {  # slider -> (lowest value, what the ends are)
+    "mouth": (0.0, "uncovered", "covered"),
+    "eyes": (0.0, "uncovered", "covered"),
+    "light": (-1.0, "dark", "bright"),
+    "tones": (0.0, "as they are", "distorted"),
+}
+
+PHOTO = Card(
+    name="photo",
+    title="Your own photograph",
+    owner="you",
+    licence="yours; it stays in this kernel's memory and is written nowhere",
+    obtain="",
+    tree="",
+    may_show=False,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """A corpus as the panel uses it.
+
+    Attributes
+    ----------
+    train, held : Corpus
+        Faces to train on and held-out ones, framed by :func:`framed`; they share no person where the
+        corpus knows persons.
+    missed : int
+        Images that were left out because no face was found.
+    """
+
+    train: Corpus
+    held: Corpus
+    missed: int = 0
+
+    @property
+    def held_out_by(self) -> str:
+        """Say what keeps the two parts apart."""
+        if self.held.subjects is not None:
+            return f"{len(np.unique(self.held.subjects))} other people"
+        return "the official test part" if self.held.split is not None else "other images"
+
+
+def present(data_dir: str | Path | None = None) -> list[str]:
+    """Return the names of the corpora on this machine, ``synthetic`` first."""
+    found = ["synthetic"]
+    for name in datasets.READERS:
+        try:
+            datasets.find(name, data_dir)
+        except FerError:  # absent, or not to be read
+            continue
+        found.append(name)
+    return found
+
+
+def collection(dataset: str = "synthetic", data_dir: str | Path | None = None) -> Collection:
+    """Load a corpus, find its faces, frame them and hold a part out.
+
+    Faces of real corpora are found by dlib the first time, which takes a minute for 2,500 images.
+
+    Raises
+    ------
+    FerError
+        As :func:`fer_lib.data.datasets.load`, or if dlib is absent or finds no face to train or to test on.
+    """
+    corpus = datasets.load(dataset, data_dir or None, **OPTIONS.get(dataset, {}))
+    corpus = corpus.only([name for name in CLASSES if name in corpus.classes])
+    train, held = (_some(corpus, *part) for part in zip(_parts(corpus), (TRAIN, HELD), strict=True))
+    missed = 0
+    if not corpus.card.synthetic:
+        marked = [faces.annotate(part, "dlib") for part in (train, held)]
+        train, held = (part.select(part.valid) for part in marked)
+        missed = sum(map(len, marked)) - len(train) - len(held)
+    if not len(train) or not len(held):
+        raise FerError(f"dlib finds too few faces in {corpus.card.title} to train on some and show others.")
+    return Collection(framed(train), framed(held), missed)
+
+
+def _parts(corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
+    """Return which images to train on and which to hold out, int64."""
+    if corpus.split is not None and {"train", "private_test"} <= set(corpus.split):
+        return np.flatnonzero(corpus.split == "train"), np.flatnonzero(corpus.split == "private_test")
+    return splits.hold_out(corpus, np.arange(len(corpus)), 0.25, by_subject=corpus.subjects is not None)
+
+
+def _some(corpus: Corpus, index: np.ndarray, n: int) -> Corpus:
+    return corpus.select(splits.subset(corpus, index, min(n, len(index))))
+
+
+def framed(corpus: Corpus) -> Corpus:
+    """Turn faces level and crop them by their eyes to 48 pixels; the 68 landmarks follow.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        With landmarks ``(N, 68, 2)``, all known.
+    """
+    import torch
+
+    from fer_lib.learn.augment import warp_points
+
+    images, matrices = faces.align(corpus.images, faces.eyes(corpus.landmarks), SIDE, **REACH)
+    points = warp_points(torch.as_tensor(corpus.landmarks), torch.as_tensor(matrices))
+    return replace(corpus, images=images, landmarks=points.numpy(), meta=None)
+
+
+# --- one's own photograph -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Photograph:
+    """A photograph and the face in it.
+
+    Attributes
+    ----------
+    pixels : uint8 (H, W)
+        Grey, upright, at most 1,024 pixels a side.
+    box : float (4,)
+        Left, top, width and height of the face in pixels.
+    face : Corpus
+        Of one face, framed; its label says nothing.
+    """
+
+    pixels: np.ndarray
+    box: np.ndarray
+    face: Corpus
+
+
+def read_photo(data: bytes) -> np.ndarray:
+    """Decode a photograph that someone brings, believing nothing of it.
+
+    Only plain image formats are tried, and the size that the file announces is checked before any pixel
+    is decoded. A camera's note on how it was held is heeded.
+
+    Returns
+    -------
+    uint8 (H, W)
+        Grey, its longer side at most 1,024 pixels.
+
+    Raises
+    ------
+    FerError
+        If it is too large, no image of a known format, or damaged.
+    """
+    from PIL import Image, ImageOps
+
+    if len(data) > MEGABYTES * 1e6:
+        raise FerError(
+            f"The file has {len(data) / 1e6:.1f} MB, and at most {MEGABYTES} are taken; save it smaller."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit is looser than ours
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MEGAPIXELS * 1e6:
+            raise FerError(
+                f"The image has {image.width} x {image.height} pixels; up to {MEGAPIXELS} million are taken."
+            )
+        image.draft("L", (WORK, WORK))  # of a JPEG only what is needed is decoded
+        image = ImageOps.exif_transpose(image).convert("L")
+        image.thumbnail((WORK, WORK))
+    except FerError:
+        raise
+    except Exception:  # a damaged file may raise almost anything inside a decoder
+        raise FerError("This file is no image that can be read; bring a JPEG or PNG file.") from None
+    return np.asarray(image, np.uint8)
+
+
+def photograph(data: bytes) -> Photograph:
+    """Decode a photograph, find its face and its landmarks, and frame it as the networks expect.
+
+    Raises
+    ------
+    FerError
+        As :func:`read_photo`; if no face is found; or if the package dlib-bin is absent.
+    """
+    pixels = read_photo(data)
+    box = _face(pixels)
+    points = faces.landmarks([pixels], "dlib", box[None])
+    one = Corpus(pixels[None], np.zeros(1, int), CLASSES, PHOTO, np.array(["photo"]), landmarks=points)
+    return Photograph(pixels, box, framed(one))
+
+
+def _face(pixels: np.ndarray) -> np.ndarray:
+    """Return the box (4,) of the face: dlib's, whose landmarks expect it, around what another finds."""
+    for method in ("haar", "mtcnn", "dlib"):
+        (box,) = faces.detect([pixels], method)
+        if np.isfinite(box).all():
+            break
+    else:
+        raise FerError(
+            "No face was found in this photograph. A face seen from the front, upright, with light on it and "
+            "at least a fifth as high as the picture, is found most easily."
+        )
+    # dlib's detector sees faces that nearly fill the image: give it the surroundings of what was found.
+    margin = 0.4 * box[2:].max()
+    left, top = np.maximum(box[:2] - margin, 0).astype(int)
+    right, bottom = np.ceil(box[:2] + box[2:] + margin).astype(int)
+    (closer,) = faces.detect([pixels[top:bottom, left:right]], "dlib")
+    return closer + np.array([left, top, 0, 0]) if np.isfinite(closer).all() else box
+
+
+# --- interference -------------------------------------------------------------------------------------------
+
+
+def disturbed(face: Corpus, **severities: float) -> Corpus:
+    """Return a face with its light and tones changed and its regions covered, in this order.
+
+    Parameters
+    ----------
+    face : Corpus
+        Framed faces; their landmarks stay those of the undisturbed ones.
+    **severities
+        ``mouth``, ``eyes`` and ``tones`` in [0, 1], ``light`` in [-1, 1]; see
+        :func:`fer_lib.features.robustness.disturb`.
+    """
+    import torch
+
+    for name in severities:
+        one_of(name, INTERFERENCE, "interference")
+    light = severities.get("light", 0.0)
+    steps = {
+        "high_brightness": max(light, 0.0),
+        "low_brightness": max(-light, 0.0),
+        "color_distortion": severities.get("tones", 0.0),
+        "occlusion_mouth": severities.get("mouth", 0.0),
+        "occlusion_eye": severities.get("eyes", 0.0),
+    }
+    images, points = torch.as_tensor(face.images), torch.as_tensor(face.landmarks)
+    for condition, severity in steps.items():
+        images = robustness.disturb(images, condition, severity, points)
+    return replace(face, images=images.numpy())
+
+
+def along(face: Corpus, name: str, steps: int = 11, **others: float) -> tuple[np.ndarray, Corpus]:
+    """Return one face at every step of one kind of interference, the other kinds staying as they are.
+
+    Returns
+    -------
+    severities : float (steps,)
+    faces : Corpus
+        Of ``steps`` faces.
+    """
+    lowest = INTERFERENCE[one_of(name, INTERFERENCE, "interference")][0]
+    severities = np.linspace(lowest, 1, steps)
+    shown = [disturbed(face, **others | {name: float(s)}) for s in severities]
+    columns = {"images": np.concatenate([f.images for f in shown])}
+    columns |= {k: np.repeat(getattr(face, k), steps, axis=0) for k in ("labels", "landmarks")}
+    others_of_it = dict.fromkeys(("subjects", "sequences", "split", "valid"))
+    return severities, replace(face, ids=np.arange(steps).astype(str), **columns, **others_of_it)

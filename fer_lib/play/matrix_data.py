@@ -1,0 +1,306 @@
+"""One preparation of faces for all networks of the matrix: found, turned by the eyes, 48 pixels square.
+
+The five papers prepare their images differently. To compare networks and not preparations, every network of
+:mod:`fer_lib.play.matrix` gets the same pixels of the same images; what one needs beyond them (landmarks, key
+regions, SIFT words, the frames before) is made of the same faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fer_lib import faces
+from fer_lib.data import datasets, splits
+from fer_lib.data.clips import sequences
+from fer_lib.data.corpus import Corpus
+from fer_lib.data.splits import Fold
+from fer_lib.errors import AbsentDataError, FerError, one_of
+from fer_lib.features import sift as features
+from fer_lib.features.robustness import disturb
+from fer_lib.learn.augment import Augmentation, warp_images, warp_points
+from fer_lib.learn.training import Feed, Part
+from fer_lib.papers.cnn_sift.network import VISUAL_WORDS
+from fer_lib.papers.lkrnet import key_regions
+from fer_lib.papers.multimodal.modalities import warp_landmarks
+from fer_lib.show import study
+
+CLASSES = (*study.SIX, "neutral")
+SIZE = 48
+N_FRAMES = 10
+REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # of the crop in half eye distances: brows and chin
+LANDMARKS, GEOMETRY, WORDS, CLIP = range(4)
+"""Places of a part's ``extra``; only parts of corpora with sequences have the last."""
+
+SEQUENCES = {"ckplus": {"frames": "last10"}, "oulu_casia": {"frames": "last10"}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "ckplus": {"crop": False},
+    "jaffe": {"crop": False},
+    "mmi": {"frames": "apex"},
+    "nimstim": {"classes": "seven"},
+    "cmu_faces": {"pose": "straight"},
+}
+"""How each corpus is read: whole photographs, at the height of the expression, from the front."""
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """A corpus as the matrix uses it.
+
+    Attributes
+    ----------
+    corpus : Corpus
+        Images uint8 ``(N, 48, 48)`` with 68 landmarks each; ``valid`` says where a face was found. Where
+        none was, the image is used whole and its landmarks are those of a face that fills it.
+    geometry : ndarray
+        float32 ``(N, 6, 2)``, see :func:`fer_lib.papers.lkrnet.key_regions.geometry_of`.
+    descriptors : Descriptors
+        SIFT of the images.
+    clips : ndarray or None
+        uint8 ``(N, 10, 48, 48)``: the frames up to each image, turned as it is; None for stills.
+    fingerprint : str
+        Of the corpus before it was prepared.
+    """
+
+    corpus: Corpus
+    geometry: np.ndarray
+    descriptors: features.Descriptors
+    clips: np.ndarray | None
+    fingerprint: str
+
+    def words(self, train: np.ndarray, seed: int, sample: int = 200_000) -> features.Vocabulary:
+        """Return the vocabulary of S2, of the images at ``train`` alone."""
+        return features.Vocabulary.fit(self.descriptors.take(train), VISUAL_WORDS["S2"], seed, sample)
+
+    def part(
+        self, index: np.ndarray, vocabulary: features.Vocabulary, device: torch.device | str = "cpu"
+    ) -> Part:
+        """Return the images at ``index`` on the device with all that any network reads beside them."""
+        bags = vocabulary.histograms(self.descriptors.take(index))
+        extra = [self.corpus.landmarks[index], self.geometry[index], bags]
+        if self.clips is not None:
+            extra.append(self.clips[index])
+        return Part.of(self.corpus.images[index], self.corpus.labels[index], *extra, device=device)
+
+
+def load(
+    name: str,
+    data_dir: str | Path | None = None,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    align: str = "eyes",
+    drawn: dict[str, int] | None = None,
+) -> Faces:
+    """Read a corpus and prepare it.
+
+    Parameters
+    ----------
+    limit : int, optional
+        Keep so many images with the classes in proportion; of a corpus with an official split so many for
+        training and half as many for testing.
+    align : {"eyes", "none"}
+        Turn faces level and cut them out by their eyes, or take every image whole.
+    drawn : dict, optional
+        Arguments of :func:`fer_lib.data.datasets.synthetic.generate`.
+
+    Raises
+    ------
+    AbsentDataError
+        If the corpus is not on this machine.
+    FerError
+        Where it cannot be read.
+    """
+    one_of(align, ("eyes", "none"), "align")
+    corpus, fingerprint, clips = _read(name, data_dir, limit, seed, drawn or {})
+    found, points = corpus.valid, corpus.landmarks
+    if not corpus.card.synthetic:
+        corpus = faces.annotate(corpus, "mtcnn", points=False)
+        found, points = corpus.valid, find_landmarks(corpus.images, faces.boxes(corpus))
+    known = found if align == "eyes" else np.zeros(len(corpus), bool)
+    eyes = faces.eyes(np.where(known[:, None, None], points, np.nan))
+    images, matrices = faces.align(corpus.images, eyes, SIZE, **REACH)
+    points = warp_points(torch.as_tensor(points), torch.as_tensor(matrices)).numpy()
+    if clips is not None:
+        steps = clips.shape[1]
+        turned, _ = faces.align(clips.reshape(-1, *clips.shape[2:]), eyes.repeat(steps, 0), SIZE, **REACH)
+        clips = turned.reshape(len(clips), steps, SIZE, SIZE)
+    made = replace(corpus, images=images, landmarks=points, valid=found)
+    geometry, _ = key_regions.geometry_of(replace(made, valid=None), SIZE)
+    return Faces(made, geometry, features.sift_of(made), clips, fingerprint)
+
+
+def find_landmarks(images: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
+    """Return the 68 points of every image, float32 ``(N, 68, 2)``: dlib's, in the boxes that MTCNN finds.
+
+    Parameters
+    ----------
+    images : uint8 (N, H, W)
+    boxes : float (N, 4), optional
+        Where the faces are, if that is known; NaN where none was found: there the face fills the image.
+    """
+    boxes = faces.detect(images, "mtcnn") if boxes is None else boxes
+    height, width = images.shape[1:]
+    found = np.isfinite(boxes).all(1)
+    return faces.landmarks(images, "dlib", np.where(found[:, None], boxes, np.float32([0, 0, width, height])))
+
+
+def _read(
+    name: str, data_dir: str | Path | None, limit: int | None, seed: int, drawn: dict[str, int]
+) -> tuple[Corpus, str, np.ndarray | None]:
+    """Return the corpus's images, the fingerprint of what was read and the frames of its sequences."""
+    options = OPTIONS.get(name, {})
+    moving = SEQUENCES.get(name, {})
+    if name == "synthetic":
+        options, moving = {}, {"sequences": True, "n_frames": N_FRAMES, **drawn}
+    try:
+        corpus = datasets.load(name, data_dir, **options | moving)
+    except AbsentDataError:
+        raise
+    except FerError:
+        if not moving or name == "synthetic":
+            raise
+        # A copy of single frames serves all networks but the one that reads clips.
+        corpus, moving = datasets.load(name, data_dir, **options), {}
+    corpus = corpus.only(c for c in CLASSES if c in corpus.classes)
+    fingerprint, clips = corpus.fingerprint, None
+    if moving:
+        made = sequences(corpus, N_FRAMES)
+        clips, corpus = made.images(corpus), made.apexes(corpus)
+    kept = limited(corpus, limit, seed)
+    return corpus.select(kept), fingerprint, None if clips is None else clips[kept]
+
+
+def limited(corpus: Corpus, limit: int | None, seed: int) -> np.ndarray:
+    """Return the positions of the images that are used, int64 sorted, the classes in proportion.
+
+    Of an official split, the training part and the private test part, the second half as large; the public
+    test part is left out, as nothing is selected on it.
+    """
+    if corpus.split is None:
+        return _some(corpus, np.arange(len(corpus)), limit, seed)
+    sizes = {"train": limit, "private_test": limit and limit // 2}
+    parts = [_some(corpus, np.flatnonzero(corpus.split == name), n, seed) for name, n in sizes.items()]
+    return np.sort(np.concatenate(parts))
+
+
+def _some(corpus: Corpus, index: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
+    """Return at most ``limit`` of the images at ``index``, the classes in proportion."""
+    return splits.subset(corpus, index, min(limit, len(index)), seed) if limit else index
+
+
+def folds(corpus: Corpus, k: int, seed: int, keep: int | None = None) -> tuple[str, list[Fold]]:
+    """Return the common protocol's name and its folds.
+
+    The official split where there is one, else ``k`` folds (or as many as there are people) that keep every
+    person on one side, of which the first ``keep`` are used.
+
+    Raises
+    ------
+    FerError
+        If the corpus has neither an official split nor subjects.
+    """
+    if corpus.split is not None:
+        return "official", splits.official(corpus, validation=None)
+    if corpus.subjects is not None:
+        k = min(k, len(np.unique(corpus.subjects)))
+    return "subject", study.cross_validation(corpus, k, "subject", seed, keep=keep)
+
+
+def others(
+    name: str, data_dir: str | Path | None = None, drawn: dict[str, int] | None = None, **options: Any
+) -> tuple[dict[str, Faces], list[str]]:
+    """Return the further corpora on this machine, prepared, and the names of those that are not there.
+
+    Networks trained on photographs are also given drawn faces; networks trained on drawn faces are given
+    other people, drawn alike, and no photographs: what they know of faces is the drawing.
+    """
+    if name == "synthetic":
+        other = load(name, drawn=(drawn or {}) | {"seed": (drawn or {}).get("seed", 0) + 1}, **options)
+        # The other people have the same names; an id must not be one that was trained on.
+        ids = np.char.add("other/", other.corpus.ids)
+        return {"synthetic": replace(other, corpus=replace(other.corpus, ids=ids))}, []
+    found, absent = {}, []
+    for other in datasets.NAMES:
+        if other != name:
+            try:
+                found[other] = load(other, data_dir, drawn=drawn, **options)
+            except AbsentDataError:
+                absent.append(other)
+    return found, absent
+
+
+# --- what happens to a batch --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """The feed of a network, on batches that are moved while training, the same way for every network.
+
+    Attributes
+    ----------
+    inner : Feed
+        What the network's chapter makes of a test batch.
+    augmentation : Augmentation
+        Drawn anew for every sample; landmarks, key regions and frames follow their image. SIFT words stay
+        those of the image as it was, as in their chapter.
+    """
+
+    inner: Feed
+    augmentation: Augmentation
+
+    def __call__(self, batch: Part, training: bool) -> tuple[torch.Tensor, ...]:
+        """Return the network's inputs."""
+        return self.inner(moved(batch, self.augmentation) if training else batch, False)
+
+
+def moved(batch: Part, augmentation: Augmentation) -> Part:
+    """Return the batch with every sample turned, scaled, shifted and mirrored as ``augmentation`` draws."""
+    images = batch.images.float().unsqueeze(1)
+    matrices = augmentation.matrices(len(batch), SIZE, SIZE, images.device)
+    extra = list(batch.extra)
+    extra[LANDMARKS] = warp_landmarks(extra[LANDMARKS], matrices)
+    points, sides = extra[GEOMETRY][:, :5], extra[GEOMETRY][:, 5:]
+    grown = torch.linalg.det(matrices[:, :, :2]).abs().sqrt()[:, None, None]
+    extra[GEOMETRY] = torch.cat([warp_points(points, matrices), sides * grown], dim=1)
+    if len(extra) > CLIP:
+        extra[CLIP] = warp_images(extra[CLIP], matrices)  # frames are moved as channels are
+    images = warp_images(images, matrices).squeeze(1).round_().clamp_(0, 255).byte()
+    return Part(images, batch.labels, tuple(extra))
+
+
+def disturbed(part: Part, condition: str, severity: float, vocabulary: features.Vocabulary) -> Part:
+    """Return a part under a condition of :func:`fer_lib.features.robustness.disturb`.
+
+    Landmarks and key regions stay those of the clear face; SIFT words are counted anew; of a clip every
+    frame is disturbed.
+    """
+    images = disturb(part.images, condition, severity, part.extra[LANDMARKS])
+    extra = list(part.extra)
+    bags = vocabulary.histograms(features.sift(images.cpu().numpy()))
+    extra[WORDS] = torch.as_tensor(bags, device=images.device)
+    if len(extra) > CLIP:
+        n, steps = extra[CLIP].shape[:2]
+        marks = extra[LANDMARKS].repeat_interleave(steps, 0)
+        frames = disturb(extra[CLIP].byte().flatten(0, 1), condition, severity, marks)
+        extra[CLIP] = frames.view(n, steps, SIZE, SIZE).float()
+    return Part(images, part.labels, tuple(extra))
+
+
+def shared(classes: Iterable[str], target: Corpus) -> tuple[str, ...]:
+    """Return the expressions that a network of ``classes`` knows and ``target`` has.
+
+    Raises
+    ------
+    FerError
+        If that is fewer than two, so that there is nothing to tell apart.
+    """
+    common = tuple(name for name in classes if name in target.classes)
+    if len(common) < 2:
+        raise FerError(f"{target.card.title} shares {len(common)} expressions with the training corpus.")
+    return common

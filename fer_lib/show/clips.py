@@ -1,0 +1,130 @@
+"""Figures of paper 4: clips as strips, what frames are worth, and the study of the search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_lib.show.plots import style
+from fer_lib.show.plots.pictures import contact_sheet
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STATES = {"complete": ("#0072b2", "o"), "pruned": ("#d55e00", "x"), "lost": ("#6b6b6b", "v")}
+PARAMETERS = (
+    *("temporal_size", "dropout", "activation", "pooling", "initialiser", "lookahead", "clahe"),
+    *("normalise", "second_conv", "class_weights"),
+)
+
+
+def strips(clips: ArrayLike, names: list[str], every: int = 1) -> Figure:
+    """Draw clips (B, T, H, W) as rows of frames, each named under its first frame."""
+    clips = np.asarray(clips)[:, ::every]
+    n = clips.shape[1]
+    labels = np.array([name if i == 0 else "" for name in names for i in range(n)])
+    return contact_sheet(clips.reshape(-1, *clips.shape[2:]), labels, columns=n)
+
+
+@style.styled
+def frames(table: pd.DataFrame) -> Figure:
+    """Draw accuracy against the number of last frames shown.
+
+    ``table`` has the columns ``model``, ``frames``, ``accuracy``, ``low`` and ``high`` (fractions).
+    """
+    needed = ["model", "frames", "accuracy", "low", "high"]
+    style.check_columns(table, needed, "frames")
+    tints = style.colours(table["model"])
+    figure, axes = style.subplots(3.4)
+    for i, (model, part) in enumerate(table.groupby("model", sort=False)):
+        part = part.sort_values("frames")
+        place = part["frames"] + 0.12 * i
+        line = "-" if len(part) > 1 else ""
+        axes.plot(place, 100 * part["accuracy"], line, marker="o", color=tints[model])
+        axes.vlines(place, 100 * part["low"], 100 * part["high"], color=tints[model], alpha=0.5, lw=2)
+    axes.set(xlabel="Last frames shown, the apex repeated", ylabel="Accuracy (%)", ylim=(0, 102))
+    axes.set_xticks(sorted(table["frames"].unique()))
+    axes.grid(axis="y")
+    if len(tints) > 1:
+        style.legend(figure, list(tints.items()), columns=2)
+    return figure
+
+
+@style.styled
+def history(trials: pd.DataFrame, threshold: float | None) -> Figure:
+    """Draw every trial of a study (``trials``), the best so far and any threshold."""
+    style.check_columns(trials, ["number", "state", "accuracy"], "history")
+    figure, axes = style.subplots(3.2)
+    for number in trials.loc[trials["state"] == "lost", "number"]:
+        axes.axvline(number, color=STATES["lost"][0], lw=1.2, ls=(0, (2, 2)))
+    for state in ("complete", "pruned"):
+        colour, marker = STATES[state]
+        part = trials[trials["state"] == state]
+        axes.scatter(part["number"], 100 * part["accuracy"], s=36, c=colour, marker=marker)
+    done = trials[trials["state"] == "complete"]
+    if len(done):
+        axes.step(done["number"], 100 * done["accuracy"].cummax(), where="post", color=style.INK, lw=1.2)
+    if threshold is not None:
+        axes.axhline(100 * threshold, color=style.MUTED, lw=0.9, ls=":")
+        axes.annotate("pruned below", (1.0, 100 * threshold), xycoords=("axes fraction", "data"),
+                      ha="right", va="bottom", color=style.MUTED, fontsize=style.SMALL)  # fmt: skip
+    axes.set(xlabel="Trial", ylabel="Accuracy (%)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(axis="y")
+    style.legend(figure, [(state, colour) for state, (colour, _) in STATES.items()])
+    return figure
+
+
+@style.styled
+def importances(shares: dict[str, float]) -> Figure:
+    """Draw how much each parameter decides the accuracy (:func:`fer_lib.papers.cnn3d.search.importances`)."""
+    names = [name.replace("_", " ") for name in shares]
+    figure, axes = style.subplots(0.8 + 0.3 * len(names))
+    axes.barh(names, list(shares.values()), color=style.OTHER_COLOURS[0], height=0.7)
+    axes.set(xlabel="Share of the variance of accuracy (fANOVA)", xlim=(0, 1))
+    axes.invert_yaxis()
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+@style.styled
+def slices(trials: pd.DataFrame) -> Figure:
+    """Draw the accuracy of every trial against each searched option, one panel per option.
+
+    Of a pruned trial the accuracy is what it could still have reached.
+    """
+    style.check_columns(trials, ["state", "accuracy", *PARAMETERS], "slices")
+    trials = trials[trials["state"].isin(("complete", "pruned"))]
+    rows = -(-len(PARAMETERS) // 2)
+    figure, panels = style.subplots(1.75 * rows, rows, 2, sharey=True)
+    for axes, name in zip(np.ravel(panels), PARAMETERS, strict=True):
+        _slice(axes, trials, name)
+    for row in panels:
+        row[0].set_ylabel("Accuracy (%)")
+    looks = {state: colour for state, (colour, _) in STATES.items() if state != "lost"}
+    style.legend(figure, list(looks.items()))
+    return figure
+
+
+def _slice(axes: Axes, trials: pd.DataFrame, name: str) -> None:
+    """Draw one panel; points of one option are spread a little, the same way every time."""
+    spread = np.random.default_rng(0).uniform(-0.15, 0.15, len(trials))
+    if name == "dropout":
+        places = trials[name].to_numpy(float)
+    else:
+        options = sorted(trials[name].dropna().unique(), key=str)
+        codes = {option: i for i, option in enumerate(options)}
+        places = np.array([codes.get(value, np.nan) for value in trials[name]]) + spread
+        words = [str(option).replace("xavier_", "X. ").replace("_", "\n") for option in options]
+        axes.set_xticks(range(len(options)), words, fontsize=style.SMALL)
+        axes.set_xlim(-0.5, len(options) - 0.5)
+    for state, (colour, marker) in STATES.items():
+        here = (trials["state"] == state).to_numpy()
+        axes.scatter(places[here], 100 * trials["accuracy"][here], s=18, c=colour, marker=marker)
+    axes.set_title(name.replace("_", " "))
+    axes.grid(axis="y")

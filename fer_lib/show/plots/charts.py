@@ -1,0 +1,173 @@
+"""Charts of data, results and features: class balance, confusion, claims, recall, embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_lib.errors import FerError
+from fer_lib.show.plots.style import (
+    INK,
+    MUTED,
+    WIDTH,
+    check_columns,
+    class_looks,
+    coded,
+    colours,
+    expression_look,
+    legend,
+    mix,
+    styled,
+    subplots,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@styled
+def class_balance(counts: pd.DataFrame) -> Figure:
+    """Draw the number of images per class, one shade per split.
+
+    ``counts`` is a frame of counts with classes as the index and one column per split, as
+    :meth:`fer_lib.data.corpus.Corpus.counts` gives it.
+    """
+    check_columns(counts, [], "class_balance")
+    figure, axes = subplots(0.6 + 0.38 * len(counts) + 0.35 * (counts.shape[1] > 1))
+    totals, whole = counts.sum(axis=1), counts.to_numpy().sum()
+    shades = np.linspace(1, 0.3, counts.shape[1]) if counts.shape[1] > 1 else [1]
+    left = np.zeros(len(counts))
+    for split, shade in zip(counts.columns, shades, strict=True):
+        tones = [mix(expression_look(name)[0], shade) for name in counts.index]
+        axes.barh(counts.index, counts[split], left=left, color=tones, height=0.72, edgecolor="white", lw=0.8)
+        left += counts[split].to_numpy()
+    for row, total in enumerate(totals):
+        note = f" {total:,.0f}  ({total / whole:.1%})"
+        axes.text(total, row, note, va="center", fontsize=10)
+    axes.set(xlabel="Images", xlim=(0, totals.max() * 1.3))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    if counts.shape[1] > 1:
+        names = [str(split).replace("_", " ") for split in counts]
+        legend(figure, list(zip(names, [mix(MUTED, shade) for shade in shades], strict=True)))
+    return figure
+
+
+@styled
+def confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
+    """Draw a confusion matrix: per cent of each true class, with the counts below.
+
+    ``matrix`` is integer ``(C, C)`` with true classes in rows (:func:`fer_lib.learn.metrics.confusion`),
+    ``classes`` their C names.
+    """
+    matrix, n = np.asarray(matrix), len(classes)
+    if matrix.shape != (n, n):
+        raise FerError(f"confusion: {n} classes need a matrix of shape ({n}, {n}); got {matrix.shape}.")
+    totals = matrix.sum(axis=1, keepdims=True)
+    share = 100 * matrix / np.maximum(totals, 1)
+    figure, axes = subplots(WIDTH * 0.82)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=115, aspect="auto")
+    for (row, column), value in np.ndenumerate(share):
+        ink = "white" if value > 60 else INK
+        strong = "bold" if row == column else "normal"
+        if not matrix[row, column]:
+            axes.text(column, row, "0" if totals[row] else "–", ha="center", va="center", color=MUTED)
+            continue
+        percent, count = f"{value:.0f}" if value >= 0.95 else f"{value:.1f}", f"{matrix[row, column]:,}"
+        axes.text(
+            column, row - 0.04, percent, ha="center", va="bottom", color=ink, weight=strong, fontsize=12
+        )
+        axes.text(column, row + 0.1, count, ha="center", va="top", color=ink, fontsize=8.5, alpha=0.85)
+    axes.set_xticks(range(n), classes, rotation=30, ha="right", rotation_mode="anchor")
+    names = [f"{name}\nn = {total:,}" for name, total in zip(classes, totals[:, 0], strict=True)]
+    axes.set_yticks(range(n), names)
+    axes.set(xlabel="Predicted expression (% of row, count below)", ylabel="True expression")
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", lw=2)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+@styled
+def per_class_bars(frame: pd.DataFrame) -> Figure:
+    """Draw the recall of each class, one bar per model, with intervals.
+
+    ``frame`` has the columns ``model``, ``expression``, ``recall`` and, if known, ``low`` and ``high``
+    (fractions). A single model's bars have the colours of the expressions.
+    """
+    check_columns(frame, ["model", "expression", "recall"], "per_class_bars")
+    tints, classes = colours(frame["model"]), list(dict.fromkeys(frame["expression"]))
+    thick = 0.8 / len(tints)
+    figure, axes = subplots(0.9 + len(classes) * max(0.4, 0.17 * len(tints) + 0.1))
+    for i, (model, tint) in enumerate(tints.items()):
+        part = frame[frame["model"] == model].set_index("expression").reindex(classes)
+        rows, recall = np.arange(len(classes)) - 0.4 + thick * (i + 0.5), 100 * part["recall"].to_numpy(float)
+        fill = [expression_look(name)[0] for name in classes] if len(tints) == 1 else tint
+        axes.barh(rows, recall, height=thick * 0.9, color=fill, label=model)
+        if {"low", "high"} <= set(part):
+            for tone, width in (("white", 3.2), (INK, 1.3)):  # a white edge keeps it visible on dark bars
+                axes.hlines(rows, 100 * part["low"], 100 * part["high"], color=tone, lw=width)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="Recall (%)", xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5))
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
+    if len(tints) > 1:
+        legend(figure, list(tints.items()))
+    return figure
+
+
+@styled
+def embedding(
+    points: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence[str],
+    title: str | None = None,
+    trustworthiness: float | None = None,
+) -> Figure:
+    """Draw embedded features, one colour and marker per class.
+
+    Parameters
+    ----------
+    points
+        ``(N, 2)`` (:func:`fer_lib.learn.embeddings.embed`); the axes of such a picture have no unit.
+    labels, classes
+        Codes ``(N,)`` and the class names they index.
+    title
+        Short heading, for instance the method.
+    trustworthiness
+        In [0, 1], written beside the heading.
+    """
+    points, looks = np.asarray(points), class_looks(classes)
+    labels = coded(labels, len(points), classes, "embedding")
+    figure, axes = subplots(WIDTH * 0.85)
+    size = float(np.clip(16000 / len(points), 6, 40))
+    order = np.random.default_rng(0).permutation(len(points))  # no class lies on top of the others
+    for some in np.array_split(order, min(20, len(order))):
+        for code in np.unique(labels[some]):
+            colour, marker = looks[code]
+            chosen = points[some][labels[some] == code]
+            axes.scatter(
+                *chosen.T, s=size, c=colour, marker=marker, lw=0.2, ec="white", alpha=0.85, rasterized=True
+            )
+    axes.set(xticks=[], yticks=[], xlabel="first dimension", ylabel="second dimension")
+    axes.margins(0.03)
+    axes.set_title(title or "")
+    if trustworthiness is not None:
+        axes.set_title(f"trustworthiness {trustworthiness:.3f}", loc="right", weight="normal", fontsize=10)
+    _class_legend(figure, [(classes[code], *looks[code]) for code in np.unique(labels)])
+    return figure
+
+
+def _class_legend(figure: Figure, looks: Sequence[tuple[str, str, str]]) -> None:
+    """Explain (name, colour, marker) below the axes."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], ls="", ms=8, marker=m, color=c, mec="white", label=n) for n, c, m in looks]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, handletextpad=0.3, columnspacing=1.2)

@@ -1,0 +1,131 @@
+"""Figures of the matrix: accuracy against what it costs, and what is lost when faces are disturbed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_lib.show.plots.style import INK, MUTED, SMALL, check_columns, legend, styled, subplots
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COSTS = {
+    "multiply_adds": "Multiply-adds per image (millions)",
+    "milliseconds": "Milliseconds per image, all in",
+}
+"""Column -> what its axis says."""
+PAPERS = {  # colours of the chapters
+    "cnn_sift": ("#2b7bba", "CNN-SIFT-AVG"),
+    "multimodal": ("#d55e00", "Multimodal fusion"),
+    "cspp": ("#009e73", "C-SPP"),
+    "cnn3d": ("#aa4499", "3D-CNN"),
+    "lkrnet": ("#4a3228", "LKRNet"),
+}
+GAP = 0.058  # between names, as a part of an axis's height
+
+
+def front(frame: pd.DataFrame, cost: str) -> list[int]:
+    """Return the rows of the Pareto front, from cheap to dear: none other is as cheap and as good.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``accuracy`` and ``cost``. Rows without a cost are never on the front.
+    """
+    best, rows = -1.0, []
+    known = frame[frame[cost].notna()]
+    for i, row in known.sort_values([cost, "accuracy"], ascending=[True, False]).iterrows():
+        if row["accuracy"] > best:
+            best = row["accuracy"]
+            rows.append(i)
+    return rows
+
+
+@styled
+def pareto(frame: pd.DataFrame) -> Figure:
+    """Draw accuracy, with its interval, against each of :data:`COSTS`; a line joins the Pareto front.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``model``, ``paper``, ``accuracy``, ``low``, ``high`` (fractions), ``multiply_adds`` (a
+        count) and ``milliseconds``.
+    """
+    check_columns(frame, ["model", "paper", "accuracy", "low", "high", *COSTS], "pareto")
+    frame = frame.reset_index(drop=True).assign(multiply_adds=frame["multiply_adds"].to_numpy() / 1e6)
+    figure, both = subplots(8.2, 2, 1)
+    for axes, (cost, label) in zip(both, COSTS.items(), strict=True):
+        known = frame[frame[cost].notna()]
+        best = front(frame, cost)
+        axes.plot(
+            known.loc[best, cost], 100 * known.loc[best, "accuracy"], "--", color=MUTED, lw=1.2, zorder=1
+        )
+        for row in known.to_dict("records"):
+            y, tint = 100 * row["accuracy"], PAPERS[row["paper"]][0]
+            spread = [[y - 100 * row["low"]], [100 * row["high"] - y]]
+            axes.errorbar(row[cost], y, spread, fmt="o", color=tint, ms=7, lw=1.2, zorder=2)
+        axes.set_xscale("log")
+        axes.margins(x=0.06)
+        axes.set_xlabel(label)
+        axes.set_ylabel("Accuracy (%)")
+        axes.grid(axis="y")
+        _name(axes, known, cost, set(best))
+    present = [look for key, look in PAPERS.items() if key in set(frame["paper"])]
+    legend(figure, [(name, tint) for tint, name in present], columns=3, marker="o")
+    return figure
+
+
+def _name(axes: Axes, known: pd.DataFrame, cost: str, best: set[int]) -> None:
+    """Write the models' names to the right of an axis, apart, each joined to its point."""
+    low, high = axes.get_ylim()
+    order = known.sort_values("accuracy", ascending=False)
+    wanted = ((100 * order["accuracy"] - low) / (high - low)).to_numpy()
+    places = np.minimum(wanted, 1 - GAP / 2)
+    for i in range(1, len(places)):
+        places[i] = min(places[i], places[i - 1] - GAP)
+    places += max(0.0, GAP / 2 - places.min())  # those pushed below the axis push the others up
+    for (i, row), place in zip(order.iterrows(), places, strict=True):
+        tint = PAPERS[row["paper"]][0]
+        axes.annotate(
+            row["model"],
+            (row[cost], 100 * row["accuracy"]),
+            (1.03, place),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=SMALL,
+            color=INK,
+            fontweight="bold" if i in best else "normal",
+            arrowprops={"arrowstyle": "-", "color": tint, "lw": 0.5, "alpha": 0.6, "shrinkB": 4},
+        )
+
+
+@styled
+def losses(frame: pd.DataFrame) -> Figure:
+    """Draw how many points of accuracy each model loses (or wins) under each condition, as coloured cells.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row per model, one column per condition; index and columns are the names, values are points.
+    """
+    from matplotlib.colors import TwoSlopeNorm
+
+    values = frame.to_numpy(float)
+    reach = max(1.0, np.abs(values).max())
+    figure, axes = subplots(1.5 + 0.32 * len(frame))
+    axes.imshow(values, cmap="RdBu", norm=TwoSlopeNorm(0, -1.25 * reach, 1.25 * reach), aspect="auto")
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            tint = "white" if abs(value) > 0.75 * reach else INK
+            axes.text(j, i, f"{value:+.1f}", ha="center", va="center", fontsize=SMALL, color=tint)
+    names = [name.replace(" ", "\n", 1) for name in frame.columns]
+    axes.set_xticks(range(len(names)), names, fontsize=SMALL)
+    axes.set_yticks(range(len(frame)), list(frame.index))
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure

@@ -1,0 +1,185 @@
+"""Sheets of images: faces, SIFT keypoints, visual words, Grad-CAM maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_lib.errors import FerError
+from fer_lib.show.plots.style import FAINT, MARK, SMALL, WIDTH, coded, styled, subplots
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@styled
+def contact_sheet(
+    images: ArrayLike,
+    labels: ArrayLike | None = None,
+    classes: Sequence[str] | None = None,
+    columns: int = 8,
+    landmarks: ArrayLike | None = None,
+) -> Figure:
+    """Draw images in rows, each above the name of its class.
+
+    Parameters
+    ----------
+    images
+        uint8 ``(N, H, W)`` (or float in [0, 1]).
+    labels, classes
+        Codes ``(N,)`` and the class names they index; without ``classes``, labels are written as they are.
+    columns
+        Images per row.
+    landmarks
+        ``(N, 68, 2)`` (or any number of points), x and y in pixels, NaN where there are none.
+    """
+    images = _stack(images, "contact_sheet")
+    if labels is not None:
+        labels = coded(labels, len(images), classes, "contact_sheet")
+    across, gap = min(columns, max(4, len(images))), 0.06
+    pitch = 1 + gap + (labels is not None) * across / 30  # text does not shrink with the images
+    down = math.ceil(len(images) / across) * pitch - gap
+    figure, axes = _sheet(across * (1 + gap) - gap, down)
+    for i, image in enumerate(images):
+        x, y = (i % across) * (1 + gap), (i // across) * pitch
+        _show(axes, image, x, y)
+        if labels is not None:
+            name = str(labels[i] if classes is None else classes[labels[i]])
+            axes.text(x + 0.5, y + 1.02 + gap / 4, name, ha="center", va="top", fontsize=SMALL)
+        if landmarks is not None:
+            points = (np.asarray(landmarks)[i] + 0.5) / (image.shape[1], image.shape[0]) + (x, y)
+            axes.plot(*points.T, "o", color=MARK, ms=14 / across, mec="none")
+    _trim(axes, across * (1 + gap) - gap, down)
+    return figure
+
+
+@styled
+def sift_keypoints(image: ArrayLike, keypoints: ArrayLike) -> Figure:
+    """Draw an image beside itself with its SIFT keypoints.
+
+    Parameters
+    ----------
+    image
+        uint8 ``(H, W)``.
+    keypoints
+        ``(K, 4)``: x, y and diameter in pixels, and angle in degrees, clockwise from the x axis as OpenCV
+        gives it (negative: none). The circle is the keypoint's size, its radius the orientation.
+    """
+    image, keypoints = np.asarray(image), np.asarray(keypoints, dtype=float).reshape(-1, 4)
+    figure, axes = _sheet(2.06, 1)
+    _show(axes, image)
+    _show(axes, image, 1.06)
+    scale = np.array([1 / image.shape[1], 1 / image.shape[0]])
+    turn = np.linspace(0, 2 * np.pi, 41)
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    for x, y, size, angle in keypoints:
+        centre = np.array([x + 0.5, y + 0.5])
+        outline = centre + size / 2 * circle
+        if angle >= 0:
+            tip = np.deg2rad(angle)
+            outline = np.vstack(
+                [centre, centre + size / 2 * np.array([np.cos(tip), np.sin(tip)]), [np.nan] * 2, outline]
+            )
+        axes.plot(*((outline * scale + (1.06, 0)).T), color=MARK, lw=1.1, clip_on=True)
+    _trim(axes, 2.06, 1)
+    return figure
+
+
+@styled
+def visual_words(words: Mapping[Any, ArrayLike], columns: int = 12) -> Figure:
+    """Draw patches of each visual word in a row.
+
+    ``words`` maps a word's name to its patches, uint8 ``(P, h, w)``; the first ``columns`` are shown.
+    """
+    if not words:
+        raise FerError("visual_words: no words were given.")
+    margin, gap = 1.6, 0.08
+    across, down = margin + columns * (1 + gap) - gap, len(words) * (1 + gap) - gap
+    figure, axes = _sheet(across, down)
+    for row, (word, patches) in enumerate(words.items()):
+        y = row * (1 + gap)
+        axes.text(margin - 0.15, y + 0.5, str(word), ha="right", va="center", fontsize=SMALL)
+        for i, patch in enumerate(_stack(patches, "visual_words")[:columns]):
+            _show(axes, patch, margin + i * (1 + gap), y)
+    _trim(axes, across, down)
+    return figure
+
+
+@styled
+def grad_cam_grid(
+    images: ArrayLike, cams: ArrayLike, titles: Sequence[str] | None = None, columns: int = 4
+) -> Figure:
+    """Draw each image above its Grad-CAM map.
+
+    Parameters
+    ----------
+    images
+        uint8 ``(N, H, W)``.
+    cams
+        float ``(N, H, W)`` in [0, 1] (:func:`fer_lib.learn.explain.grad_cam`).
+    titles
+        N short texts, written above the images.
+    columns
+        Pairs per row.
+    """
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+
+    images, cams = _stack(images, "grad_cam_grid"), np.asarray(cams)
+    if cams.shape != images.shape[:3]:
+        raise FerError(f"grad_cam_grid: maps {cams.shape} do not fit images {images.shape}.")
+    across, gap = min(columns, max(4, len(images))), 0.06
+    lines = max((title.count("\n") + 1 for title in titles), default=0) if titles is not None else 0
+    head = max(lines - 1, 0) * across / 22 + (0.15 if lines else 0)  # text does not shrink with the images
+    pitch = 2 + 3 * gap + head
+    down = math.ceil(len(images) / across) * pitch - 2 * gap
+    figure, axes = _sheet(across * (1 + gap) - gap, down, below=0.65)
+    for i, (image, cam) in enumerate(zip(images, cams, strict=True)):
+        x, y = (i % across) * (1 + gap), (i // across) * pitch + head
+        if titles is not None:
+            axes.text(x + 0.5, y - 0.03, titles[i], ha="center", va="bottom", fontsize=SMALL)
+        _show(axes, image, x, y)
+        _show(axes, image, x, y + 1 + gap)
+        heat = colormaps["inferno"](cam)
+        heat[..., 3] = 0.75 * np.sqrt(cam)  # the face stays visible where there is little evidence
+        _show(axes, heat, x, y + 1 + gap)
+    _trim(axes, across * (1 + gap) - gap, down)
+    bar = figure.colorbar(
+        ScalarMappable(cmap="inferno"), ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.02
+    )
+    bar.set_label("Evidence for the class, relative to the image's largest", fontsize=SMALL)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _stack(images: ArrayLike, what: str) -> np.ndarray:
+    """Return images (N, H, W) or (N, H, W, 3), not empty."""
+    images = np.asarray(images)
+    if images.ndim not in (3, 4) or not len(images):
+        raise FerError(f"{what}: images must be (N, H, W) and at least one; got shape {images.shape}.")
+    return images
+
+
+def _show(axes: Axes, image: np.ndarray, x: float = 0, y: float = 0) -> None:
+    """Draw an image as a unit square whose top left corner is (x, y); grey levels are not stretched."""
+    top = 255 if image.dtype == np.uint8 else 1
+    axes.imshow(image, cmap="gray", vmin=0, vmax=top, extent=(x, x + 1, y + 1, y), interpolation="nearest")
+    edge = np.array([[0, 1, 1, 0, 0], [0, 0, 1, 1, 0]])  # parts a white background from the page
+    axes.plot(x + edge[0], y + edge[1], color=FAINT, lw=0.6)
+
+
+def _sheet(across: float, down: float, below: float = 0) -> tuple[Figure, Axes]:
+    """Return a sheet of unit squares, x to the right, y downwards, with ``below`` inches left free."""
+    figure, axes = subplots(WIDTH * down / across + below)
+    axes.axis("off")
+    return figure, axes
+
+
+def _trim(axes: Axes, across: float, down: float) -> None:
+    """Set the limits of a sheet; every imshow has moved them."""
+    axes.set(xlim=(-0.01, across + 0.01), ylim=(down + 0.01, -0.01), aspect="equal")
