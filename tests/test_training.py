@@ -259,6 +259,16 @@ def test_a_damaged_unit_is_made_again(parts, tmp_path, capsys, damage):
     assert np.array_equal(again.test, first.test)
 
 
+def test_patience_ends_a_training_that_knows_its_images(parts):
+    recipe = Recipe(60, 16, patience=3, precision="fp32")
+    rows = training.fit(make(), parts[0], recipe, validation=parts[1])
+    scores = [row["validation_accuracy"] for row in rows]
+    assert len(rows) < 60
+    assert rows[-1]["train_accuracy"] > 0.99
+    assert max(scores[-3:]) <= max(scores[:-3])
+    assert not training._settled(rows[:-1], 3)
+
+
 def test_predictions_that_are_not_finite_are_refused(parts):
     model = make()
     with torch.no_grad():

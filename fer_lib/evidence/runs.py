@@ -62,7 +62,7 @@ __all__ = [
     "variant",
 ]
 
-BUDGETS = ("smoke", "short", "paper")
+BUDGETS = ("smoke", "short", "full", "paper")
 PROBE = "probe"
 """A budget apart: one network on a part of the data, to compare readings with one another. Never judged."""
 

@@ -229,6 +229,8 @@ def fit(
                 name = recipe.checkpoint.removeprefix("best_") + "_accuracy"
                 if row[name] >= max(r[name] for r in rows):
                     best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            if recipe.patience and _settled(rows, recipe.patience):
+                break
             if checkpoint is not None and time.monotonic() - saved > SAVE_SECONDS:
                 _save(checkpoint, model, optimiser, rows, best)
                 saved = time.monotonic()
@@ -278,6 +280,13 @@ def _epoch(
         hits += (logits.argmax(1) == batch.labels).sum()
         bar.update(len(batch), f"epoch {state[1] + 1}/{recipe.epochs}")
     return float(total) / seen, float(hits) / seen
+
+
+def _settled(rows: list[dict[str, float]], patience: int) -> bool:
+    """Whether the training images are known and validation accuracy has not risen for ``patience`` epochs."""
+    scores = [row["validation_accuracy"] for row in rows]
+    known = rows[-1]["train_accuracy"] > 0.99
+    return known and len(rows) > patience and max(scores[-patience:]) <= max(scores[:-patience])
 
 
 def _stop_if_bad(step: int, loss: float, label: str, epoch: int, optimiser: torch.optim.Optimizer) -> None:
