@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
 from fer_lib.papers.lkrnet import key_regions
 from fer_lib.papers.lkrnet.key_regions import KeyRegionFeed, KeyRegions

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from fer_lib.files import atomic
-from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import Loss
 from fer_lib.learn.training import Feed, Part, Recipe, fit, image_feed, predict
 
@@ -80,7 +80,7 @@ def train_unit(
     parts
         Training, validation (or None) and test part.
     normalisation
-        See :meth:`fer_lib.learn.augment.Normalisation.fit`; statistics come from the training part.
+        See :meth:`fer_lib.learn.normalisation.Normalisation.fit`; statistics come from the training part.
     feed, loss
         See :func:`fer_lib.learn.training.fit`; a feed normalises by itself.
     score_epochs

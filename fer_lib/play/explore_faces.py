@@ -129,7 +129,7 @@ def framed(corpus: Corpus) -> Corpus:
     """
     import torch
 
-    from fer_lib.learn.augment import warp_points
+    from fer_lib.features.geometry import warp_points
 
     images, matrices = faces.align(corpus.images, faces.eyes(corpus.landmarks), SIDE, **REACH)
     points = warp_points(torch.as_tensor(corpus.landmarks), torch.as_tensor(matrices))
