@@ -62,6 +62,14 @@ def test_landmarks_are_the_exact_ones_to_a_part_of_the_eye_distance(drawn, metho
     assert (np.linalg.norm(others, axis=2) / eye_distance(exact)).mean() < 0.12
 
 
+def test_a_face_in_an_oblong_image_lies_where_it_is(drawn, method):
+    band = np.full((96, 7000), 120, np.uint8)  # longer than a view may be
+    band[:, 700:796] = drawn.images[0]
+    left, top, width, height = faces.detect([band], method)[0]
+    assert 690 < left < left + width < 806
+    assert -10 < top < top + height < 106
+
+
 def test_points_scale_with_the_image(drawn, method):
     large = [cv2.resize(image, (192, 192), interpolation=cv2.INTER_AREA) for image in drawn.images[:4]]
     small, twice = faces.landmarks(drawn.images[:4], method), faces.landmarks(large, method)
@@ -70,9 +78,10 @@ def test_points_scale_with_the_image(drawn, method):
 
 def test_no_face_is_nan(drawn, method):
     noise = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
-    images = [np.zeros((30, 200), np.uint8), drawn.images[0], noise, np.zeros((1, 1), np.uint8)]
-    assert np.isfinite(faces.detect(images, method)[:, 0]).tolist() == [False, True, False, False]
-    assert np.isfinite(faces.landmarks(images, method)[:, 0, 0]).tolist() == [False, True, False, False]
+    blank = [np.zeros(shape, np.uint8) for shape in ((30, 200), (1, 1), (1, 5000))]
+    images = [drawn.images[0], noise, *blank]
+    assert np.isfinite(faces.detect(images, method)[:, 0]).tolist() == [True, *[False] * 4]
+    assert np.isfinite(faces.landmarks(images, method)[:, 0, 0]).tolist() == [True, *[False] * 4]
     assert faces.detect([], method).shape == (0, 4)
     assert faces.landmarks([], method).shape == (0, detection.POINTS[method], 2)
 

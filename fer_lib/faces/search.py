@@ -22,7 +22,7 @@ from fer_lib.errors import FerError
 
 Images = np.ndarray | Sequence[np.ndarray]
 
-OBLONG = 8  # a view's sides differ by no more: no face is so oblong, and OpenCV fails on very long images
+OBLONG = 64  # a view is at most so many times as long as wide: OpenCV fails on sides above 32,767 pixels
 
 PACKAGES = {  # the optional ones of fer-lib[faces], by what pip calls them
     "dlib": "dlib-bin",
