@@ -72,6 +72,7 @@ def test_a_part_shows_each_image_once_clean_and_seventy_times_noisy(faces):
 
 
 def test_noise_has_its_deviation_at_the_faces_own_scale(faces):
+    torch.manual_seed(0)
     part = part_of(faces, copies=2000, sigma=3.0)
     batch = part.take(torch.arange(6, len(part)))
     distance = (batch.extra[0][:, 1] - batch.extra[0][:, 0]).norm(dim=1)
@@ -113,7 +114,8 @@ def test_materialised_samples_are_those_of_the_feed(faces):
     assert stored.images.shape == (48, 48, 48)
     assert stored.images.dtype == torch.uint8
     drawn = EyeFeed().faces(part.take(torch.arange(48)), noise=True)
-    assert (stored.images - drawn.squeeze(1)).abs().max() <= 0.5
+    # Half a grey level is rounded away; positions of another batch may round otherwise, too.
+    assert (stored.images - drawn.squeeze(1)).abs().max() <= 0.52
     assert torch.equal(stored.labels, part.take(torch.arange(48)).labels)
     torch.testing.assert_close(
         EyeFeed()(stored, True)[0], faces_package.local_contrast(stored.images.unsqueeze(1).float())
