@@ -33,8 +33,8 @@ def crop(images: Images, boxes: np.ndarray, size: int, margin: float = 0.0) -> n
     ----------
     images : uint8 (N, H, W), or N arrays (H, W) of any sizes
     boxes : float (N, 4)
-        As :func:`detect` returns them; an image whose box is NaN is used whole, in the middle of a
-        square of its longer side.
+        As :func:`fer_lib.faces.detect` returns them; an image whose box is NaN is used whole, in the
+        middle of a square of its longer side.
     size : int
         Side of the result in pixels.
     margin : float
@@ -50,14 +50,14 @@ def crop(images: Images, boxes: np.ndarray, size: int, margin: float = 0.0) -> n
     FerError
         If boxes and images do not align, or for a size below 1 or a margin that leaves nothing.
     """
+    import cv2
+
     boxes = np.asarray(boxes, np.float64)
     check_images(images)
     if boxes.shape != (len(images), 4):
         raise FerError(f"Boxes are (N, 4), one per image; got {boxes.shape} for {len(images)} images.")
     if size < 1 or not -0.5 < margin < 10:
         raise FerError(f"A crop needs size >= 1 and -0.5 < margin < 10; got size {size}, margin {margin}.")
-    import cv2
-
     crops = np.empty((len(images), size, size), np.uint8)
     for i, (image, box) in enumerate(zip(images, boxes, strict=True)):
         height, width = image.shape

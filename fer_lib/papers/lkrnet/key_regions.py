@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError, one_of
+from fer_lib.faces import eyes
 from fer_lib.features.geometry import xy
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
@@ -245,8 +246,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
     Left and right eye (their centres), nose tip, left and right mouth corner, as seen in the image.
     """
-    eyes = [landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)]
-    return np.stack([*eyes, landmarks[:, 30], landmarks[:, 48], landmarks[:, 54]], axis=1).astype(np.float32)
+    return np.concatenate([eyes(landmarks), landmarks[:, [30, 48, 54]]], axis=1).astype(np.float32)
 
 
 def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
