@@ -7,7 +7,7 @@ import torch
 from fer_lib.data import datasets
 from fer_lib.features import hog
 from fer_lib.learn import training
-from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import Recipe, cross_entropy
 from fer_lib.learn.training import Part
 from fer_lib.papers.cnn3d import network as cnn3d
