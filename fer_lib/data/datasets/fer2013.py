@@ -189,7 +189,7 @@ def read(
     if not len(images) and not found:
         found.append(
             f"{source.root}: no image is named as FER2013 names them (Training_<id>.jpg, "
-            "PublicTest_<id>.jpg, PrivateTest_<id>.jpg), so no split is known; get one with the original names."
+            "PublicTest_<id>.jpg, PrivateTest_<id>.jpg), so no split is known; get one with those names."
             if source.form == "folders"
             else f"{source.files[0]} has no rows; get it again."
         )
