@@ -146,9 +146,8 @@ def test_usage_errors_exit_2(argv, capsys):
         ("data list --data-dir nowhere", "--data-dir nowhere: there is no such folder"),
         ("data list --data-dir pyproject.toml", "is a file"),
         ("data check fer2031", "Did you mean 'fer2013'"),
-        ("data import jaffe notebooks/cnn_sift.ipynb", "neither a zip nor a tar archive"),
-        ("data import jaffe absent.zip", "absent.zip cannot be read (No such file or directory)"),
-        ("data import jaffe notebooks", "is a folder and needs no unpacking"),
+        ("data import jaffe absent.zip", "absent.zip cannot be read or unpacked (No such file or directory)"),
+        ("data import jaffe notebooks", "is a folder; use it as it is, with --data-dir"),
         ("data import synthetic notebooks.zip", "synthetic is generated and needs no files"),
         ("data import jafe notebooks.zip", "Did you mean 'jaffe'"),
         ("data import jaffe pyproject.toml --data-dir pyproject.toml", "is a file"),
@@ -256,14 +255,14 @@ def test_an_archive_is_imported_and_checked(tmp_path, capsys, monkeypatch):
     assert cli.main(["data", "import", "jaffe", *archives]) == 1
     lines = capsys.readouterr().out.splitlines()
     folder = tmp_path / "data" / "jaffe"
-    assert lines[0].startswith("Unpacked 2 files (0.0 MB) of KA.AN1.39.zip and KA.DI1.42.zip into ")
+    assert lines[0].startswith("Brought 2 files (0.0 MB) of KA.AN1.39.zip and KA.DI1.42.zip into ")
     assert lines[1].startswith("  left out: 2 files")
     assert lines[-1] == f"The files stay in {folder}: an owner's archive may be what it is."
     assert cli.main(["data", "check", "jaffe"]) == 1
     assert capsys.readouterr().out.splitlines() == lines[2:-1]
     assert cli.main(["data", "import", "jaffe", *archives]) == 2
     assert capsys.readouterr().err == (
-        f"fer: jaffe is here already, in {folder}; add --replace to replace the folder, or move it away.\n"
+        f"fer: jaffe is here already, in {folder}; add --replace to replace it, or move it away.\n"
     )
 
 
@@ -279,8 +278,7 @@ def test_help_of_arrivals_says_what_happens(command, words, capsys):
 
 
 def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch):
-    from fer_lib.data import datasets
-    from fer_lib.data.arrival import unpacking
+    from fer_lib.data import arrival, datasets
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
@@ -289,7 +287,7 @@ def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch)
         archive.writestr("KA.AN1.39.tiff", b"II*")
     argv = ["data", "import", "jaffe", str(tmp_path / "x.zip"), "--data-dir", str(tmp_path / "data")]
     with monkeypatch.context() as patch:
-        patch.setattr(unpacking, "unpack", interrupt)
+        patch.setattr(arrival, "unpack", interrupt)
         assert cli.main(argv) == 130
     assert capsys.readouterr().err == f"fer: Interrupted; {tmp_path / 'data'} is as it was before.\n"
     monkeypatch.setattr(datasets, "check", interrupt)
@@ -444,6 +442,8 @@ def test_check_shows_nested_counts_plainly(capsys):
     assert lines[-1] == ["all", "well"]
     cli_data.print_check(CORPUS | {"ok": False, "problems": ["One."]})
     assert "1 problem:" in capsys.readouterr().out
+    cli_data.print_check(CORPUS | {"ignored": 6, "ignored_names": ["a.jpg", "b/c.jpg"]})
+    assert "6 files, because of their names: a.jpg, b/c.jpg ..." in capsys.readouterr().out
 
 
 def test_a_table_fits_a_narrow_terminal(capsys, monkeypatch):
@@ -471,12 +471,16 @@ def test_output_never_fails_for_its_encoding(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_one_sentence_and_a_closed_pipe_none():
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "fer_lib.cli", "data", "list"]
+    start = [sys.executable, "-m", "fer_lib.cli"]
+    command = [*start, "data", "list"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (2, "fer: No space left on device.\n")
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, "")
+    for words in (["data", "list"], ["--help"], ["data", "check", "synthetic", "--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)  # as `head` does when it has seen enough
+        done = subprocess.run(
+            [*start, *words], env=environment, stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, "")

@@ -65,7 +65,7 @@ def read_stills(
     images, owners, sizes = decode_all(paths, card.name, found, size, attempt, unit)
     if not source.rows and not found:
         found.append(f"{shown(source.root)} holds no {unit} of the selection that was asked for.")
-    settle(found, problems, card.name)
+    settle(found, problems, card.name, source.root)
     used = [row for position in dict.fromkeys(owners.tolist()) for row in rows[position]]
     return assemble(used, images, sizes, card, source.classes)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,10 @@ from fer_lib import expressions, faces, files
 from fer_lib.data import corpus as corpus_module
 from fer_lib.data.corpus import Card, Corpus, pack, unpack
 from fer_lib.data.datasets import ckplus, cmu_faces, fer2013, jaffe, mmi, nimstim, oulu_casia, synthetic
+from fer_lib.data.first_bytes import is_archive, read_head
 from fer_lib.data.printed import compare
 from fer_lib.data.reporting import report
-from fer_lib.data.sources import ENTRIES, Source, sighted
+from fer_lib.data.sources import ENTRIES, Source, shown, sighted
 from fer_lib.errors import AbsentDataError, FerError, one_of
 
 # Each has a CARD, `locate` (which lists a folder's files) and `read` (which opens them); their keyword
@@ -36,7 +38,7 @@ NAMES = tuple(CARDS)
 SHOWN_PROBLEMS = 3  # in an error
 LISTED_PROBLEMS = 100  # by `check`; a wrong file may have one per row
 # Modules that bring a corpus here or speak about it; no pixel depends on them.
-ARRIVAL = {"archives", "download", "importing", "printed", "reporting", "unpacking"}
+ARRIVAL = {"arrival", "printed", "reporting"}
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 
 
@@ -95,7 +97,7 @@ def data_folder(data_dir: str | Path | None = None) -> Path:
             raise FerError(f"{base}: there is no such user; give the folder in full.") from None
         if base.is_file():
             raise FerError(
-                f"{base} is a file; give the folder that holds it (archives must be unpacked first)."
+                f"{base} is a file; give the folder that holds it, or bring it in with `fer data import`."
             )
     return base
 
@@ -162,8 +164,10 @@ def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
         ``per_class`` (counts by name); ``facts`` (counts of the whole copy by name, whatever was
         selected) and ``expected`` (those of a complete copy); ``printed`` (what papers print of it, the
         count of this copy and of a complete one: :mod:`fer_lib.data.printed`); ``ignored`` (files
-        passed over because of their names); ``problems`` (sentences, gravest first); ``remarks`` (what
-        is no fault); ``fingerprint``; ``audit``.
+        passed over because of their names) and ``ignored_names`` (some of them); ``problems``
+        (sentences, gravest first); ``doubts`` (those of them that stop no run: an altered copy);
+        ``remarks`` (what is no fault); ``fingerprint``; ``audit``; ``authenticity`` (from
+        :func:`authenticity`).
 
     Raises
     ------
@@ -183,7 +187,24 @@ def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
         problems += [said for said in _shortcomings(name, source, corpus) if said not in problems]
         if (more := len(problems) - LISTED_PROBLEMS) > 0:
             problems[LISTED_PROBLEMS:] = [f"{more:,} more problems are not listed."]
-    return report(corpus, source, problems, compare(READERS[name], source.root))
+    found = authenticity(corpus)
+    doubts = READERS[name].doubts(source, found) if found else []
+    printed = compare(READERS[name], source.root)
+    return report(corpus, source, problems, printed, doubts) | {"authenticity": found}
+
+
+def authenticity(corpus: Corpus) -> dict[str, Any] | None:
+    """Tell whether a corpus is what its owner published; None for a corpus of which nothing is known.
+
+    Returns
+    -------
+    dict or None
+        At least ``original`` (bool) and ``findings`` (a sentence for each difference and what it does to
+        a comparison); the rest are figures of that corpus, such as those of
+        :func:`fer_lib.data.datasets.fer2013.authenticity`.
+    """
+    reader = READERS.get(corpus.card.name)
+    return reader.authenticity(corpus) if hasattr(reader, "authenticity") else None
 
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -222,11 +243,14 @@ def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, l
 
 
 def _shortcomings(name: str, source: Source, corpus: Corpus) -> list[str]:
-    """Say what keeps a copy from being the official one, for the corpora that have official counts."""
+    """Say what keeps a copy from being the official one: wrong counts, or whole classes that are missing."""
     if name == "fer2013":  # its splits are only known once it is read
         return fer2013.unfit(source) + fer2013.wrong_counts(corpus)
     reader = READERS[name]
-    return reader.wrong_counts(source) if hasattr(reader, "wrong_counts") else []
+    if hasattr(reader, "wrong_counts"):
+        return reader.wrong_counts(source)
+    missing = [name for i, name in enumerate(corpus.classes) if i not in corpus.labels]
+    return [f"No image of {' or '.join(missing)} is here; get a complete copy."] if missing else []
 
 
 def _generate(options: dict[str, Any]) -> Corpus:
@@ -259,15 +283,28 @@ def _candidates(name: str, base: Path) -> list[Path]:
     return [*named, base]
 
 
+def _is_packed(path: Path, name: str) -> bool:
+    """Return whether a file is an archive by its suffix or, under the corpus's own name, by its content."""
+    if path.suffix.lower() in ARCHIVES:
+        return True
+    return _plain(path.stem) == _plain(name) and path.is_file() and is_archive(read_head(path))
+
+
 def _absent(card: Card, base: Path, whole: bool) -> str:
     there = "there is no such folder"
     if base.is_dir():
-        packed = sorted(f.name for f in base.iterdir() if f.suffix.lower() in ARCHIVES)
-        there = "it holds nothing that looks like it" + (
-            f" (unpack {packed[0]}: fer data import {card.name} {packed[0]})" if packed else ""
-        )
+        names = sorted(shown(f.name) for f in base.iterdir() if not f.name.startswith("."))
+        packed = [name for name in names if _is_packed(base / name, card.name)]
+        there, here = "it holds nothing that looks like it", ""
+        if packed:
+            there += (
+                f" (unpack {packed[0]}: fer data import {card.name} {shlex.quote(str(base / packed[0]))})"
+            )
+        elif names:
+            here = f" (it holds {', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
         if not whole:
             there += f" among its first {ENTRIES:,} files; give the corpus's own folder"
+        there += here
     return (
         f"{card.title} was looked for in {base}, but {there}.\n"
         f"Owner:    {card.owner}\nLicence:  {card.licence}\nObtain:   {card.obtain}\n"

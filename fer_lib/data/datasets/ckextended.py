@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_lib.data import pixel_csv
 from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.sources import shown
+from fer_lib.data.sources import folded, shown
 from fer_lib.expressions import CODES
 
 NAME = "ckextended.csv"
@@ -37,20 +37,19 @@ def read_rows(path: Path, classes: tuple[str, ...], card: Card, problems: list[s
     """
     emotions = {str(code): code for code in CODES["ckextended"]}
     images, labels, ids = [np.zeros((0, SIZE, SIZE), np.uint8)], [], []
-    before = len(problems)
+    before, wrong_rows = len(problems), []
     for rows in pixel_csv.blocks(path, ["emotion", "pixels"], problems):
         codes, faults = pixel_csv.codes(rows["emotion"], emotions)
         pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), SIZE**2)
         faults |= wrong
         numbers = rows.index.to_numpy() + 1
-        problems += [
-            f"{shown(path)}, row {numbers[i]} (line {numbers[i] + 1}): {faults[i]}" for i in sorted(faults)
-        ]
+        wrong_rows += pixel_csv.row_faults(path, rows, faults)
         names = [CODES["ckextended"][code] for code in codes.tolist()]
         good = [i for i, name in enumerate(names) if i not in faults and name in classes]
         images.append(pixels.reshape(-1, SIZE, SIZE)[good])
         labels += [classes.index(names[i]) for i in good]
         ids += [f"row{numbers[i]:04}" for i in good]
+    problems += folded(wrong_rows, "row")
     if not ids and len(problems) == before:
         problems.append(f"{shown(path)} holds no image of the selection that was asked for.")
     return Corpus(np.concatenate(images), np.array(labels, np.int64), classes, card, np.array(ids, np.str_))

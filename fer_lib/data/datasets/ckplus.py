@@ -137,7 +137,7 @@ def _list_files(
         if name.lower() == ckextended.NAME:
             tables.append(root / file)
         elif (said := parse(name)) is None:
-            source.ignored += 1
+            source.pass_over(file)
         else:
             kind = said.pop("kind")
             row = {"path": root / file, "id": f"{said['sequence']}_{said['frame']}", **said}
@@ -271,7 +271,7 @@ def read(
     if source.form == "ckextended":
         found = list(source.problems)
         corpus = ckextended.read_rows(source.files[0], source.classes, CARD, found)
-        settle(found, problems, CARD.name)
+        settle(found, problems, CARD.name, source.root)
         return corpus if size is None else corpus.resize(checked_size(size))
     if crop and source.form == "original":
         return read_faces(source, CARD, size, problems)
