@@ -91,7 +91,7 @@ def execute(
             f"Done{f' on {when}' if when else ''} with the same code and parameters; --force makes it again."
         )
         return target
-    check_data(dataset, values["data_dir"])
+    check_data(dataset, given.get("data_dir", ""))
     _warn_of_days(budget, device)
     lock, waited = hold(root / ".work" / f"{slug}.lock")
     try:
@@ -229,7 +229,7 @@ def _progress(file: Path, every: float = 30.0) -> Iterator[None]:
                 if terminal and text != text_before:
                     sys.stderr.write(f"\r\x1b[K{text}")
                 elif not terminal and text != text_before and time.monotonic() - shown >= every:
-                    sys.stderr.write(f"{text}\n")
+                    sys.stderr.write(f"{file.parent.name}: {text}\n")  # others may run beside it
                     shown = time.monotonic()
                 else:
                     continue
