@@ -125,7 +125,8 @@ def test_without_a_home_caches_find_a_place(tmp_path):
     code = (
         "import fer_lib, matplotlib; from IPython.paths import get_ipython_dir; get_ipython_dir();"
         "from fer_lib.files import cached_arrays, cache_folder; import numpy as np;"
-        "cached_arrays('a', 'b', lambda: {'x': np.ones(1)}); print(cache_folder(), matplotlib.get_configdir())"
+        "cached_arrays('a', 'b', lambda: {'x': np.ones(1)});"
+        "print(cache_folder(), matplotlib.get_configdir())"
     )
     environment = {
         "PATH": os.environ["PATH"],
