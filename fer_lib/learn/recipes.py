@@ -46,6 +46,9 @@ class Recipe:
         Drawn anew for every image and epoch.
     precision : {"auto", "bf16", "fp32"}
         ``auto`` takes bf16 where the device computes it natively.
+    patience : int
+        Training ends before ``epochs`` once more than 99 % of the training images are right and this many
+        epochs have brought no better validation accuracy; 0 never ends early. Nothing is selected by it.
     checkpoint : {"last", "best_validation", "best_test"}
         The epoch whose weights are kept. ``best_test`` selects on the test part and exists only
         because papers do it.
@@ -70,6 +73,7 @@ class Recipe:
     drop_last: bool = False
     augmentation: Augmentation | None = None
     precision: str = "auto"
+    patience: int = 0
     checkpoint: str = "last"
     sources: dict[str, str] = field(default_factory=dict)
 
@@ -93,7 +97,7 @@ class Recipe:
         facts = asdict(self)
         for name in ("momentum",) if self.optimiser == "adam" else ("betas", "eps"):
             del facts[name]
-        for name in ("learning_rates", "true_class_target", "lookahead", "drop_last"):
+        for name in ("learning_rates", "true_class_target", "lookahead", "drop_last", "patience"):
             if not facts[name]:
                 del facts[name]
         return facts
