@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -321,6 +322,24 @@ def test_a_run_by_hand_leaves_a_notebook_for_its_page(tmp_path, monkeypatch):
     made = recorder(tmp_path, parameters={"lr": 0.1})
     fill(made)
     assert "by hand" in (made.commit() / "notebook.ipynb").read_text()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_evidence_of_changed_cells_is_not_taken_for_the_chapters(tmp_path, monkeypatch, changed):
+    import IPython
+
+    monkeypatch.chdir(tmp_path)
+    notebook(tmp_path, "seed = 0\n")
+    path = tmp_path / "notebooks/cnn_sift.ipynb"
+    content = json.loads(path.read_text())
+    cells = ["x = 1  # as stored", "commit()", "later()"]
+    content["cells"] += [{"cell_type": "code", "metadata": {}, "source": cell} for cell in cells]
+    path.write_text(json.dumps(content))
+    run = ["", "seed = 3", "x = 2" if changed else "x = 1", "commit()"]
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(user_ns={"In": run}))
+    made = recorder(tmp_path)
+    fill(made)
+    assert (runs.current(made.commit(), {}) is None) == changed
 
 
 def test_a_damaged_unit_is_done_again(tmp_path):

@@ -84,6 +84,12 @@ def notebook_cells(path: Path) -> list[dict[str, Any]]:
         raise FerError(f"{path.name} is no readable notebook (version 4).") from None
 
 
+def notebook_code(path: Path) -> list[dict[str, Any]]:
+    """Return :func:`notebook_cells` without those of parameters, whose values are a run's own."""
+    given = {"parameters", "injected-parameters"}
+    return [cell for cell in notebook_cells(path) if not given & {*cell["tags"]}]
+
+
 def parameters(path: Path) -> dict[str, Any]:
     """Return names and defaults from a notebook's cell tagged ``parameters`` (literals, one per line)."""
     found: dict[str, Any] = {}
@@ -196,13 +202,8 @@ def sources(paper: str) -> str:
     top = Path(__file__).resolve().parents[1]
     listing = [(file.relative_to(top).as_posix(), source_digest(file)) for file in library(paper)]
     path = notebook_path(paper)
-    given = {"parameters", "injected-parameters"}
-    cells = notebook_cells(path) if path.exists() else []
-    code = [
-        [code_digest(cell["source"]), "beyond" in cell["tags"]]
-        for cell in cells
-        if not given & {*cell["tags"]}
-    ]
+    cells = notebook_code(path) if path.exists() else []
+    code = [[code_digest(cell["source"]), "beyond" in cell["tags"]] for cell in cells]
     return digest(listing, code)
 
 

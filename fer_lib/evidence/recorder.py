@@ -25,13 +25,14 @@ from fer_lib.evidence.provenance import (
     BUDGETS,
     PROBE,
     evidence_folder,
+    notebook_code,
     notebook_path,
     provenance,
     repository,
     sources,
     versions,
 )
-from fer_lib.files import UnitFolder, digest, file_name, save_arrays, write_json, writing
+from fer_lib.files import UnitFolder, code_digest, digest, file_name, save_arrays, write_json, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,7 +227,7 @@ class Recorder(UnitFolder):
             **self.info,
             "precision": self._precision(),
             "key": self.key,
-            "sources": self.sources,
+            "sources": self.sources if self.stage or _as_stored(self.run["paper"]) else "changed by hand",
             "units_resumed": self._resumed,
             "provenance": provenance(self._started),
         }
@@ -275,6 +276,19 @@ class Recorder(UnitFolder):
                 note["id"] = "by-hand"
             content["cells"].insert(1, note)
             (self._build / old.name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _as_stored(paper: str) -> bool:
+    """Whether the cells run so far in this kernel, if it is one, are those of the notebook's file.
+
+    Whoever changes a cell in JupyterLab makes evidence of the change, not of the chapter.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None or not notebook_path(paper).exists():
+        return True
+    done = [code_digest(source) for source in shell.user_ns.get("In", ())]
+    cells = [code_digest(cell["source"]) for cell in notebook_code(notebook_path(paper))]
+    return done[-1] in cells and set(cells[: cells.index(done[-1])]) <= set(done)
 
 
 def hold(path: Path) -> tuple[FileLock, bool]:
