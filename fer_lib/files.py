@@ -278,6 +278,6 @@ def _stored(path: Path) -> dict[str, np.ndarray]:
 
 
 def _uncached(path: Path, error: OSError, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    why = error if isinstance(error, WriteError) else f"{path.parent} cannot be written to ({error.strerror})"
-    print(f"fer: not cached, so it will be made again: {why}; set $FER_CACHE.", file=sys.stderr)
+    why = error if isinstance(error, WriteError) else f"{path.parent}: {error.strerror}; $FER_CACHE moves it."
+    print(f"fer: not cached, and made again the next time: {why}", file=sys.stderr)
     return made

@@ -1,5 +1,6 @@
 """Evidence appears whole or not at all, survives kills and rivals, and is read back as written."""
 
+import errno
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ import fer_lib
 from fer_lib.errors import FerError
 from fer_lib.evidence import provenance, runs
 from fer_lib.evidence import recorder as writing
-from fer_lib.files import UnitFolder, code_digest, file_name
+from fer_lib.files import UnitFolder, cached_arrays, code_digest, file_name
 
 SCRIPT = textwrap.dedent(
     """
@@ -350,6 +351,27 @@ def test_a_damaged_unit_is_done_again(tmp_path):
     assert store.unit("a") is None
     assert np.array_equal(runs.arrays(store.finish_unit("a", p=np.ones(3)))["p"], np.ones(3))
     assert store.unit("a") is not None
+
+
+@pytest.mark.parametrize("code, said", [(errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")])
+def test_a_full_or_read_only_folder_is_named(tmp_path, monkeypatch, capsys, code, said):
+    def refuse(*arguments):
+        raise OSError(code, os.strerror(code))
+
+    store = UnitFolder(tmp_path / "work")
+    store.finish_unit("a", p=[1])
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(
+        FerError, match=f"{tmp_path}/work/units cannot be written to .{said}.*--results the evidence"
+    ):
+        store.finish_unit("b", p=[1])
+    assert store.unit("a") is not None
+    assert store.unit("b") is None
+    assert not [path for path in (tmp_path / "work/units").iterdir() if path.name != "a.npz"]
+    made = cached_arrays("kind", "key", lambda: {"x": np.ones(2)})  # goes on without
+    assert made["x"].tolist() == [1, 1]
+    assert f"{tmp_path}/cache/kind cannot be written to" in capsys.readouterr().err
 
 
 def test_another_number_of_threads_is_another_key(tmp_path):
