@@ -25,8 +25,9 @@ from torchvision import transforms
 
 from fer_lib.data import datasets, splits
 from fer_lib.errors import FerError
+from fer_lib.features.geometry import Augmentation
 from fer_lib.learn import precision, training
-from fer_lib.learn.augment import Augmentation, Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.papers.cnn_sift import network as cnn_sift
 
 MILD = Augmentation(rotation=10, translation=0.08, scale=0.1, mirror=0.5)

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.files import atomic
-from fer_lib.learn.augment import Augmentation, Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.precision import Batch, Precision, autocast, decide
-from fer_lib.learn.recipes import Loss, Recipe, cross_entropy, optimiser_of
+from fer_lib.learn.recipes import Augment, Loss, Recipe, cross_entropy, optimiser_of
 from fer_lib.progress import Bar
 
 __all__ = [
@@ -82,7 +82,7 @@ Feed = Callable[[Part, bool], tuple[Tensor, ...]]
 """Makes a network's inputs of a batch: (batch, training) -> tensors, the first float (B, C, H, W)."""
 
 
-def image_feed(normalise: Normalisation, augmentation: Augmentation | None = None) -> Feed:
+def image_feed(normalise: Normalisation, augmentation: Augment | None = None) -> Feed:
     """Return the feed of a network that reads the image, and the part's ``extra`` as they are.
 
     Images are normalised, and augmented while training.

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from fer_lib.files import atomic, write_json
-from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.precision import Batch, Precision, decide
 from fer_lib.learn.recipes import Loss, cross_entropy
 from fer_lib.learn.training import Feed, Part, Recipe, fit, image_feed, predict, real_batch
@@ -90,7 +90,7 @@ def train_unit(
     parts
         Training, validation (or None) and test part.
     normalisation
-        See :meth:`fer_lib.learn.augment.Normalisation.fit`; statistics come from the training part.
+        See :meth:`fer_lib.learn.normalisation.Normalisation.fit`; statistics come from the training part.
     feed, loss
         See :func:`fer_lib.learn.training.fit`; a feed normalises by itself.
     score_epochs
