@@ -267,7 +267,7 @@ def _versions() -> list[str]:
     faces_found = (faces.detection, faces.framing, faces.search)
     others = [Path(module.__file__) for module in (corpus_module, expressions, *faces_found)]
     own = sorted(path for path in Path(__file__).parents[1].rglob("*.py") if path.stem not in ARRIVAL)
-    return [path.read_text(encoding="utf-8") for path in (*others, *own)]
+    return [files.source_digest(path) for path in (*others, *own)]
 
 
 def _plain(name: str) -> str:
