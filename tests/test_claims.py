@@ -14,14 +14,14 @@ def test_file_is_complete_and_consistent(key):
     paper = claims.load(key)
     assert paper.key == key
     assert len(paper.claims) == COUNTS[key]
-    assert sum(claim["role"] != "data" for claim in paper.claims) == RESULTS[key]
-    for entries in (paper.protocols, paper.claims, paper.ambiguities, paper.inconsistencies):
+    assert sum(claim.role != "data" for claim in paper.claims) == RESULTS[key]
+    for entries in (paper.protocols, paper.ambiguities, paper.inconsistencies):
         names = [entry["id"] for entry in entries]
         assert len(set(names)) == len(names)
-    assert all(claim["id"].startswith(f"{key}-") for claim in paper.claims)
-    protocols = {entry["id"] for entry in paper.protocols}
-    assert {claim["protocol"] for claim in paper.claims} <= protocols
-    assert {claim["role"] for claim in paper.claims} <= {"method", "ablation", "baseline", "quoted", "data"}
+    names = [claim.id for claim in (*paper.claims, *paper.order)]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith(f"{key}-") for name in names)
+    assert {claim.role for claim in paper.claims} <= {"method", "ablation", "baseline", "quoted", "data"}
     assert paper.tolerance["accuracy_points"] == 1.0
     assert paper.tolerance["difference_points"] == 0.5
     assert paper.tolerance["why"]
@@ -41,6 +41,8 @@ def test_unknown_paper_and_protocol_are_clear_errors():
         claims.load("cnn_sfit")
     with pytest.raises(FerError, match="protocol of cspp"):
         claims.load("cspp").protocol("jaffe")
+    with pytest.raises(FerError, match="claim of cspp"):
+        claims.load("cspp").claim("cspp-t9")
 
 
 def test_frame_has_one_row_per_claim_of_all_papers():
