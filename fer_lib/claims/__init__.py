@@ -47,7 +47,7 @@ FLAGS = ("ours", "approx", "ran_by_authors", "built")
 TESTS = (
     *("better", "worse", "metric", "class", "by", "contrast", "contrasts", "best_class", "worst_class"),
     *("equal", "within", "measured", "where", "formula", "at_least", "at_most", "above", "below", "equals"),
-    "p_value",
+    *("p_value", "most_confused"),
 )
 """What may say how a claim of order is tested; see :mod:`fer_lib.judge.order`."""
 DECIDED = ("running", "arithmetic", "nothing")
@@ -189,8 +189,11 @@ def load(paper: str) -> Paper:
     content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     about = content["paper"]
     protocols = {entry["id"]: entry for entry in content["protocols"]}
-    entries = [*content["claims"], *({"metric": "order"} | entry for entry in content.get("order") or ())]
-    made = [_claim(about["key"], entry, protocols, content["tolerance"]) for entry in entries]
+    made = [_claim(paper, entry, protocols, content["tolerance"]) for entry in content["claims"]]
+    for entry in content.get("order") or ():
+        test = {name: entry[name] for name in TESTS if name in entry}
+        rest = {name: value for name, value in entry.items() if name not in test} | {"metric": "order"}
+        made.append(_claim(paper, rest, protocols, content["tolerance"], test))
     _check(paper, made)
     lists = ("protocols", "ambiguities", "inconsistencies", "hyperparameters", "checks_passed")
     return Paper(
@@ -208,15 +211,21 @@ def load(paper: str) -> Paper:
     )
 
 
-def _claim(paper: str, entry: dict[str, Any], protocols: dict[str, Any], tolerance: dict[str, Any]) -> Claim:
-    test = {name: entry[name] for name in TESTS if name in entry} if entry["metric"] == "order" else {}
-    given = {name: value for name, value in entry.items() if name not in (*test, "table", "class", "place")}
+def _claim(
+    paper: str,
+    entry: dict[str, Any],
+    protocols: dict[str, Any],
+    tolerance: dict[str, Any],
+    test: dict[str, Any] | None = None,
+) -> Claim:
+    given = {name: value for name, value in entry.items() if name not in ("table", "class", "place")}
     unknown = sorted(set(given) - set(Claim.__dataclass_fields__) - {"significance_printed"})
     if unknown or entry["protocol"] not in protocols:
         what = f"unknown keys {', '.join(unknown)}" if unknown else f"no protocol {entry['protocol']}"
         raise FerError(f"Claim {entry['id']} in {paper}.yaml has {what}; correct the file.")
     given.pop("significance_printed", None)
-    expression = canonical(entry["class"]) if entry.get("class") else None
+    shown = entry.get("class") or (test or {}).get("class")
+    expression = canonical(shown) if shown else None
     kind = "difference" if "difference" in entry["metric"] else "accuracy"
     ours = entry.get("ours", True)
     return Claim(
@@ -231,7 +240,7 @@ def _claim(paper: str, entry: dict[str, Any], protocols: dict[str, Any], toleran
             "n": None if entry.get("fold") else _test_samples(protocols[entry["protocol"]], expression),
             "against": tuple(entry.get("against") or ()),
             "tolerance": float(tolerance[f"{kind}_points"]),
-            "test": test,
+            "test": test or {},
         }
     )
 

@@ -268,6 +268,7 @@ def _predictions(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFram
     rows, samples = run.predictions(model), run.samples()
     table = pd.DataFrame({column: rows[column] for column in ("ids", "fold")})
     table["label"] = rows["labels"]
+    table["answer"] = rows["probabilities"].argmax(axis=1)
     table["correct"], table["group"] = metrics.correct(rows, samples if len(samples) else None)
     if len(samples):
         key = ["ids"] if samples["ids"].is_unique else ["ids", "fold"]

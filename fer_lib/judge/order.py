@@ -21,7 +21,7 @@ from fer_lib.errors import FerError
 from fer_lib.evidence.runs import Run
 from fer_lib.expressions import canonical
 from fer_lib.judge import significance, verdicts
-from fer_lib.judge.answers import Answer, NotComparableError, class_index, scores
+from fer_lib.judge.answers import Answer, NotComparableError, class_index, predictions, scores
 from fer_lib.judge.verdicts import Verdict
 from fer_lib.learn import metrics
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_FIGURES = 12
+"""With more, a formula must be a sum: then each figure's rounding counts by itself."""
 FUNCTIONS = {
     "mean": lambda *values: sum(values) / len(values),
     "min": lambda *values: np.minimum.reduce(np.broadcast_arrays(*values)),
@@ -72,6 +73,8 @@ def models(claim: Claim, run: Run) -> list[str]:
     """Return the names of the predictions that a claim of order rests on."""
     if "measured" in claim.test:
         return []
+    if "most_confused" in claim.test:
+        return [claim.test["most_confused"]["model"]]
     return list(dict.fromkeys(model for _, terms in contrasts(claim, run) for _, model, _ in terms))
 
 
@@ -85,6 +88,8 @@ def by_running(claim: Claim, runs: list[Run]) -> Verdict:
     """
     if "measured" in claim.test:
         return _measured(claim, runs)
+    if "most_confused" in claim.test:
+        return _most_confused(claim, runs)
     found = []
     for by, terms in contrasts(claim, runs[0]):
         answer = _sum(claim, runs, terms)
@@ -117,26 +122,54 @@ def _sum(claim: Claim, runs: list[Run], terms: list[tuple[float, str, str | None
     return Answer.of(made, n)
 
 
+def _most_confused(claim: Claim, runs: list[Run]) -> Verdict:
+    """Judge which wrong answer is the most frequent on the images of one class."""
+    test, classes = claim.test["most_confused"], list(runs[0].info.get("classes") or ())
+    own, other = (class_index(runs[0], canonical(test[key])) for key in ("class", "with"))
+    if any(test["model"] not in run.models() for run in runs):
+        raise NotComparableError(f"the run holds no predictions of a model called {test['model']}")
+    tables = [predictions(run, test["model"]) for run in runs]
+    tables = [table[table["label"] == own] for table in tables]
+    groups = [table["group"].to_numpy(str) for table in tables]
+    found = []
+    for third in sorted(set(range(len(classes))) - {own, other}):
+        lead = [
+            (t["answer"] == other).to_numpy(float) - (t["answer"] == third).to_numpy(float) for t in tables
+        ]
+        n = len(set(np.concatenate(groups)))
+        if not n:
+            raise NotComparableError(f"the run tested no image of {classes[own]}")
+        answer = Answer.of([metrics.Term(lead, groups)], n)
+        said = f"taken for {classes[other]} minus for {classes[third]}: "
+        found.append(verdicts.order(answer.ours, answer.low, answer.high, 0.0, n, said))
+    return verdicts.together(found)
+
+
 def _measured(claim: Claim, runs: list[Run]) -> Verdict:
-    """Compare figures of a table of the runs; over several seeds all must agree."""
-    test, found = claim.test["measured"], []
-    for run in runs:
+    """Compare figures of tables of the runs with one another or with a bound; all seeds must agree."""
+    tests = claim.test["measured"]
+    found = []
+    for test, run in product(tests if isinstance(tests, list) else [tests], runs):
         frame = run.table(test["table"])
         if frame.empty:
             raise NotComparableError(f"the run has no table {test['table']}")
-        rows = {name: frame[frame[test["key"]] == name] for name in (*test["smaller"], *test["larger"])}
-        if missing := [name for name, part in rows.items() if part.empty]:
+        named = test.get("rows") or [*test["smaller"], *test["larger"]]
+        rows = {name: frame[frame[test["key"]] == name] for name in named}
+        if missing := [str(name) for name, part in rows.items() if part.empty]:
             raise NotComparableError(f"table {test['table']} of the run has no {', '.join(missing)}")
         bounds = ("low", "high") if {"low", "high"} <= set(frame) else (test["column"],) * 2
-        for a, b in product(test["smaller"], test["larger"]):
-            (low, high), (low_b, high_b) = (
-                (part[bounds[0]].min(), part[bounds[1]].max()) for part in (rows[a], rows[b])
-            )
-            name = "holds" if high < low_b else "does not hold" if low > high_b else "inconclusive"
-            figures = " and ".join(
-                f"{part[test['column']].mean():.4g} ({m})" for m, part in ((a, rows[a]), (b, rows[b]))
-            )
-            found.append(Verdict(name, f"{test['column']} {figures}"))
+        ends = {name: (part[bounds[0]].min(), part[bounds[1]].max()) for name, part in rows.items()}
+        means = {name: part[test["column"]].mean() for name, part in rows.items()}
+        if "rows" in test:
+            pairs = [((None, test["above"]), (name, None)) for name in named]
+        else:
+            pairs = [((a, None), (b, None)) for a, b in product(test["smaller"], test["larger"])]
+        for (a, bound), (b, _) in pairs:
+            (low, high), (low_b, high_b) = (bound, bound) if a is None else ends[a], ends[b]
+            # Two figures without an interval that are equal are in no order.
+            name = "holds" if high < low_b else "does not hold" if low >= high_b else "inconclusive"
+            than = f"{bound:g}" if a is None else f"{means[a]:.4g} ({a})"
+            found.append(Verdict(name, f"{test['column']} {means[b]:.4g} ({b}) against {than}"))
     return verdicts.together(found)
 
 
@@ -159,15 +192,22 @@ def by_arithmetic(claim: Claim) -> Verdict:
         name = "inconclusive" if np.isnan(p) else "holds" if p < below else "does not hold"
         return Verdict(name, f"the printed folds give p = {p:.2g} in a two-sided paired t-test")
     names = list(test["where"])
-    if len(names) > MOST_FIGURES:
-        raise FerError(
-            f"{claim.id} has {len(names)} figures in its formula; {MOST_FIGURES} at most are allowed."
-        )
-    ends = [_ends(paper, test["where"][name]) for name in names]
-    corners = np.array(list(product(*ends)))  # rounding has its extremes at the corners of what was printed
+    ends = {name: _ends(paper, test["where"][name]) for name in names}
+    middle = {name: float(np.mean(end)) for name, end in ends.items()}
+    if len(names) <= MOST_FIGURES:
+        corners = np.array(list(product(*ends.values())))  # rounding has its extremes at the corners
+    elif any(f"{name}(" in test["formula"] for name in ("min", "max", "abs")):
+        raise FerError(f"{claim.id} has more than {MOST_FIGURES} figures, so its formula must be a sum.")
+    else:
+        by_end = {
+            name: [float(evaluate(test["formula"], middle | {name: value})) for value in end]
+            for name, end in ends.items()
+        }
+        corners = np.array([[ends[n][pick(v)] for n, v in by_end.items()] for pick in (np.argmin, np.argmax)])
     values = evaluate(test["formula"], dict(zip(names, corners.T, strict=True)))
-    exact = float(evaluate(test["formula"], {n: np.mean(e) for n, e in zip(names, ends, strict=True)}))
-    return _compare(claim, float(np.min(values)), float(np.max(values)), exact)
+    return _compare(
+        claim, float(np.min(values)), float(np.max(values)), float(evaluate(test["formula"], middle))
+    )
 
 
 def _ends(paper: claims.Paper, figure: str | float) -> tuple[float, ...]:
@@ -215,7 +255,8 @@ def _compare(claim: Claim, least: float, most: float, exact: float) -> Verdict:
     if word == "equals":
         known = {c.id for c in claims.load(claim.paper).claims}
         if bound in known:
-            low, high = _ends(claims.load(claim.paper), bound)
+            ends = _ends(claims.load(claim.paper), bound)
+            low, high = min(ends), max(ends)
         else:
             half = 0.5 * 10.0 ** -len(str(bound).partition(".")[2])
             low, high = float(bound) - half, float(bound) + half
