@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -234,14 +235,13 @@ def resample(
     float array (n_boot, K)
         NaN where a draw holds nothing to divide by.
     """
-    rng = np.random.default_rng(seed)
     blocks = np.zeros(len(tops), int) if blocks is None else blocks
     places = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
     draws = []
     for start in range(0, n_boot, 500):  # in parts, so that memory stays below about 100 MB
         times = np.empty((min(500, n_boot - start), len(tops)))
-        for place in places:
-            times[:, place] = _draw_counts(rng, len(times), len(place))
+        for block, place in enumerate(places):
+            times[:, place] = _draw_counts(len(times), len(place), (seed, start, block))
         with np.errstate(invalid="ignore", divide="ignore"):
             draws.append((times @ tops) / (times @ bottoms))
     return np.concatenate(draws)
@@ -432,9 +432,10 @@ def t_quantile(free: float, level: float = 0.95) -> float:
     return float(stdtrit(free, (1 + level) / 2))
 
 
-def _draw_counts(rng: np.random.Generator, n_draws: int, n_groups: int) -> NDArray:
-    """Draw groups with replacement -> how often each occurs, (n_draws, n_groups)."""
-    picks = rng.integers(n_groups, size=(n_draws, n_groups))
+@lru_cache(maxsize=8)  # the intervals of a table are mostly of the same test part
+def _draw_counts(n_draws: int, n_groups: int, seed: tuple[int, ...]) -> NDArray:
+    """Draw groups with replacement -> how often each occurs, int16 (n_draws, n_groups)."""
+    picks = np.random.default_rng(seed).integers(n_groups, size=(n_draws, n_groups))
     picks += np.arange(n_draws)[:, None] * n_groups  # one bincount for all draws
     counts = np.bincount(picks.ravel(), minlength=n_draws * n_groups)
-    return counts.reshape(n_draws, n_groups).astype(float)
+    return counts.reshape(n_draws, n_groups).astype(np.int16)
