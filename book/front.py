@@ -70,18 +70,17 @@ def _cell(paper: str, label: str, part: pd.DataFrame, everything: Sequence[runs.
     behind = {run for names in part["run"].dropna() for run in names.split(", ")}
     shown = [run for run in everything if name(run) in behind]
     link = next(filter(None, map(run_page, shown)), f"{paper}.html")
-    judged = part.loc[part["verdict"].isin(JUDGEMENTS), "verdict"]
-    part = part[part["kind"] == "claim"]
-    figures = int((part["apart"] != "").sum())
-    if len(judged):
-        head, less = badges(judged), f"{len(judged)} of {len(part)} judged"
+    counts, part = report.summary(part), part[part["kind"] == "claim"]
+    if counts.judged:
+        head = badges(part.loc[part["verdict"].isin(JUDGEMENTS), "verdict"])
+        less = f"{counts.judged} of {counts.claims} judged"
     elif shown:
         head = Html(f'<span class="verdict verdict-not-comparable">budget {shown[0].budget}</span>')
-        less = f"{figures} of {len(part)} figures, none judged"
+        less = f"{counts.apart} of {counts.claims} figures, none judged"
     else:
-        waiting = int((part["verdict"] == "needs data").sum())
         head = badge("needs data")
-        less = f"{waiting} of {len(part)} claims" if waiting < len(part) else f"{waiting} claims"
+        some = f"{counts.waiting} of {counts.claims}" if counts.waiting < counts.claims else counts.claims
+        less = f"{some} claims"
     query = escape(urlencode({"paper": NAMES[paper], "dataset": label}))
     small = f'<a class="small" href="scorecard.html?{query}">{less}</a>'
     return Html(f'<a class="verdict-link" href="{link}">{head}</a>{small}')

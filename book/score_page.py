@@ -15,6 +15,7 @@ from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
+from fer_lib.judge import report
 from fer_lib.judge.answers import name
 
 KINDS = {
@@ -65,8 +66,10 @@ def counts(score: pd.DataFrame) -> HTML:
     for key in claims.PAPERS:
         mine = score[(score["paper"] == key) & (score["kind"] == "claim")]
         link = Html(f'<a href="{key}.html">{NAMES[key]}</a>')
-        rows.append({"Paper": Short(link), "Claims": len(mine), "Verdicts": badges(mine["verdict"])})
-    return table(rows, ["Claims"], "Verdicts per paper")
+        counts = report.summary(mine)
+        figures = {"Claims": counts.claims, "Judged": counts.judged}
+        rows.append({"Paper": Short(link)} | figures | {"Verdicts": badges(mine["verdict"])})
+    return table(rows, ["Claims", "Judged"], "Verdicts per paper")
 
 
 def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
