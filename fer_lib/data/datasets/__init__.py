@@ -240,7 +240,7 @@ def _cached(card: Card, key: str, build: Callable[[], Corpus]) -> Corpus:
 
 def _versions() -> list[str]:
     """Return the sources of the modules that decide what is read or drawn."""
-    faces_found = (faces.detection, faces.haar, faces.cropping, faces.pixels)
+    faces_found = (faces.detection, faces.framing, faces.search)
     others = [Path(module.__file__) for module in (corpus_module, expressions, *faces_found)]
     own = sorted(path for path in Path(__file__).parents[1].rglob("*.py") if path.stem not in ARRIVAL)
     return [path.read_text(encoding="utf-8") for path in (*others, *own)]
