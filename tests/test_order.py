@@ -10,7 +10,7 @@ from fer_lib import claims
 from fer_lib.claims import Claim
 from fer_lib.errors import FerError
 from fer_lib.evidence import runs
-from fer_lib.judge import answers, order, report
+from fer_lib.judge import answers, convergence, order, report
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
 N = 1400
@@ -80,6 +80,21 @@ def test_a_gain_that_grows_as_data_shrink(write):
     assert running(made, contrast=[[-w, m] for w, m in grows]) == "does not hold"
     assert running(made, contrasts=[grows, [[1, "S"], [-1, "C"]]]) == "holds"
     assert running(made, contrasts=[grows, [[1, "C"], [-1, "S"]]]) == "does not hold"
+
+
+def test_trainings_on_fewer_images_are_read_from_the_table_of_their_answers(write):
+    labels, right = np.arange(N) % 7, np.arange(N) // 7 < 0.9 * N / 7
+    table = {"ids": [f"img{i:04d}" for i in range(N)], "label": labels}
+    for name, hits in (("S", right), ("C", right & (np.arange(N) % 3 > 0))):
+        for draw in range(2):
+            table[f"{name} n213 draw{draw}"] = np.where(hits, labels, (labels + 1) % 7)
+    made = write({"S": 0.75, "C": 0.70}, tables={"size_answers": table})
+    assert running(made, better=["S@n=213"], worse=["C@n=213"]) == "holds"
+    assert running(made, better=["C@n=213"], worse=["S@n=213"]) == "does not hold"
+    assert answers.scores(made, "S@n=213").mean().ours == pytest.approx(100 * right.mean())
+    assert "no learning curve of S@n=213" in convergence.objections(made, ["S@n=213"])[0]
+    with pytest.raises(answers.NotComparableError, match="S@n=99"):
+        running(made, better=["S@n=99"], worse=["C"])
 
 
 def test_hard_classes_gain_most(write):

@@ -256,7 +256,7 @@ def predictions(run: Run, model: str) -> pd.DataFrame:
     FerError
         If the run has no such model or its ``samples.csv`` misses samples of it.
     """
-    read = [run.path / file for file in (f"predictions/{model}.npz", "samples.csv")]
+    read = [run.path / file for file in (f"predictions/{model}.npz", "size_answers.csv", "samples.csv")]
     written = tuple(path.stat().st_mtime_ns for path in read if path.exists())
     return _predictions(run, model, written).copy(deep=False)
 
@@ -265,7 +265,7 @@ def predictions(run: Run, model: str) -> pd.DataFrame:
 def _predictions(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFrame:
     import pandas as pd
 
-    rows, samples = run.predictions(model), run.samples()
+    rows, samples = _of_size(run, model) or run.predictions(model), run.samples()
     table = pd.DataFrame({column: rows[column] for column in ("ids", "fold")})
     table["label"] = rows["labels"]
     table["answer"] = rows["probabilities"].argmax(axis=1)
@@ -279,6 +279,25 @@ def _predictions(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFram
     return table.sort_values(["ids", "fold"], kind="stable", ignore_index=True)
 
 
+def _of_size(run: Run, model: str) -> dict[str, np.ndarray] | None:
+    """Return what ``A@n=213`` answered, trained on so many images, from ``size_answers.csv``; else None.
+
+    That table has one column per subset drawn, which stands for a fold.
+    """
+    base, _, n = model.partition("@n=")
+    table = run.table("size_answers") if n and model not in run.models() else []
+    columns = [name for name in table if str(name).startswith(f"{base} n{n} draw")] if len(table) else []
+    if not columns:
+        return None
+    answered = np.concatenate([table[name].to_numpy(int) for name in columns])
+    return {
+        "ids": np.tile(table["ids"].to_numpy(str), len(columns)),
+        "labels": np.tile(table["label"].to_numpy(int), len(columns)),
+        "fold": np.repeat([name.rpartition(" ")[2] for name in columns], len(table)),
+        "probabilities": np.eye(max(answered.max(), table["label"].max()) + 1)[answered],
+    }
+
+
 def scores(runs: list[Run], model: str) -> Scores:
     """Collect a model's right and wrong answers over the seeds.
 
@@ -287,7 +306,7 @@ def scores(runs: list[Run], model: str) -> Scores:
     NotComparableError
         If a run holds no predictions of the model.
     """
-    if any(model not in run.models() for run in runs):
+    if any(model not in run.models() and _of_size(run, model) is None for run in runs):
         raise NotComparableError(f"the run holds no predictions of a model called {model}")
     tables = [predictions(run, model) for run in runs]
     names = {"correct": float, "fold": str, "label": int, "group": str, "ids": str}

@@ -120,13 +120,14 @@ def of_run(run: Run, model: str) -> list[Certificate]:
 
     They are those that ``members`` of ``run.json`` names for it, else the network of that name, else (of an
     average, say) all that the run trained. What is fitted without epochs, as an SVM, has no members and
-    nothing to certify.
+    nothing to certify. A training on fewer images, ``A@n=213``, needs a curve or members of its own.
     """
     curves = run.curves()
     trained = list(curves["model"].unique()) if len(curves) else []
     base = model.partition("@")[0]
     own = [name for name in (model, base) if name in trained][:1]
-    members = run.info.get("members", {}).get(base, own or trained or [base])
+    named = run.info.get("members", {})
+    members = named.get(model, [model]) if "@n=" in model else named.get(base, own or trained or [base])
     labels = run.predictions(model)["labels"] if model in run.models() else np.zeros(0, int)
     majority = np.bincount(labels).max() / len(labels) if len(labels) else None
     doubled = run.info.get("doubled", {})

@@ -18,7 +18,7 @@ import numpy as np
 
 from fer_lib import claims
 from fer_lib.errors import FerError
-from fer_lib.evidence.runs import Run, find
+from fer_lib.evidence.runs import BUDGETS, Run, find
 from fer_lib.judge import answers
 from fer_lib.judge.answers import Answer
 from fer_lib.judge.judgement import Judgement, judge, parameters
@@ -42,8 +42,6 @@ __all__ = [
 JUDGED = ("method", "ablation", "baseline")
 """Roles of what runs can judge; ``data`` are counts, ``quoted`` figures are other works'."""
 ROLES = (*JUDGED, "data")
-BUDGETS = ("smoke", "short", "full", "paper")
-"""Budgets, the smallest first; a probe judges nothing."""
 
 _FROM_CLAIM = ("paper", "id", "table", "role", "model", "dataset", "protocol", "metric", "expression", "unit")
 COLUMNS = (
