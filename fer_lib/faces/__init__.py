@@ -11,8 +11,10 @@ from fer_lib.faces.annotation import annotate, boxes, detection_counts
 from fer_lib.faces.cropping import crop
 from fer_lib.faces.detection import detect, landmarks
 from fer_lib.faces.intensity import clahe, local_contrast
+from fer_lib.faces.photographs import FACE
 
 __all__ = [
+    "FACE",
     "align",
     "annotate",
     "boxes",

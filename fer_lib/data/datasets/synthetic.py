@@ -23,6 +23,7 @@ from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.drawing.drawing import Light, draw
 from fer_lib.data.drawing.geometry import Actions, Identity, Pose, landmarks, shape
 from fer_lib.data.drawing.hair import HAIR
+from fer_lib.data.sources import Reader
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS
 
@@ -35,6 +36,7 @@ CARD = Card(
     tree="(no files)",
     may_show=True,
     synthetic=True,
+    place=0,
     notes=(
         "Never evidence about a paper: its figures are not compared with any claim.",
         "Every subject has a style of its own in each expression, so that recognising unseen subjects is "
@@ -272,3 +274,17 @@ def _performance(
         pose = Pose(*(np.array(astuple(start)) + (along - 0.5) * drift).tolist())
         record = {"intensity": intensity, "frame": frame, "roll": pose.roll, "yaw": pose.yaw}
         yield actions, pose, light, record | {"scale": pose.scale, "light": light.azimuth}
+
+
+READER = Reader(
+    CARD,
+    generate,
+    options={
+        "n_subjects": 24,
+        "per_expression": 3,
+        "size": 48,
+        "seed": 0,
+        "sequences": False,
+        "n_frames": 10,
+    },
+)
