@@ -87,6 +87,8 @@ class Reader:
     is_ours : callable, optional
         ``is_ours(folder, name)`` tells whether a file looks like one of the corpus's; for those that are
         searched for to any depth.
+    whole : tuple of mappings
+        Selections that together are every file of a copy.
     faults : callable, optional
         ``faults(source, corpus)`` returns what keeps a copy from being the official one, a sentence each,
         the gravest first; for those whose owners publish counts. Such a corpus has the option ``strict``.
@@ -100,6 +102,7 @@ class Reader:
     locate: Callable[..., Source | None] | None = None
     selecting: tuple[str, ...] = ()
     is_ours: Callable[[str, str], bool] | None = None
+    whole: tuple[Mapping[str, Any], ...] = ({},)
     faults: Callable[[Source, Corpus], list[str]] | None = None
     printed: tuple[Printed, ...] = ()
 

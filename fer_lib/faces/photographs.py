@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib.data.image_files import Crop
-from fer_lib.faces import cropping, detection, haar, pixels
 
 
 def cut_out(photograph: np.ndarray, size: int) -> tuple[np.ndarray, bool]:
@@ -25,9 +24,11 @@ def cut_out(photograph: np.ndarray, size: int) -> tuple[np.ndarray, bool]:
         The whole photograph, fitted in, where there is no face.
     found : bool
     """
-    boxes = detection.detect([photograph])
-    return cropping.crop([photograph], boxes, size)[0], not np.isnan(boxes).any()
+    from fer_lib import faces  # which offers this module's FACE
+
+    boxes = faces.detect([photograph])
+    return faces.crop([photograph], boxes, size)[0], not np.isnan(boxes).any()
 
 
-FACE = Crop(cut_out, tuple(Path(module.__file__) for module in (detection, haar, cropping, pixels)))
+FACE = Crop(cut_out, tuple(sorted(Path(__file__).parent.glob("*.py"))))
 """Cuts out faces as :func:`cut_out` does."""

@@ -144,4 +144,5 @@ READER = Reader(
     locate=locate,
     selecting=("scale", "pose", "eyes"),
     is_ours=is_ours,
+    whole=tuple({"scale": scale} for scale in SCALES),
 )
