@@ -123,9 +123,6 @@ class Corpus:
         object.__setattr__(self, "classes", tuple(canonical(c) for c in self.classes))
         if self.meta is not None:
             object.__setattr__(self, "meta", self.meta.reset_index(drop=True))
-        self._check()
-
-    def _check(self) -> None:
         for name in _column_names():
             column = getattr(self, name)
             if column is not None and len(column) != len(self.images):

@@ -89,9 +89,32 @@ def subject(number: int, seed: int = 0) -> Subject:
     """Sample subject ``number`` (from 0); depends on ``number`` and ``seed`` only."""
     rng = _stream(seed, 0, number)
     identity = _identity(rng)
-    gains = rng.lognormal(0.0, 0.16, len(fields(Actions)))
-    apex = {name: _styled(PROTOTYPES[name], gains, rng) for name in EXPRESSIONS}
-    return Subject(f"SYN{number + 1:02d}", identity, apex, *_session(rng))
+    n = len(fields(Actions))
+    gains = rng.lognormal(0.0, 0.16, n)
+    apex = {}
+    for name in EXPRESSIONS:  # a style of one's own: some actions stronger, some weaker, a few stray ones
+        own = rng.uniform(0.6, 1.25, n)
+        stray = rng.uniform(0, 0.4, n) * (rng.random(n) < 0.14)
+        apex[name] = Actions(
+            *np.clip(np.array(astuple(PROTOTYPES[name])) * gains * own + stray, 0, 1).tolist()
+        )
+    pose = Pose(
+        roll=rng.normal(0, 1.5),
+        yaw=rng.normal(0, 3.0),
+        scale=rng.uniform(0.98, 1.05),
+        shift_x=rng.uniform(-0.02, 0.02),
+        shift_y=rng.uniform(-0.115, -0.085),
+    )
+    light = Light(
+        azimuth=rng.uniform(-50, 50),
+        elevation=rng.uniform(20, 45),
+        contrast=rng.uniform(0.25, 0.55),
+        gain=rng.uniform(0.95, 1.12),
+        backdrop=rng.uniform(0.2, 0.8),
+        noise=rng.uniform(0.006, 0.018),
+        blur=max(rng.uniform(-0.006, 0.006), 0.0),
+    )
+    return Subject(f"SYN{number + 1:02d}", identity, apex, pose, light)
 
 
 def generate(
@@ -206,35 +229,6 @@ def _identity(rng: np.random.Generator) -> Identity:
     values["dominant_side"] = int(rng.integers(2))
     values["strands"] = int(rng.integers(2**31))
     return Identity(**values)
-
-
-def _styled(prototype: Actions, gains: np.ndarray, rng: np.random.Generator) -> Actions:
-    """Make a prototype a subject's own: some actions stronger, some weaker, a few stray ones."""
-    amounts = np.array(astuple(prototype))
-    own = rng.uniform(0.6, 1.25, len(amounts))
-    stray = rng.uniform(0, 0.4, len(amounts)) * (rng.random(len(amounts)) < 0.14)
-    return Actions(*np.clip(amounts * gains * own + stray, 0, 1).tolist())
-
-
-def _session(rng: np.random.Generator) -> tuple[Pose, Light]:
-    """Sample where a subject sits and how the room is lit; single images deviate from it."""
-    pose = Pose(
-        roll=rng.normal(0, 1.5),
-        yaw=rng.normal(0, 3.0),
-        scale=rng.uniform(0.98, 1.05),
-        shift_x=rng.uniform(-0.02, 0.02),
-        shift_y=rng.uniform(-0.115, -0.085),
-    )
-    light = Light(
-        azimuth=rng.uniform(-50, 50),
-        elevation=rng.uniform(20, 45),
-        contrast=rng.uniform(0.25, 0.55),
-        gain=rng.uniform(0.95, 1.12),
-        backdrop=rng.uniform(0.2, 0.8),
-        noise=rng.uniform(0.006, 0.018),
-        blur=max(rng.uniform(-0.006, 0.006), 0.0),
-    )
-    return pose, light
 
 
 def _shot(person: Subject, rng: np.random.Generator) -> tuple[Pose, Light]:
