@@ -61,7 +61,7 @@ def digest(*parts: Any) -> str:
 
 
 @cache
-def code_digest(path: Path) -> str:
+def source_digest(path: Path) -> str:
     """Return a digest of what a Python file does: its syntax tree, without docstrings and comments."""
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):

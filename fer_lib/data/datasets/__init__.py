@@ -222,7 +222,7 @@ def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, l
     import cv2  # another OpenCV may decode a JPEG to other pixels
 
     crop = checked_crop(options.get("crop"))
-    how = [files.code_digest(path) for path in crop.sources] if crop else None
+    how = [files.source_digest(path) for path in crop.sources] if crop else None
     key = [str(source.root.resolve()), listing, options | {"crop": how}, cv2.__version__]
     corpus = _cached(reader.card, key, lambda: reader.read(source, **options))
     return corpus, reader.faults(source, corpus) if reader.faults else []
@@ -237,7 +237,7 @@ def _cached(card: Card, key: list[Any], build: Callable[[], Corpus]) -> Corpus:
     """Return a corpus from the cache, keyed also by the code that decides what is read or drawn."""
     data = Path(__file__).parents[1]
     paths = [p for p in data.rglob("*.py") if not APART & {p.stem, *p.relative_to(data).parts}]
-    code = [files.code_digest(path) for path in sorted([*paths, Path(expressions.__file__)])]
+    code = [files.source_digest(path) for path in sorted([*paths, Path(expressions.__file__)])]
     digest = files.digest(*key, code)
     return unpack(files.cached_arrays(f"corpus-{card.name}", digest, lambda: pack(build())), card)
 
