@@ -146,9 +146,8 @@ def test_usage_errors_exit_2(argv, capsys):
         ("data list --data-dir nowhere", "--data-dir nowhere: there is no such folder"),
         ("data list --data-dir pyproject.toml", "is a file"),
         ("data check fer2031", "Did you mean 'fer2013'"),
-        ("data import jaffe notebooks/cnn_sift.ipynb", "neither a zip nor a tar archive"),
-        ("data import jaffe absent.zip", "absent.zip cannot be read (No such file or directory)"),
-        ("data import jaffe notebooks", "is a folder and needs no unpacking"),
+        ("data import jaffe absent.zip", "absent.zip cannot be read or unpacked (No such file or directory)"),
+        ("data import jaffe notebooks", "is a folder; use it as it is, with --data-dir"),
         ("data import synthetic notebooks.zip", "synthetic is generated and needs no files"),
         ("data import jafe notebooks.zip", "Did you mean 'jaffe'"),
         ("data import jaffe pyproject.toml --data-dir pyproject.toml", "is a file"),
@@ -258,14 +257,14 @@ def test_an_archive_is_imported_and_checked(tmp_path, capsys, monkeypatch):
     assert cli.main(["data", "import", "jaffe", *archives]) == 1
     lines = capsys.readouterr().out.splitlines()
     folder = tmp_path / "data" / "jaffe"
-    assert lines[0].startswith("Unpacked 2 files (0.0 MB) of KA.AN1.39.zip and KA.DI1.42.zip into ")
+    assert lines[0].startswith("Brought 2 files (0.0 MB) of KA.AN1.39.zip and KA.DI1.42.zip into ")
     assert lines[1].startswith("  left out: 2 files")
     assert lines[-1] == f"The files stay in {folder}: an owner's archive may be what it is."
     assert cli.main(["data", "check", "jaffe"]) == 1
     assert capsys.readouterr().out.splitlines() == lines[2:-1]
     assert cli.main(["data", "import", "jaffe", *archives]) == 2
     assert capsys.readouterr().err == (
-        f"fer: jaffe is here already, in {folder}; add --replace to replace the folder, or move it away.\n"
+        f"fer: jaffe is here already, in {folder}; add --replace to replace it, or move it away.\n"
     )
 
 
@@ -281,8 +280,7 @@ def test_help_of_arrivals_says_what_happens(command, words, capsys):
 
 
 def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch):
-    from fer_lib.data import datasets
-    from fer_lib.data.arrival import unpacking
+    from fer_lib.data import arrival, datasets
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
@@ -291,7 +289,7 @@ def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch)
         archive.writestr("KA.AN1.39.tiff", b"II*")
     argv = ["data", "import", "jaffe", str(tmp_path / "x.zip"), "--data-dir", str(tmp_path / "data")]
     with monkeypatch.context() as patch:
-        patch.setattr(unpacking, "unpack", interrupt)
+        patch.setattr(arrival, "unpack", interrupt)
         assert cli.main(argv) == 130
     assert capsys.readouterr().err == f"fer: Interrupted; {tmp_path / 'data'} is as it was before.\n"
     monkeypatch.setattr(datasets, "check", interrupt)

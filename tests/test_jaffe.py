@@ -157,14 +157,27 @@ def test_copies_in_two_folders_are_read_once(tmp_path):
     for folder in ("a", "jaffe"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "KA.AN1.39.tiff").write_bytes(tiff(np.zeros((16, 16), np.uint8)))
+    source = jaffe.locate(tmp_path)
+    assert (len(source.rows), source.problems) == (1, [])
+    assert source.remarks == ["1 files are here more than once, byte for byte; one of each is used."]
+    (tmp_path / "a" / "KA.AN1.39.tiff").write_bytes(tiff(np.ones((16, 16), np.uint8)))
     problems = []
     assert len(jaffe.read(tmp_path, problems)) == 1
     assert len(problems) == 1
-    assert "more than once" in problems[0]
+    assert "1 files are here in several versions" in problems[0]
+
+
+def test_other_formats_than_tiff_are_read(tmp_path):
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for name, suffix in (("KA.AN1.39", "png"), ("KA.DI1.42", "BMP")):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.{suffix}")
+    corpus = jaffe.read(tmp_path, crop=False)
+    assert corpus.ids.tolist() == ["KA.AN1.39", "KA.DI1.42"]
+    assert (corpus.images == pixels).all()
 
 
 def test_nothing_there(tmp_path):
-    (tmp_path / "KA.AN1.39.png").write_bytes(b"")
+    (tmp_path / "KA.AN1.39.gif").write_bytes(b"")
     assert jaffe.locate(tmp_path) is None
     with pytest.raises(FerError, match="holds no JAFFE"):
         jaffe.read(tmp_path)

@@ -236,7 +236,9 @@ def test_an_mpeg_stream_is_counted_frame_by_frame(copy):
 
 def test_a_clip_in_two_sessions_is_one_problem(copy):
     write_session(copy / "more", 99, "S001-100")
-    with pytest.raises(FerError, match=r"1 files are here more than once.*S001-100\.avi"):
+    with next((copy / "more").rglob("S001-100.avi")).open("ab") as clip:
+        clip.write(b"another")
+    with pytest.raises(FerError, match=r"1 files are here in several versions.*S001-100\.avi"):
         mmi.read(copy)
 
 

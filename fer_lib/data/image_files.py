@@ -106,7 +106,7 @@ def read_stills(
     images, owners, sizes = decode_all(paths, card.name, found, size, attempt, unit)
     if not source.rows and not found:
         found.append(f"{shown(source.root)} holds no {unit} of the selection that was asked for.")
-    settle(found, problems, card.name)
+    settle(found, problems, card.name, source.root)
     used = [row for position in dict.fromkeys(owners.tolist()) for row in rows[position]]
     columns = {key: [row[key] for row in used] for key in (used[0] if used else ())}
     meta = pd.DataFrame({key: values for key, values in columns.items() if key not in APART})

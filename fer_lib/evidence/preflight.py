@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import shlex
 import sys
 from contextlib import suppress
 from typing import Any
@@ -51,9 +52,11 @@ def check(
     values |= _check_knobs(paper, defaults, knobs)
     _check_device(device, budget)
     found = datasets.check(dataset, data_dir)
-    if not found["ok"]:
-        first, *others = found["problems"]
-        more = f" ({len(others)} more: see `fer data check {dataset}`)" if others else ""
+    problems = [said for said in found["problems"] if said not in found.get("doubts", ())]
+    if problems:
+        first, *others = problems
+        place = f" --data-dir {shlex.quote(str(found['root']))}" if data_dir else ""
+        more = f" ({len(others)} more: see `fer data check {dataset}{place}`)" if others else ""
         raise FerError(f"The {dataset} in {found['root']} cannot be used: {first}{more}")
     return {name: value for name, value in values.items() if name in defaults}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import pkgutil
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -20,10 +21,11 @@ from typing import Any
 
 from fer_lib import expressions, files
 from fer_lib.data.corpus import Card, Corpus, pack, unpack
+from fer_lib.data.first_bytes import is_archive, read_head
 from fer_lib.data.image_files import Crop, checked_crop
 from fer_lib.data.printed import compare
 from fer_lib.data.reporting import report
-from fer_lib.data.sources import ENTRIES, Reader, Source, sighted
+from fer_lib.data.sources import ENTRIES, Reader, Source, shown, sighted
 from fer_lib.errors import AbsentDataError, FerError, one_of
 
 _modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
@@ -95,7 +97,7 @@ def data_folder(data_dir: str | Path | None = None) -> Path:
             raise FerError(f"{base}: there is no such user; give the folder in full.") from None
         if base.is_file():
             raise FerError(
-                f"{base} is a file; give the folder that holds it (archives must be unpacked first)."
+                f"{base} is a file; give the folder that holds it, or bring it in with `fer data import`."
             )
     return base
 
@@ -170,8 +172,10 @@ def check(name: str, data_dir: str | Path | None = None, crop: Crop | None = Non
         ``per_class`` (counts by name); ``facts`` (counts of the whole copy by name, whatever was
         selected) and ``expected`` (those of a complete copy); ``printed`` (what papers print of it, the
         count of this copy and of a complete one: :mod:`fer_lib.data.printed`); ``ignored`` (files
-        passed over because of their names); ``problems`` (sentences, gravest first); ``remarks`` (what
-        is no fault); ``fingerprint``; ``audit``.
+        passed over because of their names) and ``ignored_names`` (some of them); ``problems``
+        (sentences, gravest first); ``doubts`` (those of them that stop no run: an altered copy);
+        ``remarks`` (what is no fault); ``fingerprint``; ``audit``; ``authenticity`` (from
+        :func:`authenticity`).
 
     Raises
     ------
@@ -189,11 +193,27 @@ def check(name: str, data_dir: str | Path | None = None, crop: Crop | None = Non
     except FerError:  # the same again, collecting every fault and reading what can be read
         problems = []
         corpus = reader.read(source, problems, **options)
-        if reader.faults:
-            problems += [fault for fault in reader.faults(source, corpus) if fault not in problems]
+        problems += [fault for fault in _faults(reader, source, corpus) if fault not in problems]
         if (more := len(problems) - LISTED_PROBLEMS) > 0:
             problems[LISTED_PROBLEMS:] = [f"{more:,} more problems are not listed."]
-    return report(corpus, source, problems, compare(reader, source.root))
+    found = authenticity(corpus)
+    doubts = reader.doubts(source, found) if found and reader.doubts else []
+    printed = compare(reader, source.root)
+    return report(corpus, source, problems, printed, doubts) | {"authenticity": found}
+
+
+def authenticity(corpus: Corpus) -> dict[str, Any] | None:
+    """Tell whether a corpus is what its owner published; None for a corpus of which nothing is known.
+
+    Returns
+    -------
+    dict or None
+        At least ``original`` (bool) and ``findings`` (a sentence for each difference and what it does to
+        a comparison); the rest are figures of that corpus, such as those of
+        :func:`fer_lib.data.datasets.fer2013.authenticity`.
+    """
+    reader = READERS.get(corpus.card.name)
+    return reader.authenticity(corpus) if reader and reader.authenticity else None
 
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -225,7 +245,15 @@ def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, l
     how = [files.source_digest(path) for path in crop.sources] if crop else None
     key = [str(source.root.resolve()), listing, options | {"crop": how}, cv2.__version__]
     corpus = _cached(reader.card, key, lambda: reader.read(source, **options))
-    return corpus, reader.faults(source, corpus) if reader.faults else []
+    return corpus, _faults(reader, source, corpus)
+
+
+def _faults(reader: Reader, source: Source, corpus: Corpus) -> list[str]:
+    """Say what keeps a copy from being the official one: wrong counts, or whole classes that are missing."""
+    if reader.faults:
+        return reader.faults(source, corpus)
+    missing = [name for i, name in enumerate(corpus.classes) if i not in corpus.labels]
+    return [f"No image of {' or '.join(missing)} is here; get a complete copy."] if missing else []
 
 
 def _generate(name: str, options: dict[str, Any]) -> Corpus:
@@ -255,15 +283,28 @@ def _candidates(name: str, base: Path) -> list[Path]:
     return [*named, base]
 
 
+def _is_packed(path: Path, name: str) -> bool:
+    """Return whether a file is an archive by its suffix or, under the corpus's own name, by its content."""
+    if path.suffix.lower() in ARCHIVES:
+        return True
+    return _plain(path.stem) == _plain(name) and path.is_file() and is_archive(read_head(path))
+
+
 def _absent(card: Card, base: Path, whole: bool) -> str:
     there = "there is no such folder"
     if base.is_dir():
-        packed = sorted(f.name for f in base.iterdir() if f.suffix.lower() in ARCHIVES)
-        there = "it holds nothing that looks like it" + (
-            f" (unpack {packed[0]}: fer data import {card.name} {packed[0]})" if packed else ""
-        )
+        names = sorted(shown(f.name) for f in base.iterdir() if not f.name.startswith("."))
+        packed = [name for name in names if _is_packed(base / name, card.name)]
+        there, here = "it holds nothing that looks like it", ""
+        if packed:
+            there += (
+                f" (unpack {packed[0]}: fer data import {card.name} {shlex.quote(str(base / packed[0]))})"
+            )
+        elif names:
+            here = f" (it holds {', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
         if not whole:
             there += f" among its first {ENTRIES:,} files; give the corpus's own folder"
+        there += here
     return (
         f"{card.title} was looked for in {base}, but {there}.\n"
         f"Owner:    {card.owner}\nLicence:  {card.licence}\nObtain:   {card.obtain}\n"

@@ -23,6 +23,7 @@ from fer_lib.data.sources import (
     Reader,
     Source,
     drop_repeats,
+    folded,
     located,
     settle,
     shown,
@@ -151,7 +152,7 @@ def _list_files(
         if name.lower() == TABLE:
             tables.append(root / file)
         elif (said := parse(name)) is None:
-            source.ignored += 1
+            source.pass_over(file)
         else:
             kind = said.pop("kind")
             row = {"path": root / file, "id": f"{said['sequence']}_{said['frame']}", **said}
@@ -260,20 +261,19 @@ def _read_table(path: Path, classes: tuple[str, ...], problems: list[str]) -> Co
     """
     known = {code: int(code) for code in TABLE_CODES}
     images, labels, ids = [np.zeros((0, TABLE_SIZE, TABLE_SIZE), np.uint8)], [], []
-    before = len(problems)
+    before, wrong_rows = len(problems), []
     for rows in pixel_csv.blocks(path, ["emotion", "pixels"], problems):
         found, faults = pixel_csv.codes(rows["emotion"], known)
         pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), TABLE_SIZE**2)
         faults |= wrong
         numbers = rows.index.to_numpy() + 1
-        problems += [
-            f"{shown(path)}, row {numbers[i]} (line {numbers[i] + 1}): {faults[i]}" for i in sorted(faults)
-        ]
+        wrong_rows += pixel_csv.row_faults(path, rows, faults)
         names = [TABLE_CODES[str(code)] for code in found.tolist()]
         good = [i for i, name in enumerate(names) if i not in faults and name in classes]
         images.append(pixels.reshape(-1, TABLE_SIZE, TABLE_SIZE)[good])
         labels += [classes.index(names[i]) for i in good]
         ids += [f"row{numbers[i]:04}" for i in good]
+    problems += folded(wrong_rows, "row")
     if not ids and len(problems) == before:
         problems.append(f"{shown(path)} holds no image of the selection that was asked for.")
     return Corpus(np.concatenate(images), np.array(labels, np.int64), classes, CARD, np.array(ids, np.str_))
@@ -327,7 +327,7 @@ def read(
     if source.form == "ckextended":
         found = list(source.problems)
         corpus = _read_table(source.files[0], source.classes, found)
-        settle(found, problems, CARD.name)
+        settle(found, problems, CARD.name, source.root)
         return corpus if size is None else corpus.resize(checked_size(size))
     return read_stills(source, CARD, size, problems, crop=crop if source.form == "original" else None)
 

@@ -13,7 +13,8 @@ from fer_lib.errors import one_of
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
-    r"(K[ALMR]|MK|N[AM]|TM|UY|YM)\.(AN|DI|FE|HA|NE|SA|SU)([1-5])\.(\d{1,3})\.tiff?", re.IGNORECASE | re.ASCII
+    r"(K[ALMR]|MK|N[AM]|TM|UY|YM)\.(AN|DI|FE|HA|NE|SA|SU)([1-5])\.(\d{1,3})\.(?:tiff?|png|bmp|jpe?g)",
+    re.IGNORECASE | re.ASCII,
 )
 CODES = codes("AN=anger DI=disgust FE=fear HA=happy NE=neutral SA=sad SU=surprise")
 CLASSES = {"seven": EXPRESSIONS[:7], "six": EXPRESSIONS[:6]}

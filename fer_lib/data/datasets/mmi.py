@@ -210,11 +210,11 @@ def _list_files(root: Path, source: Source) -> tuple[dict, dict, set[str]]:
             xml[folder, "session"] = root / file
         elif (match := FILE_NAME.fullmatch(name)) is None:
             stills |= {folder} if STILL_NAME.fullmatch(name) else set()
-            source.ignored += 1
+            source.pass_over(file)
         elif match[3].lower() == "xml":
             xml[folder, match[1].upper() + (match[2] or "").lower()] = root / file
         elif match[2]:
-            source.ignored += 1
+            source.pass_over(file)
         else:
             key = folder, match[1].upper()
             if key not in clips or match[3].lower() == "avi":  # of two containers the one with an index
