@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional as transform
 
-from fer_lib.learn import training
+from fer_lib.learn import precision, training
 from fer_lib.learn.training import Part
 from fer_lib.papers.cnn3d import feeds as clip_feeds
 from fer_lib.papers.cnn3d import network as cnn3d
@@ -128,7 +128,7 @@ def main() -> None:
     whole = EPOCHS * (SUBJECTS - 1) * copies_of_all()  # every fold lacks one subject
     report = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "bf16": training.native_bf16(device),
+        "bf16": precision.has_bf16_units(device),
         "clips": len(part),
         "clips_per_second": {name: round(value, 1) for name, value in best.items()},
         "faster": round(best["ours"] / best["reference"], 2),

@@ -32,7 +32,7 @@ from torchvision.transforms import functional as transform
 
 from benchmarks.training import arguments, load, loop, show
 from fer_lib.learn import training
-from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.papers.lkrnet import key_regions, triplets
 from fer_lib.papers.lkrnet import network as lkrnet
 

@@ -25,8 +25,9 @@ from torchvision import transforms
 
 from fer_lib.data import datasets, splits
 from fer_lib.errors import FerError
-from fer_lib.learn import training
-from fer_lib.learn.augment import Augmentation, Normalisation
+from fer_lib.features.geometry import Augmentation
+from fer_lib.learn import precision, training
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.papers.cnn_sift import network as cnn_sift
 
 MILD = Augmentation(rotation=10, translation=0.08, scale=0.1, mirror=0.5)
@@ -165,7 +166,7 @@ def show(rows: Iterable[dict[str, float]], args: argparse.Namespace, **facts: ob
     facts |= {
         "images": args.images,
         "threads": torch.get_num_threads(),
-        "native_bf16": training.native_bf16(device),
+        "has_bf16_units": precision.has_bf16_units(device),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "ratio": middle["ours"] / middle["reference"],
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

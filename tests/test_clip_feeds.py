@@ -130,7 +130,7 @@ def test_augments_while_training_only_and_leaves_originals_alone(frames):
     feed = ClipFeed(frames)
     (plain,), (trained,) = feed(part, False), feed(part, True)
     assert torch.equal(plain[0], trained[0])
-    assert torch.allclose(trained[1], plain[1].flip(-1), atol=1e-5)
+    assert torch.allclose(trained[1], plain[1].flip(-1), atol=1e-4)
     assert all(not torch.allclose(trained[i], plain[i], atol=0.05) for i in (2, 3))
 
 

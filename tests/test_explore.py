@@ -159,8 +159,10 @@ def test_a_photograph_held_sideways_is_turned_as_the_camera_says(photo):
         (encoded(np.full((90, 90), 60, np.uint8))[:60], "no image that can be read"),
         (encoded(np.full((200, 300), 90, np.uint8)), "No face was found"),
         (b"\x89PNG" + bytes(9_000_000), "at most 8 are taken"),
+        (encoded(np.zeros((1, 5000), np.uint8)), "No face was found"),
+        (encoded(np.full((90, 90), np.nan, np.float32), "TIFF"), "no image that can be read"),
     ],
-    ids=["text", "nothing", "cut off", "no face", "large"],
+    ids=["text", "nothing", "cut off", "no face", "large", "a line", "no levels"],
 )
 def test_what_is_no_photograph_of_a_face_gets_a_sentence(fresh, data, sentence):
     before = shown(fresh.images)
@@ -168,6 +170,17 @@ def test_what_is_no_photograph_of_a_face_gets_a_sentence(fresh, data, sentence):
     assert sentence in shown(fresh.message)
     assert "went wrong that should not" not in shown(fresh.message)
     assert shown(fresh.images) == before
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"), [("PNG", "<u2"), ("TIFF", ">u2"), ("TIFF", "<i4"), ("TIFF", "<f4")]
+)
+def test_deeper_grey_levels_are_scaled_and_not_cut_off(form, kind):
+    levels = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(kind)
+    np.testing.assert_allclose(explore_faces.read_photo(encoded(levels, form)), levels / 257, atol=0.51)
+    dark = np.full((8, 8), 2570, kind)
+    dark[0, 0] = 65535  # the white of 16 bits, and the brightest of 32, where the darkest is black
+    assert explore_faces.read_photo(encoded(dark, form))[1, 1] == (10 if kind.endswith("u2") else 0)
 
 
 def test_an_image_that_announces_too_many_pixels_is_not_decoded(monkeypatch):

@@ -1,16 +1,14 @@
-"""Alignment by the eyes, its noise, and intensity normalisation, against one-image references."""
+"""Working images, noise on the eyes, and intensity normalisation, against one-image references."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fer_lib import faces as faces_package
 from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.learn.augment import warp_images, warp_points
+from fer_lib.features.geometry import eye_matrices, warp_images
 from fer_lib.learn.training import Part
 from fer_lib.papers.cspp import eye_noise
 from fer_lib.papers.cspp.eye_noise import EyeFeed, NoisyPart
@@ -30,80 +28,17 @@ def part_of(faces, **options):
     return NoisyPart(torch.tensor(images), torch.tensor(labels), (torch.tensor(eyes),), **options)
 
 
-pairs = st.tuples(*[st.floats(10, 80)] * 4).filter(lambda e: np.hypot(e[2] - e[0], e[3] - e[1]) > 8)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(pairs, min_size=1, max_size=4), st.integers(16, 64))
-def test_matrices_are_those_of_the_faces_package(eyes, size):
-    batch = np.array(eyes).reshape(-1, 2, 2)
-    ours = eye_noise.eye_matrices(torch.tensor(batch), size)
-    np.testing.assert_allclose(ours, faces_package.eye_matrices(batch, size), rtol=1e-5, atol=1e-4)
-
-
-@settings(max_examples=60, deadline=None)
-@given(pairs, st.integers(16, 64))
-def test_eyes_land_where_they_belong(eyes, size):
-    source = torch.tensor(eyes, dtype=torch.float64).view(1, 2, 2)
-    matrix = eye_noise.eye_matrices(source, size)
-    left, right = (warp_points(source, matrix)[0] + 0.5) / size  # as parts of the square's side
-    half = 1 / (2 * eye_noise.BESIDE)
-    height = eye_noise.ABOVE / (eye_noise.ABOVE + eye_noise.BELOW)
-    np.testing.assert_allclose(left, [0.5 - half, height], atol=1e-9)
-    np.testing.assert_allclose(right, [0.5 + half, height], atol=1e-9)
-
-
-@settings(max_examples=30, deadline=None)
-@given(pairs, pairs)
-def test_noise_is_a_rotation_scale_and_shift(eyes, noisy):
-    """What noise changes between two alignments is, in the photograph, a similarity."""
-    size = 4.8 * 16
-    a, b = (
-        eye_noise.eye_matrices(torch.tensor(e, dtype=torch.float64).view(1, 2, 2), size)[0, :, :2]
-        for e in (eyes, noisy)
-    )
-    change = torch.linalg.solve(a, b)
-    gram = (change.T @ change).numpy()
-    np.testing.assert_allclose(gram / gram[0, 0], np.eye(2), atol=1e-6)
-    assert torch.linalg.det(change) > 0
-
-
-def test_warping_to_the_same_size_is_warp_images():
-    torch.manual_seed(0)
-    images = torch.rand(5, 1, 40, 32) * 255
-    matrices = torch.eye(2, 3).repeat(5, 1, 1) + 0.1 * torch.randn(5, 2, 3)
-    square = images[:, :, :32]
-    torch.testing.assert_close(
-        eye_noise.warp_to(square, matrices, 32), warp_images(square, matrices), atol=0.01, rtol=0
-    )
-
-
-def test_warping_to_a_smaller_size_matches_opencv(faces):
-    images, eyes, _ = faces
-    matrices = eye_noise.eye_matrices(torch.tensor(eyes), 48)
-    smooth = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), 2) for image in images]
-    ours = eye_noise.warp_to(torch.tensor(np.stack(smooth)).unsqueeze(1), matrices, 48)
-    for image, mine, matrix in zip(smooth, ours[:, 0].numpy(), matrices.numpy(), strict=True):
-        theirs = cv2.warpAffine(
-            image, matrix, (48, 48), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        # OpenCV rounds source positions to 1/32 pixel.
-        assert np.abs(mine - theirs).max() < 1.5
-
-
 def test_working_images_keep_the_face(faces):
     """Aligning the working image is aligning the photograph."""
     corpus = synthetic.generate(2, 1, size=200)
     points = corpus.landmarks
     eyes = np.stack([points[:, 36:42].mean(1), points[:, 42:48].mean(1)], axis=1)
     images = np.stack([cv2.GaussianBlur(image, (0, 0), 4) for image in corpus.images])
-    work, moved = eye_noise.working_images(images, eyes)
+    work, inside = eye_noise.working_images(images, eyes)
     assert work.shape == (16, 96, 96)
     aligned = [
-        eye_noise.warp_to(
-            torch.tensor(a).float().unsqueeze(1), eye_noise.eye_matrices(torch.tensor(np.float32(e)), 48), 48
-        )
-        for a, e in ((images, eyes), (work, moved))
+        warp_images(torch.tensor(a).float().unsqueeze(1), eye_matrices(torch.tensor(np.float32(e)), 48), 48)
+        for a, e in ((images, eyes), (work, inside))
     ]
     assert (aligned[0] - aligned[1]).abs().mean() < 1.0
 
@@ -112,8 +47,8 @@ def test_images_without_eyes_get_the_median_place(faces):
     images, eyes, _ = faces
     some = eyes.copy()
     some[2] = np.nan
-    _, moved = eye_noise.working_images(images, some)
-    assert np.isfinite(moved).all()
+    _, inside = eye_noise.working_images(images, some)
+    assert np.isfinite(inside).all()
     with pytest.raises(FerError, match="No eyes were found"):
         eye_noise.working_images(images, np.full_like(eyes, np.nan))
     with pytest.raises(FerError, match="one place"):
@@ -137,6 +72,7 @@ def test_a_part_shows_each_image_once_clean_and_seventy_times_noisy(faces):
 
 
 def test_noise_has_its_deviation_at_the_faces_own_scale(faces):
+    torch.manual_seed(0)
     part = part_of(faces, copies=2000, sigma=3.0)
     batch = part.take(torch.arange(6, len(part)))
     distance = (batch.extra[0][:, 1] - batch.extra[0][:, 0]).norm(dim=1)
@@ -178,7 +114,8 @@ def test_materialised_samples_are_those_of_the_feed(faces):
     assert stored.images.shape == (48, 48, 48)
     assert stored.images.dtype == torch.uint8
     drawn = EyeFeed().faces(part.take(torch.arange(48)), noise=True)
-    assert (stored.images - drawn.squeeze(1)).abs().max() <= 0.5
+    # Half a grey level is rounded away; positions of another batch may round otherwise, too.
+    assert (stored.images - drawn.squeeze(1)).abs().max() <= 0.52
     assert torch.equal(stored.labels, part.take(torch.arange(48)).labels)
     torch.testing.assert_close(
         EyeFeed()(stored, True)[0], faces_package.local_contrast(stored.images.unsqueeze(1).float())

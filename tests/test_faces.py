@@ -50,8 +50,9 @@ def test_boxes_scale_with_the_image(drawn):
 def test_no_face_is_nan_and_never_dropped(drawn):
     noise = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
     blank = np.zeros((30, 200), np.uint8)
-    boxes = faces.detect([blank, drawn[0], noise, np.zeros((1, 1), np.uint8)])
-    assert np.isnan(boxes[[0, 2, 3]]).all()
+    lines = [np.zeros(shape, np.uint8) for shape in ((1, 1), (1, 5000), (5000, 2))]
+    boxes = faces.detect([blank, drawn[0], noise, *lines])
+    assert np.isnan(boxes[[0, *range(2, 6)]]).all()
     assert np.isfinite(boxes[1]).all()
 
 

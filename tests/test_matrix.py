@@ -15,8 +15,8 @@ from fer_lib.errors import FerError
 from fer_lib.evidence import preflight
 from fer_lib.features import hog
 from fer_lib.features import sift as features
+from fer_lib.features.geometry import MILD, Augmentation
 from fer_lib.learn import metrics
-from fer_lib.learn.augment import MILD, Augmentation
 from fer_lib.learn.training import Part
 from fer_lib.papers.multimodal.modalities import MIRRORED
 from fer_lib.play import matrix, matrix_costs, matrix_data

@@ -14,7 +14,8 @@ from fer_lib.data.drawing import drawing as face_drawing
 from fer_lib.data.drawing import geometry as face_geometry
 from fer_lib.errors import FerError
 from fer_lib.features import hog
-from fer_lib.learn.augment import Augmentation, Normalisation, warp_images
+from fer_lib.features.geometry import Augmentation, warp_images
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part, Recipe, fit, predict
 from fer_lib.papers.multimodal import modalities
 from fer_lib.papers.multimodal.modalities import (

@@ -110,6 +110,16 @@ def test_averages_are_the_equations():
     assert cnn_sift.AVERAGES["CNN-SIFT-AVG"] == cnn_sift.AVERAGES["CNN-ONLY"] + cnn_sift.AVERAGES["CNN-SIFT"]
 
 
+def test_the_control_has_six_members_without_sift():
+    members = cnn_sift.AVERAGES["CNN-ONLY of six"]
+    assert len(set(members)) == 6
+    assert not set(members) & set(cnn_sift.FUSED)
+    for name in cnn_sift.CNNS:
+        assert cnn_sift.rates_of(f"{name} again") == cnn_sift.rates_of(name)
+        with torch.device("meta"):
+            assert repr(cnn_sift.build(f"{name} again")) == repr(cnn_sift.build(name))
+
+
 @pytest.mark.parametrize(
     "call", [{"name": "C4"}, {"name": "C1", "layout": "E"}, {"name": "C1", "dropout_mode": "x"}]
 )

@@ -18,10 +18,9 @@ def accuracy(run, model):
     return metrics.accuracy(rows["labels"], rows["probabilities"].argmax(1))
 
 
-def test_all_five_networks_score_above_chance(smoke):
-    scores = {name: accuracy(smoke, name) for name in cspp.NETWORKS}
-    assert all(1 / 6 < score < 1 for score in scores.values()), scores
-    assert np.mean(list(scores.values())) > 0.5
+def test_all_five_networks_are_tested_on_the_same_faces(smoke):
+    first, *others = (smoke.predictions(name) for name in cspp.NETWORKS)
+    assert all(np.array_equal(rows["ids"], first["ids"]) for rows in others)
 
 
 def test_nobody_is_on_both_sides_of_the_papers_protocol(smoke):

@@ -1,7 +1,6 @@
 """Chapter 5 at budget smoke: what its evidence must show."""
 
 import nbformat
-import numpy as np
 import pytest
 
 from fer_lib.learn import metrics
@@ -24,13 +23,6 @@ def test_all_four_networks_are_tested_on_the_same_images(smoke):
     assert "Our method@subject" in smoke.models()
     held, random = (smoke.info["certificates"][name] for name in ("subject", "random"))
     assert held["subjects_shared"] == 0 < random["subjects_shared"]
-
-
-def test_networks_learn(smoke):
-    """In so few steps one may stay on the plateau that a network this deep starts from; not all of them."""
-    scores = {name: accuracy(smoke, name) for name in lkrnet.NETWORKS}
-    assert 2 / 7 < max(scores.values()) < 1, scores
-    assert np.mean(list(scores.values())) > 1.2 / 7, scores
 
 
 def test_fewer_cells_say_less_of_the_mask(smoke):

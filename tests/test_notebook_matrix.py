@@ -54,13 +54,6 @@ def test_all_models_are_tested_on_the_same_unseen_people(smoke):
     assert certificate["subjects_shared"] == 0
 
 
-def test_networks_learn(smoke):
-    scores = {name: accuracy(smoke, name) for name in matrix.ENTRIES}
-    assert max(scores.values()) < 1, scores
-    assert scores[matrix.SVM] > 3 / 7, scores
-    assert np.mean(list(scores.values())) > 2 / 7, scores
-
-
 def test_costs_belong_to_the_predictions(smoke):
     costs = smoke.table("costs").set_index("model")
     assert list(costs.index) == list(matrix.ENTRIES)

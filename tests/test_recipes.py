@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from fer_lib.errors import FerError
 from fer_lib.learn import training
-from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import Recipe, cross_entropy, optimiser_of
 from fer_lib.learn.training import Part
 

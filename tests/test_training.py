@@ -5,10 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from fer_lib.data import datasets
 from fer_lib.errors import FerError
 from fer_lib.evidence.folders import UnitFolder
+from fer_lib.features.geometry import MILD
 from fer_lib.learn import recipes, training, units
-from fer_lib.learn.augment import MILD, Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part, Recipe
 from fer_lib.papers.cnn_sift import network as cnn_sift
 
@@ -86,7 +88,7 @@ def test_batches_visit_every_sample_once(parts, monkeypatch):
     seen = []
     take = Part.take
     monkeypatch.setattr(Part, "take", lambda self, index: (seen.append(index), take(self, index))[1])
-    train(parts, epochs=1)
+    training.fit(make(), parts[0], Recipe(1, 16, precision="fp32"))
     assert sorted(torch.cat(seen).tolist()) == list(range(64))
 
 
@@ -163,8 +165,9 @@ def test_a_finished_unit_is_not_trained_again(parts, tmp_path):
         return built[-1]
 
     options = {"normalisation": "global", "seed": 3, "keep_weights": True}
-    first = units.train_unit(store, "C1 a", build, parts, Recipe(2, 16), **options)
-    again = units.train_unit(store, "C1 a", build, parts, Recipe(2, 16), **options)
+    recipe = Recipe(2, 16, precision="fp32")
+    first = units.train_unit(store, "C1 a", build, parts, recipe, **options)
+    again = units.train_unit(store, "C1 a", build, parts, recipe, **options)
     assert len(built) == 1
     assert np.array_equal(first.test, again.test)
     assert np.array_equal(first.validation, again.validation)
@@ -187,3 +190,101 @@ def test_embedding_output(parts):
     values = training.predict(model, parts[2], Normalisation(), output=model.embed)
     assert values.shape == (16, 256)
     assert isinstance(model, nn.Module)
+
+
+class Broken(nn.Module):
+    """A network whose output or gradient is no longer finite from some step on."""
+
+    class Gradient(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient * float("nan")
+
+    def __init__(self, what, step):
+        super().__init__()
+        self.inner, self.what, self.left = make(), what, step
+
+    def forward(self, x):
+        self.left -= self.training
+        y = self.inner(x)
+        if self.training and self.left < 0:
+            return y * float("inf") if self.what == "the loss" else self.Gradient.apply(y)
+        return y
+
+
+@pytest.mark.parametrize("what", ["the loss", "a gradient"])
+def test_what_is_not_finite_stops_the_unit_and_the_last_checkpoint_stays(parts, tmp_path, monkeypatch, what):
+    monkeypatch.setattr(training, "SAVE_SECONDS", 0)
+    recipe, store = Recipe(4, 16, precision="fp32"), UnitFolder(tmp_path)
+    whole = units.train_unit(UnitFolder(tmp_path / "whole"), "C1 a", make, parts, recipe)
+    other = units.train_unit(store, "C2 a", make, parts, recipe)
+    broken = lambda: Broken(what, 4 * 2 + 1)  # noqa: E731 (in the second step of the third epoch)
+    names = {f"inner.{name}": name for name, _ in make().named_parameters()}
+    said = f"'C1 a' stopped in epoch 3, step 2, at a learning rate of 0.001: {what} is not finite"
+    with pytest.raises(FerError, match=said):
+        units.train_unit(store, "C1 a", broken, parts, recipe)
+    assert store.unit("C1 a") is None
+    assert store.unit("C2 a") is not None
+    state = torch.load(store.checkpoint("C1 a.pt"), weights_only=True)
+    assert len(state["rows"]) == 2
+    assert all(p.isfinite().all() for p in state["model"].values())
+    # The same command, with what was wrong mended, goes on from there: as if nothing had been.
+    state["model"] = {names[name]: p for name, p in state["model"].items()}
+    torch.save(state, store.checkpoint("C1 a.pt"))
+    mended = units.train_unit(store, "C1 a", make, parts, recipe)
+    assert [r["train_loss"] for r in mended.curves] == [r["train_loss"] for r in whole.curves]
+    assert np.array_equal(mended.test, whole.test)
+    assert np.array_equal(units.train_unit(store, "C2 a", make, parts, recipe).test, other.test)
+
+
+@pytest.mark.parametrize("damage", ["nan", "no probabilities", "cut", "empty"])
+def test_a_damaged_unit_is_made_again(parts, tmp_path, capsys, damage):
+    store, recipe = UnitFolder(tmp_path), Recipe(1, 16, precision="fp32")
+    first = units.train_unit(store, "C1 a", make, parts, recipe)
+    path = store.unit("C1 a")
+    with np.load(path) as unit:
+        values = dict(unit)
+    if damage == "nan":
+        values["test"][0, 0] = np.nan
+    elif damage == "no probabilities":
+        values["test"] += 1
+    np.savez_compressed(path, **values)
+    if damage in ("cut", "empty"):
+        path.write_bytes(path.read_bytes()[: 40 if damage == "cut" else 0])
+    again = units.train_unit(store, "C1 a", make, parts, recipe)
+    assert "'C1 a' was damaged; it is made again" in capsys.readouterr().out
+    assert np.array_equal(again.test, first.test)
+
+
+def test_patience_ends_a_training_that_knows_its_images(parts):
+    recipe = Recipe(60, 16, patience=3, precision="fp32")
+    rows = training.fit(make(), parts[0], recipe, validation=parts[1])
+    scores = [row["validation_accuracy"] for row in rows]
+    assert len(rows) < 60
+    assert rows[-1]["train_accuracy"] > 0.99
+    assert max(scores[-3:]) <= max(scores[:-3])
+    assert not training._settled(rows[:-1], 3)
+
+
+def test_predictions_that_are_not_finite_are_refused(parts):
+    model = make()
+    with torch.no_grad():
+        model.classify.bias[0] = float("nan")
+    with pytest.raises(FerError, match="CNN returns values that are not finite for 16 of 16 samples"):
+        training.predict(model, parts[2])
+
+
+def test_faces_can_be_learnt_by_heart():
+    """Any correct implementation drives the loss on a few images to nothing, however few they are."""
+    corpus = datasets.load("synthetic", n_subjects=4)
+    index = np.linspace(0, len(corpus) - 1, 64).astype(int)
+    part = Part.of(corpus.resize(48).images[index], corpus.labels[index])
+    torch.manual_seed(0)
+    model = cnn_sift.CNN(len(corpus.classes), (0.0, 0.0, 0.0), width=0.25, dense_dropout=0.0)
+    rows = training.fit(model, part, Recipe(60, 16), normalise=Normalisation())
+    assert rows[-1]["train_accuracy"] == 1.0
+    assert rows[-1]["train_loss"] < 0.05

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fer_lib.errors import FerError
 from fer_lib.learn import training
-from fer_lib.learn.augment import Normalisation
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part, Recipe
 from fer_lib.papers.lkrnet import key_regions, triplets
 from fer_lib.papers.lkrnet import network as lkrnet

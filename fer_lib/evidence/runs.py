@@ -62,7 +62,7 @@ __all__ = [
     "variant",
 ]
 
-BUDGETS = ("smoke", "short", "paper")
+BUDGETS = ("smoke", "short", "full", "paper")
 PROBE = "probe"
 """A budget apart: one network on a part of the data, to compare readings with one another. Never judged."""
 
@@ -249,6 +249,7 @@ class Recorder(UnitFolder):
             "status": "complete",
             "parameters": self.parameters,
             **self.info,
+            "precision": self._precision(),
             "key": self.key,
             "sources": self.sources,
             "units_resumed": self._resumed,
@@ -265,6 +266,15 @@ class Recorder(UnitFolder):
         shutil.rmtree(self.work, ignore_errors=True)
         self.close()
         return self.folder
+
+    def _precision(self) -> list[dict[str, Any]]:
+        """Return what the run's units were trained in and why, each decision with the ``units`` it is of."""
+        decisions: dict[str, list[str]] = {}
+        for path in sorted((self.work / "units").glob("*.npz")):
+            with np.load(path, allow_pickle=False) as unit:
+                if "precision" in unit:
+                    decisions.setdefault(str(unit["precision"]), []).append(path.stem)
+        return [json.loads(text) | {"units": units} for text, units in decisions.items()]
 
 
 @dataclass(frozen=True)

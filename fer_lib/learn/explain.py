@@ -76,6 +76,10 @@ def grad_cam(
             ) from error
         finally:
             cam.activations_and_grads.release()
+    if not np.isfinite(maps).all():
+        raise FerError(
+            "Grad-CAM gives values that are not finite: the network's weights or the images are bad."
+        )
     return np.clip(maps, 0, 1).astype(np.float32)
 
 
@@ -102,8 +106,15 @@ def _on_device(model: nn.Module, inputs: tuple[torch.Tensor, ...], index: int) -
             "grad_cam: `inputs` must be a tuple of the model's inputs whose entry at `index` is the image "
             "batch (B, channels, H, W), or clips (B, channels, T, H, W)."
         )
+    images = inputs[index]
+    if not images.is_floating_point() or not images.isfinite().all():
+        raise FerError(
+            "grad_cam: the image batch must be finite and of a float type, as the model reads it; "
+            f"got {images.dtype}."
+        )
     device = next(model.parameters()).device
-    return [tensor.detach().to(device) for tensor in inputs]
+    # What was made under inference_mode can have no gradient; its clone can.
+    return [t.clone() if t.is_inference() else t.detach().to(device) for t in inputs]
 
 
 def _targets(targets: int | ArrayLike | None, batch: int) -> list[Any] | None:
@@ -118,7 +129,17 @@ def _targets(targets: int | ArrayLike | None, batch: int) -> list[Any] | None:
             f"grad_cam: `targets` must be one class code or {batch} of them, one per image; got an array "
             f"of shape {codes.shape} and type {codes.dtype}."
         )
-    return [ClassifierOutputTarget(int(code)) for code in np.broadcast_to(codes, batch)]
+
+    class OfClass(ClassifierOutputTarget):
+        def __call__(self, output: torch.Tensor) -> torch.Tensor:
+            if not 0 <= self.category < output.shape[-1]:
+                raise FerError(
+                    f"grad_cam: target {self.category} is no class of this model, which knows 0 to "
+                    f"{output.shape[-1] - 1}."
+                )
+            return super().__call__(output)
+
+    return [OfClass(int(code)) for code in np.broadcast_to(codes, batch)]
 
 
 def _wrapper(model: nn.Module, inputs: Sequence[torch.Tensor], index: int) -> nn.Module:

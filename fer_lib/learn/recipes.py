@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.learn.augment import Augmentation
 from fer_lib.learn.lookahead import Lookahead
 
 CHECKPOINTS = ("last", "best_validation", "best_test")
@@ -19,6 +18,9 @@ OPTIMISERS = ("adam", "sgd")
 
 Loss = Callable[[Any, Tensor], tuple[Tensor, Tensor]]
 """(a model's output, labels) -> (scalar loss, logits (B, C))."""
+
+Augment = Callable[[Tensor], tuple[Tensor, Any]]
+"""Float images (B, C, H, W) -> (each changed at random, what was done to them)."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,14 @@ class Recipe:
         k and alpha of :class:`fer_lib.learn.lookahead.Lookahead` around the optimiser.
     drop_last : bool
         Leave out the last batch of an epoch where it is not full, unless it is the only one.
-    augmentation : Augmentation or None
-        Drawn anew for every image and epoch.
+    augmentation : callable or None
+        See :data:`Augment`; drawn anew for every image and epoch. A dataclass, such as
+        ``fer_lib.features.geometry.Augmentation``, is written into the evidence field by field.
     precision : {"auto", "bf16", "fp32"}
         ``auto`` takes bf16 where the device computes it natively.
+    patience : int
+        Training ends before ``epochs`` once more than 99 % of the training images are right and this many
+        epochs have brought no better validation accuracy; 0 never ends early. Nothing is selected by it.
     checkpoint : {"last", "best_validation", "best_test"}
         The epoch whose weights are kept. ``best_test`` selects on the test part and exists only
         because papers do it.
@@ -68,8 +74,9 @@ class Recipe:
     true_class_target: float | None = None
     lookahead: tuple[int, float] | None = None
     drop_last: bool = False
-    augmentation: Augmentation | None = None
+    augmentation: Augment | None = None
     precision: str = "auto"
+    patience: int = 0
     checkpoint: str = "last"
     sources: dict[str, str] = field(default_factory=dict)
 
@@ -93,7 +100,7 @@ class Recipe:
         facts = asdict(self)
         for name in ("momentum",) if self.optimiser == "adam" else ("betas", "eps"):
             del facts[name]
-        for name in ("learning_rates", "true_class_target", "lookahead", "drop_last"):
+        for name in ("learning_rates", "true_class_target", "lookahead", "drop_last", "patience"):
             if not facts[name]:
                 del facts[name]
         return facts

@@ -12,7 +12,7 @@ import ctypes
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.files import atomic
-from fer_lib.learn.augment import Augmentation, Normalisation
-from fer_lib.learn.recipes import Loss, Recipe, cross_entropy, optimiser_of
+from fer_lib.learn.normalisation import Normalisation
+from fer_lib.learn.precision import Batch, Precision, autocast, decide
+from fer_lib.learn.recipes import Augment, Loss, Recipe, cross_entropy, optimiser_of
 from fer_lib.progress import Bar
 
 __all__ = [
@@ -33,8 +34,8 @@ __all__ = [
     "fit",
     "image_feed",
     "keep_freed_memory",
-    "native_bf16",
     "predict",
+    "real_batch",
 ]
 
 SAVE_SECONDS = 60  # between checkpoints of a training run
@@ -81,7 +82,7 @@ Feed = Callable[[Part, bool], tuple[Tensor, ...]]
 """Makes a network's inputs of a batch: (batch, training) -> tensors, the first float (B, C, H, W)."""
 
 
-def image_feed(normalise: Normalisation, augmentation: Augmentation | None = None) -> Feed:
+def image_feed(normalise: Normalisation, augmentation: Augment | None = None) -> Feed:
     """Return the feed of a network that reads the image, and the part's ``extra`` as they are.
 
     Images are normalised, and augmented while training.
@@ -112,18 +113,15 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def native_bf16(device: torch.device) -> bool:
-    """Whether ``device`` has arithmetic units for bf16 (elsewhere bf16 would be slower)."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+def real_batch(train: Part, recipe: Recipe, feed: Feed) -> Batch:
+    """Return what makes one training batch, for :func:`fer_lib.learn.precision.decide` to look at."""
 
+    def batch() -> tuple[tuple[Tensor, ...], Tensor]:
+        index = torch.randperm(len(train))[: recipe.batch_size].to(train.labels.device)
+        chosen = train.take(index)
+        return _channels_last(feed(chosen, True)), chosen.labels
 
-def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    if precision == "bf16" or (precision == "auto" and native_bf16(device)):
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()
+    return batch
 
 
 @contextlib.contextmanager
@@ -160,6 +158,7 @@ def fit(
     test: Part | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
+    precision: Precision | None = None,
     label: str = "training",
 ) -> list[dict[str, float]]:
     """Train ``model`` in place on the device that holds ``train``.
@@ -180,6 +179,10 @@ def fit(
     checkpoint : Path, optional
         Where the state is kept between epochs (at most once a minute); training resumes from it, and
         it is removed at the end.
+    precision : Precision, optional
+        What :func:`fer_lib.learn.precision.decide` said; by default it is asked here.
+    label
+        Name of the unit of work, for progress and errors.
 
     Returns
     -------
@@ -190,7 +193,8 @@ def fit(
     Raises
     ------
     FerError
-        When the recipe selects on a part that was not given.
+        When the recipe selects on a part that was not given; when a loss or gradient is not finite: the
+        last checkpoint stays, and nothing later.
     """
     needs = {"best_validation": validation, "best_test": test}
     if recipe.checkpoint in needs and not needs[recipe.checkpoint]:
@@ -200,6 +204,8 @@ def fit(
     model.to(device, memory_format=torch.channels_last)
     feed = feed or image_feed(normalise or Normalisation(), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
+    precision = precision or decide(model, real_batch(train, recipe, feed), loss, recipe, label)
+    recipe = replace(recipe, precision=precision.name)
     optimiser = optimiser_of(model, recipe)
     rows: list[dict[str, float]] = []
     best: dict[str, Tensor] | None = None
@@ -213,7 +219,7 @@ def fit(
             began = time.monotonic()
             for group in optimiser.param_groups:
                 group["lr"] = recipe.learning_rate(epoch)
-            mean_loss, hits = _epoch(model, train, recipe, optimiser, feed, loss, (seed, epoch), bar)
+            mean_loss, hits = _epoch(model, train, recipe, optimiser, feed, loss, (seed, epoch), bar, label)
             row = {"epoch": epoch + 1, "train_loss": mean_loss, "train_accuracy": hits}
             for name, part in (("validation", validation), ("test", test)):
                 row[f"{name}_accuracy"] = _score(model, part, feed, recipe) if part else float("nan")
@@ -223,6 +229,8 @@ def fit(
                 name = recipe.checkpoint.removeprefix("best_") + "_accuracy"
                 if row[name] >= max(r[name] for r in rows):
                     best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            if recipe.patience and _settled(rows, recipe.patience):
+                break
             if checkpoint is not None and time.monotonic() - saved > SAVE_SECONDS:
                 _save(checkpoint, model, optimiser, rows, best)
                 saved = time.monotonic()
@@ -242,6 +250,7 @@ def _epoch(
     loss: Loss,
     state: tuple[int, int],
     bar: Bar,
+    label: str,
 ) -> tuple[float, float]:
     """Visit every training sample once; return mean loss and accuracy over the epoch."""
     device = train.images.device
@@ -253,18 +262,42 @@ def _epoch(
     if recipe.drop_last and len(batches) > 1 and len(batches[-1]) < recipe.batch_size:
         batches = batches[:-1]
     seen = sum(map(len, batches))
-    for index in batches:
+    bad = torch.full((), -1, dtype=torch.long, device=device)  # the first step that was not finite
+    look_every = 1 if device.type == "cpu" else 32  # to look makes the host wait for a GPU
+    for step, index in enumerate(batches):
         batch = train.take(index)
         inputs = _channels_last(feed(batch, True))
-        with _autocast(device, recipe.precision):
+        with autocast(device, recipe.precision):
             value, logits = loss(model(*inputs), batch.labels)
         optimiser.zero_grad(set_to_none=True)
         value.backward()
+        size = torch.nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None)
+        bad = torch.where((bad < 0) & ~torch.isfinite(value.detach() + size), step, bad)
+        if (step + 1) % look_every == 0 or step + 1 == len(batches):
+            _stop_if_bad(int(bad), float(value.detach()), label, state[1], optimiser)
         optimiser.step()
         total += value.detach() * len(batch)
         hits += (logits.argmax(1) == batch.labels).sum()
         bar.update(len(batch), f"epoch {state[1] + 1}/{recipe.epochs}")
     return float(total) / seen, float(hits) / seen
+
+
+def _settled(rows: list[dict[str, float]], patience: int) -> bool:
+    """Whether the training images are known and validation accuracy has not risen for ``patience`` epochs."""
+    scores = [row["validation_accuracy"] for row in rows]
+    known = rows[-1]["train_accuracy"] > 0.99
+    return known and len(rows) > patience and max(scores[-patience:]) <= max(scores[:-patience])
+
+
+def _stop_if_bad(step: int, loss: float, label: str, epoch: int, optimiser: torch.optim.Optimizer) -> None:
+    """Raise if a step was not finite: going on would train for nothing and keep what is no network."""
+    if step >= 0:
+        what = "a gradient" if np.isfinite(loss) else "the loss"
+        raise FerError(
+            f"Training of {label!r} stopped in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
+            f"{optimiser.param_groups[0]['lr']:g}: {what} is not finite. Nothing of this step is kept, and "
+            "finished units and the last checkpoint stay. Try a lower learning rate or precision='fp32'."
+        )
 
 
 def _channels_last(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -277,14 +310,20 @@ def predict(
     part: Part,
     normalise: Normalisation | Feed | None = None,
     *,
-    precision: str = "auto",
+    precision: str = "fp32",
     batch_size: int = 512,
     output: Callable[..., Tensor] | None = None,
 ) -> np.ndarray:
     """Return softmax probabilities ``(N, C)`` float32, or ``output(*inputs)`` per sample if given.
 
     ``normalise`` may be a :data:`Feed` instead. ``output=model.embed`` collects features instead of
-    probabilities. Of a model that returns several tensors, the first holds the logits.
+    probabilities. Of a model that returns several tensors, the first holds the logits. ``precision`` is that
+    of the arithmetic, ``"fp32"`` or what the network was trained in.
+
+    Raises
+    ------
+    FerError
+        When something that the network returns is not finite.
     """
     model.eval()
     feed = normalise
@@ -294,11 +333,18 @@ def predict(
     device = part.images.device
     for index in torch.arange(len(part), device=device).split(batch_size):
         inputs = _channels_last(feed(part.take(index), False))
-        with _autocast(device, precision):
+        with autocast(device, precision):
             y = (output or model)(*inputs)
         y = (y[0] if isinstance(y, tuple) else y).float()
         rows.append((y if output else y.softmax(1)).cpu())
-    return torch.cat(rows).numpy()
+    found = torch.cat(rows).numpy()
+    bad = ~np.isfinite(found.reshape(len(found), -1)).all(1)
+    if bad.any():
+        raise FerError(
+            f"{type(model).__name__} returns values that are not finite for {bad.sum()} of {len(found)} "
+            f"samples in {precision}: its weights or its inputs are bad. Train it again."
+        )
+    return found
 
 
 def _score(model: nn.Module, part: Part, feed: Feed, recipe: Recipe) -> float:

@@ -6,9 +6,12 @@ resumes from its checkpoint.
 
 from __future__ import annotations
 
+import json
+import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +19,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from fer_lib.files import atomic
-from fer_lib.learn.augment import Normalisation
-from fer_lib.learn.recipes import Loss
-from fer_lib.learn.training import Feed, Part, Recipe, fit, image_feed, predict
+from fer_lib.files import atomic, write_json
+from fer_lib.learn.normalisation import Normalisation
+from fer_lib.learn.precision import Batch, Precision, decide
+from fer_lib.learn.recipes import Loss, cross_entropy
+from fer_lib.learn.training import Feed, Part, Recipe, fit, image_feed, predict, real_batch
 
 
 class Store(Protocol):
@@ -35,6 +39,9 @@ class Store(Protocol):
         """Return a path for weights or a checkpoint."""
 
 
+UNKNOWN = Precision("unknown", "trained before this was kept")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one network trained on one fold leaves.
@@ -47,12 +54,15 @@ class Outcome:
         The rows that :func:`fit` returned.
     weights : Path or None
         Where the weights are kept while the run is under way, if that was asked for.
+    precision : Precision
+        What the network was trained in, and why.
     """
 
     test: np.ndarray
     validation: np.ndarray
     curves: list[dict[str, float]]
     weights: Path | None
+    precision: Precision = UNKNOWN
 
 
 def train_unit(
@@ -80,7 +90,7 @@ def train_unit(
     parts
         Training, validation (or None) and test part.
     normalisation
-        See :meth:`fer_lib.learn.augment.Normalisation.fit`; statistics come from the training part.
+        See :meth:`fer_lib.learn.normalisation.Normalisation.fit`; statistics come from the training part.
     feed, loss
         See :func:`fer_lib.learn.training.fit`; a feed normalises by itself.
     score_epochs
@@ -89,32 +99,67 @@ def train_unit(
     """
     train, validation, test = parts
     weights = store.checkpoint(f"{unit}.weights.pt") if keep_weights else None
-    if (done := store.unit(unit)) is not None:
-        with np.load(done, allow_pickle=False) as a:
-            rows = [dict(zip(a["columns"].tolist(), row, strict=True)) for row in a["curves"].tolist()]
-            return Outcome(a["test"], a["validation"], rows, weights)
+    if (done := _finished(store, unit, weights)) is not None:
+        return done
     own_seed = zlib.crc32(f"{seed}/{unit}".encode())
     torch.manual_seed(own_seed)
-    model = make()
+    model = make().to(train.images.device, memory_format=torch.channels_last)
     feed = feed or image_feed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
+    loss = loss or cross_entropy(recipe.true_class_target)
+    precision = _precision(store, unit, model, real_batch(train, recipe, feed), loss, recipe)
     scored_on = {"validation": validation, "test": test}
     if not score_epochs:
         scored_on = {name: part for name, part in scored_on.items() if recipe.checkpoint == f"best_{name}"}
-    options = {"feed": feed, "loss": loss, **scored_on, "seed": own_seed}
+    options = {"feed": feed, "loss": loss, **scored_on, "seed": own_seed, "precision": precision}
     checkpoint = store.checkpoint(f"{unit}.pt")
     rows = fit(model, train, recipe, **options, checkpoint=checkpoint, label=unit)
     scored = [
-        predict(model, part, feed, precision=recipe.precision) if part else np.empty((0, 0), np.float32)
+        predict(model, part, feed, precision=precision.name) if part else np.empty((0, 0), np.float32)
         for part in (test, validation)
     ]
     if weights is not None:
         with atomic(weights) as temporary:
             torch.save(model.state_dict(), temporary)
     columns = np.array(list(rows[0]))
+    curves = [[*row.values()] for row in rows]
+    said = json.dumps(asdict(precision))
     store.finish_unit(
-        unit, test=scored[0], validation=scored[1], columns=columns, curves=[[*row.values()] for row in rows]
+        unit, test=scored[0], validation=scored[1], columns=columns, curves=curves, precision=said
     )
-    return Outcome(scored[0], scored[1], rows, weights)
+    return Outcome(scored[0], scored[1], rows, weights, precision)
+
+
+def _finished(store: Store, unit: str, weights: Path | None) -> Outcome | None:
+    """Read a finished unit back; one that is damaged or holds no probabilities is made again."""
+    path = store.unit(unit)
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as a:
+            rows = [dict(zip(a["columns"].tolist(), row, strict=True)) for row in a["curves"].tolist()]
+            test, validation = a["test"], a["validation"]
+            precision = Precision(**json.loads(str(a["precision"]))) if "precision" in a else UNKNOWN
+        parts = [p for p in (test, validation) if p.size]
+        sound = all(np.isfinite(p).all() and np.allclose(p.sum(1), 1, atol=0.01) for p in parts)
+        if not sound or not test.size or (weights is not None and not weights.exists()):
+            raise ValueError
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        path.unlink(missing_ok=True)
+        print(f"The finished part {unit!r} was damaged; it is made again.")
+        return None
+    return Outcome(test, validation, rows, weights, precision)
+
+
+def _precision(
+    store: Store, unit: str, model: nn.Module, batch: Batch, loss: Loss, recipe: Recipe
+) -> Precision:
+    """Decide on the precision of a unit; one that is resumed goes on in what it began in."""
+    path = store.checkpoint(f"{unit}.precision.json")
+    with suppress(OSError, ValueError, TypeError):
+        return Precision(**json.loads(path.read_text("utf-8")))
+    found = decide(model, batch, loss, recipe, unit)
+    write_json(path, asdict(found))
+    return found
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

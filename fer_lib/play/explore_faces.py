@@ -10,6 +10,7 @@ import io
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from fer_lib.data.corpus import Card, Corpus
 from fer_lib.errors import FerError, one_of
 from fer_lib.expressions import EXPRESSIONS
 from fer_lib.features import robustness
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDE = 48  # pixels
 REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # in half eye distances: a square of brows and chin
@@ -134,7 +138,7 @@ def framed(corpus: Corpus) -> Corpus:
     """
     import torch
 
-    from fer_lib.learn.augment import warp_points
+    from fer_lib.features.geometry import warp_points
 
     images, matrices = faces.align(corpus.images, faces.eyes(corpus.landmarks), SIDE, **REACH)
     points = warp_points(torch.as_tensor(corpus.landmarks), torch.as_tensor(matrices))
@@ -194,13 +198,27 @@ def read_photo(data: bytes) -> np.ndarray:
                 f"The image has {image.width} x {image.height} pixels; up to {MEGAPIXELS} million are taken."
             )
         image.draft("L", (WORK, WORK))  # of a JPEG only what is needed is decoded
-        image = ImageOps.exif_transpose(image).convert("L")
+        image = _eight_bits(ImageOps.exif_transpose(image)).convert("L")
         image.thumbnail((WORK, WORK))
     except FerError:
         raise
     except Exception:  # a damaged file may raise almost anything inside a decoder
         raise FerError("This file is no image that can be read; bring a JPEG or PNG file.") from None
     return np.asarray(image, np.uint8)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale deeper grey levels to 0 to 255, where Pillow's own conversion cuts off what lies above."""
+    from PIL import Image
+
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    levels = np.asarray(image, np.float64)
+    # 16 bits have a white of their own; of 32 bits, whole or not, nothing says what black and white are.
+    low, high = (0, 65535) if image.mode.startswith("I;16") else (levels.min(), levels.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("pixels without a value")
+    return Image.fromarray(np.uint8((levels - low) / max(high - low, 1e-12) * 255 + 0.5))
 
 
 def photograph(data: bytes) -> Photograph:

@@ -26,10 +26,11 @@ from fer_lib import files
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError, one_of
 from fer_lib.evidence.provenance import behind
-from fer_lib.faces.alignment import eyes
+from fer_lib.faces import eyes
+from fer_lib.features.geometry import MILD
 from fer_lib.learn import metrics, training
-from fer_lib.learn.augment import MILD, Normalisation
 from fer_lib.learn.explain import grad_cam
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.training import Feed, Part
 from fer_lib.papers.cnn_sift import network as cnn_sift

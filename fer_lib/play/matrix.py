@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from fer_lib.errors import FerError
 from fer_lib.features import hog
 from fer_lib.features import sift as features
-from fer_lib.learn.augment import MILD, Normalisation
+from fer_lib.features.geometry import MILD
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import Loss
 from fer_lib.learn.training import Feed, Part, Recipe, predict
 from fer_lib.learn.units import Outcome, Store, read_weights, train_unit
@@ -218,7 +219,7 @@ def recipe(epochs: int, batch_size: int, lr: float = 1e-3) -> Recipe:
     """Return the one recipe of all networks: Adam with a rate that falls along half a cosine.
 
     The last epoch counts. Images are turned, scaled, shifted and mirrored a little
-    (:data:`fer_lib.learn.augment.MILD`).
+    (:data:`fer_lib.features.geometry.MILD`).
     """
     rates = tuple(float(f"{lr * (1 + math.cos(math.pi * e / epochs)) / 2:.6g}") for e in range(epochs))
     return Recipe(epochs=epochs, batch_size=batch_size, lr=lr, learning_rates=rates, augmentation=MILD)

@@ -22,8 +22,8 @@ from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
 from fer_lib.errors import AbsentDataError, FerError, one_of
 from fer_lib.features import sift as features
+from fer_lib.features.geometry import Augmentation, warp_images, warp_points
 from fer_lib.features.robustness import disturb
-from fer_lib.learn.augment import Augmentation, warp_images, warp_points
 from fer_lib.learn.training import Feed, Part
 from fer_lib.papers.cnn_sift.network import VISUAL_WORDS
 from fer_lib.papers.lkrnet import key_regions

@@ -326,10 +326,22 @@ def feature_maps(
     return figures, pd.DataFrame(rows, columns=columns)
 
 
+def arithmetic(evidence: Run) -> pd.DataFrame:
+    """Return in what precision a run's networks were trained on its machine, and why, a line per decision."""
+    rows = []
+    for entry in evidence.info.get("precision", []):
+        networks = dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"])  # without their folds
+        rows.append({"networks": ", ".join(networks), "trained in": entry["name"], "why": entry["reason"]})
+    return pd.DataFrame(rows, columns=["networks", "trained in", "why"])
+
+
 def beside_claims(paper: str, evidence: Run) -> Any:
     """Return the table of a run's claims with verdicts, or the sentence that says why there is none."""
-    from IPython.display import Markdown
+    from IPython.display import Markdown, display
 
+    looked = arithmetic(evidence)
+    if len(looked):
+        display(pages.table(looked, fold="What the networks were trained in on this machine, and why"))
     if evidence.budget == PROBE:
         return Markdown("*A probe compares two readings with one another; it is not set beside any claim.*")
     frame = report.compare(paper, [evidence])

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.learn.augment import warp_images, xy
+from fer_lib.features.geometry import rotations, warp_images, xy
 from fer_lib.learn.recipes import Loss
 from fer_lib.learn.training import Part
 
@@ -193,16 +193,13 @@ def warp(clips: Tensor, transforms: Tensor) -> Tensor:
     n, n_frames, height, width = clips.shape
     steps = transforms.shape[1]
     flip, angle = (transforms[:, :, column].reshape(-1) for column in (FLIP, ANGLE))
-    angle = angle * (math.pi / 180)
-    cos, sin, side = torch.cos(angle), torch.sin(angle), 1 - 2 * flip
-    linear = torch.stack([cos * side, -sin, sin * side, cos], dim=1).view(-1, 2, 2)
-    centre = xy((width - 1) / 2, (height - 1) / 2, cos)
-    offset = centre[:, None] - linear @ centre[:, None]
+    centre = xy((width - 1) / 2, (height - 1) / 2, angle)
+    matrices = rotations(angle * (math.pi / 180), centre, flip)
     # One transform per clip warps its frames as the channels of one image.
     images = clips.reshape(n * steps, n_frames // steps, height, width)
-    warped = warp_images(images, torch.cat([linear, offset], dim=2)).view(clips.shape)
-    moved = ((transforms[:, :, FLIP] != 0) | (transforms[:, :, ANGLE] != 0)).any(1)
-    return torch.where(moved.view(-1, 1, 1, 1), warped, clips)
+    warped = warp_images(images, matrices).view(clips.shape)
+    changed = ((transforms[:, :, FLIP] != 0) | (transforms[:, :, ANGLE] != 0)).any(1)
+    return torch.where(changed.view(-1, 1, 1, 1), warped, clips)
 
 
 def contrast(clips: Tensor, factors: Tensor, stage: str = "8bit") -> Tensor:

@@ -25,7 +25,10 @@ DROPOUT_RATES = {
 }
 VISUAL_WORDS = {"S1": 256, "S2": 512, "S3": 1024}  # Sect. 3.2
 CNNS, FUSED = ("C1", "C2", "C3"), ("S1", "S2", "S3")
+CONTROLS = ("C1 again", "C2 again", "C3 again")
+"""The same networks from other initial weights: six CNNs are the control of an average of six."""
 AVERAGES = {"CNN-ONLY": CNNS, "CNN-SIFT": FUSED, "CNN-SIFT-AVG": CNNS + FUSED}  # Eqs. (7)-(9)
+AVERAGES["CNN-ONLY of six"] = CNNS + CONTROLS
 
 # Stages as (filters, convolutions, followed by a pool); see the ambiguity ``conv_stages``.
 LAYOUTS = {
@@ -189,15 +192,19 @@ class CNN(nn.Module):
 
 
 def build(name: str, n_classes: int = 7, dropout_rates: str = "printed", **readings: object) -> CNN:
-    """Return one of the six networks: ``C1``, ``C2``, ``C3``, ``S1``, ``S2`` or ``S3``.
+    """Return one of the networks: ``C1``, ``C2``, ``C3``, ``S1``, ``S2``, ``S3`` or a control.
 
     The SIFT networks use the dropout rates of C2 (Sect. 3.3, step 4). ``readings`` are passed to
     :class:`CNN`.
     """
-    one_of(name, CNNS + FUSED, "network")
+    return CNN(n_classes, rates_of(name, dropout_rates), VISUAL_WORDS.get(name, 0), **readings)
+
+
+def rates_of(name: str, dropout_rates: str = "printed") -> tuple[float, float, float]:
+    """Return the rates of dropout behind a network's three pools; the SIFT networks have those of C2."""
+    one_of(name, CNNS + FUSED + CONTROLS, "network")
     one_of(dropout_rates, DROPOUT_RATES, "dropout_rates")
-    rates = DROPOUT_RATES[dropout_rates]["C2" if name in FUSED else name]
-    return CNN(n_classes, rates, VISUAL_WORDS.get(name, 0), **readings)
+    return DROPOUT_RATES[dropout_rates]["C2" if name in FUSED else name.removesuffix(" again")]
 
 
 def _dense(inputs: int, units: int, dropout: nn.Module) -> nn.Sequential:

@@ -14,62 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.faces import crop, local_contrast
-from fer_lib.faces.alignment import ABOVE, BELOW, BESIDE
-from fer_lib.learn.augment import Normalisation, xy
+from fer_lib.features.geometry import ABOVE, BELOW, BESIDE, eye_matrices, warp_images
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
 
 EYE_DISTANCE = 100.0  # pixels between the eye centres on a CK+ frame, about: noise is given at this scale
 MARGIN = 0.25  # of the cut's side, kept around it in a working image: noise of 5 sigma stays inside
 WORKING = 96  # pixels; the cut has 64 of them, so that an output of 48 is never enlarged
 INTENSITIES = ("local_contrast", "equalise", "standardise")
-
-
-def eye_matrices(eyes: Tensor, size: int) -> Tensor:
-    """Return ``(B, 2, 3)`` matrices that map source pixels to those of the aligned face.
-
-    What :func:`fer_lib.faces.eye_matrices` does for arrays: the line between the eyes becomes horizontal,
-    and what lies 2.4 half eye distances to each side of their middle, 1.3 above and 3.2 below it fills the
-    square.
-
-    Parameters
-    ----------
-    eyes : Tensor
-        ``(B, 2, 2)`` float: centres (x, y) in pixels of the eye on the left of the image, then the right.
-    size : int
-        Side of the aligned face in pixels.
-    """
-    middle, half = eyes.mean(1), (eyes[:, 1] - eyes[:, 0]) / 2  # (B, 2) each
-    # The unit vector along the eyes, divided by half their distance, measures in half eye distances.
-    along = half / half.square().sum(1, keepdim=True).clamp_min(1e-6)
-    x_scale, y_scale = size / (2 * BESIDE), size / (ABOVE + BELOW)
-    rows = torch.stack(
-        [along * x_scale, torch.stack([-along[:, 1], along[:, 0]], 1) * y_scale], 1
-    )  # (B, 2, 2)
-    # The square's upper left corner is the corner of pixel (0, 0), half a pixel from its centre.
-    corner = xy(BESIDE * x_scale - 0.5, ABOVE * y_scale - 0.5, eyes)
-    return torch.cat([rows, (corner - (rows @ middle.unsqueeze(2)).squeeze(2)).unsqueeze(2)], dim=2)
-
-
-def warp_to(images: Tensor, matrices: Tensor, size: int) -> Tensor:
-    """Apply ``(B, 2, 3)`` pixel matrices to ``(B, C, H, W)`` float images -> ``(B, C, size, size)``.
-
-    As :func:`fer_lib.learn.augment.warp_images` (bilinear, borders repeated), with a size of its own.
-    """
-    height, width = images.shape[2:]
-    source = xy(width, height, matrices)
-    inverse = torch.linalg.inv_ex(matrices[:, :, :2]).inverse
-    offset = -(inverse @ matrices[:, :, 2:]).squeeze(2)
-    # grid_sample counts in units of half a side from the centre, on both sides of the map.
-    centre = (size - 1) / 2 * inverse.sum(2) + offset
-    theta = torch.cat([inverse * size / source[:, None], ((2 * centre + 1) / source - 1).unsqueeze(2)], dim=2)
-    grid = F.affine_grid(
-        theta.to(images.dtype), [len(images), images.shape[1], size, size], align_corners=False
-    )
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def equalise(images: Tensor) -> Tensor:
@@ -119,7 +74,7 @@ class EyeFeed:
         eyes, *offsets = batch.extra
         if noise and offsets:
             eyes = eyes + offsets[0]
-        return warp_to(images, eye_matrices(eyes, self.size), self.size)
+        return warp_images(images, eye_matrices(eyes, self.size), self.size)
 
 
 @dataclass(frozen=True)

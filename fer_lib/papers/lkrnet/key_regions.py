@@ -17,7 +17,9 @@ from torch.nn import functional as F
 
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError, one_of
-from fer_lib.learn.augment import Normalisation, xy
+from fer_lib.faces import eyes
+from fer_lib.features.geometry import xy
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
 
 OVERLAPS, BORDERS = ("maximum", "sum", "last"), ("clip", "shift")
@@ -184,7 +186,7 @@ class KeyRegionFeed:
         if not self.follow:
             room = xy(*batch.images.shape[1:], corners) - self.crop
             still = torch.zeros_like(mirrored)
-            geometry = moved(batch.extra[0], (room // 2).expand_as(corners), still, self.crop)
+            geometry = in_crop(batch.extra[0], (room // 2).expand_as(corners), still, self.crop)
         x = self.normalise(images)
         if self.size != self.crop:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False)
@@ -203,10 +205,10 @@ def cut(
     rows = corners[:, :1] + along  # (B, crop)
     columns = corners[:, 1:] + torch.where(mirrored[:, None], crop - 1 - along, along)
     each = torch.arange(len(images), device=images.device)[:, None, None]
-    return images[each, rows[:, :, None], columns[:, None, :]], moved(geometry, corners, mirrored, crop)
+    return images[each, rows[:, :, None], columns[:, None, :]], in_crop(geometry, corners, mirrored, crop)
 
 
-def moved(geometry: Tensor, corners: Tensor, mirrored: Tensor, crop: int) -> Tensor:
+def in_crop(geometry: Tensor, corners: Tensor, mirrored: Tensor, crop: int) -> Tensor:
     """Return the geometry in pixels of the crop; the face's sides stay as they are."""
     points = geometry[:, :5] - corners[:, None].flip(2)  # (row, column) to (x, y)
     x = torch.where(mirrored[:, None], crop - 1 - points[:, :, 0], points[:, :, 0])
@@ -244,8 +246,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
     Left and right eye (their centres), nose tip, left and right mouth corner, as seen in the image.
     """
-    eyes = [landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)]
-    return np.stack([*eyes, landmarks[:, 30], landmarks[:, 48], landmarks[:, 54]], axis=1).astype(np.float32)
+    return np.concatenate([eyes(landmarks), landmarks[:, [30, 48, 54]]], axis=1).astype(np.float32)
 
 
 def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]:

