@@ -14,7 +14,7 @@ PYTHON := $(or $(PYTHON),$(shell for p in python3.12 python3.13 python3.11 pytho
 	$$p -c '$(RANGE)' 2>/dev/null && command -v $$p && break; done))
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 # No lock of its own: it outlives a killed snakemake, and `fer run` already keeps two runs apart.
-SNAKEMAKE := snakemake --quiet all --cores $(CORES) --rerun-incomplete --nolock
+SNAKEMAKE := snakemake --quiet all --cores $(CORES) --rerun-incomplete --keep-going --nolock
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -31,7 +31,7 @@ help:
 	@echo "make pdf     the same, and print it to _build/book.pdf (with Chromium or Chrome)"
 	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
 	@echo "make test    the book, then check the sources and run the tests (ARGS go to pytest)"
-	@echo "make lab     set up .venv and open JupyterLab on notebooks/explore.ipynb"
+	@echo "make lab     set up .venv and open JupyterLab on copies of the notebooks in _lab (ARGS go to it)"
 	@echo "make lint    ruff check and ruff format --check;  make format mends both"
 	@echo "make lock    pin the newest versions that pyproject.toml admits in requirements.lock"
 	@echo "make clean   remove the built book and unfinished work (evidence, searches and .venv stay)"
@@ -73,8 +73,11 @@ format: $(INSTALLED)
 	ruff check --fix .
 	ruff format .
 
+# On copies, which git does not see and which JupyterLab may save as it likes; those that are there stay.
 lab: $(INSTALLED)
-	jupyter lab --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
+	@mkdir -p _lab; for notebook in notebooks/*.ipynb; do \
+		test -e _lab/$${notebook##*/} || cp $$notebook _lab/; done
+	jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/_lab/explore.ipynb $(ARGS)
 
 lock: $(INSTALLED)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

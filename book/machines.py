@@ -162,6 +162,26 @@ def what_there_is() -> HTML:
     return table(rows, label="Benchmarks")
 
 
+def precisions() -> HTML:
+    """Show, per machine and run, what each network was trained in and what bf16 gained or got wrong there."""
+    rows = []
+    for run in runs.find():
+        made = run.info["provenance"]
+        for entry in run.info.get("precision", []):
+            networks = dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"])
+            rows.append(
+                {
+                    "Machine": machine(made),
+                    "Run": two_lines(run_link(run), NAMES.get(run.paper, run.paper), Short),
+                    "Networks": ", ".join(networks),
+                    "Trained in": {"fp32": "float32"}.get(entry["name"], entry["name"]),
+                    "bf16 over float32": Short(f"{entry['gain']:.2f}×") if entry["gain"] else None,
+                    "Why": Long(cell(entry["reason"])),
+                }
+            )
+    return table(rows, ["bf16 over float32"], "Precision by machine and network") if rows else NOT_RECORDED
+
+
 def figures() -> HTML:
     """Show what was measured: per benchmark one table, a column per recording."""
     parts = []

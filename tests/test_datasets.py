@@ -636,9 +636,11 @@ assert corpus.images.shape == (4, 6, 6) and corpus.subjects.tolist() == ["ann", 
 assert datasets.check("made_up")["per_class"] == {{"anger": 2, "fear": 2}}
 assert datasets.NAMES[-1] == "made_up"
 assert preflight.usable("cspp")[-1] == "made_up"
-assert preflight.check("cspp", "made_up", "smoke", 0, "cpu", None, [])["dataset"] == "made_up"
+assert preflight.asked("cspp", {{"dataset": "made_up"}})["dataset"] == "made_up"
+preflight.check_data("made_up", "")
 try:
-    preflight.check("cnn3d", "made_up", "smoke", 0, "cpu", None, [])
+    preflight.asked("cnn3d", {{"dataset": "made_up"}})
+    raise AssertionError("stills are no sequences")
 except ValueError as error:
     assert "its faces are stills" in str(error), error
 assert any(path.name == "made_up.py" for path in provenance.library("cspp"))

@@ -36,7 +36,6 @@ def clips(batch):
     return torch.stack([x.roll(t, 3) for t in range(8)], 2).expand(-1, 3, -1, -1, -1).contiguous()
 
 
-SGD = {"optimiser": "sgd", "lr": 0.02}
 NETWORKS = {
     "cnn_sift": (
         lambda n: cnn_sift.build("C2", n, width=0.25),
@@ -56,17 +55,17 @@ NETWORKS = {
     "cspp": (
         lambda n: cspp.build("C-SPP", n, width=0.25),
         lambda batch: (grey(batch),),
-        Recipe(80, 16, precision="fp32", **SGD),
+        Recipe(80, 16, optimiser="sgd", lr=0.02, precision="fp32"),
     ),
     "lkrnet": (
         lambda n: lkrnet.build("VGG19", n, width=0.125),
         lambda batch: (grey(batch)[:, :, 2:46, 2:46],),
-        Recipe(40, 16, precision="fp32", **SGD),
+        Recipe(60, 16, lr=3e-4, precision="fp32"),
     ),
     "cnn3d": (
         lambda n: cnn3d.c1(n, width=0.125, size=48, frames=8),
         lambda batch: (clips(batch),),
-        Recipe(20, 16, precision="fp32"),
+        Recipe(30, 16, lr=2e-4, precision="fp32"),
     ),
 }
 

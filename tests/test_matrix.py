@@ -271,12 +271,12 @@ def test_figures_name_every_model():
 
 
 def test_a_study_is_run_as_a_paper_is_and_has_no_claims():
-    values = preflight.check("matrix", "synthetic", "smoke", 0, "cpu", None, ["lr=0.01"])
+    values = preflight.asked("matrix", {}, ["lr=0.01"])
     assert values["lr"] == 0.01
     with pytest.raises(FerError, match="should be of type float"):
-        preflight.check("matrix", "synthetic", "smoke", 0, "cpu", None, ["lr=much"])
+        preflight.asked("matrix", {}, ["lr=much"])
     with pytest.raises(FerError, match=r"Known: .*matrix"):
-        preflight.check("matrices of all", "synthetic", "smoke", 0, "cpu", None, [])
+        preflight.asked("matrices of all", {})
 
 
 def test_parts_hold_one_column_per_place(split):

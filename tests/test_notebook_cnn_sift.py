@@ -82,7 +82,7 @@ def test_sizes_of_a_small_corpus_are_parts_of_it_and_draws_are_pooled():
     assert drawn == [(f"n{n}-d{draw}", n) for n in (len(fold.train) // 4, half) for draw in (0, 1)]
     sizes = recorded["sizes"].set_index(["n", "model"])
     assert sizes.index.is_unique
-    assert sizes["steps"].between(50, 70).all()
+    assert sizes["steps"].between(230, 270).all()
     assert (sizes["low"] < sizes["accuracy"]).all()
     assert (sizes["accuracy"] < sizes["high"]).all()
     line = names["wide"].iloc[1]

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.folders import UnitFolder
+from fer_lib.files import UnitFolder
 from fer_lib.learn import precision, units
 from fer_lib.learn.precision import decide
 from fer_lib.learn.recipes import Recipe, cross_entropy

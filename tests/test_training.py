@@ -7,8 +7,8 @@ from torch import nn
 
 from fer_lib.data import datasets
 from fer_lib.errors import FerError
-from fer_lib.evidence.folders import UnitFolder
 from fer_lib.features.geometry import MILD
+from fer_lib.files import UnitFolder
 from fer_lib.learn import recipes, training, units
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part, Recipe

@@ -275,4 +275,4 @@ def _train(kind: Kind, model: nn.Module, feed: Feed, train: Corpus) -> None:
 @cache
 def _sources() -> list[str]:
     """Return digests of what decides the weights: this module and the library's files behind it."""
-    return [files.digest(path.read_text("utf-8")) for path in behind([Path(__file__).resolve()])]
+    return [files.source_digest(path) for path in behind([Path(__file__).resolve()])]
