@@ -516,6 +516,8 @@ def test_check_shows_nested_counts_plainly(capsys):
     assert lines[-1] == ["all", "well"]
     cli_data.print_check(CORPUS | {"ok": False, "problems": ["One."]})
     assert "1 problem:" in capsys.readouterr().out
+    cli_data.print_check(CORPUS | {"ignored": 6, "ignored_names": ["a.jpg", "b/c.jpg"]})
+    assert "6 files, because of their names: a.jpg, b/c.jpg ..." in capsys.readouterr().out
 
 
 def test_a_table_fits_a_narrow_terminal(capsys, monkeypatch):
@@ -543,12 +545,16 @@ def test_output_never_fails_for_its_encoding(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_one_sentence_and_a_closed_pipe_none():
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "fer_lib.cli", "data", "list"]
+    start = [sys.executable, "-m", "fer_lib.cli"]
+    command = [*start, "data", "list"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (2, "fer: No space left on device.\n")
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, "")
+    for words in (["data", "list"], ["--help"], ["data", "check", "synthetic", "--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)  # as `head` does when it has seen enough
+        done = subprocess.run(
+            [*start, *words], env=environment, stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, "")

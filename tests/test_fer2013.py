@@ -97,6 +97,8 @@ def test_other_files_are_ignored_and_counted(tmp_path, samples):
     (root / "train" / "odd" / "notes.txt").write_text("")
     source = fer2013.locate(root)
     assert (len(source.files), source.ignored, source.problems) == (len(samples), 6, [])
+    assert len(source.ignored_names) == 3  # the hidden ones are counted, not named
+    assert set(source.ignored_names) <= {"Training_1000.jpg0.jpg", "Training_1.png", "x_1.jpg", "notes.txt"}
 
 
 def test_csv_is_preferred_and_fer_plus_votes_are_no_data(tmp_path, samples):

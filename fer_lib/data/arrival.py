@@ -317,7 +317,13 @@ def unpack(paths: Sequence[Path], folder: Path) -> Unpacked:
             if first_bytes.is_archive(head) or ARCHIVE.fullmatch(path.name) or tarfile.is_tarfile(path):
                 _extract(path, name, part)
                 for inner in [f for f in part.rglob("*") if ARCHIVE.fullmatch(f.name) and f.is_file()]:
-                    _unpack_inner(inner, f"{shown(inner.relative_to(part))} (inside {name})")
+                    stem = ARCHIVE.fullmatch(inner.name)[1]  # type: ignore[index]
+                    taken = inner.with_name(stem).is_file()
+                    home = inner.with_name(f"{inner.name}.unpacked" if taken else stem)
+                    home.mkdir(exist_ok=True)
+                    _extract(inner, f"{shown(inner.relative_to(part))} (inside {name})", home)
+                    inner.unlink()
+                    _lift(home)
             else:
                 shutil.copyfile(path, part / path.name)
             left += _merge(part, folder, name)
@@ -327,20 +333,9 @@ def unpack(paths: Sequence[Path], folder: Path) -> Unpacked:
     return Unpacked(len(found), sum(path.stat().st_size for path in found), left, packed)
 
 
-def _unpack_inner(path: Path, name: str) -> None:
-    """Replace an archive by a folder of its name with what it holds, or by that if it has the name, too."""
-    stem = ARCHIVE.fullmatch(path.name)[1]  # type: ignore[index]
-    home = path.with_name(f"{path.name}.unpacked" if path.with_name(stem).is_file() else stem)
-    home.mkdir(exist_ok=True)
-    with _blame(path, name):
-        _extract(path, name, home)
-    path.unlink()
-    _lift(home)
-
-
 def _extract(path: Path, name: str, folder: Path) -> None:
     """Unpack one archive into ``folder``; the library keeps every member inside it."""
-    with path.open("rb") as file:
+    with _blame(path, name), path.open("rb") as file:
         if file.read(4) in first_bytes.ZIP:
             file.seek(-min(file.seek(0, os.SEEK_END), CHUNK // 16), os.SEEK_END)
             _, end, disk = file.read().rpartition(b"PK\x05\x06")
@@ -409,11 +404,9 @@ def _merge(part: Path, folder: Path, name: str) -> int:
         target = folder / member
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if os.path.lexists(target) and not (
-                target.is_file() and filecmp.cmp(path, target, shallow=False)
-            ):
+            if target.exists() and not filecmp.cmp(path, target, shallow=False):
                 raise FileExistsError
-        except (FileExistsError, NotADirectoryError):
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise _refused(name, shown(member), "is there already, with other content") from None
         path.replace(target)
     return left

@@ -187,33 +187,22 @@ def read(
     else:
         images, codes, split, kept, rows = _read_csv(Path(source.files[0]), found, source.form == "raw")
         if source.votes:
-            meta = _votes(source, rows, kept, codes, split)
+            import pandas as pd
+
+            counted = ferplus.read(source.votes, SPLITS)
+            ferplus.match(counted, Path(source.files[0]), rows, kept, codes, split)
+            meta = pd.DataFrame(counted.counts[kept], columns=list(ferplus.COLUMNS))
+            meta = meta.assign(original=np.array(CLASSES)[codes])
     if not len(images) and not found:
-        found.append(_nothing(source))
+        found.append(
+            f"{source.root}: no image is named as FER2013 names them (Training_<id>.jpg, "
+            "PublicTest_<id>.jpg, PrivateTest_<id>.jpg), so no split is known; get one with those names."
+            if source.form == "folders"
+            else f"{source.files[0]} has no rows; get it again."
+        )
     settle(found, problems, CARD.name, source.root)
     corpus = _canonical_order(images, codes, split, meta)
     return ferplus.relabel(corpus) if labels == "ferplus" else corpus
-
-
-def _votes(
-    source: Source, rows: int, kept: np.ndarray, labels: np.ndarray, split: np.ndarray
-) -> pd.DataFrame:
-    """Return the columns that FER+ adds to the rows that were read, which are at positions ``kept``."""
-    import pandas as pd
-
-    votes = ferplus.read(source.votes, SPLITS)  # type: ignore[arg-type]
-    ferplus.match(votes, Path(source.files[0]), rows, kept, labels, split)
-    columns = pd.DataFrame(votes.counts[kept], columns=list(ferplus.COLUMNS))
-    return columns.assign(original=np.array(CLASSES)[labels])
-
-
-def _nothing(source: Source) -> str:
-    if source.form != "folders":
-        return f"{source.files[0]} has no rows; get it again."
-    return (
-        f"{source.root}: no image is named as FER2013 names them (Training_<id>.jpg, PublicTest_<id>.jpg, "
-        "PrivateTest_<id>.jpg), so its splits cannot be told; get a copy with the original names."
-    )
 
 
 def authenticity(corpus: Corpus) -> dict[str, Any]:
@@ -226,7 +215,7 @@ def authenticity(corpus: Corpus) -> dict[str, Any]:
 
 
 def doubts(source: Source, found: dict[str, Any]) -> list[str]:
-    """Say what of :func:`authenticity` and of the votes speaks against a copy, besides its counts."""
+    """Say what of the authenticity ``found`` and of the votes speaks against a copy, besides counts."""
     said = [f"{source.unusable} The votes of FER+ cannot be used."] if source.unusable else []
     if found["training_mean"] is None:  # too few images; `wrong_counts` says so
         return said

@@ -124,7 +124,8 @@ def _pixel_findings(found: dict[str, Any], whole: bool) -> list[str]:
     if max(abs(mean - ORIGINAL.mean), abs(deviation - ORIGINAL.deviation)) > 0.0015:
         findings.append(
             f"The grey levels are not the original's: the training part has mean {mean:.4f} and deviation "
-            f"{deviation:.4f} (of 255), the original {ORIGINAL.mean:.4f} and {ORIGINAL.deviation:.4f}."
+            f"{deviation:.4f} (of 255), the original {ORIGINAL.mean:.4f} and {ORIGINAL.deviation:.4f}; "
+            f"{NOTHING_ELSE}"
         )
     if found["equalised"] > 0.25:
         findings.append(

@@ -71,7 +71,7 @@ def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]
         key = parse(f"{above}/{folder}".rstrip("/"))
         names = [f.rpartition("/")[2] for f in files]
         frames = [n for n in names if key and FRAME.fullmatch(n)]
-        for name in set(names).difference(frames):
+        for name in sorted(set(names).difference(frames)):
             source.pass_over(f"{folder}/{name}" if folder else name)
         if key and frames:
             found.setdefault(key, {})[folder] = frames
