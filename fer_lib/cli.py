@@ -41,7 +41,7 @@ examples:
   fer scorecard                             claimed, ours, verdict
 
 papers:   {papers} matrix
-datasets: synthetic fer2013 ckplus jaffe mmi nimstim oulu_casia cmu_faces
+datasets: synthetic, which is built in, and those that `fer data list` names
 data:     looked for at --data-dir, else $FER_DATA, else ~/fer-data; give the corpus's own folder or
           the folder that holds it under its name
 exit:     0 well, 1 problems found or a cell failed, 2 usage error or absent data, 130 interrupted"""

@@ -106,11 +106,12 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from fer_lib import faces
     from fer_lib.data import datasets
 
     one_of(arguments.name, datasets.NAMES, "dataset")
     try:
-        found = datasets.check(arguments.name, arguments.data_dir)
+        found = datasets.check(arguments.name, arguments.data_dir, faces.FACE)
     except (FerError, OSError) as error:
         if arguments.json:
             empty = {"images": 0, "sequences": 0, "subjects": 0, "splits": {}, "per_class": {}}
@@ -152,10 +153,11 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 def _check_arrival(name: str, folder: Path) -> int:
     """Check a corpus that has just arrived, as ``fer data check`` does."""
+    from fer_lib import faces
     from fer_lib.data import datasets
 
     try:
-        found = datasets.check(name, folder.parent)
+        found = datasets.check(name, folder.parent, faces.FACE)
     except KeyboardInterrupt:
         again = f"fer data check {name} --data-dir {folder.parent}"
         raise KeyboardInterrupt(f"Interrupted; {folder} is in place but unchecked: {again}") from None

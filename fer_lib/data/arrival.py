@@ -476,7 +476,7 @@ def _download(url: str, folder: Path) -> Path:
 def _wrong_counts(name: str, folder: Path) -> list[str]:
     """Hold what arrived against what the reader knows of a complete copy, in every selection of its files."""
     reader, wrong = datasets.READERS[name], []
-    for selection in getattr(reader, "WHOLE", [{}]):
+    for selection in reader.whole:
         source = reader.locate(folder, **selection)
         chosen = "".join(f" at {key} {value}" for key, value in selection.items())
         wrong += [

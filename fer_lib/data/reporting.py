@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from fer_lib.data.corpus import Corpus, audit, split_names
-from fer_lib.data.image_files import size_remarks
-from fer_lib.data.photographs import face_remarks
+from fer_lib.data.image_files import face_remarks, size_remarks
 from fer_lib.data.printed import remarks as unreachable
 from fer_lib.data.sources import Source
 

@@ -22,22 +22,8 @@ from fer_lib.evidence.provenance import (
     parameters,
 )
 
-# What a paper's protocols ask for beyond labelled images, and why a corpus cannot give it: the sentence that
-# refuses a protocol.
+# What a paper's protocols ask for beyond labelled images; a corpus's card says why it cannot give that.
 NEEDS = {"cspp": ("subjects",), "cnn3d": ("sequences", "subjects")}
-LACKS = {
-    "fer2013": {
-        "subjects": "FER2013 is stills of unnamed people, so nothing can be held out by subject",
-        "sequences": "FER2013 is unrelated stills of unnamed people, so nothing can be held out by subject "
-        "and no sequence can be read",
-    },
-    "jaffe": {"sequences": "JAFFE is stills, so no sequence can be read"},
-    "nimstim": {"sequences": "NimStim is stills, so no sequence can be read"},
-    "cmu_faces": {"sequences": "CMU faces is stills, so no sequence can be read"},
-}
-
-# Corpora that no claim of a paper is about, but that anyone may have and that can show what it argues.
-STAND_INS = {"cspp": ("cmu_faces",)}
 
 
 def asked(paper: str, given: dict[str, Any], texts: list[str] | tuple[str, ...] = ()) -> dict[str, Any]:
@@ -137,18 +123,20 @@ def usable(paper: str) -> list[str]:
     from fer_lib.data import datasets
 
     frame = claims.frame(paper)
-    used = {"synthetic", *STAND_INS.get(paper, ()), *frame[frame.ours.astype(bool)].corpus.dropna()}
-    return [name for name in datasets.NAMES if name in used]
+    used = {"synthetic", *frame[frame.ours.astype(bool)].corpus.dropna()}
+    return [name for name, card in datasets.CARDS.items() if name in used or paper in card.stands_in]
 
 
 def _check_protocol(paper: str, dataset: str) -> None:
     """Refuse a corpus that none of the paper's protocols can use, with the reason."""
+    from fer_lib.data import datasets
+
     names = usable(paper)
     if dataset not in names:
         frame = claims.frame(paper)
         frame = frame[frame.ours.astype(bool) & frame.corpus.notna()]
         protocols = ", ".join(dict.fromkeys(frame.protocol))
-        lacking = (LACKS.get(dataset, {}).get(need) for need in NEEDS.get(paper, ()))
+        lacking = (datasets.CARDS[dataset].lacks.get(need) for need in NEEDS.get(paper, ()))
         why = next(filter(None, lacking), "the paper states no protocol for it")
         raise FerError(
             f"{paper} cannot use {dataset}: its protocols are {protocols}, and {why}. "

@@ -166,12 +166,14 @@ def library(paper: str) -> list[Path]:
 def behind(files: Iterable[Path]) -> list[Path]:
     """Return files of the library with those that they import, directly or through others, sorted."""
     top = Path(__file__).resolve().parents[1]
+    corpora = top / "data" / "datasets"  # whose package finds its modules itself
     found, waiting = set(), list(files)
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
             waiting += _imported(path.read_text("utf-8"), top)
+            waiting += corpora.glob("*.py") if path == corpora / "__init__.py" else ()
     return sorted(found)
 
 

@@ -28,7 +28,12 @@ SIDE = 48  # pixels
 REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # in half eye distances: a square of brows and chin
 CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 TRAIN, HELD = 2000, 500  # faces of a large corpus that are used
-OPTIONS = {"synthetic": {"size": 64}, "cmu_faces": {"pose": "straight"}}
+OPTIONS = {
+    "synthetic": {"size": 64},
+    "cmu_faces": {"pose": "straight"},
+    "ckplus": {"crop": faces.FACE},
+    "jaffe": {"crop": faces.FACE},
+}
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MEGABYTES, MEGAPIXELS = 8, 50  # of a photograph; Jupyter's server takes messages of 10 MB

@@ -39,8 +39,6 @@ LANDMARKS, GEOMETRY, WORDS, CLIP = range(4)
 
 SEQUENCES = {"ckplus": {"frames": "last10"}, "oulu_casia": {"frames": "last10"}}
 OPTIONS: dict[str, dict[str, Any]] = {
-    "ckplus": {"crop": False},
-    "jaffe": {"crop": False},
     "mmi": {"frames": "apex"},
     "nimstim": {"classes": "seven"},
     "cmu_faces": {"pose": "straight"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.image_files import read_stills
-from fer_lib.data.sources import Source, drop_repeats, located, named_rows
+from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows
 from fer_lib.errors import one_of
 from fer_lib.expressions import canonical
 
@@ -19,7 +19,6 @@ CLASSES = ("anger", "happiness", "sadness", "neutral")
 POSES = ("all", "straight", "left", "right", "up")
 EYES = ("all", "open", "sunglasses")
 SCALES = {"full": "128x120", "2": "64x60", "4": "32x30"}  # width x height
-WHOLE = [{"scale": scale} for scale in SCALES]  # the selections that together are every file
 USUAL = {"anger": 155, "happiness": 155, "sadness": 156, "neutral": 158}  # usable images per scale
 
 CARD = Card(
@@ -38,6 +37,10 @@ cmu_faces/
         "A quarter are frontal and half wear sunglasses: the columns pose and eyes, and pose='straight'.",
         "No suffix is full size (128x120), _2 is 64x60, _4 is 32x30; the most complete scale is read.",
     ),
+    place=7,
+    codes={"In the name": {word: canonical(word) for word in ("angry", "happy", "sad", "neutral")}},
+    lacks={"sequences": "CMU faces is stills, so no sequence can be read"},
+    stands_in=("cspp",),
 )
 
 
@@ -137,3 +140,14 @@ def read(
     """
     source = located(root, CARD, locate, scale=scale, pose=pose, eyes=eyes)
     return read_stills(source, CARD, size, problems)
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"scale": "best", "pose": "all", "eyes": "all", "size": None},
+    locate=locate,
+    selecting=("scale", "pose", "eyes"),
+    is_ours=is_ours,
+    whole=tuple({"scale": scale} for scale in SCALES),
+)

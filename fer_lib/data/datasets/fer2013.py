@@ -31,7 +31,7 @@ from fer_lib.data.datasets.fer2013_folders import (
     list_images,
     read_images,
 )
-from fer_lib.data.sources import folded, settle, shown
+from fer_lib.data.sources import Reader, folded, settle, shown
 from fer_lib.errors import FerError, one_of
 from fer_lib.progress import track
 
@@ -76,6 +76,13 @@ and fer2013new.csv           votes of FER+, beside fer2013.csv (optional)""",
         "FER+ (MIT licence, its own repository) adds ten votes per row; labels='ferplus' uses their majority "
         "in eight classes. It belongs to fer2013.csv row by row and cannot be joined to image folders.",
     ),
+    place=1,
+    codes={"In the csv": {str(code): name for code, name in enumerate(CLASSES)}},
+    lacks={
+        "subjects": "FER2013 is stills of unnamed people, so nothing can be held out by subject",
+        "sequences": "FER2013 is unrelated stills of unnamed people, so nothing can be held out by subject "
+        "and no sequence can be read",
+    },
 )
 
 
@@ -300,3 +307,15 @@ def _read_csv(
     problems += folded(wrong_rows, "row")
     images, labels, split, kept = (np.concatenate(column) for column in zip(*parts, strict=True))
     return images, labels, split, kept, total
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"labels": "original", "votes": False},
+    locate=locate,
+    selecting=("labels", "votes"),
+    faults=lambda source, corpus: unfit(source) + wrong_counts(corpus),
+    authenticity=authenticity,
+    doubts=doubts,
+)
