@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help book pdf runs test lab lint format lock clean
+.PHONY: help book pdf runs campaign test lab lint format lock clean
 
 RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Found once, before .venv comes first on the path; a name on the path may be a shim without a Python behind it.
@@ -14,7 +14,8 @@ PYTHON := $(or $(PYTHON),$(shell for p in python3.12 python3.13 python3.11 pytho
 	$$p -c '$(RANGE)' 2>/dev/null && command -v $$p && break; done))
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 # No lock of its own: it outlives a killed snakemake, and `fer run` already keeps two runs apart.
-SNAKEMAKE := snakemake --quiet all --cores $(CORES) --rerun-incomplete --keep-going --nolock
+# Errors of the Snakefile itself are told: --quiet all would hide them.
+SNAKEMAKE := snakemake --quiet host reason rules progress --cores $(CORES) --rerun-incomplete --keep-going --nolock
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -29,6 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make book    set up .venv, run the papers on the embedded synthetic faces, build _build/html"
 	@echo "make pdf     the same, and print it to _build/book.pdf (with Chromium or Chrome)"
+	@echo "make campaign    the long runs of campaign.yaml on real data, resumed where they stopped"
 	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
 	@echo "make test    the book, then check the sources and run the tests (ARGS go to pytest)"
 	@echo "make lab     set up .venv and open JupyterLab on copies of the notebooks in _lab (ARGS go to it)"
@@ -60,6 +62,9 @@ pdf: book
 
 runs: $(INSTALLED)
 	$(SNAKEMAKE) runs $(ARGS)
+
+campaign: $(INSTALLED)
+	$(SNAKEMAKE) campaign $(ARGS)
 
 # The tests open the built book in a browser. What shares something slow to make stays in one process (conftest.py).
 test: lint book
