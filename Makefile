@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help book pdf runs campaign test lab lint format lock clean
+.PHONY: help book pdf runs campaign test processors lab lint format lock clean
 
 RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Found once, before .venv comes first on the path; a name on the path may be a shim without a Python behind it.
@@ -33,6 +33,7 @@ help:
 	@echo "make campaign    the long runs of campaign.yaml on real data, resumed where they stopped"
 	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
 	@echo "make test    the book, then check the sources and run the tests (ARGS go to pytest)"
+	@echo "make processors    the arithmetic's tests and one smoke as on processors with fewer instructions"
 	@echo "make lab     set up .venv and open JupyterLab on copies of the notebooks in _lab (ARGS go to it)"
 	@echo "make lint    ruff check and ruff format --check;  make format mends both"
 	@echo "make lock    pin the newest versions that pyproject.toml admits in requirements.lock"
@@ -69,6 +70,19 @@ campaign: $(INSTALLED)
 # The tests open the built book in a browser. What shares something slow to make stays in one process (conftest.py).
 test: lint book
 	python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+# Other processors, played by this one: PyTorch without AVX-512 and without AVX2, oneDNN without AVX-512.
+ISA := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+THREADS := 1 2
+ARITHMETIC := tests/test_training.py tests/test_precision.py tests/test_learning.py tests/test_features.py \
+	tests/test_hog.py tests/test_geometry.py tests/test_normalisation.py tests/test_triplets.py \
+	$(wildcard tests/test_models_*.py tests/test_faces*.py)
+processors: $(INSTALLED)
+	@for isa in $(ISA); do for threads in $(THREADS); do \
+		echo "== $$isa, threads: $$threads"; \
+		env $$isa OMP_NUM_THREADS=$$threads python -m pytest -q $(ARITHMETIC) && \
+		env $$isa fer run cspp synthetic --threads $$threads --results "_build/processors/$$isa-$$threads" || exit 1; \
+	done; done
 
 lint: $(INSTALLED)
 	ruff check .
