@@ -8,6 +8,7 @@ that is :mod:`fer_lib.judge.verdicts`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +23,20 @@ from fer_lib.expressions import canonical
 if TYPE_CHECKING:
     import pandas as pd
 
-PAPERS: tuple[str, ...] = ("cnn_sift", "multimodal", "cspp", "cnn3d", "lkrnet")
+
+def _papers() -> tuple[str, ...]:
+    """Return the keys of the claims files in the order of their chapters, reading no more than their heads."""
+    chapters = {}
+    for entry in files(__name__).iterdir():
+        if entry.name.endswith(".yaml"):
+            head = entry.read_text(encoding="utf-8")[:2000]
+            number = re.search(r"^  chapter: (\d+)$", head, re.MULTILINE)
+            chapters[entry.name.removesuffix(".yaml")] = int(number[1]) if number else len(chapters) + 100
+    return tuple(sorted(chapters, key=lambda key: (chapters[key], key)))
+
+
+PAPERS: tuple[str, ...] = _papers()
+"""The papers, by the key of their claims file: the only list of them."""
 
 CORPORA: Mapping[str, str] = {
     "FER2013": "fer2013",
