@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def _papers() -> tuple[str, ...]:
-    """Return the keys of the claims files in the order of their chapters, reading no more than their heads."""
+    """Return the keys of the claims files, in the order of their chapters; only their heads are read."""
     chapters = {}
     for entry in files(__name__).iterdir():
         if entry.name.endswith(".yaml"):
