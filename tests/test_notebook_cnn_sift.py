@@ -1,5 +1,6 @@
 """Chapter 1 at budget smoke: what its evidence must show."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nbformat
@@ -9,11 +10,13 @@ import pytest
 from fer_lib.data import datasets, splits
 from fer_lib.evidence.provenance import notebook_path
 from fer_lib.features import sift
+from fer_lib.files import UnitFolder
 from fer_lib.learn import metrics
 from fer_lib.learn.recipes import Recipe
+from fer_lib.learn.units import read_weights
 from fer_lib.papers.cnn_sift.budgets import BUDGETS
-from fer_lib.papers.cnn_sift.ensemble import Words, by_size
-from fer_lib.papers.cnn_sift.network import CNNS, FUSED
+from fer_lib.papers.cnn_sift.ensemble import Ensemble, Words, by_size
+from fer_lib.papers.cnn_sift.network import CNNS, FUSED, build
 
 
 def code_cells():
@@ -92,6 +95,21 @@ def test_sizes_of_a_small_corpus_are_parts_of_it_and_draws_are_pooled():
     assert (sizes["accuracy"] < sizes["high"]).all()
     gain = 100 * (sizes.loc[(half, "CNN-SIFT"), "accuracy"] - sizes.loc[(half, "CNN-ONLY"), "accuracy"])
     assert gained.set_index("n").loc[half, title].startswith(f"{gain:+.1f} [")
+
+
+def test_networks_may_start_from_those_trained_on_another_corpus(tmp_path):
+    corpus = datasets.synthetic.generate(n_subjects=4, per_expression=1).resize(48)
+    split = np.where(np.arange(len(corpus)) % 4 == 0, "private_test", "train")
+    other = replace(corpus, split=split)
+    store, names = UnitFolder(tmp_path), ("C1", "S1", "C1 again")
+    ensemble = Ensemble(names, lambda name: build(name, 8, width=0.03), corpus, None, store, 0, "cpu")
+    ensemble.pretrain(other, Recipe(epochs=1, batch_size=16, lr=1e-9))
+    assert ensemble.start["C1"] == ensemble.start["C1 again"] != ensemble.start["S1"]
+    fold = splits.kfold(corpus, 2, accept_leaks=True)[0]
+    done = ensemble.train("C1", fold, Recipe(epochs=1, batch_size=16, lr=1e-9), keep=True)
+    model, _ = ensemble.trained("C1", fold, done)
+    began = read_weights(ensemble.start["C1"])["features.conv1.weight"]
+    np.testing.assert_allclose(model.features.conv1.weight.detach(), began, atol=1e-6)
 
 
 def test_words_are_of_a_training_part_alone():
