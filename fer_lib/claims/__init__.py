@@ -151,6 +151,8 @@ class Paper:
     ----------
     key, title, authors, year, venue, doi
         Which paper; what the paper does not print is None.
+    short_name, colour
+        What pages and figures call the paper, and the colour they draw it in (``#rrggbb``).
     claims, order : tuple of Claim
         Printed figures, and claims of order, in the paper's order.
     protocols, ambiguities, inconsistencies, hyperparameters, confusion
@@ -162,6 +164,8 @@ class Paper:
     """
 
     key: str
+    short_name: str
+    colour: str
     title: str
     authors: tuple[str, ...]
     protocols: tuple[dict[str, Any], ...]
@@ -212,6 +216,8 @@ def load(paper: str) -> Paper:
     lists = ("protocols", "ambiguities", "inconsistencies", "hyperparameters", "checks_passed")
     return Paper(
         key=about["key"],
+        short_name=about["short_name"],
+        colour=about["colour"],
         title=about["title"],
         authors=tuple(about["authors"]),
         year=about["year"],
@@ -308,8 +314,8 @@ def ambiguities(paper: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns id, quote, problem, readings (list of str), recommended, knob (the notebook parameter
-        that flips the reading), default (its value under the recommended reading, None where no
-        notebook has it yet) and values (the allowed ones, None where any number or boolean is).
+        that flips the reading, None where it has none), default (its value under the recommended
+        reading) and values (the allowed ones, None where any number or boolean is).
     """
     import pandas as pd
 
