@@ -33,12 +33,13 @@ def counts() -> HTML:
     rows = []
     for paper in claims.PAPERS:
         frame = claims.ambiguities(paper)
-        measured = {knob for knob in frame["knob"] if _lines(paper, knob)}
+        knobs = frame["knob"].dropna()
+        measured = [knob for knob in knobs if _lines(paper, knob)]
         rows.append(
             {
                 "Paper": Short(NAMES[paper]),
                 "Left open": len(frame),
-                "Parameters of a notebook": len(frame) if notebook_path(paper).exists() else None,
+                "Parameters of a notebook": len(knobs) if notebook_path(paper).exists() else None,
                 "Measured": len(measured) or None,
             }
         )
@@ -50,12 +51,13 @@ def of(paper: str) -> HTML:
     rows = []
     for entry in claims.ambiguities(paper).to_dict("records"):
         readings = "".join(f"<li>{escape(str(reading))}</li>" for reading in entry["readings"])
-        ours = two_lines(str(entry["recommended"]), f"{entry['knob']} = {entry['default']!r}", Long)
+        knob = entry["knob"]
+        ours = two_lines(str(entry["recommended"]), f"{knob} = {entry['default']!r}" if knob else "", Long)
         rows.append(
             {
                 "What is open": Long(f"{escape(entry['problem'])}<ul>{readings}</ul>"),
                 "Ours": ours,
-                "Measured": Html("<br>".join(_lines(paper, entry["knob"]))) or None,
+                "Measured": Html("<br>".join(_lines(paper, knob))) or None,
             }
         )
     return table(rows, (), f"Open readings of {NAMES[paper]}")

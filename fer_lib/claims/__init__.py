@@ -294,8 +294,8 @@ def ambiguities(paper: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns id, quote, problem, readings (list of str), recommended, knob (the notebook parameter
-        that flips the reading), default (its value under the recommended reading, None where no
-        notebook has it yet) and values (the allowed ones, None where any number or boolean is).
+        that flips the reading, None where it has none), default (its value under the recommended
+        reading) and values (the allowed ones, None where any number or boolean is).
     """
     import pandas as pd
 

@@ -82,7 +82,7 @@ def ledger(paper: str) -> pd.DataFrame:
 def register(paper: str, chosen: dict[str, Any]) -> pd.DataFrame:
     """Return a paper's open readings, ours, the parameter and its value in this run."""
     frame = claims.ambiguities(paper)
-    frame = frame.assign(value=[repr(chosen[name]) for name in frame["knob"]])
+    frame = frame.assign(value=[repr(chosen[name]) if name else None for name in frame["knob"]])
     names = {"problem": "what is open", "recommended": "our reading", "knob": "parameter"}
     return frame[[*names, "value"]].rename(columns=names | {"value": "in this run"})
 
