@@ -19,14 +19,7 @@ from fer_lib.evidence.provenance import repository
 from fer_lib.judge import paper_tables
 from fer_lib.learn import metrics
 
-NAMES = {
-    "cnn_sift": "CNN-SIFT-AVG",
-    "multimodal": "Multimodal fusion",
-    "cspp": "C-SPP",
-    "cnn3d": "3D-CNN",
-    "lkrnet": "LKRNet",
-    "matrix": "One matrix",
-}
+NAMES = {key: claims.load(key).short_name for key in claims.PAPERS} | {"matrix": "One matrix"}
 """Short names of the papers, as the chapters call them, and of the notebook across them."""
 FOLDED = 12
 """A table of more claims than this is folded up per model."""

@@ -137,6 +137,8 @@ class Paper:
     ----------
     key, title, authors, year, venue, doi
         Which paper; what the paper does not print is None.
+    short_name, colour
+        What pages and figures call the paper, and the colour they draw it in (``#rrggbb``).
     claims, order : tuple of Claim
         Printed figures, and claims of order, in the paper's order.
     protocols, ambiguities, inconsistencies, hyperparameters, confusion
@@ -148,6 +150,8 @@ class Paper:
     """
 
     key: str
+    short_name: str
+    colour: str
     title: str
     authors: tuple[str, ...]
     protocols: tuple[dict[str, Any], ...]
@@ -198,6 +202,8 @@ def load(paper: str) -> Paper:
     lists = ("protocols", "ambiguities", "inconsistencies", "hyperparameters", "checks_passed")
     return Paper(
         key=about["key"],
+        short_name=about["short_name"],
+        colour=about["colour"],
         title=about["title"],
         authors=tuple(about["authors"]),
         year=about["year"],
