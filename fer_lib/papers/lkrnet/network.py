@@ -71,7 +71,7 @@ class LKRNet(nn.Module):
     Raises
     ------
     FerError
-        For an unknown reading, or a network without a branch.
+        For an unknown reading.
     """
 
     def __init__(
@@ -86,10 +86,6 @@ class LKRNet(nn.Module):
         width: float = 1.0,
     ) -> None:
         super().__init__()
-        for name in branches:
-            one_of(name, ("global", "local"), "branch")
-        if not branches:
-            raise FerError("A network needs at least one branch.")
         stage, pooled, own = TAPS[one_of(mask_stage, TAPS, "mask_stage")]
         self.fusion = one_of(branch_fusion, FUSIONS, "branch_fusion")
         self.kinds = tuple(branches)
