@@ -289,3 +289,13 @@ def test_faces_can_be_learnt_by_heart():
     rows = training.fit(model, part, Recipe(60, 16), normalise=Normalisation())
     assert rows[-1]["train_accuracy"] == 1.0
     assert rows[-1]["train_loss"] < 0.05
+
+
+@pytest.mark.parametrize(
+    "kind, layout", [(nn.Conv2d, torch.channels_last), (nn.Conv3d, torch.channels_last_3d)]
+)
+def test_weights_of_images_and_of_clips_lie_channels_last(kind, layout):
+    model = nn.Sequential(kind(3, 4, 3), nn.Linear(4, 2))
+    assert training.channels_last(model, "cpu") is model
+    assert model[0].weight.is_contiguous(memory_format=layout)
+    assert not model[0].weight.is_contiguous()

@@ -22,7 +22,7 @@ from fer_lib.files import arrays, atomic, write_json
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.precision import Batch, Precision, decide
 from fer_lib.learn.recipes import Loss, cross_entropy
-from fer_lib.learn.training import Feed, Part, Recipe, fit, image_feed, predict, real_batch
+from fer_lib.learn.training import Feed, Part, Recipe, channels_last, fit, image_feed, predict, real_batch
 
 
 class Store(Protocol):
@@ -102,7 +102,7 @@ def train_unit(
         return done
     own_seed = zlib.crc32(f"{seed}/{unit}".encode())
     torch.manual_seed(own_seed)
-    model = make().to(train.images.device, memory_format=torch.channels_last)
+    model = channels_last(make(), train.images.device)
     feed = feed or image_feed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
     precision = _precision(store, unit, model, real_batch(train, recipe, feed), loss, recipe)

@@ -171,7 +171,7 @@ class Chapter:
         return pages.table(audit_table(self.info["audit"]))
 
     def certify(self, protocols: dict[str, list[Fold]]) -> HTML:
-        """Show what each protocol's folds keep; one called ``subject`` must keep people on one side."""
+        """Show what each protocol's folds keep; ``subject`` and ``loso`` must keep people on one side."""
         self.info["certificates"], frame = certify(self.corpus, protocols)
         return pages.table(frame)
 
@@ -298,9 +298,13 @@ def audit_table(facts: dict[str, Any]) -> pd.DataFrame:
 def certify(corpus: Corpus, protocols: dict[str, list[Fold]]) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return each protocol's certificate, and the lines of it that a reader looks for as a table.
 
-    A protocol called ``subject`` must keep every person on one side, else it is refused.
+    A protocol called ``subject``, or by a name that ends in ``loso``, must keep every person on one side, else
+    it is refused.
     """
-    made = {name: splits.certify(corpus, folds, name == "subject") for name, folds in protocols.items()}
+    made = {
+        name: splits.certify(corpus, folds, name == "subject" or name.endswith("loso"))
+        for name, folds in protocols.items()
+    }
     frame = pd.DataFrame({name: c | {"index_sha256": c["index_sha256"][:16]} for name, c in made.items()})
     lines = [name for name in CERTIFIED if frame.loc[name].notna().any()]  # not every corpus has sequences
     return made, frame.loc[lines].rename(CERTIFIED).rename_axis("certificate").reset_index()
