@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fer_lib.data.corpus import Corpus, audit, split_names, twins
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, one_of
+
+GROUPINGS = ("subject", "random")
 
 
 def _empty() -> np.ndarray:
@@ -108,6 +111,24 @@ def subject_kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
     if any(not len(fold.test) for fold in folds):
         return _folds(corpus, GroupKFold(k, shuffle=True, random_state=seed), subjects)
     return folds
+
+
+def cross_validation(
+    corpus: Corpus, k: int, grouping: str, seed: int, repeats: int = 1, keep: int | None = None
+) -> list[Fold]:
+    """Return the folds of repeated k-fold cross-validation, named by grouping, repeat and fold.
+
+    ``grouping``: ``subject`` keeps every person on one side, ``random`` does not ask. ``keep`` returns
+    only so many folds of every repeat.
+    """
+    # What random folds leak is in the certificate beside them, which every chapter shows.
+    random = partial(kfold, accept_leaks=True)
+    split = subject_kfold if one_of(grouping, GROUPINGS, "grouping") == "subject" else random
+    return [
+        replace(fold, name=f"{grouping}-r{repeat}-{fold.name}")
+        for repeat in range(repeats)
+        for fold in split(corpus, k, seed + 1000 * repeat)[:keep]  # so that runs of other seeds share none
+    ]
 
 
 def leave_one_subject_out(corpus: Corpus) -> list[Fold]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +16,7 @@ import pandas as pd
 from fer_lib import claims
 from fer_lib.data import splits
 from fer_lib.data.corpus import Corpus, flags
-from fer_lib.data.splits import Fold
-from fer_lib.errors import one_of
+from fer_lib.data.splits import GROUPINGS, Fold, cross_validation  # noqa: F401 (chapters call them here)
 from fer_lib.evidence.provenance import notebook_path, parameters
 from fer_lib.evidence.runs import PROBE, Recorder, Run
 from fer_lib.judge import report
@@ -29,7 +27,6 @@ from fer_lib.show import pages, plots
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GROUPINGS = ("subject", "random")
 SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 CERTIFIED = {
     "n_folds": "folds",
@@ -123,24 +120,6 @@ def limited(
         size = counts.get(name, n // 4)
         parts.append(part if name in whole else splits.subset(corpus, part, size, seed))
     return corpus.select(np.sort(np.concatenate(parts)))
-
-
-def cross_validation(
-    corpus: Corpus, k: int, grouping: str, seed: int, repeats: int = 1, keep: int | None = None
-) -> list[Fold]:
-    """Return the folds of repeated k-fold cross-validation, named by grouping, repeat and fold.
-
-    ``grouping``: ``subject`` keeps every person on one side, ``random`` does not ask. ``keep`` returns
-    only so many folds of every repeat.
-    """
-    # What random folds leak is in the certificate beside them, which every chapter shows.
-    random = partial(splits.kfold, accept_leaks=True)
-    split = splits.subject_kfold if one_of(grouping, GROUPINGS, "grouping") == "subject" else random
-    return [
-        replace(fold, name=f"{grouping}-r{repeat}-{fold.name}")
-        for repeat in range(repeats)
-        for fold in split(corpus, k, seed + 1000 * repeat)[:keep]  # so that runs of other seeds share none
-    ]
 
 
 def audit_table(facts: dict[str, Any]) -> pd.DataFrame:
