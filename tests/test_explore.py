@@ -153,6 +153,9 @@ def test_every_part_of_the_picture_keeps_its_place(fresh, photo):
     assert places() == before
     bring(fresh, photo, "me.png")
     assert places() == before
+    fresh.expression.value = "happiness"  # the longest name
+    assert places() == before
+    assert min(text.get_window_extent().x0 for text in fresh.figure.findobj(Text)) >= 0
 
 
 def test_the_picture_is_saved_with_what_it_was_made_with(fresh, tmp_path, monkeypatch):

@@ -92,8 +92,6 @@ def test_a_limit_keeps_the_classes_in_proportion_and_half_as_many_for_testing(tm
     corpus = datasets.load("fer2013", tmp_path, strict=False)
     kept = matrix_data.limited(corpus, 28, 0)
     assert corpus.select(kept).counts().to_dict("list") == {"train": [4] * 7, "private_test": [2] * 7}
-    with pytest.raises(FerError, match="align"):
-        matrix_data.load("fer2013", tmp_path, align="nose")
 
 
 def test_stills_without_a_face_are_used_whole_and_train_no_network_of_clips(tmp_path):

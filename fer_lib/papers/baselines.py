@@ -182,17 +182,10 @@ def _basic_block(inputs: int, filters: int, stride: int) -> nn.Module:
     """Return torchvision's block of two 3 x 3 convolutions, with a projection where the shape changes."""
     from torchvision.models.resnet import BasicBlock
 
-    class Block(BasicBlock):
-        def forward(self, x: Tensor) -> Tensor:
-            # torchvision adds in place, which backward hooks (of the choice of precision) do not bear.
-            shortcut = x if self.downsample is None else self.downsample(x)
-            x = self.relu(self.bn1(self.conv1(x)))
-            return self.relu(self.bn2(self.conv2(x)) + shortcut)
-
     shortcut = None
     if stride > 1 or inputs != filters:
         shortcut = nn.Sequential(nn.Conv2d(inputs, filters, 1, stride, bias=False), nn.BatchNorm2d(filters))
-    return Block(inputs, filters, stride, shortcut)
+    return BasicBlock(inputs, filters, stride, shortcut)
 
 
 def _kaiming(module: nn.Module) -> None:

@@ -26,6 +26,7 @@ from fer_lib.data import datasets
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError, one_of
 from fer_lib.play import explore_faces, explore_models
+from fer_lib.play.explore_faces import INTERFERENCE
 from fer_lib.play.explore_pictures import picture
 
 if TYPE_CHECKING:
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
     from fer_lib.play.explore_models import Explored
 
 ANY, PREDICTED = "any", "what it answers"
-SLIDERS = {
-    "mouth": "Cover the mouth",
-    "eyes": "Cover the eyes",
-    "light": "Light",
-    "tones": "Distort tones",
-}
 FRAME = {"across": "Face: across", "down": "Face: down", "side": "Face: size"}
 # ipywidgets writes the number of files behind a button's text, which says nothing here.
 CSS = """<style>.fer-upload{font-size:0}
@@ -177,8 +172,7 @@ class Panel:
             "fer-upload"
         )
         self.target = widgets.Dropdown(options=[PREDICTED], description="Evidence for")
-        lowest = {name: explore_faces.INTERFERENCE[name][0] for name in SLIDERS}
-        self.sliders = {name: self._slider(text, lowest[name]) for name, text in SLIDERS.items()}
+        self.sliders = {name: self._slider(*kind[:2]) for name, kind in INTERFERENCE.items()}
         self.frame = {name: self._slider(text, 0, 0.5) for name, text in FRAME.items()}
         self.reset = widgets.Button(description="Undisturbed", icon="undo")
         self.keep = widgets.Button(description="Save this picture", icon="download")
@@ -346,14 +340,14 @@ class Panel:
         for slider in self.frame.values():
             slider.layout.visibility = "visible" if self.photo is not None else "hidden"
         whose = "your photo" if self.photo is not None else collection.train.card.title
-        changes = [f"{SLIDERS[n].lower()} {v:g}" for n, v in self.severities.items() if v]
+        changes = [f"{INTERFERENCE[n][0].lower()} {v:g}" for n, v in self.severities.items() if v]
         self.figure = picture(
             f"{explore_models.title(key[1])} on {whose}\n{', '.join(changes) or 'undisturbed'}",
             self.face,
             collection,
             network,
             self.severities,
-            (self._last, SLIDERS[self._last]),
+            self._last,
             None if self.target.value == PREDICTED else collection.held.classes.index(self.target.value),
             self.photo,
         )

@@ -39,11 +39,11 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MEGABYTES, MEGAPIXELS = 8, 50  # of a photograph; Jupyter's server takes messages of 10 MB
 WORK = 1024  # pixels of a photograph's longer side; more shows nothing that a crop of 48 pixels keeps
 
-INTERFERENCE = {  # slider -> (lowest value, what the ends are)
-    "mouth": (0.0, "uncovered", "covered"),
-    "eyes": (0.0, "uncovered", "covered"),
-    "light": (-1.0, "dark", "bright"),
-    "tones": (0.0, "as they are", "distorted"),
+INTERFERENCE = {  # slider -> (its title, its lowest value, what the ends are)
+    "mouth": ("Cover the mouth", 0.0, "uncovered", "covered"),
+    "eyes": ("Cover the eyes", 0.0, "uncovered", "covered"),
+    "light": ("Light", -1.0, "dark", "bright"),
+    "tones": ("Distort tones", 0.0, "as they are", "distorted"),
 }
 
 PHOTO = Card(
@@ -344,7 +344,7 @@ def along(face: Corpus, name: str, steps: int = 11, **others: float) -> tuple[np
     faces : Corpus
         Of ``steps`` faces.
     """
-    lowest = INTERFERENCE[one_of(name, INTERFERENCE, "interference")][0]
+    lowest = INTERFERENCE[one_of(name, INTERFERENCE, "interference")][1]
     severities = np.linspace(lowest, 1, steps)
     images = [disturbed(face, **others | {name: float(s)}).images for s in severities]
     columns = {"images": np.concatenate(images)}

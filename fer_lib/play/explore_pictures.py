@@ -10,7 +10,8 @@ import torch
 from fer_lib.data.corpus import Corpus
 from fer_lib.features import hog
 from fer_lib.papers.lkrnet.key_regions import KeyRegions, geometry_of
-from fer_lib.play.explore_faces import INTERFERENCE, Collection, Photograph, Words, along, disturbed
+from fer_lib.play.explore_faces import INTERFERENCE, Collection, Photograph, Words, disturbed
+from fer_lib.play.explore_faces import along as faces_along
 from fer_lib.play.explore_models import Explored
 from fer_lib.play.zoo import SIZE
 from fer_lib.show.plots.style import EXPRESSION_STYLE, INK, MARK, MUTED, SMALL, styled
@@ -30,7 +31,7 @@ def picture(
     collection: Collection,
     network: Explored | None,
     severities: dict[str, float],
-    curve: tuple[str, str],
+    along: str,
     target: int | None = None,
     photo: Photograph | None = None,
 ) -> Figure:
@@ -46,8 +47,8 @@ def picture(
         None where none is trained yet.
     severities : dict
         What is done to the face, for :func:`fer_lib.play.explore_faces.disturbed`.
-    curve : (str, str)
-        Which of them the curve follows, and what it is called.
+    along : str
+        Which of them the curve follows.
     target : int, optional
         The class whose evidence is wanted; the predicted one by default.
     """
@@ -55,12 +56,12 @@ def picture(
 
     figure = Figure(figsize=INCHES, dpi=100, layout="none")
     figure.text(0.012, 0.985, title, va="top", fontweight="bold")
-    top = figure.add_gridspec(1, 2, left=0.105, right=0.985, bottom=0.705, top=0.9, wspace=0.28)
+    top = figure.add_gridspec(1, 2, left=0.13, right=0.985, bottom=0.705, top=0.9, wspace=0.28)
     changed = disturbed(face, **severities)
     truth = None if photo else face.classes[face.labels[0]]
     answers = None if network is None else network.probabilities(changed)[0]
     _bars(figure.add_subplot(top[0]), answers, face.classes, truth)
-    _curve(figure.add_subplot(top[1]), face, network, severities, *curve)
+    _curve(figure.add_subplot(top[1]), face, network, severities, along)
 
     tiles = figure.add_gridspec(2, 4, left=0.012, right=0.985, bottom=0.04, top=0.59, wspace=0, hspace=0.3)
     axes = [figure.add_subplot(place) for place in tiles]
@@ -117,10 +118,9 @@ def _curve(
     network: Explored | None,
     severities: dict[str, float],
     name: str,
-    label: str,
 ) -> None:
     """Draw the answers along one slider, the others staying as they are; lines that rise are named."""
-    low, *ends = INTERFERENCE[name]
+    label, low, *ends = INTERFERENCE[name]
     axes.set_title(f"The answer along “{label}”", fontsize=11)
     axes.set(xlim=(low, 1), ylim=(0, 102), yticks=[0, 50, 100], ylabel="Probability (%)")
     axes.set_xlabel(label, labelpad=-8)
@@ -131,7 +131,7 @@ def _curve(
     axes.axvline(severities[name], color=INK, ls=(0, (3, 3)), lw=1)
     if network is None:
         return
-    steps, series = along(face, name, **severities)
+    steps, series = faces_along(face, name, **severities)
     for expression, chances in zip(network.classes, 100 * network.probabilities(series).T, strict=True):
         tint, highest = EXPRESSION_STYLE[expression][0], int(chances.argmax())
         axes.plot(steps, chances, color=tint, lw=2)

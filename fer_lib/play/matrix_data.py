@@ -20,7 +20,7 @@ from fer_lib.data import datasets, splits
 from fer_lib.data.clips import sequences
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
-from fer_lib.errors import AbsentDataError, FerError, one_of
+from fer_lib.errors import AbsentDataError, FerError
 from fer_lib.expressions import EXPRESSIONS
 from fer_lib.features import sift as features
 from fer_lib.features.geometry import warp_points
@@ -84,7 +84,6 @@ def load(
     *,
     limit: int | None = None,
     seed: int = 0,
-    align: str = "eyes",
     drawn: dict[str, int] | None = None,
 ) -> Faces:
     """Read a corpus and prepare it.
@@ -94,8 +93,6 @@ def load(
     limit : int, optional
         Keep so many images with the classes in proportion; of a corpus with an official split so many for
         training and half as many for testing.
-    align : {"eyes", "none"}
-        Turn faces level and cut them out by their eyes, or take every image whole.
     drawn : dict, optional
         Arguments of :func:`fer_lib.data.datasets.synthetic.generate`.
 
@@ -106,14 +103,12 @@ def load(
     FerError
         Where it cannot be read.
     """
-    one_of(align, ("eyes", "none"), "align")
     corpus, fingerprint, clips = _read(name, data_dir, limit, seed, drawn or {})
     found, points = corpus.valid, corpus.landmarks
     if not corpus.card.synthetic:
         corpus = faces.annotate(corpus, "mtcnn", points=False)
         found, points = corpus.valid, find_landmarks(corpus.images, faces.boxes(corpus))
-    known = found if align == "eyes" else np.zeros(len(corpus), bool)
-    eyes = faces.eyes(np.where(known[:, None, None], points, np.nan))
+    eyes = faces.eyes(np.where(found[:, None, None], points, np.nan))
     images, matrices = faces.align(corpus.images, eyes, SIZE, **REACH)
     points = warp_points(torch.as_tensor(points), torch.as_tensor(matrices)).numpy()
     if clips is not None:
