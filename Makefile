@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help book pdf runs test lab lint format lock clean
+.PHONY: help book pdf runs campaign test processors lab lint format lock clean
 
 RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Found once, before .venv comes first on the path; a name on the path may be a shim without a Python behind it.
@@ -14,7 +14,8 @@ PYTHON := $(or $(PYTHON),$(shell for p in python3.12 python3.13 python3.11 pytho
 	$$p -c '$(RANGE)' 2>/dev/null && command -v $$p && break; done))
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 # No lock of its own: it outlives a killed snakemake, and `fer run` already keeps two runs apart.
-SNAKEMAKE := snakemake --quiet all --cores $(CORES) --rerun-incomplete --nolock
+# Errors of the Snakefile itself are told: --quiet all would hide them.
+SNAKEMAKE := snakemake --quiet host reason rules progress --cores $(CORES) --rerun-incomplete --keep-going --nolock
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -29,9 +30,11 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make book    set up .venv, run the papers on the embedded synthetic faces, build _build/html"
 	@echo "make pdf     the same, and print it to _build/book.pdf (with Chromium or Chrome)"
+	@echo "make campaign    the long runs of campaign.yaml on real data, resumed where they stopped"
 	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
 	@echo "make test    the book, then check the sources and run the tests (ARGS go to pytest)"
-	@echo "make lab     set up .venv and open JupyterLab on notebooks/explore.ipynb"
+	@echo "make processors    the arithmetic's tests and one smoke as on processors with fewer instructions"
+	@echo "make lab     set up .venv and open JupyterLab on copies of the notebooks in _lab (ARGS go to it)"
 	@echo "make lint    ruff check and ruff format --check;  make format mends both"
 	@echo "make lock    pin the newest versions that pyproject.toml admits in requirements.lock"
 	@echo "make clean   remove the built book and unfinished work (evidence, searches and .venv stay)"
@@ -61,9 +64,25 @@ pdf: book
 runs: $(INSTALLED)
 	$(SNAKEMAKE) runs $(ARGS)
 
+campaign: $(INSTALLED)
+	$(SNAKEMAKE) campaign $(ARGS)
+
 # The tests open the built book in a browser. What shares something slow to make stays in one process (conftest.py).
 test: lint book
 	python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+# Other processors, played by this one: PyTorch without AVX-512 and without AVX2, oneDNN without AVX-512.
+ISA := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+THREADS := 1 2
+ARITHMETIC := tests/test_training.py tests/test_precision.py tests/test_learning.py tests/test_features.py \
+	tests/test_hog.py tests/test_geometry.py tests/test_normalisation.py tests/test_triplets.py \
+	$(wildcard tests/test_models_*.py tests/test_faces*.py)
+processors: $(INSTALLED)
+	@for isa in $(ISA); do for threads in $(THREADS); do \
+		echo "== $$isa, threads: $$threads"; \
+		env $$isa OMP_NUM_THREADS=$$threads python -m pytest -q $(ARITHMETIC) && \
+		env $$isa fer run cspp synthetic --threads $$threads --results "_build/processors/$$isa-$$threads" || exit 1; \
+	done; done
 
 lint: $(INSTALLED)
 	ruff check .
@@ -73,8 +92,11 @@ format: $(INSTALLED)
 	ruff check --fix .
 	ruff format .
 
+# On copies, which git does not see and which JupyterLab may save as it likes; those that are there stay.
 lab: $(INSTALLED)
-	jupyter lab --LabApp.default_url=/lab/tree/notebooks/explore.ipynb
+	@mkdir -p _lab; for notebook in notebooks/*.ipynb; do \
+		test -e _lab/$${notebook##*/} || cp $$notebook _lab/; done
+	jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/_lab/explore.ipynb $(ARGS)
 
 lock: $(INSTALLED)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -1,34 +1,46 @@
-"""The matrix of runs and the book, for one machine's cores or, with an executor plug-in, a cluster.
+"""The runs and the book, for one machine's cores or, with an executor plug-in, a cluster.
 
     snakemake -j1                                            the default matrix and the book
-    snakemake -j1 -n                                         what would be done, and why
+    snakemake -j1 -n                                         what would be done
     snakemake -j4 runs --config datasets=fer2013 budgets=paper seeds=0,1,2 data_dir=~/fer-data
-    snakemake -j8 runs --resources gpu=1 --config ...                    one run at a time on the GPU
+    snakemake -j2 campaign --config data_dir=~/fer-data      the runs of campaign.yaml, in its order
+    snakemake -j8 runs --resources gpus=1 --config device=cuda ...       one run at a time on the GPU
     snakemake -j4 sensitivity --config datasets=fer2013 data_dir=~/fer-data      probes of open readings
     snakemake -j4 search --config workers=4                              workers of one architecture search
+    snakemake --profile profiles/slurm campaign --config ...             on a cluster
 
-Every value of the matrix may be a list or text with commas. A run is made again when its notebook or the
-library changes, and only then; evidence of runs outside the matrix is never touched. Which runs were made here
-is not part of the repository: in a new clone, recorded runs that are asked for are made again.
+Every value of the matrix may be a list or text with commas; pairs of paper and corpus that no protocol of the
+paper can use are left out. A run is made where its evidence is absent, incomplete or not what today's code and
+parameters would give, however it came there: by `fer run`, papermill or JupyterLab. Other evidence is never touched.
 """
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from shlex import quote
+from typing import NamedTuple
 
-sys.path.insert(0, workflow.basedir)
-from fer_lib import sensitivity  # noqa: E402 (of this checkout, not of another that is installed)
-from fer_lib.evidence.provenance import library  # noqa: E402
+import yaml
+from snakemake.exceptions import WorkflowError
 
-MATRIX = {"papers": "cnn_sift,multimodal,cspp,cnn3d,lkrnet,matrix", "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
-OPTIONS = {"data_dir": "", "device": "auto", "threads": 2}
+sys.path.insert(0, workflow.basedir)  # of this checkout, not of another that is installed
+from fer_lib import claims  # noqa: E402
+from fer_lib.data import datasets  # noqa: E402
+from fer_lib.errors import FerError, one_of  # noqa: E402
+from fer_lib.evidence.preflight import STUDIES, asked, usable  # noqa: E402
+from fer_lib.evidence.provenance import OFFERED, evidence_folder, variant  # noqa: E402
+from fer_lib.evidence.runs import current  # noqa: E402
+from fer_lib.judge import sensitivity  # noqa: E402
+
+NOTEBOOKS = [name for name in (*claims.PAPERS, *STUDIES) if Path("notebooks", f"{name}.ipynb").exists()]
+MATRIX = {"papers": NOTEBOOKS, "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
+OPTIONS = {"data_dir": "", "device": "auto", "threads": 2, "campaign": "campaign.yaml"}
 # The search: how many workers on which study; empty is what `fer search run` takes by itself.
 SEARCH = {"workers": 2, "trials": "", "journal": "", "study_dataset": "synthetic"}
 SEARCH |= {"study_budget": "smoke", "study_seed": 0}
-config = MATRIX | OPTIONS | SEARCH | config
-if config["data_dir"]:
-    os.environ["FER_DATA"] = str(Path(config["data_dir"]).expanduser().resolve())
+# Of one run by budget: memory in MB (recorded peaks, with room) and minutes.
+NEEDS = {"smoke": (3000, 30), "probe": (3000, 60), "full": (8000, 2880), "paper": (16000, 10080)}
 
 
 def values(name):
@@ -38,36 +50,158 @@ def values(name):
     return [str(item).strip() for item in (value if isinstance(value, list | tuple) else [value])]
 
 
-PAPERS, DATASETS, BUDGETS, SEEDS = (values(name) for name in ("papers", "datasets", "budgets", "seeds"))
-# Snakemake deletes a job's outputs before it starts. So that evidence stays whole until its successor is, a
-# run's output is a stamp inside the evidence folder, and `fer run` alone replaces the folder.
-STAMP = "results/{paper}/{dataset}/{budget}/seed{seed}{variant}/.made"
-RUNS = expand(STAMP, paper=PAPERS, dataset=DATASETS, budget=BUDGETS, seed=SEEDS, variant="")
+STAMP = "results/.work/made/{paper}/{dataset}/{budget}/seed{seed}{variant}"
 
 
-def probes(_):
-    """Return the stamps of the runs that flip one open reading each, and of our own readings."""
+class Planned(NamedTuple):
+    """One run that may be asked for; knobs as ``fer run -p`` has them."""
+
+    paper: str
+    dataset: str
+    budget: str
+    seed: int
+    knobs: tuple = ()
+    priority: int = 0
+
+    def asked(self):
+        """Return the parameters of its notebook, after `fer run`'s own check."""
+        return asked(self.paper, {n: getattr(self, n) for n in ("dataset", "budget", "seed")}, self.knobs)
+
+    def stamp(self):
+        """Return the file that says that the run's evidence is complete and current.
+
+        Snakemake deletes what a job makes before it starts, and evidence must stay whole until its successor
+        is: therefore a file apart, which follows the evidence.
+        """
+        name = variant(self.paper, self.asked())
+        return STAMP.format(**self._asdict(), variant=name and f",{name}")
+
+
+def stamped(runs):
+    """Return the stamps of runs, each brought up to date with the evidence that there is."""
+    stamps = []
+    for run in runs:
+        stamps.append(run.stamp())
+        if workflow.is_main_process:  # not once more in each job
+            stamp, parameters = Path(stamps[-1]), run.asked()
+            made = current(evidence_folder("results", *run[:4], variant(run.paper, parameters)), parameters)
+            if made is None:
+                stamp.unlink(missing_ok=True)
+            else:
+                stamp.parent.mkdir(parents=True, exist_ok=True)
+                stamp.touch()
+                when = (made.path / "run.json").stat().st_mtime
+                os.utime(stamp, (when, when))
+    return stamps
+
+
+def sentence(function):
+    """Let a user's mistake end in one sentence."""
+
+    def call(*arguments):
+        try:
+            return function(*arguments)
+        except FerError as error:
+            raise WorkflowError(str(error)) from None
+
+    return call
+
+
+@sentence
+def check_config():
+    """Fill in defaults, and refuse names and values that mean nothing."""
+    known = MATRIX | OPTIONS | SEARCH
+    for name, value in config.items():
+        one_of(name, known, "--config option")
+        if value == "" and known[name] != "":
+            raise FerError(f"--config {name}= is empty; the default is {known[name]}.")
+    for name, value in known.items():
+        config.setdefault(name, value)
+    for axis, names in {"papers": NOTEBOOKS, "datasets": datasets.NAMES, "budgets": OFFERED}.items():
+        for value in values(axis):
+            one_of(value, names, f"value of {axis}:")
+    for name in ("seeds", "threads", "workers"):
+        if not all(value.isdigit() for value in values(name)):
+            raise FerError(f"--config {name}={config[name]}: whole numbers are expected.")
+    one_of(config["device"], ("auto", "cpu", "cuda"), "device")
+    if config["data_dir"]:
+        os.environ["FER_DATA"] = str(datasets.data_folder(config["data_dir"]).resolve())
+
+
+check_config()
+
+
+def matrix():
+    """Return the runs of the matrix, without pairs of paper and corpus that no protocol allows."""
+    pairs = [(p, d) for p in values("papers") for d in values("datasets") if p in STUDIES or d in usable(p)]
+    if not pairs:
+        Planned(values("papers")[0], values("datasets")[0], "smoke", 0).asked()  # says why
     return [
-        STAMP.format(
-            paper=probe.paper,
-            dataset=dataset,
-            budget="probe",
-            seed=probe.seed,
-            variant=probe.variant and f",{probe.variant}",
-        )
-        for dataset in DATASETS
-        for probe in sensitivity.planned()
-        if probe.paper in PAPERS
+        # The longest smokes come first: begun last, one would run alone.
+        Planned(paper, dataset, budget, int(seed), (), int(paper in ("cnn3d", "lkrnet")))
+        for paper, dataset in pairs
+        for budget in values("budgets")
+        for seed in values("seeds")
     ]
 
 
-LIBRARY = sorted(path.as_posix() for kind in ("py", "yaml") for path in Path("fer_lib").rglob(f"*.{kind}"))
+def probes():
+    """Return the runs that flip one open reading each, and those of our own readings."""
+    return [
+        Planned(probe.paper, dataset, "probe", probe.seed, (probe.variant,) if probe.variant else ())
+        for dataset in values("datasets")
+        for probe in sensitivity.planned()
+        if probe.paper in values("papers") and dataset in usable(probe.paper)
+    ]
+
+
+def campaign():
+    """Return the runs of the campaign's file; what stands higher there starts first."""
+    file = Path(config["campaign"])
+    try:
+        entries = yaml.safe_load(file.read_text("utf-8"))
+        return [
+            Planned(
+                *(entry["paper"], entry["dataset"], entry["budget"], seed),
+                tuple(f"{name}={value}" for name, value in entry.get("knobs", {}).items()),
+                entry.get("priority", len(entries) - place),
+            )
+            for place, entry in enumerate(entries)
+            for seed in entry["seeds"]
+        ]
+    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise FerError(
+            f"{file} should be a list of runs, each with paper, dataset, budget and seeds, and if need be knobs "
+            f"and priority ({type(error).__name__}: {error})."
+        ) from None
+
+
+@cache
+@sentence
+def behind(stamp, *named):
+    """Return the run that a stamp is of; ``named`` are its paper, dataset, budget and seed."""
+    sources = [campaign] * Path(config["campaign"]).exists() + [matrix, probes]
+    runs = (run for source in sources for run in source())
+    return next(run for run in runs if named == (*run[:3], str(run.seed)) and run.stamp() == stamp)
+
+
+def of(wildcards):
+    return behind(STAMP.format(**wildcards), *list(wildcards)[:4])
+
+
+def gpus(_):
+    return int(config["device"] == "cuda")
+
+
+RUNS = sentence(lambda: stamped(matrix()))()
 # Recorded runs of other machines or matrices are shown in the book as they are.
+MADE = {stamp.replace("results/.work/made", "results") for stamp in RUNS}
 RECORDED = sorted(
     path.as_posix()
     for path in Path("results").glob("[!.]*/*/*/seed*/run.json")
-    if path.with_name(".made").as_posix() not in RUNS
+    if path.parent.as_posix() not in MADE
 )
+LIBRARY = sorted(path.as_posix() for kind in ("py", "yaml") for path in Path("fer_lib").rglob(f"*.{kind}"))
 # What was measured of the corpora themselves and of speed, for their pages.
 MEASURED = sorted(path.as_posix() for kind in ("data", "benchmarks") for path in Path("results", kind).rglob("*.*"))
 # A page writes scorecard.csv: as an input it would call for the book once more.
@@ -81,6 +215,7 @@ localrules:
     all,
     runs,
     sensitivity,
+    campaign,
     search,
     book,
 
@@ -99,37 +234,41 @@ rule runs:
 
 rule sensitivity:
     input:
-        probes,
+        lambda _: sentence(stamped)(sentence(probes)()),
+
+
+rule campaign:
+    input:
+        lambda _: sentence(stamped)(sentence(campaign)()),
 
 
 rule run:
-    input:
-        "notebooks/{paper}.ipynb",
-        lambda wildcards: [path.relative_to(Path.cwd()).as_posix() for path in library(wildcards.paper)],
     output:
         touch(STAMP),
     wildcard_constraints:
-        paper="|".join(PAPERS),
-        dataset="|".join(DATASETS),
-        budget="|".join([*BUDGETS, "probe"]),
+        paper="[^/]+",
+        dataset="[^/]+",
+        budget="[^/]+",
         seed="[0-9]+",
         variant="(,[^/]+)?",
     params:
-        knobs=lambda wildcards: " ".join(f"-p {quote(text)}" for text in wildcards.variant.split(",") if text),
+        knobs=lambda wildcards: " ".join(f"-p {quote(text)}" for text in of(wildcards).knobs),
     # A smoke is mostly Python: two of them side by side are done sooner than one after the other on two threads.
-    threads: lambda wildcards: 1 if wildcards.budget == "smoke" else int(config["threads"])
-    # The longest smokes come first: begun last, one would run alone.
-    priority: lambda wildcards: int(wildcards.paper in ("cnn3d", "lkrnet"))
+    threads: lambda wildcards: 1 if wildcards.budget in ("smoke", "probe") else int(config["threads"])
+    priority: lambda wildcards: of(wildcards).priority
     resources:
-        gpu=0 if config["device"] == "cpu" else 1,
+        mem_mb=lambda wildcards: NEEDS[wildcards.budget][0],
+        runtime=lambda wildcards: NEEDS[wildcards.budget][1],
+        gpus=gpus,
+        gpu=gpus,  # as the executor for Slurm calls it
     shell:
         "fer run {wildcards.paper} {wildcards.dataset} --budget {wildcards.budget} --seed {wildcards.seed}"
-        " --device {config[device]} {params.knobs}"
+        " --device {config[device]} --threads {threads} {params.knobs}"
 
 
 def study():
     """Yield the arguments of `fer search run`."""
-    yield quote(config["study_dataset"])
+    yield quote(str(config["study_dataset"]))
     names = {"budget": "study_budget", "seed": "study_seed"} | {k: k for k in ("device", "trials", "journal")}
     for option, name in names.items():
         if config[name] != "":
@@ -152,7 +291,10 @@ rule worker:
         # All that makes a study: a stamp left by a search that lost a worker is none of another study.
         study=lambda _: " ".join(study()),
     resources:
-        gpu=0 if config["device"] == "cpu" else 1,
+        mem_mb=NEEDS[config["study_budget"]][0],
+        runtime=NEEDS[config["study_budget"]][1],
+        gpus=gpus,
+        gpu=gpus,
     shell:
         "fer search run {params.study}"
 
@@ -169,7 +311,10 @@ rule book:
         "requirements.lock",  # the page on the environment
     output:
         "_build/html/index.html",
-    threads: workflow.cores or 1
+    threads: os.cpu_count() or 1  # no more than --cores
+    resources:
+        mem_mb=4000,
+        runtime=60,
     params:
         data=os.environ.get("FER_DATA", ""),  # pages of corpora show the copy at hand
     shell:

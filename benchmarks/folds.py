@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from fer_lib.evidence.folders import UnitFolder
+from fer_lib.files import UnitFolder
 from fer_lib.learn.side_by_side import Job, train_units
 from fer_lib.learn.training import Recipe, choose_device
 from fer_lib.papers.cspp import network as cspp

@@ -22,18 +22,19 @@ import numpy as np
 
 from fer_lib.data import datasets, decoding, sources
 from fer_lib.data.datasets import synthetic
+from fer_lib.faces import FACE
 from fer_lib.files import cached_arrays
 
 SEQUENCES, FRAMES, LABELLED = 593, 10_708, 327
 PER_CODE = {1: 45, 2: 18, 3: 59, 4: 25, 5: 69, 6: 28, 7: 83}
 DRAWINGS = 48  # different images; files are copies of them, each on its own place on the disk
 SELECTIONS = {
-    "apex, cropped": {},
-    "last 3 of six classes, cropped": {"frames": "last3", "classes": "six"},
-    "last 10, cropped to 112": {"frames": "last10", "size": 112},
-    "neutral, cropped": {"frames": "neutral"},
-    "all labelled, cropped": {"frames": "all"},
-    "all labelled, whole": {"frames": "all", "crop": False},
+    "apex, cropped": {"crop": FACE},
+    "last 3 of six classes, cropped": {"frames": "last3", "classes": "six", "crop": FACE},
+    "last 10, cropped to 112": {"frames": "last10", "size": 112, "crop": FACE},
+    "neutral, cropped": {"frames": "neutral", "crop": FACE},
+    "all labelled, cropped": {"frames": "all", "crop": FACE},
+    "all labelled, whole": {"frames": "all"},
     "every file, fitted into 96x96": None,
 }
 

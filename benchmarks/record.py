@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.evidence.folders import public
 from fer_lib.evidence.provenance import provenance, repository
+from fer_lib.evidence.recorder import public
 from fer_lib.files import write_json
 
 HERE = Path(__file__).resolve().parent

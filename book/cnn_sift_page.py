@@ -26,8 +26,7 @@ def findings(shown: Iterable[runs.Run]) -> Markdown:
 
 def gain(run: runs.Run, better: str, worse: str) -> answers.Answer:
     """Return by how many points one model is ahead of another on the same images, with its interval."""
-    claim = {"metric": "accuracy_difference", "model": f"{better} minus {worse}", "against": None}
-    return answers.measure(claim, [run])
+    return answers.lead([run], better, worse)
 
 
 def commonest(run: runs.Run) -> float:

@@ -13,8 +13,10 @@ from IPython.display import HTML
 from markup import Html, facts, table, two_lines
 
 from fer_lib import claims
+from fer_lib.data import datasets
+from fer_lib.data.corpus import Card
 from fer_lib.data.datasets import ckplus, cmu_faces, fer2013, jaffe, nimstim, oulu_casia, synthetic
-from fer_lib.expressions import CODES, EXPRESSIONS, canonical
+from fer_lib.expressions import EXPRESSIONS, canonical
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,17 @@ class Complete:
 
 def complete(name: str) -> Complete:
     """Return what a complete copy of a corpus has."""
-    return READ_FROM[name]()
+    return READ_FROM[name]() if name in READ_FROM else _of_card(datasets.CARDS[name])
+
+
+def _of_card(card: Card) -> Complete:
+    """Return the counts that a corpus's card states."""
+    known = card.complete
+    classes = tuple(name for name in EXPRESSIONS if any(name in c.values() for c in card.codes.values()))
+    unit = "sequences" if "sequences" in known else "images"
+    counts = _per_class(known, unit) if set(classes) <= set(known) else None
+    whole = {what: known.get(what) for what in ("images", "sequences", "subjects")}
+    return Complete(counts, unit, classes=classes, **whole)
 
 
 def _per_class(counts: Mapping[str, int], unit: str = "images") -> pd.DataFrame:
@@ -186,15 +198,5 @@ def classes(name: str) -> HTML:
 
 def codes(name: str) -> dict[str, dict[str, str]]:
     """Return, for each form that writes labels its own way, how each expression is written."""
-
-    def turned(key: str) -> dict[str, str]:
-        return {expression: str(code) for code, expression in CODES[key].items()}
-
-    known = {
-        "ckplus": {"Emotion file": turned("ckplus"), "ckextended.csv": turned("ckextended")},
-        "oulu_casia": {"Folder": {name: name.capitalize() for name in EXPRESSIONS[:6]}},
-        "cmu_faces": {"In the name": {canonical(w): w for w in ("angry", "happy", "sad", "neutral")}},
-        "fer2013": {"In the csv": turned("fer2013")},
-        "mmi": {"Emotion in the XML": turned("mmi")},
-    }
-    return known[name] if name in known else {"In the name": turned(name)}
+    forms = datasets.CARDS[name].codes.items()
+    return {form: {expression: code for code, expression in known.items()} for form, known in forms}

@@ -70,9 +70,7 @@ def card(name: str) -> HTML:
             "Licence": entry.licence,
             "How to obtain it": entry.obtain,
             "Used by": using(name) or "no paper",
-            "Images in this book": "a few, as illustrations"
-            if entry.may_show
-            else "none: its licence does not allow it",
+            "Images in this book": "a few, as illustrations" if entry.may_show else "none",
             "In short": Html("".join(f"<p>{escape(note)}</p>" for note in entry.notes)),
         }
     )

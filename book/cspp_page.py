@@ -14,6 +14,7 @@ from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.judge import forensics, inflation
 from fer_lib.learn import metrics
+from fer_lib.show import plots
 
 STEPS = {
     "Benchmark": "the network of Lopes et al., run by the authors",
@@ -73,7 +74,7 @@ def waterfalls(made: Iterable[runs.Run]) -> HTML | None:
         model, folds = frame["model"].iloc[0], frame["folds"].iloc[0]
         display(Markdown(f"### {run_name(run)}"))
         display(HTML(f"<p>{run_link(run)}: {model} in {folds}-fold cross-validation.</p>"))
-        display(inflation.figure(frame))
+        display(plots.waterfall(frame))
         display(_steps(frame, run_name(run)))
     return None if shown else NOT_RUN
 

@@ -13,31 +13,25 @@ from overview import NAMES, run_link, run_page
 
 from fer_lib import claims
 from fer_lib.evidence import runs
-from fer_lib.judge import findings
+from fer_lib.judge import findings, report, verdicts
 from fer_lib.judge.answers import name
 
-JUDGEMENTS = ("reproduced", "exceeded", "not reached")
+JUDGEMENTS = verdicts.DECIDED
 NOTHING = {"printed": "forensics.html", "test set": "inflation.html", "part": "reproduce.html"}
 """Where to read on, by kind of finding, where no run is behind it."""
 
 
 def standing(score: pd.DataFrame) -> HTML:
     """Say of how many claims what is known."""
-    # Of a claim with several groups of runs, one that is judged counts.
-    score = score.loc[score["verdict"].isin(JUDGEMENTS).groupby(score["id"]).idxmax()]
-    judged = score["verdict"].isin(JUDGEMENTS)
-    shown = ~judged & score["ours"].notna()
-    waiting = ~judged & ~shown & score["needs"].fillna("").ne("")
-    never = len(score) - int((judged | shown | waiting).sum())
-    kinds = ", ".join(f"{(score['verdict'] == kind).sum()} {kind}" for kind in JUDGEMENTS)
-    none = "So far no claim is confirmed and none refuted; only a full run may judge one. "
-    lead = "" if judged.any() else none
+    counts = report.summary(score)
     return HTML(
-        f"<p>{lead}Of <strong>{len(score)} claims</strong>, {judged.sum()} are judged ({kinds}). Beside "
-        f"{shown.sum()} stands a figure of ours that may not judge them, because the run was shorter than "
-        f"the paper’s or followed another protocol. {waiting.sum()} wait for a run, most of them for data "
-        f"that their owners grant. {never} no run can answer, such as bounds, single images and folds that "
-        "are not described.</p>"
+        f"<p>Of <strong>{counts.claims} claims</strong>, {counts.judged} are judged: {counts.running} by "
+        f"running, {counts.arithmetic} by arithmetic on what the paper prints, {counts.counting} by counting "
+        f"a corpus. {counts.inconclusive} were tested and stay inconclusive. Beside {counts.apart} stands a "
+        "figure of ours that may not judge them: its networks have not converged, or it follows another "
+        f"protocol. {counts.waiting} wait for a run, most of them for data that their owners grant. "
+        f"{counts.never} no run can answer. Not counted are {counts.repeats} repeats, {counts.folds} "
+        f"accuracies of single folds and {counts.images} confidences on single images.</p>"
     )
 
 
@@ -76,17 +70,17 @@ def _cell(paper: str, label: str, part: pd.DataFrame, everything: Sequence[runs.
     behind = {run for names in part["run"].dropna() for run in names.split(", ")}
     shown = [run for run in everything if name(run) in behind]
     link = next(filter(None, map(run_page, shown)), f"{paper}.html")
-    judged = part.loc[part["verdict"].isin(JUDGEMENTS), "verdict"]
-    figures = int(part["ours"].notna().sum())
-    if len(judged):
-        head, less = badges(judged), f"{len(judged)} of {len(part)} judged"
+    counts, part = report.summary(part), part[part["kind"] == "claim"]
+    if counts.judged:
+        head = badges(part.loc[part["verdict"].isin(JUDGEMENTS), "verdict"])
+        less = f"{counts.judged} of {counts.claims} judged"
     elif shown:
         head = Html(f'<span class="verdict verdict-not-comparable">budget {shown[0].budget}</span>')
-        less = f"{figures} of {len(part)} figures, none judged"
+        less = f"{counts.apart} of {counts.claims} figures, none judged"
     else:
-        waiting = int((part["verdict"] == "needs data").sum())
         head = badge("needs data")
-        less = f"{waiting} of {len(part)} claims" if waiting < len(part) else f"{waiting} claims"
+        some = f"{counts.waiting} of {counts.claims}" if counts.waiting < counts.claims else counts.claims
+        less = f"{some} claims"
     query = escape(urlencode({"paper": NAMES[paper], "dataset": label}))
     small = f'<a class="small" href="scorecard.html?{query}">{less}</a>'
     return Html(f'<a class="verdict-link" href="{link}">{head}</a>{small}')

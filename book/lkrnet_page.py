@@ -36,10 +36,10 @@ def printed_gains() -> HTML:
 
 def disgust() -> HTML:
     """Say what the gain on disgust is that Sect. 4.3.4 prints, and against whom."""
-    (claim,) = (c for c in claims.load("lkrnet").claims if c["id"] == "lkrnet-s434-fer-disgust-gain")
+    claim = claims.load("lkrnet").claim("lkrnet-s434-fer-disgust-gain")
     found = lkrnet_tables.over_quoted("fer2013", "disgust")
     return HTML(
-        f"<p>On FER2013 the text also prints a gain of at least {claim['value']:g} points on disgust. Over "
+        f"<p>On FER2013 the text also prints a gain of at least {claim.value:g} points on disgust. Over "
         f"the best figure that the table quotes from other work it is {found['quoted']:+g} points, over the "
         f"authors’ own VGG19 {found['VGG19']:+g}.</p>"
     )

@@ -86,7 +86,7 @@ def badge(verdict: str, count: int | None = None) -> Html:
 
 def badges(verdicts: Iterable[str]) -> Html:
     """Return one counted badge for each verdict that occurs, in the order of the legend."""
-    from fer_lib.judge.report import VERDICTS
+    from fer_lib.judge.verdicts import VERDICTS
 
     verdicts = list(verdicts)
     return Html(" ".join(badge(v, verdicts.count(v)) for v in VERDICTS if v in verdicts))

@@ -204,7 +204,8 @@ def verdicts(frame: pd.DataFrame, label: str) -> HTML:
     if len(frame) <= FOLDED:
         return _verdicts(frame, label)
     parts = []
-    for model, part in frame.groupby("model", sort=False):
+    names = frame["model"].mask(frame["metric"] == "order", "Order and quality")
+    for model, part in frame.groupby(names.mask(frame["role"] == "data", "Counts"), sort=False):
         head = f'<span class="name">{escape(model)}</span> {badges(part["verdict"])}'
         body = _verdicts(part, f"{label}: {model}").data
         parts.append(f'<details class="fer-fold"><summary>{head}</summary>{body}</details>')
@@ -235,8 +236,9 @@ def ours(row: Mapping[str, Any]) -> Html | None:
 
 
 def because(row: Mapping[str, Any]) -> Long:
-    """Return a verdict with its reason and with what stands beside the claim."""
-    beside = f'<span class="small beside">{escape(row["beside"])}</span>' if row["beside"] else ""
+    """Return a verdict with its reason, a figure that may not judge, and what else is to be said."""
+    said = " ".join(filter(None, (row["apart"], row["remark"])))
+    beside = f'<span class="small beside">{escape(said)}</span>' if said else ""
     reason = row["reason"].removeprefix(f"{row['verdict']}: ")  # which the badge says
     return Long(two_lines(badge(row["verdict"]), reason, Long) + beside)
 

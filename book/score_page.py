@@ -15,6 +15,7 @@ from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
+from fer_lib.judge import report
 from fer_lib.judge.answers import name
 
 KINDS = {
@@ -24,12 +25,15 @@ KINDS = {
     "p-value": ("p_value",),
     "robustness": ("confidence",),
     "time": ("training_time", "inference_time"),
+    "order": ("order",),
+    "count": ("sample_count", "subject_count", "fold_count", "male_share"),
 }
 """Kind of figure to the metrics of the claims files."""
 ROLES = {
     "method": "the method",
     "ablation": "ablations",
     "baseline": "baselines they ran",
+    "data": "counts of a corpus",
     "quoted": "quoted",
 }
 FILTERS = ("paper", "dataset", "kind", "figure", "verdict")
@@ -60,10 +64,12 @@ def counts(score: pd.DataFrame) -> HTML:
     """Show how many claims of each paper have which verdict."""
     rows = []
     for key in claims.PAPERS:
-        mine = score[(score["paper"] == key) & (score["role"] != "quoted")]
+        mine = score[(score["paper"] == key) & (score["kind"] == "claim")]
         link = Html(f'<a href="{key}.html">{NAMES[key]}</a>')
-        rows.append({"Paper": Short(link), "Claims": len(mine), "Verdicts": badges(mine["verdict"])})
-    return table(rows, ["Claims"], "Verdicts per paper")
+        counts = report.summary(mine)
+        figures = {"Claims": counts.claims, "Judged": counts.judged}
+        rows.append({"Paper": Short(link)} | figures | {"Verdicts": badges(mine["verdict"])})
+    return table(rows, ["Claims", "Judged"], "Verdicts per paper")
 
 
 def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
@@ -147,8 +153,8 @@ def _claimed(row: Mapping[str, Any]) -> Html | None:
     before, after = UNITS.get(row["unit"], ("", f" {row['unit']}"))
     if row["claimed"] == 1 and after == " points":
         after = " point"
-    printed = next(claim for claim in claims.load(row["paper"]).claims if claim["id"] == row["id"])
-    limit = printed.get("bound") or ("about" if printed.get("approx") else "")  # as the text says it
+    printed = claims.load(row["paper"]).claim(row["id"])
+    limit = printed.bound or ("about" if printed.approx else "")  # as the text says it
     return Html(f"{escape(limit)} {before}{row['claimed']:.10g}{escape(after)}".lstrip())
 
 

@@ -91,7 +91,7 @@ def chapter(paper: str) -> str:
 def ways(name: str) -> dict[str, Way]:
     """Return, by claim, what the corpus's reader knows of a printed count."""
     found = {}
-    for entry in getattr(datasets.READERS[name], "PRINTED", ()):
+    for entry in datasets.READERS[name].printed:
         options = ", ".join(f'{key}="{value}"' for key, value in entry.selection.items())
         code = Html(f"<code>{escape(options, quote=False)}</code>")
         selection = Html("whole copy") if entry.whole else code if options else Html("by default")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import shutil
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fer_lib import __version__, cli_data, cli_search
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +40,8 @@ examples:
   fer claims cnn_sift                       every claim of the paper, with its figure
   fer scorecard                             claimed, ours, verdict
 
-papers:   cnn_sift multimodal cspp cnn3d lkrnet
-datasets: synthetic fer2013 ckplus jaffe mmi nimstim oulu_casia cmu_faces
+papers:   {papers} matrix
+datasets: synthetic, which is built in, and those that `fer data list` names
 data:     looked for at --data-dir, else $FER_DATA, else ~/fer-data; give the corpus's own folder or
           the folder that holds it under its name
 exit:     0 well, 1 problems found or a cell failed, 2 usage error or absent data, 130 interrupted"""
@@ -54,8 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     # Before any library loads OpenMP, whose threads wait by spinning for long: where anything else wants a
     # core, two of them are then many times slower than one.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    arguments = parser().parse_args(argv)
+    with suppress(ValueError):  # not the main thread: whoever called this hears of signals
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers send it: as Ctrl-C
     try:
+        arguments = parser().parse_args(argv)
         code = arguments.action(arguments)
         print(end="", flush=True)  # else a full disk or a closed pipe is only met at the interpreter's end
         return code
@@ -74,10 +79,22 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(f"{error.strerror or error}{where}.", 2)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that names the nearest command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit with 2."""
+        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), n=1)
+            message += f". Did you mean {near[0]!r}?" if near else ""
+        super().error(message)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser of ``fer``."""
     raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
-    top = argparse.ArgumentParser(prog="fer", description=DESCRIPTION, epilog=EXAMPLES, **raw)
+    papers = " ".join(sorted(path.stem for path in (Path(__file__).parent / "claims").glob("*.yaml")))
+    top = Parser(prog="fer", description=DESCRIPTION, epilog=EXAMPLES.format(papers=papers), **raw)
     top.add_argument("--version", action="version", version=f"fer {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     cli_data.add(commands)
@@ -85,18 +102,16 @@ def parser() -> argparse.ArgumentParser:
     cli_search.add(commands)
 
     claims = commands.add_parser("claims", help="what the papers claim, as a table")
-    claims.add_argument("paper", nargs="?", metavar="PAPER", help="one paper only (default: all five)")
-    form = claims.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="a JSON list, one object per claim")
-    form.add_argument("--csv", action="store_true", help="comma-separated, all columns")
-    claims.set_defaults(action=_claims)
-
-    score = commands.add_parser("scorecard", help="claims against evidence, with verdicts")
+    score = commands.add_parser("scorecard", help="claims against evidence, with verdicts and reasons")
+    for command, action in ((claims, _claims), (score, _scorecard)):
+        command.add_argument("paper", nargs="?", metavar="PAPER", help="one paper only (default: all)")
+        form = command.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="a JSON list, one object per claim")
+        form.add_argument("--csv", action="store_true", help="comma-separated, all columns")
+        command.set_defaults(action=action)
     score.add_argument(
         "--results", metavar="DIR", default="results", help="folder of evidence (default: results)"
     )
-    score.add_argument("--csv", action="store_true", help="comma-separated, all columns")
-    score.set_defaults(action=_scorecard)
     return top
 
 
@@ -109,7 +124,10 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("paper", metavar="PAPER", help="for example cnn_sift")
     run.add_argument("dataset", metavar="DATASET", help="for example fer2013")
-    budgets = "smoke: a minute or two; short: tens of minutes on two cores; paper: what the paper did"
+    budgets = (
+        "smoke: a minute or two; probe: one small network, to compare readings; full: every layer at its "
+    )
+    budgets += "width, as many epochs as it takes; paper: what the paper did"
     run.add_argument("--budget", default="smoke", help=f"{budgets} (default: smoke)")
     run.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
     run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -127,6 +145,10 @@ def _add_run(commands: Any) -> None:
         metavar="name=value",
         help="set a parameter of the notebook (repeatable); evidence is kept apart from the default run's",
     )
+    run.add_argument(
+        "--threads", type=int, metavar="N", help="threads of the run (default: $OMP_NUM_THREADS, else all)"
+    )
+    run.add_argument("--force", action="store_true", help="make it again although it is complete and current")
     run.set_defaults(action=_run)
 
 
@@ -155,6 +177,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return _complain(error, 1)
     print(f"Evidence: {_shown(folder)}")
     _headline(Run(folder))
+    pictures = sorted((folder / "figures").glob("*.png"))
+    if (page := folder / "notebook.ipynb").exists():
+        print(f"Page:     {_shown(page)}")
+    if pictures:
+        print(f"Pictures: {_shown(pictures[0])}" + f" and {len(pictures) - 1} more" * (len(pictures) > 1))
     return 0
 
 
@@ -185,20 +212,48 @@ def _claims(arguments: argparse.Namespace) -> int:
     from fer_lib import claims
 
     frame = claims.frame(arguments.paper)
-    if arguments.json:
-        print(frame.to_json(orient="records", indent=1, force_ascii=False))
-        return 0
-    columns = ["paper", "table", "model", "role", "dataset", "fold", "metric", "expression", "value", "unit"]
-    _table(frame, arguments.csv, columns)
+    if not _whole(frame, arguments):
+        metric = frame["metric"].str.cat(frame["expression"].fillna(""), " ").str.strip()
+        value = [f"{value:g} {unit}" for value, unit in zip(frame["value"], frame["unit"], strict=True)]
+        shown = ["paper"] * (arguments.paper is None) + [
+            "table",
+            "model",
+            "dataset",
+            "fold",
+            "metric",
+            "value",
+        ]
+        _table(frame.assign(metric=metric, value=value)[shown])
+        print(f"{len(frame)} claims; --csv and --json print every column.")
     return 0
 
 
 def _scorecard(arguments: argparse.Namespace) -> int:
+    from fer_lib import claims
     from fer_lib.judge import report
 
-    columns = ["paper", "table", "model", "dataset", "metric", "expression", "claimed", "ours", "low", "high"]
-    _table(report.scorecard(_results(arguments.results)), arguments.csv, [*columns, "verdict"])
+    if arguments.paper:
+        one_of(arguments.paper, claims.PAPERS, "paper")
+    frame = report.scorecard(_results(arguments.results))
+    frame = frame[frame["paper"] == arguments.paper] if arguments.paper else frame
+    if not _whole(frame, arguments):
+        metric = frame["metric"].str.cat(frame["expression"].fillna(""), " ").str.strip()
+        ours = frame["ours"].map("{:.2f}".format).where(frame["ours"].notna(), "")
+        claimed = frame["claimed"].map("{:.2f}".format).where(frame["claimed"].notna(), "")
+        columns = frame.assign(claim=frame["id"], metric=metric, ours=ours, claimed=claimed)
+        _table(columns[["claim", "dataset", "metric", "claimed", "ours", "verdict", "reason"]])
+        counts = ", ".join(f"{n} {verdict}" for verdict, n in frame["verdict"].value_counts().items())
+        print(f"{len(frame)} claims: {counts}. --csv and --json print every column.")
     return 0
+
+
+def _whole(frame: pd.DataFrame, arguments: argparse.Namespace) -> bool:
+    """Print all columns if that was asked for."""
+    if arguments.json:
+        print(frame.to_json(orient="records", indent=1, force_ascii=False))
+    elif arguments.csv:
+        print(frame.to_csv(index=False), end="")
+    return arguments.json or arguments.csv
 
 
 def _results(name: str) -> Path:
@@ -211,26 +266,18 @@ def _results(name: str) -> Path:
     return folder
 
 
-def _table(frame: pd.DataFrame, csv: bool, columns: list[str]) -> None:
-    """Print ``frame``: whole as csv, or the named columns that say something, cut for a narrow terminal."""
-    if csv:
-        print(frame.to_csv(index=False), end="")
-        return
-    shown = frame[[name for name in columns if name in frame and frame[name].notna().any()]].astype(object)
+def _table(frame: pd.DataFrame) -> None:
+    """Print the columns that say something, cut to the width of the terminal, the widest first."""
+    shown = frame[[name for name in frame if frame[name].notna().any()]].astype(object)
     shown = shown.where(shown.notna(), "")
-    rows = [list(shown), *([_text(value) for value in row] for row in shown.itertuples(index=False))]
+    rows = [list(shown), *([str(value) for value in row] for row in shown.itertuples(index=False))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    while sum(widths) + 2 * len(widths) > room and max(widths) > NARROWEST:
+    room = shutil.get_terminal_size((120, 24)).columns
+    while sum(widths) + 2 * len(widths) - 2 > room and max(widths) > NARROWEST:
         widths[widths.index(max(widths))] -= 1  # rather a cut name than lines that wrap
     for row in rows:
         cells = (text if len(text) <= n else text[: n - 1] + "…" for text, n in zip(row, widths, strict=True))
         print("  ".join(f"{text:<{n}}" for text, n in zip(cells, widths, strict=True)).rstrip())
-
-
-def _text(value: Any) -> str:
-    """Return a table's cell, never more than 44 characters."""
-    return f"{value:g}" if isinstance(value, float) else str(value)[:44]
 
 
 if __name__ == "__main__":

@@ -12,23 +12,24 @@ from fer_lib.errors import AbsentDataError, FerError, one_of
 
 PLACES = "Corpora lie in --data-dir, else $FER_DATA, else ~/fer-data, each in a folder of its name."
 IMPORT = f"""\
-Unpack the archives that a corpus's owner gave you into the data folder, and check what they held.
+Bring the files that a corpus's owner gave you into the data folder, and check what they held.
 
 {PLACES}
-Zip, tar, tar.gz, tar.xz and tar.bz2 are understood; several archives (CK+ comes in four) are merged
-into one folder; archives inside an archive are unpacked too, one level deep. What systems leave
-behind (.DS_Store, __MACOSX, Thumbs.db) is left out.
+Zip, tar, tar.gz, tar.xz and tar.bz2 archives are unpacked, other files (fer2013.csv) copied; several
+(CK+ comes in four archives) are merged into one folder; archives inside an archive are unpacked too,
+one level deep. What systems leave behind (.DS_Store, __MACOSX, Thumbs.db) is left out.
 
-Links, devices and members that would land outside the folder are refused by name before anything
-is written, and so is what would not fit on the disk. Files are unpacked aside, and put in place
-only once the corpus is recognised: an interrupted import leaves the data folder as it was."""
+Links, devices and members that would land outside the folder are refused by name, and so is what
+would not fit on the disk. Files are unpacked aside, and put in place only once the corpus is
+recognised: a refused or interrupted import leaves the data folder as it was."""
 IMPORT_EXAMPLES = """\
 examples:
   fer data import jaffe jaffedbase.zip
+  fer data import fer2013 fer2013.csv fer2013new.csv
   fer data import ckplus extended-cohn-kanade-images.zip Emotion_labels.zip --data-dir ~/data
   fer data import fer2013 fer2013.tar.gz --replace
 
-exit: 0 unpacked and complete; 1 unpacked, but the check found problems (the files stay, for an
+exit: 0 in place and complete; 1 in place, but the check found problems (the files stay, for an
       owner's archive may be what it is); 2 refused, nothing changed; 130 interrupted, nothing changed"""
 FETCH = f"""\
 Download CMU Face Images (UCI Machine Learning Repository no. 124; free for educational use with
@@ -48,30 +49,22 @@ exit: 0 downloaded and complete; 1 the check found problems; 2 refused, or the a
 
 def add(commands: Any) -> None:
     """Add ``data`` with its commands to the subparsers of ``fer``."""
+    raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     data = commands.add_parser("data", help="list corpora, check one's files, import or fetch one")
     actions = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = actions.add_parser("list", help="the corpora, where to obtain them, which are here")
     check = actions.add_parser("check", help="count and verify the files of one corpus")
     check.add_argument("name", metavar="NAME", help="corpus, for example fer2013")
     check.add_argument("--json", action="store_true", help="print one JSON object")
-    for command in (listing, check):
-        command.add_argument("--data-dir", metavar="D", help="its own folder, or the folder that holds it")
-    listing.set_defaults(action=_list)
-    check.set_defaults(action=_check)
-    _add_arrivals(actions)
-
-
-def _add_arrivals(actions: Any) -> None:
-    raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     bring = actions.add_parser(
         "import",
-        help="unpack the owner's archives of a corpus and check them",
+        help="unpack the owner's files of a corpus and check them",
         description=IMPORT,
         epilog=IMPORT_EXAMPLES,
         **raw,
     )
     bring.add_argument("name", metavar="NAME", help="corpus, for example ckplus")
-    bring.add_argument("archives", nargs="+", metavar="ARCHIVE", help="zip or tar file; several are merged")
+    bring.add_argument("files", nargs="+", metavar="FILE", help="archive or plain file; several are merged")
     fetch = actions.add_parser(
         "fetch",
         help="download the one corpus that anyone may have: cmu_faces",
@@ -82,15 +75,14 @@ def _add_arrivals(actions: Any) -> None:
     fetch.add_argument("name", metavar="NAME", help="cmu_faces")
     fetch.add_argument("--url", metavar="URL", help="another address of the same archive")
     fetch.add_argument("--sha256", metavar="HEX", help="checksum that the archive must have")
+    for command in (listing, check):
+        command.add_argument("--data-dir", metavar="D", help="its own folder, or the folder that holds it")
     for command in (bring, fetch):
-        command.add_argument(
-            "--data-dir",
-            metavar="D",
-            help="the folder that holds corpora, made if needed (default: $FER_DATA, else ~/fer-data)",
-        )
+        folder = "the folder that holds corpora, made if needed (default: $FER_DATA, else ~/fer-data)"
+        command.add_argument("--data-dir", metavar="D", help=folder)
         command.add_argument("--replace", action="store_true", help="replace a copy that is there already")
-    bring.set_defaults(action=_import)
-    fetch.set_defaults(action=_fetch)
+    for command, action in ((listing, _list), (check, _check), (bring, _import), (fetch, _fetch)):
+        command.set_defaults(action=action)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -114,11 +106,12 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from fer_lib import faces
     from fer_lib.data import datasets
 
     one_of(arguments.name, datasets.NAMES, "dataset")
     try:
-        found = datasets.check(arguments.name, arguments.data_dir)
+        found = datasets.check(arguments.name, arguments.data_dir, faces.FACE)
     except (FerError, OSError) as error:
         if arguments.json:
             empty = {"images": 0, "sequences": 0, "subjects": 0, "splits": {}, "per_class": {}}
@@ -133,41 +126,40 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from fer_lib.data.arrival.importing import import_archives
+    from fer_lib.data.arrival import import_files
 
-    folder, unpacked = import_archives(
-        arguments.name, arguments.archives, arguments.data_dir, arguments.replace
-    )
-    names = " and ".join(Path(path).name for path in arguments.archives)
-    print(f"Unpacked {unpacked.files:,} files ({unpacked.size / 1e6:,.1f} MB) of {names} into {folder}")
+    folder, unpacked = import_files(arguments.name, arguments.files, arguments.data_dir, arguments.replace)
+    names = " and ".join(Path(path).name for path in arguments.files)
+    print(f"Brought {unpacked.files:,} files ({unpacked.size / 1e6:,.1f} MB) of {names} into {folder}")
     if unpacked.left_behind:
         print(
             f"  left out: {unpacked.left_behind:,} files that systems leave behind (.DS_Store and the like)"
         )
     for name in unpacked.packed:
         print(f"  still packed: {name}")
-    return _check_arrival(arguments, folder)
+    return _check_arrival(arguments.name, folder)
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from fer_lib.data.arrival.download import RECORD, fetch
+    from fer_lib.data.arrival import RECORD, fetch
 
     chosen = {key: getattr(arguments, key) for key in ("url", "sha256", "replace")}
-    folder, download = fetch(arguments.name, arguments.data_dir, **chosen)
-    print(f"Downloaded {download.url} ({download.size / 1e6:,.1f} MB) into {folder}")
-    print(f"  sha256 {download.sha256}, recorded in {RECORD}")
-    print(f"  verified by {download.verified}")
-    return _check_arrival(arguments, folder)
+    folder, record = fetch(arguments.name, arguments.data_dir, **chosen)
+    print(f"Downloaded {record['url']} ({record['size'] / 1e6:,.1f} MB) into {folder}")
+    print(f"  sha256 {record['sha256']}, recorded in {RECORD}")
+    print(f"  verified by {record['verified']}")
+    return _check_arrival(arguments.name, folder)
 
 
-def _check_arrival(arguments: argparse.Namespace, folder: Path) -> int:
+def _check_arrival(name: str, folder: Path) -> int:
     """Check a corpus that has just arrived, as ``fer data check`` does."""
+    from fer_lib import faces
     from fer_lib.data import datasets
 
     try:
-        found = datasets.check(arguments.name, folder.parent)
+        found = datasets.check(name, folder.parent, faces.FACE)
     except KeyboardInterrupt:
-        again = f"fer data check {arguments.name} --data-dir {folder.parent}"
+        again = f"fer data check {name} --data-dir {folder.parent}"
         raise KeyboardInterrupt(f"Interrupted; {folder} is in place but unchecked: {again}") from None
     print_check(found)
     if not found["ok"]:
@@ -181,17 +173,23 @@ def print_check(found: dict[str, Any]) -> None:
     print(f"{found['dataset']} at {found['root']}{form}" if found["root"] else f"{found['dataset']}{form}")
     rows = {name: found.get(name) for name in ("images", "sequences", "subjects", "splits", "per_class")}
     if found.get("ignored"):
-        rows["passed over"] = f"{found['ignored']} files, because of their names"
+        some = ", ".join(found.get("ignored_names") or ())
+        rows["passed over"] = f"{found['ignored']:,} files, because of their names" + (some and f": {some}")
+        rows["passed over"] += " ..." if some and found["ignored"] > len(found["ignored_names"]) else ""
     expected = found.get("expected") or {}
-    counted = rows["splits"] | (found.get("facts") or {})
+    facts = found.get("facts") or {}
+    counted = rows["splits"] | facts
     rows["found of expected"] = {name: f"{counted.get(name, 0)}/{n}" for name, n in expected.items()}
-    rows["also found"] = {name: n for name, n in (found.get("facts") or {}).items() if name not in expected}
+    rows["also found"] = {name: n for name, n in facts.items() if name not in expected}
+    if told := found.get("authenticity"):
+        figures = [f"{name.replace('_', ' ')} {value}" for name, value in list(told.items())[2:]]
+        rows["original"] = f"{'yes' if told['original'] else 'no'} ({', '.join(figures)})"
     audit = {name: value for name, value in (found.get("audit") or {}).items() if name not in rows}
     for name, value in (rows | audit | {"fingerprint": found["fingerprint"]}).items():
         if value is not None and value != {}:
             inner = value.items() if isinstance(value, dict) else ()
-            shown = ", ".join(f"{key} {count}" for key, count in inner) if inner else value
-            print(f"  {name.replace('_', ' '):<24} {shown}")
+            text = ", ".join(f"{key} {count}" for key, count in inner) if inner else value
+            print(f"  {name.replace('_', ' '):<24} {text}")
     if found.get("licence"):
         print(f"  {'licence':<24} {found['licence']}")
     for remark in found.get("remarks", ()):

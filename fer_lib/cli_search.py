@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
     raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     run = actions.add_parser("run", help="join as a worker", description=RUN, epilog=EXAMPLES, **raw)
     run.add_argument("dataset", metavar="DATASET", help="synthetic, ckplus or oulu_casia")
-    run.add_argument("--budget", default="smoke", help="smoke, short or paper (default: smoke)")
+    run.add_argument("--budget", default="smoke", help="smoke, full or paper (default: smoke)")
     run.add_argument("--trials", type=int, metavar="N", help="of the whole study (default: the budget's)")
     run.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
     run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -119,22 +119,11 @@ def readings(knobs: list[str]) -> Readings:
     FerError
         For an unknown name, or a value of another type or not in the paper's register.
     """
-    from fer_lib import claims
-    from fer_lib.evidence.preflight import literal
+    from fer_lib.evidence.preflight import asked
     from fer_lib.papers.cnn3d.readings import Readings
 
-    defaults, values = asdict(Readings()), {}
-    frame = claims.ambiguities("cnn3d")
-    allowed = dict(zip(frame["knob"], frame["values"], strict=True))
-    for text in knobs:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise FerError(f"-p {text!r} should read name=value.")
-        one_of(name, defaults, "reading of cnn3d")
-        values[name] = literal(name, value, defaults[name])
-        if allowed[name] and values[name] not in allowed[name]:
-            one_of(str(values[name]), [str(item) for item in allowed[name]], f"value of {name}")
-    return Readings(**values)
+    values = asked("cnn3d", {}, knobs)
+    return Readings(**{name: values[name] for name in asdict(Readings()) if name in values})
 
 
 def _status(arguments: argparse.Namespace) -> int:

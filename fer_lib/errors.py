@@ -14,6 +14,10 @@ class AbsentDataError(FerError):
     """A corpus (or part of it) is not on this machine."""
 
 
+class WriteError(FerError, OSError):
+    """A folder that is full or may not be written to; the message names it and what moves it."""
+
+
 def one_of(value: str, options: Iterable[str], what: str) -> str:
     """Return ``value`` if it is among ``options``.
 

@@ -18,8 +18,7 @@ import pytest
 from hypothesis import settings
 
 from fer_lib.evidence.execution import execute
-from fer_lib.evidence.folders import evidence_folder
-from fer_lib.evidence.provenance import sources
+from fer_lib.evidence.provenance import evidence_folder, sources
 from fer_lib.evidence.runs import Run
 
 settings.register_profile("whatever else the machine does", deadline=None)

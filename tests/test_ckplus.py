@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from fer_lib import claims
 from fer_lib.data import clips, image_files, printed, splits
-from fer_lib.data.datasets import ckextended, ckplus, synthetic
-from fer_lib.data.photographs import face_remarks
+from fer_lib.data.datasets import ckplus, synthetic
+from fer_lib.data.image_files import face_remarks
+from fer_lib.data.sources import wrong_counts
 from fer_lib.errors import FerError
+from fer_lib.faces import FACE
 
 PER_CODE = (
     45,
@@ -79,7 +81,7 @@ def full(tmp_path_factory):
 def test_a_complete_tree_has_the_official_counts(full):
     source = ckplus.locate(full)
     assert (source.form, source.problems, source.ignored) == ("original", [], 1)
-    assert ckplus.wrong_counts(source) == []
+    assert wrong_counts(source) == []
     assert source.facts["unlabelled"] == 266
     assert any("266 sequences are unlabelled" in remark for remark in source.remarks)
     assert len(source.files) == 2 * 327  # the apex frames and the labels; nothing else can change the corpus
@@ -90,7 +92,7 @@ def test_a_complete_tree_has_the_official_counts(full):
     [("apex", "seven", 327), ("apex", "six", 309), ("neutral", "seven", 593)],
 )
 def test_selections_have_the_counts_that_papers_print(full, frames, classes, count):
-    corpus = ckplus.read(full, frames=frames, classes=classes, crop=False)
+    corpus = ckplus.read(full, frames=frames, classes=classes)
     assert corpus.images.shape == (count, 6, 8)
     numbers = corpus.meta["frame"].to_numpy()
     assert (corpus.images[:, 0, 0] == 10 * numbers).all()
@@ -114,13 +116,13 @@ def test_a_complete_tree_yields_what_papers_print(full):
 
 @pytest.mark.parametrize(("classes", "images"), [("seven", 981), ("six", 927)])
 def test_three_frames_of_every_sequence(full, classes, images):
-    corpus = ckplus.read(full, frames="last3", classes=classes, crop=False)
+    corpus = ckplus.read(full, frames="last3", classes=classes)
     assert len(corpus) == images
     assert np.bincount(corpus.labels).tolist() == [3 * n for n in PER_CLASS[: len(corpus.classes)]]
 
 
 def test_paper_4_has_ten_frames_of_every_labelled_sequence(full):
-    corpus = ckplus.read(full, frames="last10", crop=False)
+    corpus = ckplus.read(full, frames="last10")
     made = clips.sequences(corpus)
     assert made.rows.shape == (327, 10)
     assert np.bincount(made.labels).tolist() == PER_CLASS
@@ -137,7 +139,7 @@ def test_paper_4_has_ten_frames_of_every_labelled_sequence(full):
 def test_last_frames_are_the_last_frames(tmp_path):
     names = [("S010_001", 1), ("S010_002", 2), ("S011_001", 7), ("S011_002", None)]
     write_tree(tmp_path, names, (12, 4, 2, 11))
-    corpus = ckplus.read(tmp_path, frames="last3", crop=False)
+    corpus = ckplus.read(tmp_path, frames="last3")
     assert corpus.meta["frame"].tolist() == [10, 11, 12, 2, 3, 4, 1, 2]
     assert corpus.sequences.tolist() == ["S010_001"] * 3 + ["S010_002"] * 3 + ["S011_001"] * 2
     assert corpus.ids[0] == "S010_001_00000010"
@@ -145,7 +147,7 @@ def test_last_frames_are_the_last_frames(tmp_path):
     source = ckplus.locate(tmp_path, frames="last10", classes="six")
     assert source.facts["short_sequences"] == 1
     assert "(S011_001) have fewer than 10 frames" in source.remarks[-1]
-    corpus = ckplus.read(source, crop=False)
+    corpus = ckplus.read(source)
     rows = clips.sequences(corpus).rows
     assert corpus.meta["frame"].to_numpy()[rows].tolist() == [list(range(3, 13)), [1, *[2] * 9]]
     assert corpus.images[rows].shape == (2, 10, 6, 8)
@@ -163,7 +165,7 @@ def test_last_frames_are_the_last_frames(tmp_path):
 )
 def test_levels_and_their_names_do_not_matter(tmp_path, images, emotion):
     write_tree(tmp_path, [("S005_001", 3), ("S010_002", 7)], (3,), images, emotion)
-    corpus = ckplus.read(tmp_path, crop=False)
+    corpus = ckplus.read(tmp_path)
     assert corpus.ids.tolist() == ["S005_001_00000003", "S010_002_00000003"]
     assert [corpus.classes[i] for i in corpus.labels] == ["disgust", "surprise"]
 
@@ -183,8 +185,8 @@ def test_what_people_have_beside_the_data_does_not_matter(tmp_path):
     put(root / "Emotion/S007/001/S007_001_00000001_emotion.txt", b" \n")
     source = ckplus.locate(root)
     assert (source.problems, source.ignored, source.facts["unlabelled"]) == ([], 5, 1)
-    assert ckplus.read(source, crop=False).subjects.tolist() == ["S005", "S010"]
-    said = ckplus.wrong_counts(source)
+    assert ckplus.read(source).subjects.tolist() == ["S005", "S010"]
+    said = wrong_counts(source)
     assert said[0] == "sequences: 3, officially 593."
     assert "labelled subjects: 2, officially 118." in said
 
@@ -195,12 +197,12 @@ def test_sizes_and_colours_become_one(tmp_path):
     put(folder / "S005/001/S005_001_00000002.png", png(np.full((49, 64, 3), 80, np.uint8)))
     put(folder / "S005/002/S005_002_00000002.png", png(np.full((48, 64), 40, np.uint8)))
     put(folder / "S006/001/S006_001_00000002.png", png(np.full((49, 64), 20, np.uint8)))
-    corpus = ckplus.read(root, crop=False)
+    corpus = ckplus.read(root)
     assert corpus.images.shape == (3, 49, 64)
     assert corpus.images[:, 20, 20].tolist() == [80, 40, 20]
     assert corpus.meta["height"].tolist() == [49, 48, 49]
     assert len(image_files.size_remarks(corpus)) == 1
-    assert ckplus.read(root, crop=False, size=12).images.shape == (3, 12, 12)
+    assert ckplus.read(root, size=12).images.shape == (3, 12, 12)
 
 
 def test_faces_are_cropped_and_failures_marked(tmp_path):
@@ -210,12 +212,12 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
         frame = np.full((490, 640), 90, np.uint8)
         frame[100:380, x : x + 280] = cv2.resize(drawn[0], (280, 280))
         put(root / f"cohn-kanade-images/S005/001/S005_001_{k:08}.png", png(frame))
-    corpus = ckplus.read(root)
+    corpus = ckplus.read(root, crop=FACE)
     assert corpus.images.shape == (2, 96, 96)
     assert corpus.valid.tolist() == [True, False]
     assert (corpus.images[1] == 20).all()
     assert "1 of 2 images (first S005_002_00000002)" in face_remarks(corpus)[0]
-    both = ckplus.read(root, frames="last3", size=48)
+    both = ckplus.read(root, frames="last3", size=48, crop=FACE)
     assert both.valid.tolist() == [True, True, False, False]
     one, other, *_ = both.images.reshape(4, -1)  # one face in two places
     assert np.corrcoef(one, other)[0, 1] > 0.9
@@ -235,9 +237,9 @@ def test_a_faulty_emotion_file_is_named(tmp_path, content, message):
     root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)])
     put(root / "Emotion/S005/001/S005_001_00000004_emotion.txt", content)
     with pytest.raises(FerError, match=f"S005_001_00000004_emotion.txt: .*{message}"):
-        ckplus.read(root, crop=False)
+        ckplus.read(root)
     problems = []
-    assert ckplus.read(root, problems, crop=False).sequences.tolist() == ["S005_002"]
+    assert ckplus.read(root, problems).sequences.tolist() == ["S005_002"]
     assert len(problems) == 1
 
 
@@ -251,7 +253,7 @@ def test_labels_that_disagree_or_have_no_frames_are_named(tmp_path):
     assert any("S006_001" in remark and "no frames" in remark for remark in source.remarks)
 
 
-@pytest.mark.parametrize("crop", [False, True])
+@pytest.mark.parametrize("crop", [None, FACE])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -275,8 +277,8 @@ def test_images_without_labels_say_what_is_missing(tmp_path):
     root = write_tree(tmp_path, [("S005_001", None), ("S005_002", None)], (3, 1))
     shutil.rmtree(root / "Emotion")
     with pytest.raises(FerError, match=r"no emotion file: put Emotion \(or Emotion_labels\)"):
-        ckplus.read(root, crop=False)
-    corpus = ckplus.read(root, frames="neutral", crop=False)
+        ckplus.read(root)
+    corpus = ckplus.read(root, frames="neutral")
     assert corpus.ids.tolist() == ["S005_001_00000001"]  # a lone frame is no neutral one
 
 
@@ -284,8 +286,10 @@ def test_copies_of_a_tree_are_read_once(tmp_path):
     for top in ("a", "b"):
         write_tree(tmp_path, [("S005_001", 3)], images=f"{top}/cohn-kanade-images")
     problems = []
-    assert len(ckplus.read(tmp_path, problems, crop=False)) == 1
-    assert "4 files are here more than once" in problems[0]
+    assert len(ckplus.read(tmp_path, problems)) == 1
+    assert problems == []
+    remark = "4 files are here more than once, byte for byte; one of each is used."
+    assert remark in ckplus.locate(tmp_path).remarks
 
 
 def test_options_are_checked(full, tmp_path):
@@ -314,9 +318,9 @@ def test_ck48(tmp_path):
     root = write_crops(tmp_path / "CK+48", [s for s in sequences() if s[1]])
     source = ckplus.locate(tmp_path, frames="last3")
     assert (source.form, source.problems) == ("ck48", [])
-    assert ckplus.wrong_counts(source) == []
+    assert wrong_counts(source) == []
     assert "never at random" in source.remarks[0]
-    corpus = ckplus.read(source)
+    corpus = ckplus.read(source, crop=FACE)  # they are faces already
     assert corpus.images.shape == (981, 48, 48)
     assert corpus.valid is None
     assert np.bincount(corpus.labels).tolist() == [3 * n for n in PER_CLASS]
@@ -339,7 +343,7 @@ def test_ck48(tmp_path):
     shutil.move(root / "fear" / os.listdir(root / "fear")[0], root / "anger")  # noqa: PTH208
     source = ckplus.locate(root)
     assert "lies in the folders of anger and fear" in source.problems[0]
-    assert ckplus.wrong_counts(source) == ["anger: 136, officially 135.", "fear: 74, officially 75."]
+    assert wrong_counts(source) == ["anger: 136, officially 135.", "fear: 74, officially 75."]
 
 
 def test_the_original_tree_is_preferred(tmp_path):
@@ -356,7 +360,7 @@ EXTENDED = {0: 45, 1: 59, 2: 25, 3: 69, 4: 28, 5: 83, 6: 593, 7: 18}
 
 
 def write_table(path, per_code=EXTENDED):
-    row = " ".join(["7"] * ckextended.SIZE**2)
+    row = " ".join(["7"] * ckplus.TABLE_SIZE**2)
     rows = [f"{code},{row},Training" for code, n in per_code.items() for _ in range(n)]
     path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
     return path
@@ -365,7 +369,7 @@ def write_table(path, per_code=EXTENDED):
 def test_ckextended(tmp_path):
     write_table(tmp_path / "CKextended.csv")
     source = ckplus.locate(tmp_path)
-    assert (source.form, ckplus.wrong_counts(source)) == ("ckextended", [])
+    assert (source.form, wrong_counts(source)) == ("ckextended", [])
     corpus = ckplus.read(source)
     assert corpus.images.shape == (327, 48, 48)
     assert np.bincount(corpus.labels).tolist() == PER_CLASS
@@ -394,7 +398,7 @@ def test_faulty_rows_of_ckextended_are_named(tmp_path):
     corpus = ckplus.read(tmp_path, problems)
     assert corpus.ids.tolist() == ["row0002"]
     assert "emotion is '9'" in problems[1]
-    assert ckplus.wrong_counts(ckplus.locate(tmp_path)) == ["rows: 3, officially 920."]
+    assert wrong_counts(ckplus.locate(tmp_path)) == ["rows: 3, officially 920."]
     path.write_text(lines[0] + "\n")
     with pytest.raises(FerError, match="no image of the selection"):
         ckplus.read(tmp_path)

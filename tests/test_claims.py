@@ -14,14 +14,14 @@ def test_file_is_complete_and_consistent(key):
     paper = claims.load(key)
     assert paper.key == key
     assert len(paper.claims) == COUNTS[key]
-    assert sum(claim["role"] != "data" for claim in paper.claims) == RESULTS[key]
-    for entries in (paper.protocols, paper.claims, paper.ambiguities, paper.inconsistencies):
+    assert sum(claim.role != "data" for claim in paper.claims) == RESULTS[key]
+    for entries in (paper.protocols, paper.ambiguities, paper.inconsistencies):
         names = [entry["id"] for entry in entries]
         assert len(set(names)) == len(names)
-    assert all(claim["id"].startswith(f"{key}-") for claim in paper.claims)
-    protocols = {entry["id"] for entry in paper.protocols}
-    assert {claim["protocol"] for claim in paper.claims} <= protocols
-    assert {claim["role"] for claim in paper.claims} <= {"method", "ablation", "baseline", "quoted", "data"}
+    names = [claim.id for claim in (*paper.claims, *paper.order)]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith(f"{key}-") for name in names)
+    assert {claim.role for claim in paper.claims} <= {"method", "ablation", "baseline", "quoted", "data"}
     assert paper.tolerance["accuracy_points"] == 1.0
     assert paper.tolerance["difference_points"] == 0.5
     assert paper.tolerance["why"]
@@ -41,6 +41,8 @@ def test_unknown_paper_and_protocol_are_clear_errors():
         claims.load("cnn_sfit")
     with pytest.raises(FerError, match="protocol of cspp"):
         claims.load("cspp").protocol("jaffe")
+    with pytest.raises(FerError, match="claim of cspp"):
+        claims.load("cspp").claim("cspp-t9")
 
 
 def test_frame_has_one_row_per_claim_of_all_papers():
@@ -123,3 +125,56 @@ def test_register_columns(key):
 
 def test_printed_confusion_matrix_is_kept():
     assert len(claims.load("cspp").confusion) == 1
+
+
+FACTS = {"model": "A", "role": "method", "dataset": "CK+", "protocol": "p", "table": "Table 9"}
+TOLERANCE = {"accuracy_points": 1.0, "difference_points": 0.5}
+
+
+def made(name, test=None, **facts):
+    entry = FACTS | {"id": name, "metric": "accuracy"} | facts
+    return claims._claim("cspp", entry, {"p": {"samples": 10}}, TOLERANCE, test)
+
+
+def test_a_claim_holds_what_its_entry_says():
+    found = made("a", value=3.5, **{"class": "Happy"})
+    assert (found.place, found.expression, found.corpus, found.value) == (
+        "Table 9",
+        "happiness",
+        "ckplus",
+        3.5,
+    )
+    assert (found.tolerance, made("b", metric="accuracy_difference").tolerance) == (1.0, 0.5)
+    assert (found.home, made("c", train_dataset="MMI").home) == ("ckplus", "mmi")
+    ordered = made("d", {"better": ["A"], "worse": ["B"], "class": "Sad"}, metric="order", says="A beats B.")
+    assert (ordered.test["better"], ordered.expression) == (["A"], "sadness")
+
+
+@pytest.mark.parametrize(
+    "facts, message", [({"valeu": 3}, "unknown keys valeu"), ({"protocol": "q"}, "no protocol q")]
+)
+def test_a_slip_in_an_entry_is_a_clear_error(facts, message):
+    with pytest.raises(FerError, match=f"Claim a in cspp.yaml has {message}"):
+        made("a", **facts)
+
+
+def test_links_must_lead_to_an_original_of_the_same_kind():
+    original = made("a")
+    claims._check("cspp", [original, made("b", same_as="a")])
+    wrong = ([made("b", same_as="z")], [made("b", same_as="a"), made("c", same_as="b")])
+    for others in wrong:
+        with pytest.raises(FerError, match="points at no claim"):
+            claims._check("cspp", [original, *others])
+    with pytest.raises(FerError, match="measures other things"):
+        claims._check("cspp", [original, made("b", same_as="a", metric="class_accuracy")])
+
+
+def test_a_claim_of_order_has_one_way_to_be_decided():
+    test = {"better": ["A"], "worse": ["B"]}
+    claims._check("cspp", [made("a", test, metric="order", decided_by="running")])
+    claims._check("cspp", [made("a", metric="order", decided_by="nothing", why="A matter of taste.")])
+    for facts in ({"decided_by": "running"}, {"decided_by": "nothing"}):
+        with pytest.raises(FerError, match="needs one test"):
+            claims._check("cspp", [made("a", metric="order", **facts)])
+    with pytest.raises(FerError, match="decided_by"):
+        claims._check("cspp", [made("a", test, metric="order", decided_by="runing")])

@@ -16,7 +16,7 @@ import pytest
 import fer_lib
 from fer_lib import cli, cli_data
 from fer_lib.errors import AbsentDataError, FerError
-from fer_lib.evidence import preflight, recorded
+from fer_lib.evidence import execution, preflight, provenance
 
 REPOSITORY = Path(fer_lib.__file__).parents[1]
 PARAMETERS = """\
@@ -30,16 +30,16 @@ dense_dropout = 0.5
 lr = 0.001
 ck_repeats = 10
 cnn_layout = "A"
-sizes = (100, 200)
-fail = ""
 """
 BODY = """\
 import os, sys, time
 from pathlib import Path
 import numpy as np
-from fer_lib import runs
 from fer_lib.errors import FerError
+from fer_lib.evidence import preflight, runs
 
+parameters = preflight.resolve("cnn_sift", globals())
+fail = os.environ.get("TEST_FAIL")
 if fail == "user":
     raise FerError("The corpus has no subjects.")
 if fail == "bug":
@@ -47,9 +47,13 @@ if fail == "bug":
 if fail == "slow":
     print(Path("started").write_text("yes"))
     time.sleep(60)
-parameters = {"dataset": dataset, "seed": seed, "use_batchnorm": use_batchnorm, "data_dir": os.getcwd()}
-recorder = runs.Recorder("cnn_sift", dataset, budget, seed, parameters=parameters, fingerprint="f")
-print(sys.prefix, os.getcwd(), recorder.stage, os.environ.get("FER_DATA"))
+if fail == "killed":
+    os.kill(os.getpid(), 9)
+if fail == "memory":
+    raise MemoryError
+name = runs.variant("cnn_sift", parameters)
+recorder = runs.Recorder("cnn_sift", dataset, budget, seed, name, parameters=parameters, fingerprint="f")
+print(sys.prefix, os.getcwd(), recorder.stage, os.environ.get("FER_DATA"), os.environ.get("OMP_NUM_THREADS"))
 print("epoch 1\\repoch 2", file=sys.stderr)
 print("training: 10%|#         | 1/10", file=sys.stderr)
 p = np.full((4, 3), 0.2)
@@ -73,11 +77,13 @@ def project(tmp_path, monkeypatch):
     cells = [nbformat.v4.new_code_cell(PARAMETERS), nbformat.v4.new_code_cell(BODY)]
     cells[0].metadata["tags"] = ["parameters"]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks/cnn_sift.ipynb")
+    cells[0].source = PARAMETERS[: PARAMETERS.index("use_batchnorm")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks/cnn3d.ipynb")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FER_DATA", raising=False)
-    monkeypatch.setattr(datasets, "check", lambda name, data_dir=None: CORPUS | {"dataset": name})
+    monkeypatch.setattr(datasets, "check", lambda name, *_: CORPUS | {"dataset": name})
     return tmp_path
 
 
@@ -115,7 +121,7 @@ def test_usage_errors_exit_2(argv, capsys):
         ("run cnn_sif synthetic", "Did you mean 'cnn_sift'"),
         ("run cnn_sift synthetc", "Did you mean 'synthetic'"),
         ("run CNN_SIFT synthetic", "Did you mean 'cnn_sift'"),
-        ("run cnn_sift synthetic --seed -1", "--seed -1: a seed is a whole number from 0"),
+        ("run cnn_sift synthetic --seed -1", "seed -1: a seed is a whole number from 0"),
         ("run cnn_sift synthetic --seed 4294967296", "a seed is a whole number"),
         ("run cnn_sift synthetic --data-dir pyproject.toml", "is a file"),
         ("run cnn_sift synthetic --data-dir ~nobody-of-that-name/x", "no such user"),
@@ -126,12 +132,12 @@ def test_usage_errors_exit_2(argv, capsys):
         ("run cnn_sift synthetic -p use_batchnrm=True", "Did you mean 'use_batchnorm'"),
         ("run cnn_sift synthetic -p use_batchnorm=1", "True or False"),
         ("run cnn_sift synthetic -p dense_dropout=high", "of type float"),
-        ("run cnn_sift synthetic -p sizes=(1,'a')", "items like those"),
         ("run cnn_sift synthetic -p cnn_layout=Z", "reading of parameter cnn_layout: 'Z'. Known: A, B"),
         ("run cnn_sift synthetic -p dense_dropout=1.0", "a probability below 1"),
         ("run cnn_sift synthetic -p dense_dropout=-0.5", "finite and not negative"),
         ("run cnn_sift synthetic -p lr=1e999", "finite and not negative"),
-        ("run cnn_sift synthetic -p sizes=(100,-2)", "finite and not negative"),
+        ("run cnn_sift synthetic --budget short", "Known: smoke, probe, full, paper"),
+        ("run cnn_sift synthetic --threads 0", "at least one"),
         ("run cnn_sift synthetic -p ck_repeats=0", "at least 1"),
         ("run cnn_sift synthetic -p lr=0.1 -p lr=0.2", "'lr' is given twice"),
         ("run cnn_sift synthetic -p =3", "name=value"),
@@ -139,16 +145,17 @@ def test_usage_errors_exit_2(argv, capsys):
         ("run cnn_sift synthetic -p lr", "name=value"),
         ("run cnn_sift oulu_casia", "states no protocol for it"),
         ("run cnn3d fer2013", "nothing can be held out by subject"),
-        ("run cspp fer2013", "stills of unnamed people"),
         ("run cnn_sift nimstim", "states no protocol for it"),
-        ("run cspp synthetic", "cspp has no notebook in this version; papers that can be run: cnn_sift."),
+        (
+            "run cspp synthetic",
+            "cspp has no notebook in this version; papers that can be run: cnn_sift, cnn3d.",
+        ),
         ("scorecard --results nowhere", "--results nowhere: there is no such folder"),
         ("data list --data-dir nowhere", "--data-dir nowhere: there is no such folder"),
         ("data list --data-dir pyproject.toml", "is a file"),
         ("data check fer2031", "Did you mean 'fer2013'"),
-        ("data import jaffe notebooks/cnn_sift.ipynb", "neither a zip nor a tar archive"),
-        ("data import jaffe absent.zip", "absent.zip cannot be read (No such file or directory)"),
-        ("data import jaffe notebooks", "is a folder and needs no unpacking"),
+        ("data import jaffe absent.zip", "absent.zip cannot be read or unpacked (No such file or directory)"),
+        ("data import jaffe notebooks", "is a folder; use it as it is, with --data-dir"),
         ("data import synthetic notebooks.zip", "synthetic is generated and needs no files"),
         ("data import jafe notebooks.zip", "Did you mean 'jaffe'"),
         ("data import jaffe pyproject.toml --data-dir pyproject.toml", "is a file"),
@@ -181,7 +188,7 @@ def test_faulty_data_stop_a_run(project, capsys, monkeypatch):
     from fer_lib.data import datasets
 
     faulty = CORPUS | {"ok": False, "problems": ["train has 3 images, not 28709.", "Also this."]}
-    monkeypatch.setattr(datasets, "check", lambda name, data_dir=None: faulty)
+    monkeypatch.setattr(datasets, "check", lambda *_: faulty)
     assert cli.main(["run", "cnn_sift", "synthetic"]) == 2
     assert "cannot be used: train has 3 images, not 28709. (1 more: see" in capsys.readouterr().err
     assert cli.main(["data", "check", "synthetic"]) == 1
@@ -193,7 +200,7 @@ def test_faulty_data_stop_a_run(project, capsys, monkeypatch):
 def test_data_check_of_absent_data_is_one_object_and_exit_2(project, capsys, monkeypatch):
     from fer_lib.data import datasets
 
-    def absent(name, data_dir=None):
+    def absent(*_):
         raise AbsentDataError("FER2013 is not here.")
 
     monkeypatch.setattr(datasets, "check", absent)
@@ -219,6 +226,8 @@ def test_a_corpus_of_image_files_is_listed_and_checked(tmp_path, capsys, monkeyp
     import cv2
     import numpy as np
 
+    from fer_lib.data import datasets
+
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "data" / "JAFFE"
     folder.mkdir(parents=True)
@@ -227,18 +236,18 @@ def test_a_corpus_of_image_files_is_listed_and_checked(tmp_path, capsys, monkeyp
     assert cli.main(["data", "list", *place]) == 0
     said = capsys.readouterr().out
     assert str(folder) in said
-    assert said.count("absent") == 6
+    assert said.count(" absent ") == len(datasets.READERS) - 1
     assert cli.main(["data", "check", "jaffe", *place]) == 1
     said = capsys.readouterr().out
     for part in ("images 1/213", "KL 0/22", "non-commercial research", "note: No face was found in 1 of 1"):
         assert part in said
-    assert said.index("images: 1 images, officially 213") < said.index("anger: 1 images, officially 30")
+    assert said.index("images: 1, officially 213") < said.index("anger: 1, officially 30")
     assert cli.main(["data", "check", "jaffe", "--json", *place]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["expected"]["images"]) == (1, 213)
     assert any(remark.startswith("No face was found in 1 of 1") for remark in found["remarks"])
     assert cli.main(["run", "cnn_sift", "jaffe", *place]) == 2
-    assert "cannot be used: images: 1 images, officially 213." in capsys.readouterr().err
+    assert "cannot be used: images: 1, officially 213." in capsys.readouterr().err
 
 
 def test_an_archive_is_imported_and_checked(tmp_path, capsys, monkeypatch):
@@ -256,14 +265,14 @@ def test_an_archive_is_imported_and_checked(tmp_path, capsys, monkeypatch):
     assert cli.main(["data", "import", "jaffe", *archives]) == 1
     lines = capsys.readouterr().out.splitlines()
     folder = tmp_path / "data" / "jaffe"
-    assert lines[0].startswith("Unpacked 2 files (0.0 MB) of KA.AN1.39.zip and KA.DI1.42.zip into ")
+    assert lines[0].startswith("Brought 2 files (0.0 MB) of KA.AN1.39.zip and KA.DI1.42.zip into ")
     assert lines[1].startswith("  left out: 2 files")
     assert lines[-1] == f"The files stay in {folder}: an owner's archive may be what it is."
     assert cli.main(["data", "check", "jaffe"]) == 1
     assert capsys.readouterr().out.splitlines() == lines[2:-1]
     assert cli.main(["data", "import", "jaffe", *archives]) == 2
     assert capsys.readouterr().err == (
-        f"fer: jaffe is here already, in {folder}; add --replace to replace the folder, or move it away.\n"
+        f"fer: jaffe is here already, in {folder}; add --replace to replace it, or move it away.\n"
     )
 
 
@@ -279,8 +288,7 @@ def test_help_of_arrivals_says_what_happens(command, words, capsys):
 
 
 def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch):
-    from fer_lib.data import datasets
-    from fer_lib.data.arrival import unpacking
+    from fer_lib.data import arrival, datasets
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
@@ -289,7 +297,7 @@ def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch)
         archive.writestr("KA.AN1.39.tiff", b"II*")
     argv = ["data", "import", "jaffe", str(tmp_path / "x.zip"), "--data-dir", str(tmp_path / "data")]
     with monkeypatch.context() as patch:
-        patch.setattr(unpacking, "unpack", interrupt)
+        patch.setattr(arrival, "unpack", interrupt)
         assert cli.main(argv) == 130
     assert capsys.readouterr().err == f"fer: Interrupted; {tmp_path / 'data'} is as it was before.\n"
     monkeypatch.setattr(datasets, "check", interrupt)
@@ -329,6 +337,9 @@ def test_interruption_exits_130(monkeypatch, capsys):
     [
         ("3", 0.5, 3.0),
         ("True", False, True),
+        ("false", True, False),
+        ("[6,3,1]", [3, 2, 1], [6, 3, 1]),
+        (4, 0.5, 4.0),
         ("B", "A", "B"),
         ("'B'", "A", "B"),
         ("7", "A", "7"),
@@ -338,22 +349,26 @@ def test_interruption_exits_130(monkeypatch, capsys):
     ],
 )
 def test_literals_take_the_type_of_the_default(text, default, value):
-    found = preflight.literal("x", text, default)
+    found = preflight.typed("x", text, default)
     assert found == value
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize("text, default", [("1", True), ("True", 1), ("1.5", 1), ("x", 1), ("3", (1,))])
+@pytest.mark.parametrize(
+    "text, default",
+    [("1", True), ("True", 1), ("1.5", 1), ("x", 1), ("3", (1,)), ("[1, 'a']", [1]), ("None", 1)],
+)
 def test_literals_of_another_type_are_refused(text, default):
     with pytest.raises(FerError, match="Parameter x="):
-        preflight.literal("x", text, default)
+        preflight.typed("x", text, default)
 
 
 def test_run_leaves_evidence_with_a_clean_notebook(project, capsys, monkeypatch):
     (project / "seed").mkdir()
     monkeypatch.chdir(project / "seed")  # below the repository, as is what --results and $FER_DATA mean
     monkeypatch.setenv("FER_DATA", "seed")  # a word that occurs elsewhere
-    argv = "run cnn_sift synthetic --results ../results --seed 3 -p use_batchnorm=True -p dense_dropout=0"
+    argv = "run cnn_sift synthetic --results ../results --seed 3 -p use_batchnorm=true -p dense_dropout=0"
+    argv += " --threads 3"
     assert cli.main(argv.split()) == 0
     name = "seed3,dense_dropout=0.0,use_batchnorm=True"
     folder = project / "results/cnn_sift/synthetic/smoke" / name
@@ -369,41 +384,98 @@ def test_run_leaves_evidence_with_a_clean_notebook(project, capsys, monkeypatch)
     assert "papermill" not in notebook.metadata
     printed = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
     stage = f"results/.work/cnn_sift-synthetic-smoke-{name}/evidence"
-    assert printed.splitlines() == [f"$VIRTUAL_ENV . {stage} $FER_DATA", "epoch 2"]
+    assert printed.splitlines() == [f"$VIRTUAL_ENV . {stage} $FER_DATA 3", "epoch 2"]
     assert "seed = 3" in notebook.cells[1].source
+    assert "lr" not in notebook.cells[1].source
     assert "epoch 1" not in printed
     assert "10%|" not in printed
     assert not [path for path in (project / "results/.work").iterdir() if path.is_dir()]
     assert "FER_STAGE" not in os.environ
     assert cli._results("../results") == cli._results("results") == project / "results"
+    written = (folder / "run.json").read_bytes()
+    assert cli.main(argv.split()) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Done on 20")
+    assert "--force makes it again" in said
+    assert (folder / "run.json").read_bytes() == written
+    assert cli.main([*argv.split(), "--force"]) == 0
+    assert "Done" not in capsys.readouterr().out
 
 
-def test_errors_in_cells(project, capsys):
-    older = project / "results/cnn_sift/synthetic/smoke/seed0,fail=bug/run.json"
+def test_a_reading_saved_in_the_notebook_is_not_taken_for_ours(project, capsys):
+    path = project / "notebooks/cnn_sift.ipynb"
+    path.write_text(path.read_text().replace("lr = 0.001", "lr = 0.01"))
+    assert cli.main(["run", "cnn_sift", "synthetic"]) == 2
+    assert "was saved with lr = 0.01, and our reading is 0.001: give -p lr=0.01" in capsys.readouterr().err
+    values = preflight.asked("cnn_sift", {}, ["lr=0.001"])
+    assert values["lr"] == 0.001
+
+
+@pytest.mark.parametrize(
+    "given, sentence",
+    [
+        ({"use_batchnorm": "maybe"}, "use_batchnorm=maybe should be True or False"),
+        ({"budget": "Smoke"}, "Did you mean 'smoke'"),
+        ({"dataset": "mmi"}, "cnn_sift cannot use mmi"),
+        ({"dataset": "jafe"}, "Did you mean 'jaffe'"),
+        ({"seed": None}, "seed=None should be of type int"),
+        ({"cnn_layout": "Z"}, "Known: A, B"),
+        ({"In": ["", "# Parameters\nuse_batchnrom = True\n"]}, "Did you mean 'use_batchnorm'"),
+    ],
+)
+def test_a_notebook_checks_its_parameters_however_it_was_started(project, given, sentence):
+    namespace = provenance.defaults("cnn_sift") | given
+    with pytest.raises(FerError, match=sentence):
+        preflight.resolve("cnn_sift", namespace)
+
+
+def test_text_that_means_a_value_becomes_it(project):
+    namespace = provenance.defaults("cnn_sift") | {
+        "use_batchnorm": "false",
+        "lr": "0.1",
+        "seed": "3",
+        "other": 1,
+    }
+    values = preflight.resolve("cnn_sift", namespace)
+    assert (values["use_batchnorm"], values["lr"], values["seed"]) == (False, 0.1, 3)
+    assert namespace == values | {"other": 1}
+
+
+def test_errors_in_cells(project, capsys, monkeypatch):
+    older = project / "results/cnn_sift/synthetic/smoke/seed0/run.json"
     older.parent.mkdir(parents=True)
     older.write_text("{}")
-    assert cli.main(["run", "cnn_sift", "synthetic", "-p", "fail=user"]) == 2
-    assert capsys.readouterr().err == "fer: The corpus has no subjects.\n"
-    assert cli.main(["run", "cnn_sift", "synthetic", "-p", "fail=bug"]) == 1
-    said = capsys.readouterr().err
-    assert "ZeroDivisionError: division by zero" in said
+    argv = ["run", "cnn_sift", "synthetic"]
+    for fail, code, sentence in (
+        ("user", 2, "fer: The corpus has no subjects.\n"),
+        ("killed", 1, "died or was killed; most likely memory was short"),
+        ("memory", 1, "Memory was short, most likely"),
+        ("bug", 1, "ZeroDivisionError: division by zero"),
+    ):
+        monkeypatch.setenv("TEST_FAIL", fail)
+        assert cli.main(argv) == code
+        said = capsys.readouterr().err
+        assert sentence in said
     partial = Path(said.strip().rsplit(" ", 1)[-1])
     assert "1 / 0" in partial.read_text()
     assert [path.read_text() for path in (project / "results").rglob("run.json")] == ["{}"]
 
 
-def test_interrupted_run_says_so_in_one_line(project):
-    # The real data check draws the corpus; a slow cell, then Ctrl-C.
-    ready = "datasets.check = lambda *a: {'ok': True}"
+@pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and what schedulers send
+def test_interrupted_run_says_so_in_one_line(project, signalled):
+    # The real data check draws the corpus; a slow cell, then the signal.
+    ready = "datasets.check = lambda *a: {'ok': True, 'problems': []}"
     # A shell's background job ignores Ctrl-C, and so would what it starts.
     heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"import signal, sys; from fer_lib import cli, datasets; {heard}; {ready}; sys.exit(cli.main())"
-    command = [sys.executable, "-c", code, "run", "cnn_sift", "synthetic", "-p", "fail=slow"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    needed = "import signal, sys; from fer_lib import cli; from fer_lib.data import datasets"
+    code = f"{needed}; {heard}; {ready}; sys.exit(cli.main())"
+    command = [sys.executable, "-c", code, "run", "cnn_sift", "synthetic"]
+    environment = os.environ | {"TEST_FAIL": "slow"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
         while not (project / "started").exists() and time.monotonic() < until:
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signalled)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.startswith("fer: Interrupted")
@@ -415,15 +487,15 @@ def test_paths_of_this_machine_are_scrubbed(project, monkeypatch):
     values = {"data_dir": "/srv/other/fer2013"}
     text = f"{project}/notes /srv/faces/x /srv/other/fer2013/a {Path.home()}/y /tmp/ipykernel_12/34.py:1: W"
     home = f"{Path.home()}/y" if len(str(Path.home())) == 1 else "~/y"
-    places = recorded._places(values["data_dir"], Path("/srv/out"))
-    assert recorded._scrub(text, places) == f"notes $FER_DATA/x fer2013/a {home} notebook:1: W"
-    assert recorded._scrub("/srv/out/a, '/srv/out' b/srv/out", places) == "results/a, 'results' b/srv/out"
+    places = execution._places(values["data_dir"], Path("/srv/out"))
+    assert execution._scrub(text, places) == f"notes $FER_DATA/x fer2013/a {home} notebook:1: W"
+    assert execution._scrub("/srv/out/a, '/srv/out' b/srv/out", places) == "results/a, 'results' b/srv/out"
 
 
 def test_a_check_that_the_file_system_refuses_is_one_object(project, capsys, monkeypatch):
     from fer_lib.data import datasets
 
-    def refuse(name, data_dir=None):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied", "cache")
 
     monkeypatch.setattr(datasets, "check", refuse)
@@ -444,6 +516,8 @@ def test_check_shows_nested_counts_plainly(capsys):
     assert lines[-1] == ["all", "well"]
     cli_data.print_check(CORPUS | {"ok": False, "problems": ["One."]})
     assert "1 problem:" in capsys.readouterr().out
+    cli_data.print_check(CORPUS | {"ignored": 6, "ignored_names": ["a.jpg", "b/c.jpg"]})
+    assert "6 files, because of their names: a.jpg, b/c.jpg ..." in capsys.readouterr().out
 
 
 def test_a_table_fits_a_narrow_terminal(capsys, monkeypatch):
@@ -471,12 +545,16 @@ def test_output_never_fails_for_its_encoding(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_one_sentence_and_a_closed_pipe_none():
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "fer_lib.cli", "data", "list"]
+    start = [sys.executable, "-m", "fer_lib.cli"]
+    command = [*start, "data", "list"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (2, "fer: No space left on device.\n")
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, "")
+    for words in (["data", "list"], ["--help"], ["data", "check", "synthetic", "--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)  # as `head` does when it has seen enough
+        done = subprocess.run(
+            [*start, *words], env=environment, stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, "")

@@ -213,8 +213,8 @@ def test_search_from_the_command_line(tmp_path, capsys):
     assert command("status", "--journal", journal, "--json") == 0
     assert '"trials"' in capsys.readouterr().out
     assert len(search.trials(journal)) == 2
-    with pytest.raises(FerError, match="budget='smoke', not 'short'"):
-        command("run", "synthetic", "--budget", "short", "--journal", journal)
+    with pytest.raises(FerError, match="budget='smoke', not 'full'"):
+        command("run", "synthetic", "--budget", "full", "--journal", journal)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_lib.data import datasets
 from fer_lib.data.corpus import pack, unpack
 from fer_lib.data.datasets import cmu_faces
 from fer_lib.errors import FerError
@@ -69,12 +70,25 @@ def test_glitches_are_skipped_counted_and_the_counts_reported(copy, monkeypatch)
     assert sum({"anger": 155, "happiness": 155, "sadness": 156, "neutral": 158}.values()) == 624
 
 
-def test_a_copy_at_one_scale_says_so_when_another_is_asked_for(copy):
-    for path in [*copy.rglob("*_2.*"), *copy.rglob("*_4.*")]:
+def test_the_most_complete_scale_is_read_unless_one_is_asked_for(copy):
+    assert cmu_faces.locate(copy).form == "scale full: 128x120"
+    for path in [*copy.rglob("*_straight_*open.pgm"), *copy.rglob("*_4.*")]:
         path.unlink()
-    assert len(cmu_faces.read(copy)) == 63
+    assert cmu_faces.read(copy).images.shape == (63, 60, 64)
+    assert cmu_faces.locate(copy).form == "scale 2: 64x60"
+    assert len(cmu_faces.read(copy, scale="full")) == 55
     with pytest.raises(FerError, match="holds no image of the selection"):
         cmu_faces.read(copy, scale="4")
+
+
+def test_a_copy_without_whole_classes_is_not_well(copy, monkeypatch, tmp_path):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    assert datasets.check("cmu_faces", copy)["ok"]
+    for path in [*copy.rglob("*_sad_*"), *copy.rglob("*_angry_*")]:
+        path.unlink()
+    found = datasets.check("cmu_faces", copy)
+    assert found["problems"] == ["No image of anger or sadness is here; get a complete copy."]
+    assert datasets.authenticity(datasets.load("cmu_faces", copy)) is None  # nothing is known of its pixels
 
 
 def test_a_cut_image_and_a_second_copy_are_named(copy):
@@ -82,7 +96,11 @@ def test_a_cut_image_and_a_second_copy_are_named(copy):
     again = copy / "again" / "an2i_up_sad_open_2.pgm"
     again.parent.mkdir()
     again.write_bytes(bad.read_bytes())
-    with pytest.raises(FerError, match="1 files are here more than once"):
+    source = cmu_faces.locate(copy, scale="2")
+    assert (len(source.rows), source.problems) == (63, [])
+    assert "1 files are here more than once, byte for byte; one of each is used." in source.remarks
+    again.write_bytes(bad.read_bytes()[:-1] + b"x")
+    with pytest.raises(FerError, match="1 files are here in several versions"):
         cmu_faces.read(copy, scale="2")
     again.unlink()
     bad.write_bytes(bad.read_bytes()[:99])

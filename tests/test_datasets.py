@@ -1,12 +1,14 @@
 """Finding, loading, caching and checking corpora."""
 
-import functools
+import inspect
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,10 +17,12 @@ import pytest
 
 from fer_lib import claims
 from fer_lib.data import datasets, sources, splits
-from fer_lib.data.datasets import ckplus, fer2013, jaffe, synthetic
+from fer_lib.data.datasets import ckplus, crema_d, fer2013, jaffe, mmi, nimstim, ravdess, synthetic
 from fer_lib.errors import AbsentDataError, FerError
-from fer_lib.expressions import CODES, EXPRESSIONS, canonical
+from fer_lib.expressions import EXPRESSIONS, canonical
+from fer_lib.faces import FACE
 
+ROOT = Path(__file__).resolve().parents[1]
 COUNTS = {"train": (3, 1, 2, 2, 2, 2, 4), "public_test": (1,) * 7, "private_test": (1, 1, 2, 1, 1, 1, 1)}
 SPLIT_USAGE = {split: usage for usage, split in fer2013.USAGE.items()}
 
@@ -47,6 +51,18 @@ def copy(tmp_path):
     return folder
 
 
+def spied(name, monkeypatch):
+    """Return a list that gains the options of each call of a corpus's reader."""
+    calls, reader = [], datasets.READERS[name]
+
+    def spy(*arguments, **options):
+        calls.append(options)
+        return reader.read(*arguments, **options)
+
+    monkeypatch.setitem(datasets.READERS, name, replace(reader, read=spy))
+    return calls
+
+
 def drop_row(folder, number):
     path = folder / "fer2013.csv"
     lines = path.read_text().splitlines()
@@ -56,6 +72,7 @@ def drop_row(folder, number):
 
 def test_the_corpora_are_named_as_everywhere():
     expected = ["synthetic", "fer2013", "ckplus", "jaffe", "mmi", "nimstim", "oulu_casia", "cmu_faces"]
+    expected += ["ravdess", "crema_d"]
     assert list(datasets.NAMES) == list(datasets.CARDS) == expected
     for name, card in datasets.CARDS.items():
         assert card.name == name
@@ -135,9 +152,7 @@ def test_a_user_mistake_is_one_clear_error(copy, call, message):
 
 
 def test_a_corpus_is_read_once_and_again_when_its_file_changes(copy, monkeypatch):
-    calls = []
-    read = fer2013.read
-    monkeypatch.setattr(fer2013, "read", lambda *a: calls.append(a) or read(*a))
+    calls = spied("fer2013", monkeypatch)
     first = datasets.load("fer2013")
     again = datasets.load("fer2013", copy)
     assert len(calls) == 1
@@ -160,9 +175,7 @@ def test_a_damaged_cache_is_built_again(copy, cache):
 
 
 def test_two_at_once_build_one_cache(copy, monkeypatch):
-    calls, prints = [], []
-    read = fer2013.read
-    monkeypatch.setattr(fer2013, "read", lambda *a: calls.append(a) or read(*a))
+    calls, prints = spied("fer2013", monkeypatch), []
     threads = [
         threading.Thread(target=lambda: prints.append(datasets.load("fer2013").fingerprint)) for _ in range(3)
     ]
@@ -219,10 +232,24 @@ def test_check_lists_what_is_unreadable_before_what_is_missing(copy):
 
 def test_check_does_not_list_problems_without_end(copy):
     path = copy / "fer2013.csv"
+    text = path.read_text()
     path.write_text("emotion,pixels,Usage\n" + "9,1 2 3,Training\n" * 500)
     problems = datasets.check("fer2013")["problems"]
-    assert len(problems) == datasets.LISTED_PROBLEMS + 1
-    assert problems[-1] == "403 more problems are not listed."
+    assert problems[0] == (
+        f"{path}, row 1 (line 2): 3 pixel values, expected 2304; cut off or damaged, get it again. "
+        "(500 rows have a fault of this kind.)"
+    )
+    assert len(problems) == 1 + len(COUNTS)  # and each part is missing
+    path.write_text(text.replace(" ", ".0 "))
+    problems = datasets.check("fer2013")["problems"]
+    assert ".0', not a whole number. (31 rows have a fault of this kind.)" in problems[0]
+    with pytest.raises(FerError, match=rf"see `fer data check fer2013 --data-dir {copy}`"):
+        fer2013.read(write_two_faults(path, text).parent)
+
+
+def write_two_faults(path, text):
+    path.write_text(text.replace("Training", "Trainin", 1) + " 3")
+    return path
 
 
 def test_synthetic_is_cached_and_checked(cache):
@@ -238,7 +265,8 @@ def test_synthetic_is_cached_and_checked(cache):
 
 def test_check_of_the_synthetic_corpus(monkeypatch):
     small = datasets.synthetic.generate(n_subjects=2, per_expression=1, size=24)
-    monkeypatch.setattr(datasets.synthetic, "generate", lambda: small)
+    drawn = replace(synthetic.READER, read=lambda **options: small)
+    monkeypatch.setitem(datasets.GENERATED, "synthetic", drawn)
     report = datasets.check("synthetic")
     assert report["ok"]
     assert report["root"] is None
@@ -258,12 +286,22 @@ def write_image(path, image):
     path.write_bytes(cv2.imencode(path.suffix.lower(), image)[1].tobytes())
 
 
+def write_film(path, image, frames=4):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = {".avi": cv2.VideoWriter_fourcc(*"MJPG"), ".mp4": cv2.VideoWriter_fourcc(*"mp4v"), ".flv": 2}
+    video = cv2.VideoWriter(str(path), kind[path.suffix], 25, image.shape[::-1])
+    assert video.isOpened()
+    for _ in range(frames):
+        video.write(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+    video.release()
+
+
 def write_ckplus(root, faces):
     for code, number in itertools.product(range(1, 8), range(4)):
         name = f"S{5 + number:03}_{code:03}"
         folder = f"{name[:4]}/{name[5:]}"
         for frame in range(1, 6):
-            image = faces["neutral" if frame == 1 else CODES["ckplus"][code]][number]
+            image = faces["neutral" if frame == 1 else ckplus.CODES[str(code)]][number]
             write_image(root / "cohn-kanade-images" / folder / f"{name}_{frame:08}.png", image + frame)
         label = root / "Emotion" / folder / f"{name}_00000005_emotion.txt"
         label.parent.mkdir(parents=True)
@@ -271,26 +309,21 @@ def write_ckplus(root, faces):
 
 
 def write_jaffe(root, faces):
-    made = itertools.product(CODES["jaffe"], ("KA", "KL"), (1, 2))
+    made = itertools.product(jaffe.CODES, ("KA", "KL"), (1, 2))
     for serial, (code, subject, n) in enumerate(made, 1):
-        image = faces[CODES["jaffe"][code]][2 * (subject == "KL") + n - 1]
+        image = faces[jaffe.CODES[code]][2 * (subject == "KL") + n - 1]
         write_image(root / f"{subject}.{code}{n}.{serial}.tiff", image)
 
 
 def write_mmi(root, faces):
-    for value, name in CODES["mmi"].items():
-        folder = root / "Sessions" / str(value)
-        folder.mkdir(parents=True)
-        clip = str(folder / f"S001-{value:03}.avi")
-        video = cv2.VideoWriter(clip, cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 64))
-        for _ in range(4):
-            video.write(cv2.cvtColor(faces[name][0], cv2.COLOR_GRAY2BGR))
-        video.release()
-        Path(clip).with_suffix(".xml").write_text(f'<a><Metatag Name="Emotion" Value="{value}"/></a>')
+    for value, name in mmi.CODES.items():
+        clip = root / "Sessions" / value / f"S001-{value:>03}.avi"
+        write_film(clip, faces[name][0])
+        clip.with_suffix(".xml").write_text(f'<a><Metatag Name="Emotion" Value="{value}"/></a>')
 
 
 def write_nimstim(root, faces):
-    for code, name in CODES["nimstim"].items():
+    for code, name in nimstim.CODES.items():
         write_image(root / f"01F_{code}_C.BMP", faces[name][0])
 
 
@@ -305,13 +338,25 @@ def write_cmu_faces(root, faces):
         write_image(root / "faces" / "an2i" / f"an2i_{pose}_{name}_open.pgm", faces[canonical(name)][0])
 
 
+def write_ravdess(root, faces):
+    for code, name in ravdess.CODES.items():
+        write_film(root / "Actor_01" / f"02-01-{code}-01-02-01-01.mp4", faces[name][0])
+
+
+def write_crema_d(root, faces):
+    for code, name in crema_d.CODES.items():
+        write_film(root / "VideoFlash" / f"1001_DFA_{code}_XX.flv", faces[name][0])
+
+
 LAYOUTS = {  # corpus: writer, images by default, an option, images with it, official counts
-    "ckplus": (write_ckplus, 28, {"frames": "last3", "crop": False}, 84, True),
+    "ckplus": (write_ckplus, 28, {"frames": "last3", "crop": FACE}, 84, True),
     "jaffe": (write_jaffe, 28, {"classes": "six"}, 24, True),
     "mmi": (write_mmi, 12, {"frames": "apex"}, 6, False),
     "nimstim": (write_nimstim, 6, {"classes": "seven"}, 7, False),
     "oulu_casia": (write_oulu_casia, 60, {"frames": "last3", "size": 32}, 18, False),
     "cmu_faces": (write_cmu_faces, 8, {"pose": "straight"}, 4, False),
+    "ravdess": (write_ravdess, 7, {"frames": "last10", "size": 32}, 14, True),
+    "crema_d": (write_crema_d, 6, {"frames": "last10", "size": 32}, 12, True),
 }
 
 
@@ -321,14 +366,7 @@ def test_a_corpus_of_image_files_is_found_loaded_cached_and_checked(name, faces,
     folder = tmp_path / "data" / name.upper().replace("_", "-")
     write(folder, faces)
     assert datasets.find(name) == datasets.find(name, folder) == folder
-    calls, read = [], datasets.READERS[name].read
-
-    @functools.wraps(read)  # its options are looked up
-    def spy(*arguments, **options):
-        calls.append(options)
-        return read(*arguments, **options)
-
-    monkeypatch.setattr(datasets.READERS[name], "read", spy)
+    calls = spied(name, monkeypatch)
     relaxed = {"strict": False} if official else {}
     corpus = datasets.load(name, **relaxed)
     assert len(corpus) == images
@@ -421,7 +459,7 @@ def test_one_bad_file_is_one_sentence(name, damage, message, faces, tmp_path):
     with pytest.raises(FerError, match=rf"{path.name}: .*({message})"):
         datasets.load(name)
     found = datasets.check(name)
-    (problem,) = (p for p in found["problems"] if "officially" not in p)
+    (problem,) = (p for p in found["problems"] if "officially" not in p and "No image of" not in p)
     assert re.search(rf"{path.name}: .*({message})", problem)
     assert found["images"] == images - datasets.READERS[name].locate(folder).images_per_row
 
@@ -493,10 +531,10 @@ def test_check_of_a_damaged_image_names_it_and_reads_the_rest(faces, tmp_path, c
 @pytest.mark.parametrize(
     ("name", "options", "classes", "images"),
     [
-        ("ckplus", {"frames": "apex", "crop": True}, EXPRESSIONS[:6], 24),
-        ("ckplus", {"frames": "last3", "crop": False}, EXPRESSIONS[:6], 72),
-        ("jaffe", {"crop": True}, EXPRESSIONS[:7], 28),
-        ("jaffe", {"crop": False}, EXPRESSIONS[:7], 28),
+        ("ckplus", {"frames": "apex", "crop": FACE}, EXPRESSIONS[:6], 24),
+        ("ckplus", {"frames": "last3"}, EXPRESSIONS[:6], 72),
+        ("jaffe", {"crop": FACE}, EXPRESSIONS[:7], 28),
+        ("jaffe", {}, EXPRESSIONS[:7], 28),
     ],
 )
 def test_cnn_sift_gets_its_classes_folds_and_protocol(
@@ -512,12 +550,108 @@ def test_cnn_sift_gets_its_classes_folds_and_protocol(
     assert corpus.images.shape == (images, 48, 48)
     folds = splits.subject_kfold(corpus, 2)
     assert splits.certify(corpus, folds, subject_independent=True)["subjects_shared"] == 0
-    notebook = (Path(datasets.__file__).parents[2] / "notebooks" / "cnn_sift.ipynb").read_text("utf-8")
+    notebook = (ROOT / "notebooks" / "cnn_sift.ipynb").read_text("utf-8")
     (protocol,) = re.findall(rf'\\"{name}\\": \\"(\w+_\w+fold\w*)\\"', notebook)
     (stated,) = (p for p in claims.load("cnn_sift").protocols if p["id"] == protocol)
     assert {canonical(c) for c in stated["classes"]} == set(classes)
     frame = claims.frame("cnn_sift")
     assert set(frame[frame.protocol == protocol].corpus) == {name}
+
+
+@pytest.mark.parametrize("reader", [*datasets.READERS.values(), *datasets.GENERATED.values()])
+def test_a_reader_states_its_options_as_its_functions_have_them(reader):
+    parameters = inspect.signature(reader.read).parameters.values()
+    assert reader.options == {p.name: p.default for p in parameters if p.name not in ("root", "problems")}
+    if reader.locate:
+        selecting = inspect.signature(reader.locate).parameters
+        assert list(reader.selecting) == [name for name in selecting if name != "root"]
+
+
+@pytest.mark.parametrize("crop", [True, 96])
+def test_a_crop_that_is_none_is_refused(crop, faces, tmp_path):
+    write_jaffe(tmp_path / "data" / "jaffe", faces)
+    with pytest.raises(FerError, match=r"crop is fer_lib\.faces\.FACE, or None"):
+        datasets.load("jaffe", strict=False, crop=crop)
+
+
+def test_faces_and_whole_photographs_are_cached_apart(faces, tmp_path, monkeypatch):
+    write_jaffe(tmp_path / "data" / "jaffe", faces)
+    calls = spied("jaffe", monkeypatch)
+    for _ in range(2):
+        whole, cut = (datasets.load("jaffe", strict=False, crop=crop) for crop in (None, FACE))
+    assert len(calls) == 2
+    assert whole.valid is None
+    assert cut.images.shape == (28, 96, 96)
+    assert datasets.check("jaffe", crop=FACE)["fingerprint"] == cut.fingerprint
+    datasets.load("jaffe", strict=False, crop=replace(FACE, sources=FACE.sources[:1]))  # other code
+    assert len(calls) == 3
+
+
+MADE_UP = """
+from fer_lib.data.corpus import Card
+from fer_lib.data.image_files import read_stills
+from fer_lib.data.sources import Reader, Source, located, named_rows
+
+CARD = Card("made_up", "Made-up faces", "nobody", "none", "nowhere", "made_up/face1_anger.png", may_show=True,
+            codes={"In the name": {"anger": "anger", "fear": "fear"}}, stands_in=("cspp",),
+            lacks={"sequences": "its faces are stills"})
+
+
+def parse(name):
+    stem, _, ending = name.partition(".")
+    subject, _, expression = stem.partition("_")
+    return {"id": stem, "subject": subject, "expression": expression} if ending == "png" else None
+
+
+def locate(root):
+    source = Source(root, "files", ("anger", "fear"))
+    source.rows = list(named_rows(source, parse))
+    source.files = [row["path"] for row in source.rows]
+    return source if source.rows else None
+
+
+def read(root, problems=None, *, size=None):
+    return read_stills(located(root, CARD, locate), CARD, size, problems)
+
+
+READER = Reader(CARD, read, options={"size": None}, locate=locate)
+"""
+
+
+def test_a_further_corpus_is_one_file(tmp_path):
+    """In a copy of the library a file is put among the corpora; nothing else is told of it."""
+    shutil.copytree(ROOT / "fer_lib", tmp_path / "fer_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "fer_lib" / "data" / "datasets" / "made_up.py").write_text(MADE_UP)
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    for name in ("ann_anger", "ann_fear", "bob_anger", "bob_fear"):
+        write_image(tmp_path / "data" / "made_up" / f"{name}.png", np.full((8, 8), len(name), np.uint8))
+    code = """
+import sys; sys.path.insert(0, {root!r})
+import fer_lib; assert fer_lib.__file__.startswith({root!r}), fer_lib.__file__
+from fer_lib import cli
+from fer_lib.data import datasets
+from fer_lib.evidence import preflight, provenance
+corpus = datasets.load("made_up", size=6)
+assert corpus.images.shape == (4, 6, 6) and corpus.subjects.tolist() == ["ann", "ann", "bob", "bob"]
+assert datasets.check("made_up")["per_class"] == {{"anger": 2, "fear": 2}}
+assert datasets.NAMES[-1] == "made_up"
+assert preflight.usable("cspp")[-1] == "made_up"
+assert preflight.asked("cspp", {{"dataset": "made_up"}})["dataset"] == "made_up"
+preflight.check_data("made_up", "")
+try:
+    preflight.asked("cnn3d", {{"dataset": "made_up"}})
+    raise AssertionError("stills are no sequences")
+except ValueError as error:
+    assert "its faces are stills" in str(error), error
+assert any(path.name == "made_up.py" for path in provenance.library("cspp"))
+assert cli.main(["data", "list"]) == cli.main(["data", "check", "made_up"]) == 0
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(root=str(tmp_path))], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "made_up     here      Made-up faces" in done.stdout
+    assert "images" in done.stdout.partition(f"made_up at {tmp_path}")[2]
 
 
 def test_importing_the_datasets_pulls_in_nothing_heavy():

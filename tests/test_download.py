@@ -20,7 +20,7 @@ import pytest
 
 import fer_lib
 from fer_lib import cli
-from fer_lib.data.arrival import download
+from fer_lib.data import arrival
 from fer_lib.data.datasets import cmu_faces, find
 from fer_lib.errors import AbsentDataError, FerError
 
@@ -132,10 +132,8 @@ def test_download_check_and_record(served, whole, tmp_path, capsys):
 
 def test_the_older_archive_and_one_without_a_name(served, tmp_path):
     for page in ("faces.tar.gz", ""):
-        folder, found = download.fetch(
-            "cmu_faces", tmp_path / "data", url=address(served, page), replace=True
-        )
-        assert found.verified.startswith("the corpus's own counts")
+        folder, found = arrival.fetch("cmu_faces", tmp_path / "data", url=address(served, page), replace=True)
+        assert found["verified"].startswith("the corpus's own counts")
         assert find("cmu_faces", tmp_path / "data").is_relative_to(folder)
 
 
@@ -143,37 +141,37 @@ def test_a_given_checksum_is_demanded(served, whole, tmp_path):
     sha256 = hashlib.sha256(whole).hexdigest()
     options = {"url": address(served, "all.zip"), "data_dir": tmp_path / "data"}
     with pytest.raises(FerError) as refusal:
-        download.fetch("cmu_faces", **options, sha256="0" * 64)
+        arrival.fetch("cmu_faces", **options, sha256="0" * 64)
     assert f"has the sha256 {sha256}, not {'0' * 64}; nothing was kept." in str(refusal.value)
     assert nothing_kept(tmp_path / "data")
-    _, found = download.fetch("cmu_faces", **options, sha256=sha256.upper())
-    assert found.verified == "the sha256 given"
+    _, found = arrival.fetch("cmu_faces", **options, sha256=sha256.upper())
+    assert found["verified"] == "the sha256 given"
 
 
 def test_a_later_download_must_be_the_same(served, tmp_path):
     options = {"url": address(served, "all.zip"), "data_dir": tmp_path / "data"}
-    download.fetch("cmu_faces", **options)
+    arrival.fetch("cmu_faces", **options)
     with pytest.raises(FerError, match="add --replace"):
-        download.fetch("cmu_faces", **options)
-    assert download.fetch("cmu_faces", **options, replace=True)[1].verified == "the sha256 of before"
+        arrival.fetch("cmu_faces", **options)
+    assert arrival.fetch("cmu_faces", **options, replace=True)[1]["verified"] == "the sha256 of before"
     served.pages["/all.zip"] = other = served.pages["/faces.tar.gz"]
     before = (tmp_path / "data" / "cmu_faces" / "download.json").read_bytes()
     sha256 = hashlib.sha256(other).hexdigest()
     with pytest.raises(FerError, match=f"has another sha256 .* add --sha256 {sha256}"):
-        download.fetch("cmu_faces", **options, replace=True)
+        arrival.fetch("cmu_faces", **options, replace=True)
     assert (tmp_path / "data" / "cmu_faces" / "download.json").read_bytes() == before
-    assert download.fetch("cmu_faces", **options, replace=True, sha256=sha256)[1].sha256 == sha256
+    assert arrival.fetch("cmu_faces", **options, replace=True, sha256=sha256)[1]["sha256"] == sha256
 
 
 def test_what_is_not_complete_is_refused_unless_its_checksum_is_given(served, tmp_path):
     options = {"url": address(served, "fewer.tgz"), "data_dir": tmp_path / "data"}
     sha256 = hashlib.sha256(served.pages["/fewer.tgz"]).hexdigest()
     with pytest.raises(FerError) as refusal:
-        download.fetch("cmu_faces", **options)
-    for part in ("623 usable images at 128x120, not 624", "at 32x30", f"add --sha256 {sha256}"):
+        arrival.fetch("cmu_faces", **options)
+    for part in ("623 usable images at scale full, not 624", "at scale 4", f"add --sha256 {sha256}"):
         assert part in str(refusal.value)
     assert nothing_kept(tmp_path / "data")
-    assert download.fetch("cmu_faces", **options, sha256=sha256)[0].is_dir()
+    assert arrival.fetch("cmu_faces", **options, sha256=sha256)[0].is_dir()
 
 
 @pytest.mark.parametrize(
@@ -202,15 +200,15 @@ def test_nobody_answers(tmp_path, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/all.zip"
-        with pytest.raises(FerError, match=r"cannot be reached; .* fer data import cmu_faces ARCHIVE"):
-            download.fetch("cmu_faces", tmp_path / "data", url=url)
+        with pytest.raises(FerError, match=r"cannot be reached; .* fer data import NAME ARCHIVE"):
+            arrival.fetch("cmu_faces", tmp_path / "data", url=url)
     assert nothing_kept(tmp_path / "data")
 
 
 def test_a_server_that_falls_silent(served, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    monkeypatch.setattr(arrival, "TIMEOUT", 0.2)
     with pytest.raises(FerError, match=r"does not answer|cannot be reached|stopped before"):
-        download.fetch("cmu_faces", tmp_path / "data", url=address(served, "slow.zip"))
+        arrival.fetch("cmu_faces", tmp_path / "data", url=address(served, "slow.zip"))
     assert nothing_kept(tmp_path / "data")
 
 
@@ -226,7 +224,7 @@ def test_a_killed_download_leaves_nothing_that_counts(served, tmp_path):
     assert any((base / ".cmu_faces.import").iterdir())
     with pytest.raises(AbsentDataError):
         find("cmu_faces", base)
-    download.fetch("cmu_faces", base, url=address(served, "faces.tar.gz"))
+    arrival.fetch("cmu_faces", base, url=address(served, "faces.tar.gz"))
     assert not (base / ".cmu_faces.import").exists()
 
 
@@ -236,14 +234,14 @@ def test_the_others_may_not_be_downloaded(tmp_path):
     for name, card in datasets.CARDS.items():
         if name not in ("cmu_faces", "synthetic"):
             with pytest.raises(FerError) as refusal:
-                download.fetch(name, tmp_path / "data")
+                arrival.fetch(name, tmp_path / "data")
             said = str(refusal.value)
             assert said.startswith(f"{card.title} may not be downloaded")
             assert card.owner in said
             assert f"fer data import {name} ARCHIVE" in said
             assert "\n" not in said
-    with pytest.raises(FerError, match="is generated and needs no download"):
-        download.fetch("synthetic")
+    with pytest.raises(FerError, match="is generated and needs no files"):
+        arrival.fetch("synthetic")
     assert not (tmp_path / "data").exists()
 
 
@@ -259,4 +257,4 @@ def test_the_others_may_not_be_downloaded(tmp_path):
 )
 def test_options_that_cannot_be_meant(tmp_path, options, sentence):
     with pytest.raises(FerError, match=sentence):
-        download.fetch("cmu_faces", tmp_path / "data", **options)
+        arrival.fetch("cmu_faces", tmp_path / "data", **options)

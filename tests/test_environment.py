@@ -1,5 +1,6 @@
 """environment.yml and requirements.lock against pyproject.toml, one OpenCV, light imports."""
 
+import os
 import re
 import subprocess
 import sys
@@ -117,6 +118,28 @@ def test_importing_fer_lib_alone_loads_not_even_numpy():
     code = "import sys, fer_lib; print('numpy' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a place where nothing can be made")
+def test_without_a_home_caches_find_a_place(tmp_path):
+    code = (
+        "import fer_lib, matplotlib; from IPython.paths import get_ipython_dir; get_ipython_dir();"
+        "from fer_lib.files import cached_arrays, cache_folder; import numpy as np;"
+        "cached_arrays('a', 'b', lambda: {'x': np.ones(1)});"
+        "print(cache_folder(), matplotlib.get_configdir())"
+    )
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "HOME": "/proc/none",
+        "TMPDIR": str(tmp_path),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (place,) = tmp_path.glob("fer-*")
+    assert done.stdout.split() == [str(place / "fer"), str(place / "mplconfigdir")]
+    assert (place / "fer/a/b/x.npy").is_file()
 
 
 def test_no_tracked_file_names_a_package_index():

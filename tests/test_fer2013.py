@@ -1,6 +1,5 @@
 """FER2013: every form it circulates in, faulty copies, and the real data where it is at hand."""
 
-import os
 import tarfile
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib.data import datasets
+from fer_lib.data import alterations, datasets
 from fer_lib.data.corpus import audit, flags
-from fer_lib.data.datasets import fer2013
+from fer_lib.data.datasets import fer2013, fer2013_original
 from fer_lib.data.pixel_csv import parse_pixels
-from fer_lib.errors import FerError
+from fer_lib.errors import AbsentDataError, FerError
 
 SPELLINGS = {
     "plain": ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"],
@@ -98,6 +97,8 @@ def test_other_files_are_ignored_and_counted(tmp_path, samples):
     (root / "train" / "odd" / "notes.txt").write_text("")
     source = fer2013.locate(root)
     assert (len(source.files), source.ignored, source.problems) == (len(samples), 6, [])
+    assert len(source.ignored_names) == 3  # the hidden ones are counted, not named
+    assert set(source.ignored_names) <= {"Training_1000.jpg0.jpg", "Training_1.png", "x_1.jpg", "notes.txt"}
 
 
 def test_csv_is_preferred_and_fer_plus_votes_are_no_data(tmp_path, samples):
@@ -270,34 +271,183 @@ def test_parse_pixels_agrees_with_a_plain_reading(texts):
         assert pixels[i].tolist() == (plain(text) or [0, 0, 0])
 
 
+# Where it lies and what it is called -------------------------------------------------------------------
+
+
+def test_class_folders_may_be_named_by_their_codes(tmp_path, samples):
+    root = write_folders(tmp_path / "names", samples)
+    for folder in [*root.glob("*/*")]:
+        code = SPELLINGS["plain"].index(folder.name)
+        (tmp_path / "codes" / folder.parent.name).mkdir(parents=True, exist_ok=True)
+        folder.rename(tmp_path / "codes" / folder.parent.name / str(code))
+    (tmp_path / "again").mkdir()
+    write_folders(root, samples)
+    assert fer2013.read(tmp_path / "codes").fingerprint == fer2013.read(root).fingerprint
+
+
+@pytest.mark.parametrize("place", ["fer2013", "fer2013/fer2013"])
+def test_a_csv_without_suffix_is_found(tmp_path, samples, place):
+    write_csv(tmp_path / place, samples)
+    assert len(fer2013.read(datasets.find("fer2013", tmp_path))) == len(samples)
+
+
+def test_an_archive_without_suffix_or_under_a_wrong_one_is_named(tmp_path, samples):
+    table = write_csv(tmp_path / "table.csv", samples)
+    with tarfile.open(tmp_path / "fer2013", "w") as archive:
+        archive.add(table, "fer2013.csv")
+    with pytest.raises(AbsentDataError, match=rf"fer data import fer2013 {tmp_path}/fer2013"):
+        datasets.find("fer2013", tmp_path)
+    (tmp_path / "fer2013").rename(tmp_path / "fer2013.csv")
+    problem = datasets.check("fer2013", tmp_path)["problems"][0]
+    assert "fer2013.csv is an archive under a csv's name" in problem
+    assert "fer data import" in problem
+
+
+def test_what_lies_there_instead_is_named(tmp_path):
+    (tmp_path / "FER 2013 (1).csv").write_text("emotion,pixels,Usage")
+    with pytest.raises(AbsentDataError, match=r"nothing that looks like it \(it holds FER 2013 \(1\)\.csv\)"):
+        datasets.find("fer2013", tmp_path)
+
+
+def test_a_resized_copy_is_one_problem(tmp_path, samples):
+    large = [
+        (usage, code, cv2.imencode(".jpg", np.zeros((96, 96), np.uint8))[1], 0) for usage, code, *_ in samples
+    ]
+    problems = []
+    fer2013.read(write_folders(tmp_path, large), problems)
+    (problem,) = problems
+    assert "is 96x96 pixels, expected 48x48; a resized copy has other grey levels" in problem
+    assert "(45 files have a fault of this kind.)" in problem
+
+
+# Altered copies --------------------------------------------------------------------------------------
+
+
+def jpeg(image, quality=95):
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+
+def enlarged(image):
+    return cv2.resize(cv2.resize(image, (224, 224)), (48, 48), interpolation=cv2.INTER_AREA)
+
+
+ALTERATIONS = {
+    "equalised": (cv2.equalizeHist, ["grey levels", "equalised"]),
+    "equalised and saved as JPEG": (
+        lambda i: jpeg(cv2.equalizeHist(i)),
+        ["grey levels", "equalised", "JPEG"],
+    ),
+    "JPEG": (jpeg, ["saved as JPEG"]),
+    "enlarged": (enlarged, ["grey levels", "smoothed, as by resizing"]),
+    "brighter": (lambda i: cv2.add(i, 3), ["grey levels"]),
+    "one grey level": (lambda i: i ^ 1, ["pixel for pixel"]),
+}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Return 1,200 images with fine detail, most of them in the training part, and what is known of them."""
+    rng = np.random.default_rng(3)
+    soft = [cv2.resize(rng.integers(40, 200, (6, 6), dtype=np.uint8), (48, 48)) for _ in range(1200)]
+    images = np.clip(np.array(soft) + rng.normal(0, 8, (1200, 48, 48)), 0, 255).astype(np.uint8)
+    split = np.array(["train"] * 1050 + ["public_test"] * 75 + ["private_test"] * 75)
+    train = images[:1050]
+    known = fer2013_original.Original(
+        mean=train.mean() / 255,
+        deviation=train.std() / 255,
+        detail=alterations.detail(train[::2]),
+        distinct=1200,
+        first=tuple((n % 7, fer2013_original.short_hash(images[n])) for n in range(10)),
+    )
+    return images, np.arange(1200) % 7, split, known
+
+
+def corpus_of(images, labels, split):
+    order = np.array([fer2013.SPLIT_ORDER.index(name) for name in split])
+    return fer2013._canonical_order(images, labels, order, None)
+
+
+@pytest.fixture
+def complete(drawn, monkeypatch):
+    """Make the drawn images the original."""
+    _, labels, split, known = drawn
+    monkeypatch.setattr(fer2013_original, "ORIGINAL", known)
+    counts = {s: tuple(np.bincount(labels[split == s], minlength=7).tolist()) for s in fer2013.OFFICIAL}
+    monkeypatch.setattr(fer2013, "OFFICIAL", counts)
+
+
+def test_the_original_is_known(drawn, complete):
+    found = datasets.authenticity(corpus_of(*drawn[:3]))
+    assert found["original"]
+    assert found["findings"] == []
+    assert (found["distinct"], found["first_rows"], found["jpeg_frequencies"]) == (1200, 10, 0)
+    assert found["training_mean"] == pytest.approx(drawn[3].mean, abs=1e-5)
+    assert found["training_deviation"] == pytest.approx(drawn[3].deviation, abs=1e-5)
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_an_altered_copy_is_told_and_what_was_done_to_it(drawn, complete, alteration):
+    alter, expected = ALTERATIONS[alteration]
+    images, labels, split, _ = drawn
+    found = datasets.authenticity(corpus_of(np.array([alter(image) for image in images]), labels, split))
+    assert not found["original"]
+    assert len(found["findings"]) == len(expected)
+    for sentence, words in zip(found["findings"], expected, strict=True):
+        assert words in sentence
+
+
+def test_missing_and_doubled_images_are_told(drawn, complete):
+    images, labels, split, _ = drawn
+    found = datasets.authenticity(corpus_of(images[7:], labels[7:], split[7:]))
+    assert found["findings"][0].startswith(
+        "Images are missing or added: train, anger: 149 images, officially 150."
+    )
+    images = images.copy()
+    images[100:149] = images[50:99]
+    found = datasets.authenticity(corpus_of(images, labels, split))
+    assert "1,151 different images are here, the original has 1,200" in found["findings"][0]
+    few = datasets.authenticity(corpus_of(images[:50], labels[:50], split[:50]))
+    assert not few["original"]
+    assert "too few to tell" in few["findings"][-1]
+    assert few["training_mean"] is None
+
+
+def test_check_tells_an_altered_copy_and_rows_in_another_order(drawn, complete, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    images, labels, split, _ = drawn
+    usage = {split: usage for usage, split in fer2013.USAGE.items()}
+
+    def check(name, images, order=slice(None)):
+        rows = [(usage[s], code, b"", image) for s, code, image in zip(split, labels, images, strict=True)]
+        write_csv(tmp_path / name / "fer2013.csv", rows[order])
+        return datasets.check("fer2013", tmp_path / name)
+
+    assert check("original", images)["ok"]
+    (problem,) = check("shuffled", images, slice(None, None, -1))["problems"]
+    assert "not in the original's order" in problem
+    folder = tmp_path / "circulating"
+    for n, (part, code, image) in enumerate(zip(split, labels, images, strict=True)):
+        path = folder / ("train" if part == "train" else "test") / SPELLINGS["plain"][code]
+        path.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path / f"{usage[part]}_{n}.jpg"), cv2.equalizeHist(image))
+    found = datasets.check("fer2013", folder)
+    assert [words in said for words, said in zip(("grey", "equal", "JPEG"), found["problems"], strict=True)]
+    assert "compare them with no published figure" in found["problems"][1]
+
+
 # The real data ---------------------------------------------------------------------------------------
-
-
-def unpack(archive, folder):
-    """Write the archive's files in one pass; ``extractall`` examines every path and takes twice as long."""
-    made = set()
-    with tarfile.open(archive, "r|xz") as tar:
-        for member in tar:
-            path = folder / member.name
-            if member.isfile() and path.is_relative_to(folder):
-                if path.parent not in made:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    made.add(path.parent)
-                path.write_bytes(tar.extractfile(member).read())
 
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory):
-    """Return (folder, corpus) of the real FER2013, from $FER_DATA or the archive beside the checkout."""
-    archive = Path(__file__).parents[2] / "shared" / "data" / "fer2013.tar.xz"
+    """Return (folder, corpus) of the real FER2013, from $FER_DATA or ~/fer-data."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        folder = os.environ.get("FER_DATA")
-        if not folder or fer2013.locate(Path(folder) / "fer2013") is None:
-            if not archive.is_file():
-                pytest.skip("FER2013 is neither in $FER_DATA nor in ../shared/data/fer2013.tar.xz")
-            folder = tmp_path_factory.mktemp("real")
-            unpack(archive, folder)
+        try:
+            folder = datasets.find("fer2013")
+        except FerError:
+            pytest.skip("FER2013 is neither in $FER_DATA nor in ~/fer-data")
         yield folder, datasets.load("fer2013", folder)
 
 
@@ -308,13 +458,13 @@ def test_real_figures_are_the_published_ones(real):
     assert report["splits"] == {"train": 28709, "public_test": 3589, "private_test": 3589}
     assert list(report["per_class"].values()) == [4953, 547, 5121, 8989, 6077, 4002, 6198]
     assert corpus.counts().T.to_numpy().tolist() == [list(row) for row in fer2013.OFFICIAL.values()]
-    if report["form"] == "folders":  # measured on this form
+    if report["form"] == "csv":  # measured on this form
         assert report["audit"] == audit(corpus)
         assert report["audit"] == {
             "images": 35887,
-            "distinct": 34034,
-            "redundant": 1853,
-            "groups": 1516,
+            "distinct": 34036,
+            "redundant": 1851,
+            "groups": 1514,
             "conflicting_groups": 57,
             "cross_split_groups": 557,
             "black": {"total": 12, "train": 11, "public_test": 1, "private_test": 0},
@@ -323,6 +473,17 @@ def test_real_figures_are_the_published_ones(real):
         }
         train, test = (np.flatnonzero(corpus.split == s) for s in ("train", "private_test"))
         assert flags(corpus, train, test)["twin_in_training"].sum() == 288
+
+
+def test_an_altered_copy_of_the_real_data_is_told(real):
+    _, corpus = real
+    found = datasets.authenticity(corpus)
+    assert found["original"], found["findings"]
+    assert found["first_rows"] == 10
+    images = np.array([jpeg(cv2.equalizeHist(image)) for image in corpus.images])
+    split = corpus.split
+    found = datasets.authenticity(corpus_of(images, corpus.labels, split))
+    assert [words in said for words, said in zip(("grey", "equal", "JPEG"), found["findings"], strict=True)]
 
 
 def test_real_csv_gives_the_corpus_of_the_folders(real, tmp_path):

@@ -112,12 +112,33 @@ def test_check_says_whether_the_votes_are_here(copy):
     found = datasets.check("fer2013", copy)
     assert found["ok"]
     assert found["facts"]["ferplus_rows"] == ROWS
-    assert "labels='ferplus' uses them" in found["remarks"][0]
+    assert "labels='ferplus' and votes=True use them" in found["remarks"][0]
     (copy / "fer2013new.csv").unlink()
     found = datasets.check("fer2013", copy)
     assert (found["facts"]["ferplus_rows"], found["remarks"]) == (0, [])
     with pytest.raises(FerError, match=r"holds no fer2013new\.csv; put the file"):
         datasets.load("fer2013", copy, labels="ferplus")
+
+
+def test_the_votes_come_with_the_original_labels(copy):
+    plain = datasets.load("fer2013", copy)
+    corpus = datasets.load("fer2013", copy, votes=True)
+    assert corpus.ids.tolist() == plain.ids.tolist()
+    assert corpus.labels.tolist() == plain.labels.tolist()
+    assert corpus.classes == plain.classes
+    votes = corpus.meta[list(ferplus.COLUMNS)].to_numpy()
+    assert votes.tolist() == [list(row_of(row)[2]) for row in corpus.images[:, 0, 0].tolist()]
+
+
+def test_a_web_page_in_the_place_of_the_votes_is_told(copy):
+    (copy / "fer2013new.csv").write_text("<!DOCTYPE html>\n<title>Sign in</title>\n")
+    found = datasets.check("fer2013", copy)
+    assert found["facts"]["ferplus_rows"] == 0
+    (problem,) = found["problems"]
+    assert "fer2013new.csv is a web page" in problem
+    assert "votes of FER+ cannot be used" in problem
+    assert found["remarks"] == []
+    assert len(datasets.load("fer2013", copy)) == ROWS  # the labels need no votes
 
 
 @pytest.mark.parametrize("place", ["FERPlus", "ferplus-master", "../FER+"])

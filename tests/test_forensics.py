@@ -88,3 +88,42 @@ def test_every_paper_can_be_asked_alone(paper):
     assert len(alone) == (whole["paper"] == paper).sum()
     for function in (forensics.averages, forensics.confusions, forensics.differences, forensics.chains):
         assert set(function(paper).get("paper", [])) <= {paper}
+
+
+# --- what arithmetic and counting decide ----------------------------------------------------------
+
+
+def decided(name):
+    how, verdict = forensics.decided(name.partition("-")[0])[name]
+    return how, verdict.name
+
+
+def test_averages_differences_and_p_values_hold_or_do_not():
+    assert decided("multimodal-s42-vgg-fer") == ("arithmetic", "holds")
+    assert decided("multimodal-s42-ck-overall") == ("arithmetic", "does not hold")
+    assert decided("lkrnet-s434-fer2013-ours-vs-vgg19") == ("arithmetic", "holds")
+    assert decided("lkrnet-s434-ck-ours-vs-vgg19") == ("arithmetic", "does not hold")
+    # Within rounding of the tables, but the printed differences contradict one another.
+    assert decided("lkrnet-s434-fer2013-ours-vs-baseline1") == ("arithmetic", "does not hold")
+    assert decided("cnn3d-t4-c2-pvalue") == ("arithmetic", "holds")
+    assert decided("cnn3d-t5-c1-pvalue") == ("arithmetic", "does not hold")
+
+
+def test_an_average_over_classes_whose_sizes_come_from_it_decides_nothing():
+    assert "cspp-t3-mmi-average" not in forensics.decided("cspp")
+
+
+def test_counts_are_those_of_a_complete_copy_or_not():
+    assert decided("cnn_sift-t1-fer2013-angry") == ("counting", "holds")
+    assert decided("cnn_sift-t1-jaffe-sad") == ("counting", "does not hold")
+    assert decided("cspp-t1-jaffe-samples") == ("counting", "does not hold")
+    assert decided("lkrnet-s41-fer-train") == ("counting", "holds")
+    assert decided("multimodal-s13-ck-sequences") == ("counting", "holds")
+    for unknown in ("cspp-s31-mmi-sequences", "cspp-t1-ck-subjects", "cspp-t1-ck-folds"):
+        assert unknown not in forensics.decided("cspp")
+
+
+def test_remarks_are_of_figures_that_cannot_be():
+    said = forensics.remarks("cnn_sift")
+    assert said["cnn_sift-t2-cnn_only"] == "No number of right answers among 3,589 gives the printed figure."
+    assert "cnn_sift-t2-cnn_sift" not in said

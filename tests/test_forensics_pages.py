@@ -111,23 +111,34 @@ def test_the_front_page_counts_what_is_left_open_and_what_does_not_add_up():
     assert f"{sum(len(paper.inconsistencies) for paper in papers)} things" in said
 
 
-def test_the_front_page_says_needs_data_only_of_claims_that_wait_for_it(tmp_path):
+def test_front_page_scorecard_and_chapters_say_the_same_numbers(tmp_path):
     import front
+    import score_page
 
     from fer_lib.judge import report
 
-    shown = front.matrix([], report.scorecard(tmp_path)).data
-    assert "7 of 37 claims" in shown  # 3D-CNN on CK+; the others are single folds
+    score = report.scorecard(tmp_path, roles=(*report.ROLES, "quoted"))
+    counts = report.summary(score)
+    said = front.standing(score).data
+    assert f"Of <strong>{counts.claims} claims</strong>, {counts.judged} are judged: 0 by running" in said
+    assert f"{counts.arithmetic} by arithmetic" in said
+    assert f"{counts.counting} by counting" in said
+    assert f"{counts.waiting} wait for a run" in said
+    assert f"{counts.folds} accuracies of single folds" in said
+    table = score_page.counts(score).data
+    for paper in claims.PAPERS:
+        mine = report.summary(report.compare(paper, []))
+        assert mine == report.summary(score[score["paper"] == paper])
+        assert f'<td class="num">{mine.claims:,}</td>' in table
 
 
-def test_the_front_page_counts_each_claim_once(tmp_path):
+def test_the_front_page_shows_what_became_of_each_part(tmp_path):
     import front
 
     from fer_lib.judge import report
 
     score = report.scorecard(tmp_path)
-    said = front.standing(score).data
-    assert f"<strong>{len(score)} claims</strong>, 0 are judged" in said
-    assert f"{(score['verdict'] == 'needs data').sum()} wait for a run" in said
-    twice = front.standing(pd.concat([score, score.assign(verdict="reproduced")], ignore_index=True)).data
-    assert f"{len(score)} are judged ({len(score)} reproduced" in twice
+    part = score[(score["paper"] == "cnn3d") & (score["dataset"] == "CK+") & (score["kind"] == "claim")]
+    judged = part["verdict"].isin(report.DECIDED).sum()
+    assert 0 < judged < len(part)
+    assert f"{judged} of {len(part)} judged" in front.matrix([], score).data

@@ -15,7 +15,7 @@ FLOORS = {
     4: ("features", "evidence"),
     5: ("faces", "judge"),
     6: ("papers", "show"),
-    7: ("play", "cli"),
+    7: ("play", "cli", "cli_data", "cli_search"),
 }
 FLOOR = {folder: floor for floor, folders in FLOORS.items() for folder in folders}
 STRANGERS = {("papers", "show"), ("show", "papers")}  # only notebooks and play join them
@@ -27,9 +27,19 @@ def module_of(path):
     return parts[:-1] if parts[-1] == "__init__" else parts
 
 
+def nodes(tree):
+    """Yield what is in a tree, but not what only a reader of types imports."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
 def imports(path):
     """Yield the modules of the library that a file imports anywhere in it, as tuples of names."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(ast.parse(path.read_text("utf-8"))):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -16,6 +16,7 @@ from fer_lib.learn import metrics
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part, image_feed
 from fer_lib.papers.cspp import transfer
+from fer_lib.show import plots
 
 
 def answers(rate, n=400, people=20, seed=0):
@@ -97,13 +98,13 @@ def test_waterfall_adds_up_and_draws():
     last = Step.of("last", [leaky.accuracy] * 2, ["f1", "f2"], [200, 200])
     best = Step.of("best epoch", [leaky.accuracy + 0.1, leaky.accuracy], ["f1", "f2"], [200, 200])
     table = inflation.waterfall([honest, leaky, (last, best)])
-    assert list(table.columns) == list(inflation.COLUMNS)
+    assert list(table.columns) == list(inflation.COLUMNS) == list(plots.inflation.COLUMNS)
     assert table["accuracy"].iloc[-1] == pytest.approx(table["accuracy"].iloc[0] + table["gain"].sum())
     assert np.isnan(table["gain"].iloc[0])
     assert table["n"].tolist() == [400, 400, 400]
     assert table["low"].isna().tolist() == [False, False, True]  # two folds
     assert table["gain_low"].isna().tolist() == [True, False, True]
-    figure = inflation.figure(table)
+    figure = plots.waterfall(table)
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == table["step"].tolist()
     low, high = axes.get_xlim()

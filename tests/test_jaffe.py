@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fer_lib.data.datasets import jaffe, synthetic
-from fer_lib.data.photographs import face_remarks
+from fer_lib.data.image_files import face_remarks
+from fer_lib.data.sources import wrong_counts
 from fer_lib.errors import FerError
+from fer_lib.faces import FACE
 
 CODES = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")
 # Images per subject and expression with the owners' totals on both sides; which cell has which is drawn.
@@ -55,9 +57,9 @@ def full(tmp_path_factory):
 
 def test_a_complete_copy_has_the_official_counts(full):
     source = jaffe.locate(full)
-    assert jaffe.wrong_counts(source) == []
+    assert wrong_counts(source) == []
     assert source.ignored == 1
-    corpus = jaffe.read(source, crop=False)
+    corpus = jaffe.read(source)
     assert corpus.images.shape == (213, 16, 16)
     assert corpus.classes == ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
     assert np.bincount(corpus.labels).tolist() == [30, 29, 32, 31, 31, 30, 30]
@@ -68,11 +70,11 @@ def test_a_complete_copy_has_the_official_counts(full):
 
 
 def test_six_classes_are_the_183_that_are_not_neutral(full):
-    corpus = jaffe.read(full, classes="six", crop=False, size=(8, 10))
+    corpus = jaffe.read(full, classes="six", size=(8, 10))
     assert corpus.images.shape == (183, 8, 10)
     assert "neutral" not in corpus.classes
     assert set(corpus.labels.tolist()) == set(range(6))
-    assert jaffe.wrong_counts(jaffe.locate(full, classes="six")) == []
+    assert wrong_counts(jaffe.locate(full, classes="six")) == []
     with pytest.raises(FerError, match="Did you mean 'six'"):
         jaffe.read(full, classes="sx")
 
@@ -91,7 +93,7 @@ def test_folders_and_spellings_do_not_matter(tmp_path, nest):
         stream.write(b"\0")
     source = jaffe.locate(tmp_path)
     assert source.ignored == 6
-    corpus = jaffe.read(source, crop=False)
+    corpus = jaffe.read(source)
     assert corpus.ids.tolist() == ["KA.AN1.39", "KL.DI2.7", "YM.SU5.110"]
     assert (corpus.images == pixels).all()
     assert [corpus.classes[i] for i in corpus.labels] == ["anger", "disgust", "surprise"]
@@ -109,7 +111,7 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
     photograph[60:220, 40:200] = cv2.resize(drawn[0], (160, 160))
     (tmp_path / "KA.AN1.39.tiff").write_bytes(tiff(photograph))
     (tmp_path / "KA.AN2.40.tiff").write_bytes(tiff(np.full((256, 256), 70, np.uint8)))
-    corpus = jaffe.read(tmp_path)
+    corpus = jaffe.read(tmp_path, crop=FACE)
     assert corpus.images.shape == (2, 96, 96)
     assert corpus.valid.tolist() == [True, False]
     assert (corpus.images[1] == 70).all()
@@ -117,18 +119,18 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
     assert "height" not in corpus.meta
     (said,) = face_remarks(corpus)
     assert "No face was found in 1 of 2 images (first KA.AN2.40)" in said
-    assert jaffe.read(tmp_path, crop=False).valid is None
+    assert jaffe.read(tmp_path).valid is None
     with pytest.raises(FerError, match="cropped to a square"):
-        jaffe.read(tmp_path, size=(96, 64))
+        jaffe.read(tmp_path, size=(96, 64), crop=FACE)
 
 
 def test_wrong_counts_are_named(full, tmp_path):
     for path in sorted(full.glob("*.tiff"))[2:]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    said = jaffe.wrong_counts(jaffe.locate(tmp_path))
-    assert said[0] == "images: 211 images, officially 213."
-    assert "anger: 28 images, officially 30." in said
-    assert "KA: 21 images, officially 23." in said
+    said = wrong_counts(jaffe.locate(tmp_path))
+    assert said[0] == "images: 211, officially 213."
+    assert "anger: 28, officially 30." in said
+    assert "KA: 21, officially 23." in said
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_wrong_counts_are_named(full, tmp_path):
 def test_an_unreadable_image_is_named_and_the_others_read(tmp_path, content, message):
     (tmp_path / "KA.AN1.39.tiff").write_bytes(tiff(np.full((16, 16), 9, np.uint8)))
     (tmp_path / "KA.AN2.40.tiff").write_bytes(content)
-    for crop in (False, True):
+    for crop in (None, FACE):
         with pytest.raises(FerError, match=rf"KA\.AN2\.40\.tiff: {message}"):
             jaffe.read(tmp_path, crop=crop)
         problems = []
@@ -155,14 +157,27 @@ def test_copies_in_two_folders_are_read_once(tmp_path):
     for folder in ("a", "jaffe"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "KA.AN1.39.tiff").write_bytes(tiff(np.zeros((16, 16), np.uint8)))
+    source = jaffe.locate(tmp_path)
+    assert (len(source.rows), source.problems) == (1, [])
+    assert source.remarks == ["1 files are here more than once, byte for byte; one of each is used."]
+    (tmp_path / "a" / "KA.AN1.39.tiff").write_bytes(tiff(np.ones((16, 16), np.uint8)))
     problems = []
-    assert len(jaffe.read(tmp_path, problems, crop=False)) == 1
+    assert len(jaffe.read(tmp_path, problems)) == 1
     assert len(problems) == 1
-    assert "more than once" in problems[0]
+    assert "1 files are here in several versions" in problems[0]
+
+
+def test_other_formats_than_tiff_are_read(tmp_path):
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for name, suffix in (("KA.AN1.39", "png"), ("KA.DI1.42", "BMP")):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.{suffix}")
+    corpus = jaffe.read(tmp_path, crop=False)
+    assert corpus.ids.tolist() == ["KA.AN1.39", "KA.DI1.42"]
+    assert (corpus.images == pixels).all()
 
 
 def test_nothing_there(tmp_path):
-    (tmp_path / "KA.AN1.39.png").write_bytes(b"")
+    (tmp_path / "KA.AN1.39.gif").write_bytes(b"")
     assert jaffe.locate(tmp_path) is None
     with pytest.raises(FerError, match="holds no JAFFE"):
         jaffe.read(tmp_path)

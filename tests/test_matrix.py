@@ -323,12 +323,12 @@ def test_figures_name_every_model():
 
 
 def test_a_study_is_run_as_a_paper_is_and_has_no_claims():
-    values = preflight.check("matrix", "synthetic", "smoke", 0, "cpu", None, ["k=3"])
+    values = preflight.asked("matrix", {}, ["k=3"])
     assert values["k"] == 3
     with pytest.raises(FerError, match="should be of type int"):
-        preflight.check("matrix", "synthetic", "smoke", 0, "cpu", None, ["k=many"])
+        preflight.asked("matrix", {}, ["k=many"])
     with pytest.raises(FerError, match=r"Known: .*matrix"):
-        preflight.check("matrices of all", "synthetic", "smoke", 0, "cpu", None, [])
+        preflight.asked("matrices of all", {})
 
 
 def test_parts_hold_one_column_per_place(split):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib.data.corpus import pack, unpack
-from fer_lib.data.datasets import mmi, mmi_xml
+from fer_lib.data.datasets import mmi
 from fer_lib.errors import FerError
 
 LENGTH = 20
@@ -143,8 +143,8 @@ def test_what_is_left_out_is_counted(copy):
     [
         (lambda p: p.write_bytes(POINTER), "is a Git LFS pointer and not the file itself"),
         (lambda p: p.write_bytes(b""), "is empty"),
-        (lambda p: p.write_bytes(b"<html>" * 100), "is no AVI or MPEG clip"),
-        (lambda p: p.write_bytes(p.read_bytes()[:300]), "cannot be decoded as a clip|ends after"),
+        (lambda p: p.write_bytes(b"<html>" * 100), "is no AVI, MPEG, MP4 or Flash film"),
+        (lambda p: p.write_bytes(p.read_bytes()[:300]), "cannot be decoded as a film|ends after"),
         (
             lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 3]),
             "ends after [1-9]|cannot be decoded",
@@ -193,15 +193,15 @@ def test_entities_cost_no_time(tmp_path):
     (tmp_path / "a.xml").write_text(f'<!DOCTYPE x [<!ENTITY e0 "lol">{lines}]><x>&e29;</x>')
     started = time.process_time()
     with pytest.raises(FerError, match="declares"):
-        mmi_xml.elements(tmp_path / "a.xml")
+        mmi.elements(tmp_path / "a.xml")
     assert time.process_time() - started < 0.5
 
 
 def test_a_huge_xml_file_is_not_read(tmp_path):
     with (tmp_path / "a.xml").open("wb") as file:
-        file.truncate(mmi_xml.XML_BYTES + 1)
+        file.truncate(mmi.XML_BYTES + 1)
     with pytest.raises(FerError, match="larger than any XML file of MMI"):
-        mmi_xml.elements(tmp_path / "a.xml")
+        mmi.elements(tmp_path / "a.xml")
 
 
 def test_a_damaged_au_or_session_file_is_a_problem_and_the_clip_is_used(copy):
@@ -230,13 +230,15 @@ def test_an_mpeg_stream_is_counted_frame_by_frame(copy):
     assert corpus.ids[:2].tolist() == ["S001-100-0010", "S001-100-0011"]
     assert corpus.images[0].mean() == pytest.approx(100, abs=3)
     avi.with_suffix(".mpg").write_bytes(b"\0\0\1\xba" + b"no video" * 50)
-    with pytest.raises(FerError, match=r"S001-100\.mpg: cannot be decoded as a clip"):
+    with pytest.raises(FerError, match=r"S001-100\.mpg: cannot be decoded as a film"):
         mmi.read(copy)
 
 
 def test_a_clip_in_two_sessions_is_one_problem(copy):
     write_session(copy / "more", 99, "S001-100")
-    with pytest.raises(FerError, match=r"1 files are here more than once.*S001-100\.avi"):
+    with next((copy / "more").rglob("S001-100.avi")).open("ab") as clip:
+        clip.write(b"another")
+    with pytest.raises(FerError, match=r"1 files are here in several versions.*S001-100\.avi"):
         mmi.read(copy)
 
 
@@ -307,7 +309,7 @@ def test_the_apex_is_where_most_units_are(units, apex):
     for unit in units:
         found.append(("ActionUnit", {"Number": "1"}))
         found += [("Marker", {"Frame": str(f), "Type": str(k)}) for f, k in unit]
-    assert mmi_xml.apex_of(found) == apex
+    assert mmi.apex_of(found) == apex
 
 
 def test_the_track_that_names_the_clip_gives_the_view():
@@ -315,10 +317,10 @@ def test_the_track_that_names_the_clip_gives_the_view():
         ("track", {"view": "1", "filename": "S001-100.avi"}),
         ("track", {"view": "2", "f": "S001-101.avi"}),
     ]
-    assert mmi_xml.view_of(tracks, "S001-101") == "both"
-    assert mmi_xml.view_of(tracks, "S009-001") == "profile"
-    assert mmi_xml.view_of([("track", {"view": "7"})], "S009-001") == "unknown"
-    assert mmi_xml.view_of([], "S009-001") == "unknown"
+    assert mmi.view_of(tracks, "S001-101") == "both"
+    assert mmi.view_of(tracks, "S009-001") == "profile"
+    assert mmi.view_of([("track", {"view": "7"})], "S009-001") == "unknown"
+    assert mmi.view_of([], "S009-001") == "unknown"
 
 
 WORDS = st.sampled_from(
@@ -329,11 +331,11 @@ ATTRIBUTES = st.dictionaries(WORDS | st.text(max_size=3), WORDS | st.text(max_si
 
 @given(st.lists(st.tuples(WORDS | st.just("ActionUnit"), ATTRIBUTES), max_size=12))
 def test_any_elements_give_a_value_or_a_reason(found):
-    apex = mmi_xml.apex_of(found)
+    apex = mmi.apex_of(found)
     assert apex is None or 1 <= apex[0] <= apex[1]
-    assert mmi_xml.view_of(found, "S001-100") in (*mmi_xml.VIEWS.values(), "unknown")
+    assert mmi.view_of(found, "S001-100") in (*mmi.VIEWS.values(), "unknown")
     with contextlib.suppress(FerError):
-        assert mmi_xml.emotion_of(found) is None or mmi_xml.emotion_of(found) >= 0
+        assert mmi.emotion_of(found) is None or mmi.emotion_of(found) >= 0
 
 
 @settings(max_examples=1000, deadline=None)
@@ -347,13 +349,13 @@ def test_mutated_xml_is_read_or_refused(tmp_path_factory, data):
     path = Path(tmp_path_factory.getbasetemp()) / "mutated.xml"
     path.write_bytes(content)
     try:
-        found = mmi_xml.elements(path)
-        mmi_xml.emotion_of(found)
+        found = mmi.elements(path)
+        mmi.emotion_of(found)
     except FerError:
         return
     assert all(isinstance(tag, str) for tag, _ in found)
-    mmi_xml.apex_of(found)
-    mmi_xml.view_of(found, "S001-100")
+    mmi.apex_of(found)
+    mmi.view_of(found, "S001-100")
 
 
 @given(st.integers(1, 500), st.sampled_from(mmi.FRAMES), st.none() | st.tuples(*[st.integers(1, 600)] * 2))

@@ -75,7 +75,9 @@ def test_a_full_set_needs_no_remark(tmp_path, monkeypatch):
 def test_the_same_image_twice_is_one_problem(copy):
     for code in ("AN", "DI"):
         draw(copy / "again" / f"01f_{code}_c.png", 99)
-    with pytest.raises(FerError, match=r"2 files are here more than once, the first as .*; remove one copy"):
+    with pytest.raises(
+        FerError, match=r"2 files are here in several versions, the first as .*; remove one copy"
+    ):
         nimstim.read(copy)
     problems = []
     assert len(nimstim.read(copy, problems)) == 13

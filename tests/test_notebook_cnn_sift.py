@@ -74,11 +74,19 @@ def test_sizes_of_a_small_corpus_are_parts_of_it_and_draws_are_pooled():
     names |= {"corpus": corpus, "first": fold, "recipe": Recipe(epochs=5, batch_size=8), "averages": averages}
     names["AVERAGES"] = names["paper"].AVERAGES
     names |= {"plan": names["plan"] | {"draws": 2}, "train_all": lambda *args, **options: None}
-    names["recorder"] = SimpleNamespace(add_table=recorded.__setitem__, add_figure=lambda *args: None)
+    kept = {}
+
+    def add_predictions(model, probabilities, labels, ids, fold):
+        kept.setdefault(model, []).append(fold)
+        return {"probabilities": probabilities}
+
+    recorder = {"add_table": recorded.__setitem__, "add_figure": lambda *args: None}
+    names["recorder"] = SimpleNamespace(**recorder, add_predictions=add_predictions)
     for source in code_cells():
         if source.startswith(("GAINS", "measured", "wide")):
             exec(source, names)
     half = len(fold.train) // 2
+    assert kept[f"CNN-SIFT@n={half}"] == ["draw0", "draw1"]
     assert drawn == [(f"n{n}-d{draw}", n) for n in (len(fold.train) // 4, half) for draw in (0, 1)]
     sizes = recorded["sizes"].set_index(["n", "model"])
     assert sizes.index.is_unique

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fer_lib.judge import inflation
 from fer_lib.learn import metrics
 from fer_lib.papers.cspp import network as cspp
+from fer_lib.show import plots
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_each_habit_of_the_inflation_experiment_is_a_step(smoke):
     assert gained.iloc[-1] >= 0  # the best of a fold's epochs cannot be worse than its last
     assert np.isnan(table["gain_low"].iloc[-1])  # of two folds
     assert table["accuracy"].iloc[-1] > table["accuracy"].iloc[0]
-    assert inflation.figure(table).axes
+    assert plots.waterfall(table).axes
 
 
 def test_models_of_the_folds_are_applied_to_the_other_corpus(smoke):

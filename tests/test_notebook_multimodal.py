@@ -57,7 +57,7 @@ def test_readings_of_augmentation_that_can_be_run_are_not_refused():
 
 
 def test_steps_that_do_not_fill_an_epoch_are_refused():
-    names = first_cells(budget="short", iteration_unit="steps", augment_factor=30)
+    names = first_cells(budget="full", iteration_unit="steps", augment_factor=30)
     names |= {"main": "official", "folds": {"official": [SimpleNamespace(train=range(5866))]}}
     cells = nbformat.read(notebook_path("multimodal"), 4).cells
     (schedule,) = [cell.source for cell in cells if cell.source.startswith("batch = ")]

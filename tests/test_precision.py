@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.folders import UnitFolder
+from fer_lib.files import UnitFolder
 from fer_lib.learn import precision, units
 from fer_lib.learn.precision import decide
 from fer_lib.learn.recipes import Recipe, cross_entropy
@@ -161,6 +161,24 @@ def test_layer_errors_of_a_convolution_with_normalisation_are_those_of_rounding(
     errors, _, _ = precision._layer_errors(model, *batch(), cross_entropy())
     assert set(errors) == {"0", "1", "2", "3", "4", "5"}
     assert max(errors.values()) < 2**-7
+
+
+@pytest.mark.parametrize(("fault", "name"), [(0.0, "bf16"), (0.5, "fp32")])
+def test_sums_in_place_and_shared_inputs_are_no_obstacle(fault, name):
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.last = Layer(64, 32), Layer(64, 32, fault), Layer(32, 3)
+
+        def forward(self, x):
+            y = self.first(x)
+            y += self.second(x)
+            y = torch.relu_(y)
+            return self.last(y)
+
+    found = chosen(Block())
+    assert found.name == name
+    assert found.layer == "second" or not fault
 
 
 def test_a_unit_keeps_what_it_was_trained_in(tmp_path, monkeypatch):

@@ -22,8 +22,8 @@ def test_every_entry_is_a_count_that_a_paper_prints(name):
     reader = datasets.READERS[name]
     frame = claims.frame().set_index("id")
     rows = table(reader)
-    assert len(rows) == len(getattr(reader, "PRINTED", ()))
-    for entry, row in zip(getattr(reader, "PRINTED", ()), rows.to_dict("records"), strict=True):
+    assert len(rows) == len(reader.printed)
+    for entry, row in zip(reader.printed, rows.to_dict("records"), strict=True):
         claim = frame.loc[entry.claim]
         assert claim["corpus"] == name
         assert claim["metric"] == ("subject_count" if entry.what == "subjects" else "sample_count")
@@ -39,9 +39,7 @@ def test_every_selection_count_of_the_papers_is_listed():
     counts = counts[
         counts["expression"].isna() & counts["corpus"].isin(["jaffe", "mmi", "nimstim", "oulu_casia"])
     ]
-    listed = {
-        entry.claim for name in datasets.READERS for entry in getattr(datasets.READERS[name], "PRINTED", ())
-    }
+    listed = {entry.claim for name in datasets.READERS for entry in datasets.READERS[name].printed}
     twice = {"cspp-t1-mmi-samples", "cspp-t1-nimstim-samples", "cspp-s31-jaffe-all"}  # the same figure again
     twice |= {"cnn_sift-s42-jaffe-subjects"}
     assert set(counts["id"]) - twice <= listed
@@ -53,12 +51,12 @@ def test_a_full_nimstim_has_the_counts_of_the_standard_set(tmp_path):
     ]
     for name in sorted(set(names) - set(names[::43])):  # the standard set lacks 16 of 43 x 16
         (tmp_path / name).touch()
-    found = {row["what"]: row for row in compare(nimstim, tmp_path) if row["selection"] == "default"}
+    found = {row["what"]: row for row in compare(nimstim.READER, tmp_path) if row["selection"] == "default"}
     assert found["subjects"]["here"] == found["subjects"]["complete"] == 43
     assert 491 < found["images"]["here"] <= 12 * 43
-    (whole,) = (row for row in compare(nimstim, tmp_path) if row["selection"] == "whole copy")
+    (whole,) = (row for row in compare(nimstim.READER, tmp_path) if row["selection"] == "whole copy")
     assert (whole["here"], whole["complete"], whole["printed"]) == (672, 672, 646)
-    assert len(remarks(compare(nimstim, tmp_path))) == 3
+    assert len(remarks(compare(nimstim.READER, tmp_path))) == 3
 
 
 def test_a_full_oulu_casia_has_its_subjects_and_ten_frames_each(tmp_path):
@@ -70,7 +68,7 @@ def test_a_full_oulu_casia_has_its_subjects_and_ten_frames_each(tmp_path):
     source = oulu_casia.locate(tmp_path)
     assert len(source.rows) == 80 * 2 * 10
     assert {row["frame"] for row in source.rows} == set(range(1, 11))
-    (row,) = compare(oulu_casia, tmp_path)
+    (row,) = compare(oulu_casia.READER, tmp_path)
     assert row["here"] == row["complete"] == row["printed"] == 80
     assert remarks([row]) == []
 
@@ -81,7 +79,7 @@ def test_mmi_counts_two_images_a_clip(tmp_path):
         folder.mkdir(parents=True)
         (folder / f"S00{n % 2}-10{n}.avi").touch()
         (folder / f"S00{n % 2}-10{n}.xml").write_text(f'<a><Metatag Name="Emotion" Value="{n + 3}"/></a>')
-    entries = {(row["what"], row["printed"]): row["here"] for row in compare(mmi, tmp_path)}
+    entries = {(row["what"], row["printed"]): row["here"] for row in compare(mmi.READER, tmp_path)}
     assert entries[("images", 250)] == 2 * entries[("sequences", 125)] == 6
     assert entries[("sequences", 237)] == 5
     assert entries[("subjects", 21)] == 2
@@ -107,4 +105,4 @@ def test_a_selection_that_a_form_lacks_has_no_count(tmp_path):
     source = Source(tmp_path, "form", rows=[{"path": tmp_path}])
     assert count(source, Printed("x", "sequences", 1)) is None
     assert count(source, Printed("x", "images", 1, whole="rows")) is None
-    assert printed.table(jaffe)["complete"].tolist() == [213, 183, 10, 183]
+    assert printed.table(jaffe.READER)["complete"].tolist() == [213, 183, 10, 183]

@@ -74,7 +74,7 @@ class TestApi:
         said = api_page.purpose("fer_lib.data.drawing.drawing")
         assert ":mod:" not in said
         assert "`" not in said
-        assert "face_geometry" in said
+        assert "drawing.geometry" in said
         assert all(api_page.purpose(m) for part in api_page.PARTS for m in api_page.documented(part))
 
 

@@ -1,5 +1,6 @@
 """Evidence appears whole or not at all, survives kills and rivals, and is read back as written."""
 
+import errno
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,14 +19,15 @@ from hypothesis import strategies as st
 
 import fer_lib
 from fer_lib.errors import FerError
-from fer_lib.evidence import folders as evidence
 from fer_lib.evidence import provenance, runs
+from fer_lib.evidence import recorder as writing
+from fer_lib.files import UnitFolder, cached_arrays, code_digest, file_name
 
 SCRIPT = textwrap.dedent(
     """
     import sys, time
     import numpy as np
-    from fer_lib import runs
+    from fer_lib.evidence import runs
 
     root, pause = sys.argv[1], float(sys.argv[2])
     with runs.Recorder("cnn_sift", "synthetic", "smoke", 0, root=root, parameters={"lr": 0.1}) as recorder:
@@ -41,10 +44,12 @@ SCRIPT = textwrap.dedent(
     """
 )
 
+WHOLE = ["notebook.ipynb", "predictions/C1.npz", "run.json"]
+
 
 @pytest.fixture(autouse=True)
 def _outside_fer_run(monkeypatch):
-    for name in ("FER_STAGE", "FER_PROGRESS", "FER_VARIANT"):
+    for name in ("FER_STAGE", "FER_PROGRESS"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -83,7 +88,7 @@ def test_killed_run_leaves_nothing_and_resumes_to_the_same_numbers(tmp_path):
     output, _ = second.communicate()
     assert output.split() == ["working", "2", "working", "3"]  # finished folds are not repeated
     ours, reference = (runs.find(place)[0] for place in (root, tmp_path / "plain"))
-    assert whole(ours.path) == whole(reference.path) == ["predictions/C1.npz", "run.json"]
+    assert whole(ours.path) == whole(reference.path) == WHOLE
     for name, rows in ours.predictions("C1").items():
         np.testing.assert_array_equal(rows, reference.predictions("C1")[name])
     assert not [path for path in (root / ".work").iterdir() if path.is_dir()]
@@ -112,9 +117,9 @@ def test_kill_at_any_moment_keeps_evidence_whole_or_absent(tmp_path, monkeypatch
     except SystemExit:
         made.close()
     monkeypatch.undo()
-    assert whole(folder) in ([], ["predictions/C1.npz", "run.json"])
+    assert whole(folder) in ([], WHOLE)
     again = recorder(tmp_path)
-    assert whole(folder) == ["predictions/C1.npz", "run.json"]  # put back, if it was moved aside
+    assert whole(folder) == WHOLE  # put back, if it was moved aside
     fill(again, 0.25)
     again.commit()
     assert runs.find(tmp_path)[0].predictions("C1")["probabilities"][0, 0] == 0.25
@@ -128,8 +133,8 @@ def test_two_at_once_wait_for_one_another(tmp_path):
     said, _ = second.communicate(timeout=60)
     first.communicate()
     assert first.returncode == second.returncode == 0
-    assert said.splitlines()[0] == evidence.WAITING
-    assert whole(runs.find(tmp_path)[0].path) == ["predictions/C1.npz", "run.json"]
+    assert said.splitlines()[0] == writing.WAITING
+    assert whole(runs.find(tmp_path)[0].path) == WHOLE
 
 
 def test_recorder_again_in_one_process_does_not_deadlock(tmp_path):
@@ -255,15 +260,14 @@ def test_stage_leaves_publishing_to_fer_run(tmp_path, monkeypatch):
     stage = tmp_path / ".work" / "slug" / "evidence"
     stage.parent.mkdir(parents=True)
     monkeypatch.setenv("FER_STAGE", str(stage))
-    monkeypatch.setenv("FER_VARIANT", "lr=0.1")
-    made = recorder(tmp_path / "elsewhere")
+    made = recorder(tmp_path / "elsewhere", variant="lr=0.1")
     made.finish_unit("fold0", a=[1])
     fill(made)
     assert made.commit() == stage
     assert json.loads((stage / "run.json").read_text())["variant"] == "lr=0.1"
     assert made.work.parent == tmp_path / ".work"
     assert made.work.is_dir()  # until `fer run` has published
-    evidence.publish(stage, tmp_path / "cnn_sift/synthetic/smoke/seed0,lr=0.1")
+    writing.publish(stage, tmp_path / "cnn_sift/synthetic/smoke/seed0,lr=0.1")
     assert [run.variant for run in runs.find(tmp_path)] == ["lr=0.1"]
 
 
@@ -274,24 +278,120 @@ def notebook(folder, cell):
     (folder / "notebooks/cnn_sift.ipynb").write_text(json.dumps({"cells": cells}))
 
 
-def test_variant_names_what_differs(tmp_path, monkeypatch):
+def test_variant_names_what_differs_from_the_register_and_not_from_the_saved_notebook(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    notebook(tmp_path, "seed = 0\nlr = 0.1  # rate\nlayout = 'A'\nsizes = [1, 2]\n")
+    notebook(tmp_path, "seed = 0\nlr = 0.1  # saved with another rate than ours\ncnn_layout = 'A'\n")
     assert provenance.parameters(provenance.notebook_path("cnn_sift")) == {
-        **{"seed": 0, "lr": 0.1, "layout": "A"},
-        "sizes": [1, 2],
+        **{"seed": 0, "lr": 0.1, "cnn_layout": "A"},
     }
-    assert runs.variant("cnn_sift", {"seed": 3, "lr": 0.1}) == ""
-    assert runs.variant("cnn_sift", {"lr": 0.2, "layout": "B"}) == "layout=B,lr=0.2"
-    names = {runs.variant("cnn_sift", {"layout": text}) for text in ("a/b", "a:b", "x" * 300)}
+    assert provenance.defaults("cnn_sift") == {"seed": 0, "lr": 0.001, "cnn_layout": "A"}
+    assert runs.variant("cnn_sift", {"seed": 3, "lr": 0.001}) == ""
+    assert runs.variant("cnn_sift", {"lr": 0.1, "cnn_layout": "B"}) == "cnn_layout=B,lr=0.1"
+    names = {runs.variant("cnn_sift", {"cnn_layout": text}) for text in ("a/b", "a:b", "x" * 300)}
     assert len(names) == 3
-    assert all(evidence.file_name(name) and len(name) <= 120 for name in names)
+    assert all(file_name(name) and len(name) <= 120 for name in names)
+    notebook(tmp_path, "seed = 0\nlayout = 1\n")
+    with pytest.raises(FerError, match="'layout', which cnn_sift's register does not have"):
+        provenance.defaults("cnn_sift")
+
+
+def test_evidence_is_current_until_code_or_parameters_change(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook(tmp_path, "seed = 0\ndevice = 'auto'\nlr = 0.001\n")
+    made = recorder(tmp_path, parameters={"seed": 0, "lr": 0.001, "device": "cpu"})
+    fill(made)
+    folder = made.commit()
+    assert runs.current(folder, {"device": "cuda"}).path == folder
+    assert runs.current(folder, {"lr": 0.1}) is None
+    assert runs.current(tmp_path / "nowhere", {}) is None
+    monkeypatch.setattr(runs, "sources", lambda paper: "other")
+    assert runs.current(folder, {}) is None
+
+
+def test_a_run_by_hand_leaves_a_notebook_for_its_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook(tmp_path, "seed = 0\n")
+    for value, kept in ((0.5, "source"), (0.25, "executed")):
+        made = recorder(tmp_path)
+        fill(made, value)
+        folder = made.commit()
+        text = (folder / "notebook.ipynb").read_text()
+        if kept == "source":
+            assert "fer run cnn_sift synthetic --budget smoke --seed 0 --force" in text
+            (folder / "notebook.ipynb").write_text("executed")
+    assert text == "executed"  # of the same key: the same cells gave it
+    made = recorder(tmp_path, parameters={"lr": 0.1})
+    fill(made)
+    assert "by hand" in (made.commit() / "notebook.ipynb").read_text()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_evidence_of_changed_cells_is_not_taken_for_the_chapters(tmp_path, monkeypatch, changed):
+    import IPython
+
+    monkeypatch.chdir(tmp_path)
+    notebook(tmp_path, "seed = 0\n")
+    path = tmp_path / "notebooks/cnn_sift.ipynb"
+    content = json.loads(path.read_text())
+    cells = ["x = 1  # as stored", "commit()", "later()"]
+    content["cells"] += [{"cell_type": "code", "metadata": {}, "source": cell} for cell in cells]
+    path.write_text(json.dumps(content))
+    run = ["", "seed = 3", "x = 2" if changed else "x = 1", "commit()"]
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(user_ns={"In": run}))
+    made = recorder(tmp_path)
+    fill(made)
+    assert (runs.current(made.commit(), {}) is None) == changed
+
+
+def test_a_damaged_unit_is_done_again(tmp_path):
+    store = UnitFolder(tmp_path)
+    for damage in (b"", b"PK", store.finish_unit("a", p=np.zeros(3)).read_bytes()[:-9]):
+        store.finish_unit("a", p=np.zeros(3)).write_bytes(damage)
+        assert store.unit("a") is None
+    assert store.unit("a") is None
+    assert np.array_equal(runs.arrays(store.finish_unit("a", p=np.ones(3)))["p"], np.ones(3))
+    assert store.unit("a") is not None
+
+
+@pytest.mark.parametrize("code, said", [(errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")])
+def test_a_full_or_read_only_folder_is_named(tmp_path, monkeypatch, capsys, code, said):
+    def refuse(*arguments):
+        raise OSError(code, os.strerror(code))
+
+    store = UnitFolder(tmp_path / "work")
+    store.finish_unit("a", p=[1])
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(
+        FerError, match=f"{tmp_path}/work/units cannot be written to .{said}.*--results the evidence"
+    ):
+        store.finish_unit("b", p=[1])
+    assert store.unit("a") is not None
+    assert store.unit("b") is None
+    assert not [path for path in (tmp_path / "work/units").iterdir() if path.name != "a.npz"]
+    made = cached_arrays("kind", "key", lambda: {"x": np.ones(2)})  # goes on without
+    assert made["x"].tolist() == [1, 1]
+    assert f"{tmp_path}/cache/kind cannot be written to" in capsys.readouterr().err
+
+
+def test_another_number_of_threads_is_another_key(tmp_path):
+    import torch
+
+    keys, before = set(), torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with recorder(tmp_path) as made:
+                keys.add(made.key)
+    finally:
+        torch.set_num_threads(before)
+    assert len(keys) == 2
 
 
 @given(st.text(max_size=30))
 def test_file_names_never_leave_their_folder(name):
     try:
-        accepted = evidence.file_name(name)
+        accepted = file_name(name)
     except FerError:
         return
     assert Path("folder", accepted).parent == Path("folder")
@@ -311,15 +411,41 @@ def test_provenance_says_what_and_hides_where(monkeypatch):
     assert platform.node() not in [facts["platform"], facts["cpu"]]
 
 
-def test_sources_ignore_prose_and_outputs(tmp_path, monkeypatch):
+def test_sources_ignore_prose_outputs_and_the_saved_parameters(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     notebook(tmp_path, "seed = 0\n")
     before = provenance.sources("cnn_sift")
     path = tmp_path / "notebooks/cnn_sift.ipynb"
     content = json.loads(path.read_text())
     content["cells"][0]["outputs"] = [{"text": "x"}]
+    content["cells"][0]["source"] = "seed = 1\n"
     content["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "prose"})
     path.write_text(json.dumps(content))
     assert provenance.sources("cnn_sift") == before
-    notebook(tmp_path, "seed = 1\n")
-    assert provenance.sources("cnn_sift") != before
+    content["cells"].append({"cell_type": "code", "metadata": {}, "source": "x = 1"})
+    path.write_text(json.dumps(content))
+    changed = provenance.sources("cnn_sift")
+    assert changed != before
+    content["cells"][-1]["source"] = "x  =  1  # one"
+    path.write_text(json.dumps(content))
+    assert provenance.sources("cnn_sift") == changed
+
+
+def test_a_digest_of_code_knows_what_it_does_and_not_how_it_is_written():
+    plain = 'def f(x, y=None):\n    return g(x)[0], -1, "a"\n'
+    same = (
+        '"""Module."""\n\ndef f(\n    x,\n    y=None,\n):\n    """Do it."""\n'
+        "    # why\n    return (g(x)[0], -1, 'a')\n"
+    )
+    assert code_digest(plain) == code_digest(same)
+    others = (
+        ("y=None", "y=1"),
+        ("-1", "1"),
+        ('"a"', '"b"'),
+        ("return", "yield"),
+        ("f(x", "f(z"),
+        (", y=None", ""),
+    )
+    assert len({code_digest(plain.replace(*change)) for change in (("", ""), *others)}) == 1 + len(others)
+    assert code_digest("def f():\n    return") != code_digest("def f():\n    return None")
+    assert code_digest("%magic") != code_digest("%other")

@@ -116,7 +116,7 @@ def test_an_empty_study_and_none(tmp_path):
 
 WORKER = """
 import sys, time
-from fer_lib import search
+from fer_lib.papers.cnn3d import search
 def slow(_):
     for _ in range(5):
         time.sleep(0.05)
@@ -176,3 +176,28 @@ def test_dead_workers_trial_is_given_up_and_queued_again(tmp_path):
     assert run(journal, 2, note, 1, threshold=None) == 2
     assert seen[0] == wanted
     assert search.trials(journal)["state"].tolist() == ["lost", "complete", "complete"]
+
+
+def test_a_damaged_journal_loses_what_is_damaged_and_nothing_else(tmp_path, capsys):
+    journal = tmp_path / "j.log"
+    assert run(journal, 3, seed=1, threshold=None) == 3
+    sound = journal.read_bytes()
+    before = search.trials(journal)
+
+    journal.write_bytes(sound[:-25])  # a full disk
+    search.trials(journal)
+    assert run(journal, 4, seed=1, threshold=None) >= 1
+    again = search.trials(journal)
+    assert (again["state"] == "complete").sum() == 4
+    assert again["accuracy"].iloc[:2].tolist() == before["accuracy"].iloc[:2].tolist()
+
+    lines = sound.splitlines(keepends=True)
+    places = [i for i, line in enumerate(lines) if b'"op_code":8' in line[:20]][:1]
+    for damage in (b"\n", b"\0\0\0\n", lines[places[0]][:9] + b"\n"):
+        lines[places[0]] = damage
+        journal.write_bytes(b"".join(lines))
+        assert search.trials(journal)["accuracy"].tolist() == before["accuracy"].tolist()
+    assert f"line {places[0] + 1} of {journal} is damaged" in capsys.readouterr().err
+    lines[places[0]] = b'{"op_' + sound.splitlines(keepends=True)[places[0]]  # joined to a half line
+    journal.write_bytes(b"".join(lines))
+    assert search.trials(journal)["accuracy"].tolist() == before["accuracy"].tolist()

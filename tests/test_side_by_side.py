@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.folders import UnitFolder
+from fer_lib.files import UnitFolder
 from fer_lib.learn import side_by_side
 from fer_lib.learn.training import Part, Recipe
 from fer_lib.learn.units import train_unit

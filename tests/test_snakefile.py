@@ -1,4 +1,4 @@
-"""The matrix: a run is made again when its notebook or the library changes, and only then; searches."""
+"""The matrix: a run is made where its evidence is not complete and current, and only there; searches."""
 
 import json
 import os
@@ -14,7 +14,8 @@ REPOSITORY = Path(__file__).parents[1]
 CELLS = {
     "parameters": 'dataset = "synthetic"\nbudget = "smoke"\nseed = 0\ndevice = "auto"\n',
     "body": """\
-from fer_lib import metrics, runs
+from fer_lib.evidence import runs
+from fer_lib.learn import metrics
 recorder = runs.Recorder("cnn_sift", dataset, budget, seed)
 recorder.add_predictions("C1", [[0.5, 0.5]], [0], ["a"])
 recorder.commit()
@@ -30,7 +31,8 @@ def write_notebook(folder, **changed):
     ]
     content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
     (folder / "notebooks").mkdir(exist_ok=True)
-    (folder / "notebooks/cnn_sift.ipynb").write_text(json.dumps(content))
+    for paper in ("cnn_sift", "cnn3d"):
+        (folder / f"notebooks/{paper}.ipynb").write_text(json.dumps(content))
 
 
 @pytest.fixture
@@ -41,45 +43,85 @@ def snakemake(tmp_path):
     shutil.copytree(REPOSITORY / "fer_lib", tmp_path / "fer_lib")  # with what is compiled already
     write_notebook(tmp_path)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    for name in ("FER_STAGE", "FER_VARIANT", "FER_PROGRESS"):
+    for name in ("FER_STAGE", "FER_PROGRESS"):
         environment.pop(name, None)
 
-    def call(*options, seeds="0", target="runs", cores=1, **config):
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), target, *options]
-        command += ["--config", "papers=cnn_sift", f"seeds={seeds}"]
-        command += [f"{name}={value}" for name, value in config.items()]
+    def call(*options, target="runs", cores=1, **config):
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), target, *options, "--config"]
+        command += [f"{name}={value}" for name, value in ({"papers": "cnn_sift"} | config).items()]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
     return call
 
 
-def test_a_run_is_remade_when_notebook_or_library_changes_and_only_then(snakemake, tmp_path):
+def planned(said):
+    """Return the stamps of the runs that a dry run would make."""
+    return [
+        line.split()[1].removeprefix("results/.work/made/") for line in said.splitlines() if "output:" in line
+    ]
+
+
+def test_a_run_is_made_again_when_what_it_does_changes_and_only_then(snakemake, tmp_path):
     evidence = tmp_path / "results/cnn_sift/synthetic/smoke/seed0"
     code, said = snakemake()
     assert code == 0, said
     first = (evidence / "run.json").read_bytes()
 
-    for unused in ("cli.py", "papers/cnn_sift/network.py"):
-        with (tmp_path / "fer_lib" / unused).open("a") as file:
-            file.write("# what the notebook does not import changes none of its figures\n")
+    shutil.rmtree(tmp_path / "results/.work/made")  # as if `fer run` had made it
+    for file, text in (
+        ("cli.py", "x = 1\n"),
+        ("learn/metrics.py", '"""Of no consequence."""\n# so is this\n'),
+    ):
+        with (tmp_path / "fer_lib" / file).open("a") as source:
+            source.write(text)
     code, said = snakemake("-n", seeds="0,1")
     assert code == 0, said
-    assert "seed1/.made" in said
-    assert "seed0/.made" not in said.split("input:")[0]
-    assert next(line.split() for line in said.splitlines() if line.startswith("run ")) == ["run", "1"]
+    assert planned(said) == ["cnn_sift/synthetic/smoke/seed1"]
 
-    with (tmp_path / "fer_lib/learn/metrics.py").open("a") as file:
-        file.write("# a change of the library\n")
-    write_notebook(tmp_path, parameters="")
+    with (tmp_path / "fer_lib/learn/metrics.py").open("a") as source:
+        source.write("x = 1\n")
+    write_notebook(tmp_path, body="raise ValueError('on purpose')")
     code, said = snakemake()
     assert code != 0
-    reason = next(line for line in said.splitlines() if "reason:" in line)
-    assert "fer_lib/learn/metrics.py" in reason
-    assert "notebooks/cnn_sift.ipynb" in reason
-    assert "cnn_sift.ipynb has no cell tagged 'parameters'" in said
+    assert "on purpose" in said
     assert (evidence / "run.json").read_bytes() == first  # a failed run leaves older evidence alone
-    assert not (evidence / ".made").exists()  # and is not taken for done
+    assert not list((tmp_path / "results/.work/made").rglob("seed0"))  # and is not taken for done
+
+
+def test_a_matrix_has_no_impossible_pairs_and_no_mistakes(snakemake, tmp_path):
+    code, said = snakemake("-n", papers="cnn_sift,cnn3d", datasets="ckplus,jaffe", budgets="full")
+    assert code == 0, said
+    pairs = ["cnn3d/ckplus", "cnn_sift/ckplus", "cnn_sift/jaffe"]
+    assert sorted(planned(said)) == [f"{pair}/full/seed0" for pair in pairs]
+    assert "mem_mb=8000" in said
+    for config, sentence in (
+        ({"budgets": "papr"}, "Did you mean 'paper'"),
+        ({"dataset": ""}, "Did you mean 'datasets'"),
+        ({"papers": "cnn3d", "datasets": "jaffe"}, "cnn3d cannot use jaffe"),
+    ):
+        code, said = snakemake("-n", **config)
+        assert code != 0
+        assert sentence in said
+        assert "Traceback" not in said
+
+
+def test_a_campaign_is_a_list_of_runs_in_order(snakemake, tmp_path):
+    write_notebook(tmp_path, parameters=CELLS["parameters"] + "lr = 0.001\n")
+    (tmp_path / "notebooks/cnn3d.ipynb").unlink()
+    run = "{paper: cnn_sift, dataset: synthetic, budget: full, seeds: [%s]%s}\n"
+    (tmp_path / "campaign.yaml").write_text(
+        "- " + run % ("0", "") + "- " + run % ("1, 2", ", knobs: {lr: 0.1}")
+    )
+    code, said = snakemake("-n", target="campaign", threads=1)
+    assert code == 0, said
+    place = "cnn_sift/synthetic/full"
+    assert sorted(planned(said)) == [f"{place}/seed0", f"{place}/seed1,lr=0.1", f"{place}/seed2,lr=0.1"]
+    assert [line.split()[1] for line in said.splitlines() if "priority:" in line].count("2") == 1
+    (tmp_path / "campaign.yaml").write_text("- {paper: cnn_sift}")
+    code, said = snakemake("-n", target="campaign")
+    assert code != 0
+    assert "campaign.yaml should be a list of runs" in said
 
 
 def test_a_probe_is_a_run_that_flips_one_reading(snakemake, tmp_path):
@@ -90,20 +132,23 @@ def test_a_probe_is_a_run_that_flips_one_reading(snakemake, tmp_path):
         tmp_path,
         parameters=CELLS["parameters"] + "use_batchnorm = False\n",
         beyond='raise RuntimeError("beyond a probe")',
-        body=CELLS["body"].replace("seed)", 'seed, parameters={"use_batchnorm": use_batchnorm})'),
+        body=CELLS["body"].replace(
+            "seed)",
+            'seed, runs.variant("cnn_sift", globals()), parameters={"use_batchnorm": use_batchnorm})',
+        ),
     )
     code, said = snakemake(target="sensitivity")
     assert code == 0, said
     made = tmp_path / "results/cnn_sift/synthetic/probe"
-    assert {path.parent.name: path.is_file() for path in made.glob("*/.made")} == {
-        "seed1": True,
-        "seed1,use_batchnorm=True": True,
-    }
+    assert sorted(path.name for path in made.iterdir()) == ["seed1", "seed1,use_batchnorm=True"]
     flipped = json.loads((made / "seed1,use_batchnorm=True/run.json").read_text())
     assert flipped["variant"] == "use_batchnorm=True"
     assert flipped["parameters"]["use_batchnorm"] is True
     assert json.loads((made / "seed1/run.json").read_text())["parameters"]["use_batchnorm"] is False
-    assert "beyond a probe" not in (made / "seed1/notebook.ipynb").read_text()
+    cells = json.loads((made / "seed1/notebook.ipynb").read_text())["cells"]
+    (passed_over,) = (cell for cell in cells if "beyond" in cell["metadata"]["tags"])
+    assert passed_over["outputs"] == []
+    assert passed_over["execution_count"] is None
 
 
 def test_workers_of_a_search_join_again_after_one_was_killed(snakemake, tmp_path):

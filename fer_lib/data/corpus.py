@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,33 @@ SPLIT_ORDER = ("train", "public_test", "private_test")
 
 @dataclass(frozen=True)
 class Card:
-    """What a user must know of a corpus before touching it.
+    """What a user must know of a corpus before touching it, and what the rest of the library says of it.
 
-    ``obtain`` says who grants it and how, ``tree`` shows the expected files, ``may_show`` says whether
-    its images may appear in a published book, ``synthetic`` that it is generated and no evidence.
+    Attributes
+    ----------
+    name, title : str
+        Its key everywhere, and what people call it.
+    owner, licence, obtain : str
+        Who grants it, on which terms, and how.
+    tree : str
+        The expected files.
+    may_show : bool
+        Whether its images appear in a published book.
+    synthetic : bool
+        Whether it is generated, and so no evidence.
+    notes : tuple of str
+    place : int
+        Where it stands in lists of corpora; equal ones stand in the order of their names.
+    codes : mapping
+        For each form that writes labels its own way: code or word -> canonical expression.
+    complete : mapping
+        Counts of a complete copy: ``images``, ``sequences``, ``subjects``, and those of expressions.
+    lacks : mapping
+        ``subjects`` or ``sequences``, where it has none -> why not, for a sentence that refuses a protocol.
+    stands_in : tuple of str
+        Papers without a claim about it that it may stand in for: anyone may have it.
+    addresses : tuple of str
+        Archives that the owners let anyone download.
     """
 
     name: str
@@ -38,6 +61,12 @@ class Card:
     may_show: bool
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    place: int = 100
+    codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    complete: Mapping[str, int] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    stands_in: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +123,6 @@ class Corpus:
         object.__setattr__(self, "classes", tuple(canonical(c) for c in self.classes))
         if self.meta is not None:
             object.__setattr__(self, "meta", self.meta.reset_index(drop=True))
-        self._check()
-
-    def _check(self) -> None:
         for name in _column_names():
             column = getattr(self, name)
             if column is not None and len(column) != len(self.images):
@@ -196,7 +222,7 @@ class Corpus:
 
 def _column_names() -> list[str]:
     """Return the aligned fields of a corpus, ``images`` first."""
-    return [field.name for field in fields(Corpus) if field.name not in ("classes", "card")]
+    return [column.name for column in fields(Corpus) if column.name not in ("classes", "card")]
 
 
 def split_names(split: np.ndarray) -> list[str]:

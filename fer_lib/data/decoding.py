@@ -100,17 +100,12 @@ def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     if image.shape == tuple(size):
         return image
-    height, width, top, left = _placing(image.shape, size)
+    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
+    height, width = (min(s, max(1, round(o * scale))) for o, s in zip(image.shape, size, strict=True))
     part = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
     rest = (size[0] - height - top, size[1] - width - left)
     return cv2.copyMakeBorder(part, top, rest[0], left, rest[1], cv2.BORDER_REPLICATE)
-
-
-def _placing(old: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return height, width, top and left of an image of size ``old`` fitted into ``size``."""
-    scale = min(size[0] / old[0], size[1] / old[1])
-    height, width = (min(s, max(1, round(o * scale))) for o, s in zip(old, size, strict=True))
-    return height, width, (size[0] - height) // 2, (size[1] - width) // 2
 
 
 def decode_all(

@@ -1,19 +1,42 @@
-"""What the readers of image files share: from the rows of a source to a corpus."""
+"""What the readers of image files and clips share: from the rows of a source to a corpus."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.decoding import decode, decode_all
+from fer_lib.data.decoding import checked_size, decode, decode_all
 from fer_lib.data.sources import Source, settle, shown
+from fer_lib.errors import FerError
 from fer_lib.expressions import canonical
 
+CROP = 96  # of a face, in pixels: the models take 48 to 112
+APART = ("id", "expression", "subject", "sequence", "path", "valid")  # keys of a row that are no meta
+
 Load = Callable[[dict[str, Any]], tuple[Sequence[np.ndarray], Sequence[dict[str, Any]]]]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A way to cut the face out of a photograph while a corpus is read (:data:`fer_lib.faces.FACE`).
+
+    Attributes
+    ----------
+    cut : callable
+        ``cut(photograph, size)`` takes uint8 (H, W) and returns uint8 (size, size) and whether a face was
+        found.
+    sources : tuple of Path
+        The Python files that decide its pixels: a cache of crops is keyed by what they do.
+    """
+
+    cut: Callable[[np.ndarray, int], tuple[np.ndarray, bool]]
+    sources: tuple[Path, ...]
 
 
 def read_stills(
@@ -23,18 +46,22 @@ def read_stills(
     problems: list[str] | None,
     load: Load | None = None,
     unit: str = "image",
+    crop: Crop | None = None,
 ) -> Corpus:
     """Decode the files of the source's rows and return the corpus.
+
+    No more photographs are in memory than there are threads, beside the images that are returned.
 
     Parameters
     ----------
     source : Source
         What a reader's ``locate`` found. Every reader's ``read`` also takes a folder (``root``) in its
-        place and lists that itself.
+        place and lists that itself. A row has ``id``, ``expression`` (any spelling), ``subject`` and
+        ``path``, may have ``sequence``, and everything else becomes a column of ``meta``.
     card : Card
     size : int or (height, width), optional
-        Size of the images; one number for a square. Default: the most frequent one among the files,
-        into which others are fitted with their proportions kept.
+        Size of the images; one number for a square. Default: 96 for crops, else the most frequent one among
+        the files, into which others are fitted with their proportions kept.
     problems : list of str, optional
         If given, what cannot be read is described here, a sentence naming the file each, and left out;
         without it the first such thing raises.
@@ -42,63 +69,68 @@ def read_stills(
         Returns the images (H, W) of one row and the row of each; the default decodes ``path`` to one.
     unit : str
         What a row is, for the progress line.
+    crop : Crop, optional
+        How the face is cut out of each image.
 
     Returns
     -------
     Corpus
-        Images uint8 (N, H, W) in the order of the rows; see :func:`assemble`.
+        Images uint8 (N, H, W) in the order of the rows. ``meta`` has the ``height`` and ``width`` that each
+        had in its file. With ``crop`` it has neither, and ``valid`` is False where no face was found.
 
     Raises
     ------
     FerError
-        If nothing was selected or, without ``problems``, something cannot be read.
+        If nothing was selected, ``crop`` is no :class:`Crop`, crops are not to be square or, without
+        ``problems``, something cannot be read.
     """
-    found = list(source.problems)
-    rows: dict[int, list[dict[str, Any]]] = {}
+    import pandas as pd
 
-    def attempt(position: int) -> list[np.ndarray]:
+    if crop := checked_crop(crop):
+        size, width = checked_size(CROP if size is None else size)
+        if size != width:
+            raise FerError(f"A face is cropped to a square; size is one number, got {(size, width)}.")
+    found = list(source.problems)
+    rows: dict[int, Sequence[dict[str, Any]]] = {}
+
+    def attempt(position: int) -> Sequence[np.ndarray]:
         row = source.rows[position]
         images, rows[position] = load(row) if load else ([decode(row["path"])], [row])
+        if crop:
+            cuts = [crop.cut(image, size) for image in images]
+            images = [face for face, _ in cuts]
+            rows[position] = [{**r, "valid": v} for r, (_, v) in zip(rows[position], cuts, strict=True)]
         return images
 
     paths = [row["path"] for row in source.rows]
     images, owners, sizes = decode_all(paths, card.name, found, size, attempt, unit)
     if not source.rows and not found:
         found.append(f"{shown(source.root)} holds no {unit} of the selection that was asked for.")
-    settle(found, problems, card.name)
+    settle(found, problems, card.name, source.root)
     used = [row for position in dict.fromkeys(owners.tolist()) for row in rows[position]]
-    return assemble(used, images, sizes, card, source.classes)
-
-
-def assemble(
-    rows: Sequence[dict[str, Any]],
-    images: np.ndarray,
-    sizes: np.ndarray,
-    card: Card,
-    classes: tuple[str, ...],
-) -> Corpus:
-    """Return the corpus of ``images`` (N, H, W) with one of ``rows`` for each.
-
-    A row has ``id``, ``expression`` (any spelling) and ``subject``, may have ``sequence`` and ``path``
-    (not stored), and everything else becomes a column of ``meta``, followed by the ``height`` and
-    ``width`` that ``sizes`` (N, 2) gives.
-    """
-    import pandas as pd
-
-    columns = {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
-    taken = ("id", "expression", "subject", "sequence", "path")
-    meta = pd.DataFrame({key: values for key, values in columns.items() if key not in taken})
-    labels = [classes.index(canonical(name)) for name in columns.get("expression", [])]
+    columns = {key: [row[key] for row in used] for key in (used[0] if used else ())}
+    meta = pd.DataFrame({key: values for key, values in columns.items() if key not in APART})
+    if not crop:
+        meta = meta.assign(height=sizes[:, 0], width=sizes[:, 1])
+    labels = [source.classes.index(canonical(name)) for name in columns.get("expression", [])]
     return Corpus(
         images,
         np.array(labels, np.int64),
-        classes,
+        source.classes,
         card,
         np.array(columns.get("id", []), np.str_),
         subjects=np.array(columns.get("subject", []), np.str_),
         sequences=np.array(columns["sequence"], np.str_) if "sequence" in columns else None,
-        meta=meta.assign(height=sizes[:, 0], width=sizes[:, 1]),
+        valid=np.array(columns.get("valid", []), bool) if crop else None,
+        meta=meta,
     )
+
+
+def checked_crop(crop: Crop | None) -> Crop | None:
+    """Return ``crop``, None where there is none; FerError for anything else."""
+    if crop and not isinstance(crop, Crop):
+        raise FerError(f"crop is fer_lib.faces.FACE, or None for whole photographs; got {crop!r}.")
+    return crop or None
 
 
 def size_remarks(corpus: Corpus) -> list[str]:
@@ -111,4 +143,15 @@ def size_remarks(corpus: Corpus) -> list[str]:
         f"{n:,} of {len(corpus):,} images are {w}x{h} pixels and were fitted into {width}x{height}."
         for (w, h), n in sizes.most_common()
         if (h, w) != (height, width)
+    ]
+
+
+def face_remarks(corpus: Corpus) -> list[str]:
+    """Say in how many images no face was found; nothing for a corpus that was read without looking."""
+    missed = [] if corpus.valid is None else np.flatnonzero(~corpus.valid)
+    if not len(missed):
+        return []
+    return [
+        f"No face was found in {len(missed):,} of {len(corpus):,} images (first {corpus.ids[missed[0]]}); "
+        "they are used whole and marked in the column valid."
     ]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_lib.data.decoding import LFS_POINTER, check_pointer
+from fer_lib.data import first_bytes
+from fer_lib.data.sources import shown
 from fer_lib.errors import FerError
 
 if TYPE_CHECKING:
@@ -37,8 +38,12 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
     import pandas as pd
 
     try:
-        with path.open("rb") as file:
-            check_pointer(file.read(len(LFS_POINTER)))
+        head = first_bytes.read_head(path)
+        first_bytes.refuse(head)
+        if first_bytes.is_archive(head):
+            raise FerError(
+                "is an archive under a csv's name; move it elsewhere and unpack it with `fer data import`."
+            )
         # Blank lines are kept while reading, so that the row numbers in messages are right.
         with (
             warnings.catch_warnings(),
@@ -64,6 +69,12 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
     except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
         why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         problems.append(f"{path}: not a readable csv file ({why}); get it again.")
+
+
+def row_faults(path: Path, rows: pd.DataFrame, faults: dict[int, str]) -> list[tuple[str, str]]:
+    """Return where and what for faults by position in a block of rows (blank ones are counted)."""
+    numbers = rows.index.to_numpy() + 1
+    return [(f"{shown(path)}, row {numbers[i]} (line {numbers[i] + 1})", faults[i]) for i in sorted(faults)]
 
 
 def count_rows(path: Path) -> int:

@@ -1,6 +1,6 @@
 """The counts that papers print of a corpus, the selection that should give them, and where none does.
 
-Each reader lists its own as ``PRINTED``. The figures themselves are claims (:mod:`fer_lib.claims`); here
+Each reader lists its own as ``printed``. The figures themselves are claims (:mod:`fer_lib.claims`); here
 stands what a complete copy yields, and why that is another number or cannot be known.
 """
 
@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 from fer_lib.errors import FerError
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import pandas as pd
 
-    from fer_lib.data.sources import Source
+    from fer_lib.data.sources import Reader, Source
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Printed:
     whole: str = ""
 
 
-def table(reader: ModuleType) -> pd.DataFrame:
+def table(reader: Reader) -> pd.DataFrame:
     """Return the printed counts of a reader's corpus beside those of a complete copy.
 
     Returns
@@ -63,7 +61,7 @@ def table(reader: ModuleType) -> pd.DataFrame:
 
     frame = claims.frame().set_index("id")
     rows = []
-    for entry in getattr(reader, "PRINTED", ()):
+    for entry in reader.printed:
         claim = frame.loc[entry.claim]
         chosen = ", ".join(f"{name}={value}" for name, value in entry.selection.items())
         rows.append(
@@ -81,12 +79,12 @@ def table(reader: ModuleType) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"printed": "Int64", "complete": "Int64"})
 
 
-def compare(reader: ModuleType, root: Any) -> list[dict[str, Any]]:
+def compare(reader: Reader, root: Any) -> list[dict[str, Any]]:
     """Return the rows of :func:`table` for a copy, with ``here``: its own count, without opening an image.
 
     ``here`` is None where this form of the corpus does not have the selection.
     """
-    entries = getattr(reader, "PRINTED", ())
+    entries = reader.printed
     found: dict[str, Source | None] = {}
     for entry in entries:
         if (key := str(entry.selection)) not in found:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fer_lib.data.corpus import Corpus, audit, split_names
-from fer_lib.data.image_files import size_remarks
-from fer_lib.data.photographs import face_remarks
+from fer_lib.data.image_files import face_remarks, size_remarks
 from fer_lib.data.printed import remarks as unreachable
 from fer_lib.data.sources import Source
 
 
 def report(
-    corpus: Corpus, source: Source | None, problems: list[str], printed: list[dict[str, Any]]
+    corpus: Corpus,
+    source: Source | None,
+    problems: list[str],
+    printed: list[dict[str, Any]],
+    doubts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the report of :func:`fer_lib.data.datasets.check`.
 
@@ -28,12 +32,17 @@ def report(
         Sentences, gravest first.
     printed : list of dict
         From :func:`fer_lib.data.printed.compare`.
+    doubts : list of str
+        Problems that keep the copy from being the original, and nobody from using it.
     """
     if source is None:
         copy: dict[str, Any] = {"root": None, "form": "generated", "ignored": 0, "facts": {}, "expected": {}}
+        copy["ignored_names"] = []
         remarks = []
     else:
-        copy = {name: getattr(source, name) for name in ("form", "ignored", "facts", "expected")}
+        copy = {
+            name: getattr(source, name) for name in ("form", "ignored", "ignored_names", "facts", "expected")
+        }
         copy["root"] = str(source.root.resolve())
         remarks = [*source.remarks, *size_remarks(corpus), *face_remarks(corpus), *unreachable(printed)]
     split = corpus.split
@@ -41,7 +50,7 @@ def report(
     return {
         "dataset": corpus.card.name,
         "licence": corpus.card.licence,
-        "ok": not problems,
+        "ok": not problems and not doubts,
         **copy,
         "images": len(corpus),
         "sequences": None if corpus.sequences is None else len(np.unique(corpus.sequences)),
@@ -49,7 +58,8 @@ def report(
         "splits": {} if split is None else {s: int((split == s).sum()) for s in split_names(split)},
         "per_class": dict(zip(corpus.classes, per_class, strict=True)),
         "printed": printed,
-        "problems": problems,
+        "problems": [*problems, *doubts],
+        "doubts": list(doubts),
         "remarks": remarks,
         "fingerprint": corpus.fingerprint,
         "audit": audit(corpus),

@@ -1,4 +1,4 @@
-"""What a reader finds in a folder, and how folders are listed safely.
+"""What a reader is, what it finds in a folder, and how folders are listed safely.
 
 A reader's ``locate`` walks a folder and returns a :class:`Source`, its ``read`` opens the files the
 source names. Whatever people's copies hold (links in circles, names in no known encoding, alien files)
@@ -7,19 +7,25 @@ becomes a sentence that names the file, never a crash and never a silent loss.
 
 from __future__ import annotations
 
+import filecmp
 import itertools
 import os
+import re
+import shlex
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_lib.data.corpus import Card
+from fer_lib.data.corpus import Card, Corpus
+from fer_lib.data.printed import Printed
 from fer_lib.errors import FerError
 
 DEPTH = 10  # of folders that are searched for a corpus; Oulu-CASIA's own tree has six levels
 HIDDEN = (".", "__MACOSX")  # folders that are left out
+NAMED = 3  # of the files that are passed over
+ALIKE = 3  # faults of one kind that are listed one by one
 ENTRIES = 250_000  # that are looked at; ten times what the largest corpus of files has
 
 
@@ -41,6 +47,8 @@ class Source:
         One per sample or clip that is to be opened, with ``path`` and what its name says.
     ignored : int
         Files passed over because of their names.
+    ignored_names : list of str
+        The first of them, for a hint.
     problems : list of str
         What keeps samples out or needs the user's hand; one sentence each.
     remarks : list of str
@@ -59,11 +67,74 @@ class Source:
     files: list[Path] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     ignored: int = 0
+    ignored_names: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     facts: dict[str, int] = field(default_factory=dict)
     expected: dict[str, int] = field(default_factory=dict)
     images_per_row: int = 1
+
+    def pass_over(self, name: str) -> None:
+        """Count a file that is passed over because of its name, and keep a few such names."""
+        self.ignored += 1
+        if len(self.ignored_names) < NAMED and not name.startswith("."):
+            self.ignored_names.append(shown(name))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A corpus as the rest of the library knows it: each file in ``datasets`` makes one, ``READER``.
+
+    Attributes
+    ----------
+    card : Card
+    read : callable
+        ``read(source, problems=None, **options)`` returns the corpus; with ``problems`` it describes there
+        what cannot be read, without it raises. A generated corpus is returned by ``read(**options)``.
+    options : mapping
+        The keyword arguments of ``read`` with their defaults; these are the options of ``datasets.load``.
+    locate : callable, optional
+        ``locate(folder, **selection)`` returns what the corpus consists of, None where it is not in the
+        folder. A generated corpus has none.
+    selecting : tuple of str
+        Those of the options that decide which files are listed: the keyword arguments of ``locate``.
+    is_ours : callable, optional
+        ``is_ours(folder, name)`` tells whether a file looks like one of the corpus's; for those that are
+        searched for to any depth.
+    whole : tuple of mappings
+        Selections that together are every file of a copy.
+    faults : callable, optional
+        ``faults(source, corpus)`` returns what keeps a copy from being the official one, a sentence each,
+        the gravest first; for those whose owners publish counts. Such a corpus has the option ``strict``.
+    authenticity : callable, optional
+        ``authenticity(corpus)`` tells the original from altered copies, as ``datasets.authenticity`` says.
+    doubts : callable, optional
+        ``doubts(source, found)`` returns what of that, and of the files, speaks against a copy besides its
+        faults; a sentence each.
+    printed : tuple of Printed
+        What papers print of it.
+    """
+
+    card: Card
+    read: Callable[..., Corpus]
+    options: Mapping[str, Any]
+    locate: Callable[..., Source | None] | None = None
+    selecting: tuple[str, ...] = ()
+    is_ours: Callable[[str, str], bool] | None = None
+    whole: tuple[Mapping[str, Any], ...] = ({},)
+    faults: Callable[[Source, Corpus], list[str]] | None = None
+    authenticity: Callable[[Corpus], dict[str, Any]] | None = None
+    doubts: Callable[[Source, dict[str, Any]], list[str]] | None = None
+    printed: tuple[Printed, ...] = ()
+
+
+def wrong_counts(source: Source, corpus: Corpus | None = None) -> list[str]:
+    """Compare a source's facts with what is expected of a complete copy; one sentence per difference."""
+    return [
+        f"{what.replace('_', ' ')}: {source.facts.get(what, 0):,}, officially {official:,}."
+        for what, official in source.expected.items()
+        if source.facts.get(what, 0) != official
+    ]
 
 
 def shown(path: str | Path) -> str:
@@ -149,27 +220,40 @@ def named_rows(source: Source, parse: Callable[[str], dict[str, Any] | None]) ->
     """Yield ``path`` and what ``parse`` reads from the name for each file; count the others as ignored."""
     for file in walk(source.root, source.problems):
         if (said := parse(file.rpartition("/")[2])) is None:
-            source.ignored += 1
+            source.pass_over(file)
         else:
             yield {"path": source.root / file, **said}
 
 
 def drop_repeats(source: Source) -> None:
-    """Keep the first of the rows that share an id; one problem says how many there were and where."""
+    """Keep the first of the rows that share an id; files that differ are a problem, equal ones a remark."""
     first: dict[str, Path] = {}
-    rows, repeats = [], []
+    rows, repeats, copies = [], [], 0
     for row in source.rows:
         if (known := first.setdefault(row["id"], row["path"])) == row["path"]:
             rows.append(row)
+        elif _same(known, row["path"]):
+            copies += 1
         else:
             repeats.append((known, row["path"]))
     source.rows = rows
+    if copies:
+        source.remarks.append(
+            f"{copies:,} files are here more than once, byte for byte; one of each is used."
+        )
     if repeats:
         one, other = (shown(path) for path in repeats[0])
         source.problems.append(
-            f"{len(repeats):,} files are here more than once, the first as {one} and as {other}; remove one "
-            "copy, or give the folder of the other as data folder."
+            f"{len(repeats):,} files are here in several versions, the first as {one} and as {other}; remove "
+            "one copy, or give the folder of the other as data folder."
         )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:  # decoding says so
+        return False
 
 
 def located(
@@ -182,10 +266,33 @@ def located(
     return source
 
 
-def settle(found: list[str], problems: list[str] | None, name: str) -> None:
-    """Hand what was ``found`` to the caller's ``problems``; without such a list raise the first of them."""
+def folded(faults: Sequence[tuple[str, str]], unit: str) -> list[str]:
+    """Return a sentence per fault (where, what); of many that differ in numbers alone, one with their count.
+
+    Examples
+    --------
+    >>> folded([(f"row {n}", f"is {n}.") for n in range(9)], "row")
+    ['row 0: is 0. (9 rows have a fault of this kind.)']
+    """
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for where, what in faults:
+        kinds.setdefault(re.sub(r"'[^']*'|\d+", "#", what), []).append((where, what))
+    sentences = []
+    for alike in kinds.values():
+        many = len(alike) > ALIKE
+        count = f" ({len(alike):,} {unit}s have a fault of this kind.)" if many else ""
+        sentences += [f"{where}: {what}{count}" for where, what in alike[: 1 if many else None]]
+    return sentences
+
+
+def settle(found: list[str], problems: list[str] | None, name: str, root: Path | None = None) -> None:
+    """Hand what was ``found`` to the caller's ``problems``; without such a list raise the first of them.
+
+    ``root`` is the corpus's folder, for the hint where the others are told.
+    """
     if problems is not None:
         problems.extend(found)
     elif found:
-        more = f" ({len(found) - 1:,} more: see `fer data check {name}`)" if len(found) > 1 else ""
+        place = f" --data-dir {shlex.quote(shown(root))}" if root else ""
+        more = f" ({len(found) - 1:,} more: see `fer data check {name}{place}`)" if len(found) > 1 else ""
         raise FerError(found[0] + more)

@@ -21,10 +21,6 @@ from fer_lib.errors import FerError, one_of
 GROUPINGS = ("subject", "random")
 
 
-def _empty() -> np.ndarray:
-    return np.zeros(0, dtype=np.int64)
-
-
 @dataclass(frozen=True, eq=False)
 class Fold:
     """One division of a corpus: positions int64 for training, testing and (perhaps empty) validation."""
@@ -32,7 +28,7 @@ class Fold:
     name: str
     train: np.ndarray
     test: np.ndarray
-    validation: np.ndarray = field(default_factory=_empty)
+    validation: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         for part in ("train", "test", "validation"):
@@ -55,8 +51,8 @@ def official(
     for name in ("train", test, *([validation] if validation else [])):
         if name not in names:
             raise FerError(f"No sample has split {name!r}; this corpus has {', '.join(names)}.")
-    part = {name: np.flatnonzero(corpus.split == name) for name in names}
-    return [Fold("official", part["train"], part[test], part[validation] if validation else _empty())]
+    parts = (np.flatnonzero(corpus.split == (name or "")) for name in ("train", test, validation))
+    return [Fold("official", *parts)]
 
 
 def kfold(corpus: Corpus, k: int, seed: int = 0, *, accept_leaks: bool = False) -> list[Fold]:
@@ -68,24 +64,18 @@ def kfold(corpus: Corpus, k: int, seed: int = 0, *, accept_leaks: bool = False) 
     """
     from sklearn.model_selection import StratifiedKFold
 
-    if not accept_leaks:
-        _warn_of_leaks(corpus)
-
+    sequences = corpus.sequences
+    if not accept_leaks and sequences is not None and len(np.unique(sequences)) < len(corpus):
+        warnings.warn(
+            f"{corpus.card.title} holds several frames of one sequence, which are nearly equal images: a "
+            "random split leaks them from training into testing. Split by subject to measure anything new.",
+            stacklevel=2,
+        )
     if not 2 <= k <= len(corpus):
         raise FerError(f"k must lie between 2 and the number of samples, {len(corpus)}; got {k}.")
     if np.bincount(corpus.labels).max() < k:
         raise FerError(f"k = {k} is more than any class has samples; choose fewer folds.")
     return _folds(corpus, StratifiedKFold(k, shuffle=True, random_state=seed), None)
-
-
-def _warn_of_leaks(corpus: Corpus) -> None:
-    """Warn where a random split puts nearly equal frames of one sequence on both sides."""
-    if corpus.sequences is not None and len(np.unique(corpus.sequences)) < len(corpus):
-        warnings.warn(
-            f"{corpus.card.title} holds several frames of one sequence, which are nearly equal images: a "
-            "random split leaks them from training into testing. Split by subject to measure anything new.",
-            stacklevel=3,
-        )
 
 
 def subject_kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
@@ -224,9 +214,8 @@ def hold_out(
     here = train_idx if units is None else np.unique(units[train_idx])
     n = max(1, round(fraction * len(here)))
     if n >= len(here):
-        raise FerError(
-            f"{fraction:.0%} of {len(here)} {_unit(corpus, by_subject)} leaves nothing to train on."
-        )
+        what = "samples" if units is None else "subjects" if by_subject else "sequences"
+        raise FerError(f"{fraction:.0%} of {len(here)} {what} leaves nothing to train on.")
     if units is None:
         validation = subset(corpus, train_idx, n, seed)
     else:
@@ -235,10 +224,6 @@ def hold_out(
         splitter = GroupShuffleSplit(1, test_size=n, random_state=seed)
         validation = train_idx[next(splitter.split(train_idx, groups=units[train_idx]))[1]]
     return np.setdiff1d(train_idx, validation), validation
-
-
-def _unit(corpus: Corpus, by_subject: bool) -> str:
-    return "subjects" if by_subject else "samples" if corpus.sequences is None else "sequences"
 
 
 def certify(corpus: Corpus, folds: list[Fold], subject_independent: bool) -> dict[str, Any]:
@@ -284,6 +269,11 @@ def certify(corpus: Corpus, folds: list[Fold], subject_independent: bool) -> dic
     for fold in folds:
         for part in (fold.train, fold.validation, fold.test):
             sha.update(f"{fold.name} {len(part)} ".encode() + part.astype("<i8").tobytes())
+
+    def total(name: str) -> int | None:
+        values = [fact[name] for fact in facts]
+        return None if None in values else sum(values)
+
     return {
         "dataset": corpus.card.name,
         "fingerprint": corpus.fingerprint,
@@ -293,19 +283,14 @@ def certify(corpus: Corpus, folds: list[Fold], subject_independent: bool) -> dic
         "n_folds": len(folds),
         "every_sample_tested_once": bool((times == 1).all()),
         "tested": int((times > 0).sum()),
-        "subjects_shared": _total(facts, "subjects_shared"),
-        "sequences_shared": _total(facts, "sequences_shared"),
-        "twins_crossing": _total(facts, "twins_crossing"),
-        "twins_in_validation": _total(facts, "twins_in_validation"),
+        "subjects_shared": total("subjects_shared"),
+        "sequences_shared": total("sequences_shared"),
+        "twins_crossing": total("twins_crossing"),
+        "twins_in_validation": total("twins_in_validation"),
         "audit": audit(corpus),
         "index_sha256": sha.hexdigest(),
         "folds": facts,
     }
-
-
-def _total(facts: list[dict[str, Any]], name: str) -> int | None:
-    values = [fact[name] for fact in facts]
-    return None if None in values else sum(values)
 
 
 def _certify_fold(corpus: Corpus, fold: Fold, group: np.ndarray) -> dict[str, Any]:
@@ -330,13 +315,12 @@ def _certify_fold(corpus: Corpus, fold: Fold, group: np.ndarray) -> dict[str, An
         return dict(zip(corpus.classes, counts, strict=True))
 
     subjects = corpus.subjects
+    people = None if subjects is None else {name: len(np.unique(subjects[i])) for name, i in parts.items()}
     return {
         "name": fold.name,
         "sizes": {name: len(index) for name, index in parts.items()},
         "counts": {name: per_class(index) for name, index in parts.items()},
-        "subjects": None
-        if subjects is None
-        else {name: len(np.unique(subjects[index])) for name, index in parts.items()},
+        "subjects": people,
         "subjects_shared": shared(subjects),
         "sequences_shared": shared(corpus.sequences),
         "twins_crossing": int(np.isin(group[fold.test], group[fold.train]).sum()),

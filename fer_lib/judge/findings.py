@@ -1,19 +1,21 @@
 """The findings most worth knowing, one for each kind of question, computed from claims and evidence.
 
-A kind gathers its candidates from everything that there is, and :data:`RULES` say which of them is told.
-Figures on synthetic faces are none.
+A kind gathers its candidates from everything that there is, and :data:`RULES` say which of them is told. Runs
+speak only where they may judge: at budget paper, or at budget full with networks that have converged. What
+networks near the majority rate, or still learning, happen to show is no finding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fer_lib import claims
-from fer_lib.evidence.runs import BUDGETS, Run
-from fer_lib.judge import answers, forensics, inflation
+from fer_lib.evidence.runs import Run
+from fer_lib.judge import answers, convergence, forensics
+from fer_lib.judge.answers import Answer, Scores
 
 RULES = {
     "printed": "a figure printed for a paper's own method that the tables beside it do not give",
@@ -23,7 +25,7 @@ RULES = {
 """Kind of question to what its candidates are.
 
 Of each kind the one is told whose 95 % interval stays farthest from zero, and for arithmetic, which has no
-interval, whose distance is largest; runs at a higher budget come before all others.
+interval, whose distance is largest.
 """
 
 PARTS = {
@@ -57,7 +59,7 @@ class Finding:
     detail, conditions : str
         How the figure comes about; on what, at which budget.
     run : Run or None
-        The evidence; None for arithmetic on printed figures.
+        The evidence, the first of its seeds; None for arithmetic on printed figures.
     of : int
         How many candidates it was chosen among: the largest of several flatters itself.
     """
@@ -74,13 +76,12 @@ class Finding:
     of: int = 0
 
     @property
-    def weight(self) -> tuple[int, float, float]:
-        """What the finding that is told is largest in: the budget, and how surely it is not nothing."""
-        budget = BUDGETS.index(self.run.budget) if self.run else 0
+    def weight(self) -> tuple[float, float]:
+        """What the finding that is told is largest in: how surely it is not nothing."""
         surely = max(0.0, self.low, -self.high) if self.low == self.low else 0.0
         if self.run is None:  # arithmetic has no interval and needs none
             surely = abs(self.points)
-        return budget, surely, abs(self.points)
+        return surely, abs(self.points)
 
 
 def findings(runs: Iterable[Run]) -> list[Finding]:
@@ -91,9 +92,16 @@ def findings(runs: Iterable[Run]) -> list[Finding]:
     runs
         Evidence; that on synthetic faces and that under another reading than the defaults are left out.
     """
-    own = [run for run in runs if run.paper in claims.PAPERS]  # the matrix makes no claim
-    real = [run for run in own if run.dataset != "synthetic" and not run.variant]
-    kinds = {"printed": printed(), "test set": test_sets(real), "part": parts(real)}
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:  # the matrix makes no claim
+        may = run.dataset != "synthetic" and run.budget in ("full", "paper") and not run.variant
+        if may and run.paper in claims.PAPERS:
+            groups.setdefault((run.paper, run.dataset, run.budget), []).append(run)
+    kinds = {
+        "printed": printed(),
+        "test set": (found for group in groups.values() for found in test_sets(group)),
+        "part": (found for group in groups.values() for found in parts(group)),
+    }
     absent = {
         "printed": "Every printed figure that can be recomputed agrees with its table",
         "test set": "Not run: no run on a paper's own data can undo a choice of what is tested",
@@ -138,106 +146,90 @@ def _apart(row: dict, what: str, where: str, given: dict[str, float]) -> Finding
     )
 
 
-def test_sets(runs: Sequence[Run]) -> Iterator[Finding]:
-    """Yield what leaving test images out, keeping twins and flattering folds add to an accuracy, per run."""
-    for run in runs:
-        own = claims.frame(run.paper).query("ours and role == 'method'")["model"].unique()
-        for model in (name for name in own if name in run.models()):
-            if f"{model}@whole" in run.models():
-                yield _left_out(run, model)
-            table = answers.predictions(run, model)
-            if "twin_in_training" in table and table["twin_in_training"].any():
-                yield _twins(run, model)
-        steps = run.table("inflation")
-        for row in steps[steps["gain_low"].notna()].to_dict("records") if len(steps) else ():
-            yield Finding(
-                "test set",
-                run.paper,
-                f"What a flattering protocol adds: {row['step'].removeprefix('+ ')}",
-                *(100 * row[part] for part in ("gain", "gain_low", "gain_high")),
-                detail=f"The accuracy becomes {100 * row['accuracy']:.1f} %, with the same network.",
-                conditions=_conditions(run, int(row["n"])),
-                run=run,
-            )
+def test_sets(runs: list[Run]) -> Iterator[Finding]:
+    """Yield what leaving test images out, keeping twins and flattering folds add to an accuracy.
+
+    ``runs`` differ in nothing but their seed.
+    """
+    own = claims.frame(runs[0].paper).query("ours and role == 'method'")["model"].unique()
+    for model in (name for name in own if _may(runs, name)):
+        if all(f"{model}@whole" in run.models() for run in runs):
+            yield _left_out(runs, model)
+        tables = [answers.predictions(run, model) for run in runs]
+        if all("twin_in_training" in table and table["twin_in_training"].any() for table in tables):
+            yield _twins(runs, model, [~table["twin_in_training"].to_numpy(bool) for table in tables])
+        for run in runs:
+            steps = run.table("inflation")
+            for row in steps[steps["gain_low"].notna()].to_dict("records") if len(steps) else ():
+                yield Finding(
+                    "test set",
+                    run.paper,
+                    f"What a flattering protocol adds: {row['step'].removeprefix('+ ')}",
+                    *(100 * row[part] for part in ("gain", "gain_low", "gain_high")),
+                    detail=f"The accuracy becomes {100 * row['accuracy']:.1f} %, with the same network.",
+                    conditions=_conditions([run], int(row["n"])),
+                    run=run,
+                )
 
 
-def _left_out(run: Run, model: str) -> Finding:
+def _may(runs: list[Run], *models: str) -> bool:
+    """Whether runs hold models, all of whose networks have converged if the budget is full."""
+    if not all(set(models) <= set(run.models()) for run in runs):
+        return False
+    return runs[0].budget == "paper" or not convergence.objections(runs, models)
+
+
+def _apart_by(one: Scores, other: Scores) -> tuple[float, float, float]:
+    """Return the accuracy of one less that of the other, in points, with its interval."""
+    found = Answer.of([one.term(), other.term(-1.0)], max(one.n, other.n))
+    return found.ours, found.low, found.high
+
+
+def _left_out(runs: list[Run], model: str) -> Finding:
     """Compare a model on the test images that were kept with the same model on all of them."""
-    scores = answers.scores([run], f"{model}@whole")
-    right, kept = scores.correct[0], np.isin(scores.ids, run.predictions(model)["ids"])
-    every = inflation.Step.of("all", right, scores.groups)
-    some = inflation.Step.of("kept", right, scores.groups, kept.astype(float))
-    dropped = 100 * right[~kept].mean()
+    every, kept = answers.scores(runs, f"{model}@whole"), answers.scores(runs, model)
+    here = [np.isin(ids, some) for ids, some in zip(every.ids, kept.ids, strict=True)]
+    some, others = every.where(lambda seed: here[seed]), every.where(lambda seed: ~here[seed])
     return Finding(
         "test set",
-        run.paper,
+        runs[0].paper,
         "What is gained by leaving out test images in which no face is found",
-        *(100 * value for value in inflation.gain(every, some)),
-        detail=f"{model} is right in {100 * some.accuracy:.1f} % of the {kept.sum():,} images that are kept, "
-        f"in {100 * every.accuracy:.1f} % of all {len(kept):,} and in {dropped:.1f} % of the others.",
-        conditions=_conditions(run, len(kept)),
-        run=run,
+        *_apart_by(some, every),
+        detail=f"{model} is right in {some.mean().ours:.1f} % of the {some.n:,} images that are kept, "
+        f"in {every.mean().ours:.1f} % of all {every.n:,} and in {others.mean().ours:.1f} % of the others.",
+        conditions=_conditions(runs, every.n),
+        run=runs[0],
     )
 
 
-def _twins(run: Run, model: str) -> Finding:
+def _twins(runs: list[Run], model: str, alone: list[np.ndarray]) -> Finding:
     """Compare a model on all test images with the same on those that have no twin in the training part."""
-    scores, table = answers.scores([run], model), answers.predictions(run, model)
-    alone = ~table["twin_in_training"].to_numpy(bool)
-    every = inflation.Step.of("all", scores.correct[0], scores.groups)
-    without = inflation.Step.of("without twins", scores.correct[0], scores.groups, alone.astype(float))
+    every = answers.scores(runs, model)
+    without = every.where(lambda seed: alone[seed])
     return Finding(
         "test set",
-        run.paper,
+        runs[0].paper,
         "What is gained by test images that have a pixel-identical twin in the training part",
-        *(100 * value for value in inflation.gain(without, every)),
-        detail=f"{model} is right in {100 * every.accuracy:.1f} % of all images and in "
-        f"{100 * without.accuracy:.1f} % of the {alone.sum():,} that have none.",
-        conditions=_conditions(run, len(alone)),
-        run=run,
+        *_apart_by(every, without),
+        detail=f"{model} is right in {every.mean().ours:.1f} % of all images and in "
+        f"{without.mean().ours:.1f} % of the {without.n:,} that have none.",
+        conditions=_conditions(runs, every.n),
+        run=runs[0],
     )
 
 
-def parts(runs: Sequence[Run]) -> Iterator[Finding]:
-    """Yield what each of :data:`PARTS` adds to an accuracy, per run and size of the training part."""
-    for run in runs:
-        for part, (with_it, without) in PARTS.get(run.paper, {}).items():
-            whole = ""
-            if {with_it, without} <= set(run.models()):
-                claim = {"model": f"{with_it} minus {without}", "against": None}
-                points, low, high, n = answers.METRICS["accuracy_difference"](claim, [run])
-                figures = (points, low, high)
-                detail = f"{with_it} against {without}, on the same test images."
-                yield _part(run, part, figures, detail, _conditions(run, n))
-                whole = f" Trained on all images it adds {points:+.2f} points [{low:+.2f}, {high:+.2f}]."
-            yield from _by_size(run, part, with_it, without, whole)
+def parts(runs: list[Run]) -> Iterator[Finding]:
+    """Yield what each of :data:`PARTS` adds to an accuracy; ``runs`` differ in nothing but their seed."""
+    for part, (with_it, without) in PARTS.get(runs[0].paper, {}).items():
+        if _may(runs, with_it, without):
+            points, low, high, n, *_ = answers.lead(runs, with_it, without)
+            detail = f"{with_it} against {without}, on the same test images."
+            headline, conditions = f"What is added by {part}", _conditions(runs, n)
+            yield Finding("part", runs[0].paper, headline, points, low, high, detail, conditions, runs[0])
 
 
-def _by_size(run: Run, part: str, with_it: str, without: str, whole: str) -> Iterator[Finding]:
-    frame = run.table("sizes")
-    if frame.empty or not {with_it, without} <= set(frame["model"]):
-        return
-    steps = f" after about {run.info['plan']['steps']} steps" if "steps" in run.info.get("plan", {}) else ""
-    means = frame.groupby(["n", "model"])[["accuracy", "low", "high"]].mean()
-    for n in means.index.unique("n"):
-        one, other = means.loc[(n, with_it)], means.loc[(n, without)]
-        gain = one["accuracy"] - other["accuracy"]
-        # The table has no answers to pair: two intervals taken as independent are wider than they need be.
-        half = np.hypot(one["high"] - one["low"], other["high"] - other["low"]) / 2
-        detail = (
-            f"{with_it} reaches {100 * one['accuracy']:.1f} % and {without} {100 * other['accuracy']:.1f} % "
-            f"on {n:,} training images{steps}; the interval takes the two as independent.{whole}"
-        )
-        figures = (100 * gain, 100 * (gain - half), 100 * (gain + half))
-        yield _part(run, f"{part}, with {n:,} training images", figures, detail, _conditions(run))
-
-
-def _part(run: Run, part: str, figures: Sequence[float], detail: str, conditions: str) -> Finding:
-    return Finding("part", run.paper, f"What is added by {part}", *figures, detail, conditions, run)
-
-
-def _conditions(run: Run, n: int | None = None) -> str:
-    tested = f"{n:,} test images, " if n else ""
-    changes = run.info.get("changes") or []
-    less = f" ({'; '.join(changes)})" if run.budget != "paper" and changes else ""
-    return f"{tested}budget {run.budget}{less}, seed {run.seed}"
+def _conditions(runs: list[Run], n: int) -> str:
+    changes = runs[0].info.get("changes") or []
+    less = f" ({'; '.join(changes)})" if runs[0].budget != "paper" and changes else ""
+    seeds = f"seed{'s' * (len(runs) > 1)} {', '.join(str(run.seed) for run in runs)}"
+    return f"{n:,} test images, budget {runs[0].budget}{less}, {seeds}"

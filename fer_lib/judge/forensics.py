@@ -4,27 +4,31 @@ Nothing here needs data or a network. Each function recomputes one kind of relat
 the claims files, for all papers at once. A figure that fails is inconsistent with what is printed beside
 it; why, arithmetic cannot say: a slip of the pen, an unstated protocol and a test set that was changed
 look alike.
+
+:func:`decided` gathers what this makes of the claims themselves: an average, a difference or a p-value
+*holds* if the figures printed beside it give it and *does not hold* if they do not. A count of a corpus is
+set beside what a complete copy has.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fer_lib import claims
+from fer_lib.claims import Claim
 from fer_lib.expressions import EXPRESSIONS, canonical
+from fer_lib.judge import order, significance, verdicts
+from fer_lib.judge.order import decimals
+from fer_lib.judge.verdicts import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ROUNDING = ("rounded", "truncated")
-
-
-def _digits(values: pd.Series) -> int:
-    """Return how many decimals a table prints (a trailing zero is lost in one figure, not in all)."""
-    return max(len(f"{value:.6f}".rstrip("0").partition(".")[2]) for value in values)
 
 
 def _agrees(exact: np.ndarray, printed: float, digits: int) -> dict[str, np.ndarray]:
@@ -60,7 +64,7 @@ def fractions(paper: str | None = None) -> pd.DataFrame:
     keep &= ~frame["approx"] & frame["bound"].isna() & frame["fold"].isna()
     rows = []
     for _, group in frame[keep].groupby(["paper", "table"], sort=False):
-        digits = _digits(group["value"])
+        digits = decimals(group["value"])
         for claim in group.to_dict("records"):
             row = {name: claim[name] for name in ("paper", "id", "table", "model", "dataset", "expression")}
             rows.append(row | {"printed": claim["value"]} | _fraction(claim, digits))
@@ -124,7 +128,8 @@ def averages(paper: str | None = None) -> pd.DataFrame:
     -------
     pandas.DataFrame
         paper, id, model, dataset, metric, printed; class_mean and weighted (by the test images of each
-        class where they are known), in percent; agrees: ``class mean``, ``weighted``, both or "".
+        class where they are known), in percent; inferred (bool): these were themselves found from the printed
+        figures; agrees: ``class mean``, ``weighted``, both or "".
         The class accuracies are rounded themselves, so half a unit of theirs is allowed.
     """
     import pandas as pd
@@ -146,9 +151,9 @@ def averages(paper: str | None = None) -> pd.DataFrame:
         weights = [counts.get(name, 0) for name in group["expression"]]
         mean = group["value"].mean()
         weighted = np.average(group["value"], weights=weights) if all(weights) else np.nan
-        slack = 0.5 * 10.0 ** -_digits(group["value"])
+        slack = 0.5 * 10.0 ** -decimals(group["value"])
         for claim in printed.to_dict("records"):
-            near = slack + 0.5 * 10.0 ** -_digits(pd.Series([claim["value"]])) + 1e-9
+            near = slack + 0.5 * 10.0 ** -decimals([claim["value"]]) + 1e-9
             agrees = [
                 name
                 for name, value in (("class mean", mean), ("weighted", weighted))
@@ -156,6 +161,7 @@ def averages(paper: str | None = None) -> pd.DataFrame:
             ]
             row = {name: claim[name] for name in ("paper", "id", "model", "dataset", "metric")}
             row |= {"printed": claim["value"], "class_mean": mean, "weighted": weighted}
+            row |= {"inferred": "inferred" in (facts.get("notes") or "")}
             rows.append(row | {"agrees": " and ".join(agrees)})
     return pd.DataFrame(rows)
 
@@ -220,7 +226,7 @@ def differences(paper: str | None = None) -> pd.DataFrame:
         names = ("from_accuracies", "from_class_means", "from_weighted_classes")
         # Each of the figures that are subtracted was rounded, and so was the difference.
         printed = here[here["model"].isin(levels) & here["metric"].isin(("accuracy", "class_accuracy"))]
-        near = 10.0 ** -_digits(printed["value"]) + 0.5 * 10.0 ** -_digits(pd.Series([claim["value"]]))
+        near = 10.0 ** -decimals(printed["value"]) + 0.5 * 10.0 ** -decimals([claim["value"]])
         agrees = bool((np.abs(gaps - claim["value"]) <= near + 1e-9).any())
         rows.append(row | dict(zip(names, gaps, strict=True)) | {"agrees": agrees})
     return pd.DataFrame(rows)
@@ -257,7 +263,7 @@ def chains(paper: str | None = None) -> pd.DataFrame:
     for (key, dataset), group in stated.groupby(["paper", "dataset"], sort=False):
         pairs = {tuple(c["model"].split(" minus ")): c for c in group.to_dict("records")}
         gap = {pair: claim["value"] for pair, claim in pairs.items()}
-        unit = 10.0 ** -_digits(group["value"])
+        unit = 10.0 ** -decimals(group["value"])
         for (a, b), printed in gap.items():
             for c in {right for left, right in gap if left == a and right != b and (b, right) in gap}:
                 implied = gap[a, c] - gap[b, c]
@@ -266,3 +272,96 @@ def chains(paper: str | None = None) -> pd.DataFrame:
                 row |= {"implied": implied, "over": c}
                 rows.append(row | {"agrees": abs(implied - printed) <= 1.5 * unit + 1e-9})
     return pd.DataFrame(rows)
+
+
+# --- what this decides ------------------------------------------------------------------------------------
+
+
+@cache
+def decided(paper: str) -> dict[str, tuple[str, Verdict]]:
+    """Return the claims that a paper's printed figures, or a corpus, decide: id to (how, verdict).
+
+    How is ``arithmetic`` or ``counting``. A claim of order that is ``about`` a figure decides that too.
+    """
+    made = claims.load(paper)
+    found = {claim.id: ("counting", counted) for claim in made.claims if (counted := count(claim))}
+    for row in averages(paper).to_dict("records"):
+        if row["inferred"] and row["agrees"] == "weighted":
+            continue  # the images of each class were found from these very figures
+        mean, weighted = f"{row['class_mean']:.2f}", row["weighted"]
+        images = "" if np.isnan(weighted) else f", or {weighted:.2f} by their images"
+        found[row["id"]] = _said(row, f"The class accuracies printed with it average {mean}{images}.")
+    for row in chains(paper).to_dict("records"):
+        found[row["id"]] = _said(row, f"Two other printed differences imply {row['implied']:+.3f}.")
+    for row in differences(paper).to_dict("records"):
+        gaps = (row["from_accuracies"], row["from_class_means"], row["from_weighted_classes"])
+        said = _said(row, f"The tables give {' or '.join(f'{gap:+.2f}' for gap in gaps if gap == gap)}.")
+        _, before = found.get(row["id"], said)
+        # A difference must agree with the tables and with the other differences.
+        found[row["id"]] = said if before.name == "holds" or before is said[1] else _both(said, before)
+    if any(claim.metric == "p_value" for claim in made.claims):
+        for row in significance.printed(paper).to_dict("records"):
+            agrees = (row["two_sided"] < verdicts.LEVEL) == (row["printed"] < verdicts.LEVEL)
+            values = ", ".join(f"{row[key]:.2g} ({test})" for key, test in significance.TESTS.items())
+            found[row["id"]] = _said({"agrees": agrees}, f"The folds as printed give {values}.")
+    for claim in made.order:
+        if claim.decided_by == "arithmetic":
+            found[claim.id] = ("arithmetic", order.by_arithmetic(claim))
+            if claim.about:
+                found[claim.about] = found[claim.id]
+    return found
+
+
+def _said(row: dict[str, Any], sentence: str) -> tuple[str, Verdict]:
+    return "arithmetic", Verdict("holds" if row["agrees"] else "does not hold", sentence)
+
+
+def _both(said: tuple[str, Verdict], other: Verdict) -> tuple[str, Verdict]:
+    return "arithmetic", Verdict("does not hold", f"{said[1].reason} {other.reason}")
+
+
+@cache
+def remarks(paper: str) -> dict[str, str]:
+    """Return what arithmetic says of printed figures, by claim, beside whatever else judges them."""
+    said = {
+        row["id"]: f"No number of right answers among {row['n']:,} gives the printed figure."
+        for row in fractions(paper).to_dict("records")
+        if not row["fits"]
+    }
+    kept = {claim.id for claim in claims.load(paper).claims if claim.metric == "p_value"}
+    for name, (how, verdict) in decided(paper).items():
+        if how == "arithmetic" and (verdict.name == "does not hold" or name in kept):
+            said[name] = verdict.reason
+    return said
+
+
+def count(claim: Claim) -> Verdict | None:
+    """Set a printed count of a corpus beside that of a complete copy; None where that is not known."""
+    from fer_lib.data.datasets import READERS, ckplus, fer2013, jaffe
+
+    if claim.role != "data" or claim.corpus is None or claim.value is None:
+        return None
+    entries = {entry.claim: entry for entry in getattr(READERS[claim.corpus], "PRINTED", ())}
+    parts = dict(fer2013.OFFICIAL)
+    parts["all"] = tuple(sum(counts) for counts in zip(*parts.values(), strict=True))
+    known, why = None, ""
+    if claim.id in entries:
+        known, why = entries[claim.id].complete, entries[claim.id].why
+    elif claim.metric == "sample_count" and claim.expression:
+        by_class = {
+            "fer2013": dict(zip(EXPRESSIONS, parts[claim.part or "all"], strict=False)),
+            "ckplus": ckplus.PER_CLASS | {"neutral": 0},
+            "jaffe": jaffe.OFFICIAL,
+        }
+        known = by_class.get(claim.corpus, {}).get(claim.expression)
+    elif claim.metric == "sample_count" and claim.part:
+        known = sum(parts[claim.part])
+    elif claim.metric in ("sample_count", "subject_count") and not claim.expression:
+        kinds = ("sequences", "images") if claim.metric == "sample_count" else ("subjects",)
+        totals = {entry.complete for entry in entries.values() if entry.what in kinds and not entry.why}
+        totals |= {sum(counts) for counts in parts.values()} if claim.corpus == "fer2013" else set()
+        known = int(claim.value) if claim.value in totals else None  # other selections say nothing of it
+    if known is None:
+        return None
+    name = "holds" if known == claim.value else "does not hold"
+    return Verdict(name, f"A complete copy has {known:,}. {why}".strip())

@@ -17,14 +17,13 @@ from numpy.typing import ArrayLike
 
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError
+from fer_lib.learn import metrics
+from fer_lib.learn.metrics import Term
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
-DRAWS = 2000  # of the bootstrap
 FEWEST = 5  # units that an interval needs: drawn from fewer, it is little more than their extremes
-RAISED, LOWERED = "#c44a00", "#0072b2"  # colours of a bar
 COLUMNS = ("step", "accuracy", "low", "high", "gain", "gain_low", "gain_high", "n")
 
 
@@ -59,6 +58,10 @@ class Step:
         names, code = np.unique(units, return_inverse=True)
         return cls(name, names, np.bincount(code, correct * weights), np.bincount(code, weights))
 
+    def term(self, factor: float = 1.0) -> Term:
+        """Return the accuracy as a term of an estimate."""
+        return Term([self.right], [self.units], factor, [self.tested])
+
     @property
     def accuracy(self) -> float:
         """Share of right answers, in [0, 1]."""
@@ -84,8 +87,8 @@ def best_test_epoch(name: str, curves: pd.DataFrame, tested: dict[str, int]) -> 
     )
 
 
-def gain(before: Step, after: Step, seed: int = 0) -> tuple[float, float, float]:
-    """Return how much more ``after`` gives, in [-1, 1], and the 95 % bootstrap interval of that.
+def gain(before: Step, after: Step) -> tuple[float, float, float]:
+    """Return how much more ``after`` gives, in [-1, 1], and the 95 % interval of that.
 
     Units are drawn once for both, so that what is hard about a person counts in both; the samples tested
     may differ. Of fewer than :data:`FEWEST` units there is no interval: its bounds are NaN.
@@ -100,29 +103,18 @@ def gain(before: Step, after: Step, seed: int = 0) -> tuple[float, float, float]
             f"{after.name!r} and {before.name!r} were not tested on the same subjects or folds, so their "
             "difference has no interval."
         )
-    if len(before.units) < FEWEST:
-        return after.accuracy - before.accuracy, np.nan, np.nan
-    times = _draws(len(before.units), seed)
-    many = times @ after.right / (times @ after.tested) - times @ before.right / (times @ before.tested)
-    return after.accuracy - before.accuracy, *_bounds(many)
+    return _estimate(after.term(), before.term(-1.0))
 
 
-def interval(step: Step, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a step's accuracy over its units, NaN if they are too few."""
-    if len(step.units) < FEWEST:
-        return np.nan, np.nan
-    times = _draws(len(step.units), seed)
-    return _bounds(times @ step.right / (times @ step.tested))
+def interval(step: Step) -> tuple[float, float]:
+    """Return the 95 % interval of a step's accuracy over its units, NaN if they are too few."""
+    return _estimate(step.term())[1:]
 
 
-def _draws(n: int, seed: int) -> np.ndarray:
-    """Draw ``n`` units with replacement -> how often each occurs, float (DRAWS, n)."""
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), DRAWS).astype(float)
-
-
-def _bounds(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
+def _estimate(*terms: Term) -> tuple[float, float, float]:
+    found = metrics.estimate(terms)
+    few = len(terms[0].groups[0]) < FEWEST
+    return (found.value, np.nan, np.nan) if few else (found.value, found.low, found.high)
 
 
 def waterfall(steps: Sequence[Step | tuple[Step, Step]]) -> pd.DataFrame:
@@ -191,56 +183,3 @@ def bounded(value: float, low: float, high: float, spec: str) -> str:
         return "–"
     bounds = "(no interval)" if np.isnan(low) else f"[{low:{spec}}, {high:{spec}}]"
     return f"{value:{spec}} {bounds}"
-
-
-def figure(table: pd.DataFrame) -> Figure:
-    """Draw :func:`waterfall`'s table: the honest figure, what each habit adds, and where that ends.
-
-    Orange bars raise the figure, blue ones lower it; a thin line is the interval of the first bar's end,
-    then of each gain, where it has one.
-    """
-    from fer_lib.show.plots import style
-
-    return style.styled(_figure)(table)
-
-
-def _figure(table: pd.DataFrame) -> Figure:
-    from fer_lib.show.plots import style
-
-    style.check_columns(table, COLUMNS, "inflation.figure")
-    drawn, axes = style.subplots(0.9 + 0.62 * len(table))
-    bars = _bars(table)
-    for row, bar in enumerate(bars.itertuples()):
-        axes.barh(row, bar.end - bar.start, left=bar.start, height=0.55, color=bar.colour)
-        axes.plot([bar.low, bar.high], [row + 0.38] * 2, color=style.INK, lw=1.6)
-        if row:
-            axes.plot([bar.start] * 2, [row - 0.9, row + 0.3], color=style.MUTED, lw=0.8, ls=":")
-        axes.annotate(bar.text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=10)
-    shown = bars[["end", "low", "high"]]
-    # Beyond 100 there is no accuracy, but the interval of a gain may end there.
-    left, top = max(0, shown.min().min() - 8), shown.max().max()
-    axes.set_xlim(left, max(min(100, top + 2), top + 0.4))
-    axes.set_xticks([tick for tick in axes.get_xticks() if left <= tick <= 100])
-    axes.set(xlabel="Accuracy (%), with 95 % intervals", ylim=(len(table) - 0.4, -0.6))
-    axes.set_yticks(range(len(table)), list(table["step"]))
-    axes.grid(axis="x")
-    axes.tick_params(axis="y", length=0)
-    return drawn
-
-
-def _bars(table: pd.DataFrame) -> pd.DataFrame:
-    """Return start, end, interval (per cent), colour and text of each bar."""
-    import pandas as pd
-
-    from fer_lib.show.plots import style
-
-    rows = []
-    for step in (table.set_index("step")[list(COLUMNS[1:-1])] * 100).itertuples():
-        if np.isnan(step.gain):
-            rows.append((0.0, step.accuracy, step.low, step.high, style.MUTED, f"{step.accuracy:.1f}"))
-            continue
-        start = step.accuracy - step.gain
-        text = f"{step.gain:+.1f} → {step.accuracy:.1f}".replace("-", "−")
-        colour = RAISED if step.gain >= 0 else LOWERED
-        rows.append((start, step.accuracy, start + step.gain_low, start + step.gain_high, colour, text))
-    return pd.DataFrame(rows, columns=["start", "end", "low", "high", "colour", "text"])

@@ -1,95 +1,57 @@
-"""Claims beside evidence: verdicts, the scorecard, and what redundant images change.
+"""Claims beside evidence: what became of every claim, the scorecard, and how many claims are judged.
 
-All accuracies here are percent and all differences percentage points, as the papers print them; p-values
-are probabilities.
+Runs that differ only in their seed are one piece of evidence, also where their training parts differ. A
+figure that a paper prints twice is one claim. A single fold of a cross-validation and a confidence on one
+image are listed, but are no claims by themselves, since no run can rebuild them.
+
+All accuracies are per cent and all differences percentage points, as the papers print them; p-values are
+probabilities.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fer_lib import claims
 from fer_lib.errors import FerError
 from fer_lib.evidence.runs import BUDGETS, Run, find
-from fer_lib.judge import answers, significance
-from fer_lib.judge.answers import NotComparableError
-from fer_lib.judge.beside import beside
-from fer_lib.learn import metrics
+from fer_lib.judge import answers
+from fer_lib.judge.answers import Answer
+from fer_lib.judge.judgement import Judgement, judge, parameters
+from fer_lib.judge.verdicts import DECIDED, VERDICTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERDICTS = ("reproduced", "exceeded", "not reached", "not comparable", "needs data")
+__all__ = [
+    "JUDGED",
+    "VERDICTS",
+    "Judgement",
+    "Summary",
+    "compare",
+    "judge",
+    "scorecard",
+    "subsets",
+    "summary",
+]
+
 JUDGED = ("method", "ablation", "baseline")
-"""Roles of the claims that get a verdict; ``quoted`` figures are other works', ``data`` are counts."""
+"""Roles of what runs can judge; ``data`` are counts, ``quoted`` figures are other works'."""
+ROLES = (*JUDGED, "data")
 
 _FROM_CLAIM = ("paper", "id", "table", "role", "model", "dataset", "protocol", "metric", "expression", "unit")
 COLUMNS = (
-    *(*_FROM_CLAIM, "claimed", "ours", "low", "high", "n", "verdict", "reason", "beside", "needs"),
-    *("run", "commit", "hardware"),
+    *(*_FROM_CLAIM, "kind", "claimed", "ours", "low", "high", "n", "verdict", "how", "sign", "reason"),
+    *("apart", "remark", "needs", "run", "commit", "hardware"),
 )
 DETAILS = (*COLUMNS, "budget", "variant", "seeds")
 
 
-def verdict(
-    claim_value: float, ours: float, low: float, high: float, tolerance: float, n_claim: int | None = None
-) -> tuple[str, str]:
-    """Judge one figure against one claim; all values in percent (or points).
-
-    Reproduced means that the claim lies within our interval, widened by the claim's own sampling
-    interval (Wilson's) where the number of its test samples is known, or within the tolerance.
-
-    Parameters
-    ----------
-    claim_value, ours, low, high
-        The printed figure, ours, and our 95 % interval.
-    tolerance
-        Fixed in the claims file, in points.
-    n_claim
-        Test samples behind the claim; None if unknown or if the figure is no proportion.
-
-    Returns
-    -------
-    verdict, reason : str
-        ``reproduced``, ``exceeded`` or ``not reached``, and a phrase with the figures.
-    """
-    below, above = claim_value, claim_value
-    figures = f"ours {ours:.2f} [{low:.2f}, {high:.2f}], claimed {claim_value:g}"
-    if n_claim:
-        below, above = (100 * bound for bound in metrics.wilson(claim_value / 100 * n_claim, n_claim))
-        figures += f" [{below:.2f}, {above:.2f}]"
-    gap = ours - claim_value
-    if low <= above and below <= high:
-        return "reproduced", f"{'the intervals meet' if n_claim else 'within our interval'}: {figures}"
-    if abs(gap) <= tolerance + 1e-9:  # so that 73.51 against 72.51 is within one point
-        return "reproduced", f"within the tolerance of {tolerance:g} points: {figures}"
-    word, name = ("above", "exceeded") if gap > 0 else ("below", "not reached")
-    return name, f"{abs(gap):.2f} points {word} the claim: {figures}"
-
-
-def conclusion(claim_value: float, ours: float, folds: int) -> tuple[str, str]:
-    """Judge a p-value by what it is printed for: whether it lies below ``LEVEL``.
-
-    Two p-values from different folds agree in nothing else, so neither an interval nor a tolerance applies.
-
-    Returns
-    -------
-    verdict, reason : str
-        ``reproduced`` where both or neither are significant, ``not reached`` where only the claim is and
-        ``exceeded`` where only ours is.
-    """
-    level = significance.LEVEL
-    words = ["significant" if value < level else "not significant" for value in (claim_value, ours)]
-    name = "reproduced" if words[0] == words[1] else "not reached" if ours >= level else "exceeded"
-    figures = f"ours {ours:.2g} ({words[1]}, {folds} folds), claimed {claim_value:g} ({words[0]})"
-    return name, f"at {level:g}, by a one-sided paired t-test: {figures}"
-
-
-def compare(paper: str, runs: Iterable[Run], roles: Sequence[str] = JUDGED) -> pd.DataFrame:
+def compare(paper: str, runs: Iterable[Run], roles: Sequence[str] = ROLES) -> pd.DataFrame:
     """Set every claim of a paper beside every matching group of runs.
 
     Runs that differ only in their seed are taken together. Runs on synthetic data are left out; runs
@@ -102,57 +64,134 @@ def compare(paper: str, runs: Iterable[Run], roles: Sequence[str] = JUDGED) -> p
     runs
         Evidence, e.g. from :func:`fer_lib.evidence.runs.find`; that of other papers is ignored.
     roles
-        Roles of the claims to list; ``quoted`` and ``data`` are listed but never judged.
+        Roles of the claims to list; ``quoted`` ones are listed but never judged.
 
     Returns
     -------
     pandas.DataFrame
         One row per claim and group of runs, with :data:`DETAILS`; a claim without a run has one row
-        that says which data it needs.
+        that says which data it needs, unless arithmetic or counting decides it.
     """
-    import pandas as pd
-
-    groups: dict[tuple, list[Run]] = {}
-    for run in runs:
-        if run.paper == paper and run.dataset != "synthetic":
-            # A seed changes neither protocol nor data; where those differ it is another group.
-            facts = (run.info.get("protocol"), run.info.get("fingerprint"))
-            groups.setdefault((run.dataset, run.budget, run.variant, *facts), []).append(run)
-    table = claims.frame(paper)
-    rows = []
-    for claim in table.astype(object).where(table.notna(), None).to_dict("records"):
-        if claim["role"] not in roles:
-            continue
-        there = [group for key, group in groups.items() if key[0] == _home(claim)]
-        same = [group for group in there if answers.follows(group[0], claim)]
-        rows += [_row(claim, group) for group in (same or there or [[]])]
-    frame = pd.DataFrame(rows, columns=list(DETAILS), dtype=object)
-    return frame.astype(dict.fromkeys(("claimed", "ours", "low", "high"), float) | {"n": "Int64"})
+    return _frame([j for found in _judgements(paper, runs, roles) for j in found], DETAILS)
 
 
-def scorecard(root: str | Path = "results", roles: Sequence[str] = JUDGED, variant: str = "") -> pd.DataFrame:
+def scorecard(root: str | Path = "results", roles: Sequence[str] = ROLES, variant: str = "") -> pd.DataFrame:
     """Return the verdicts on all five papers from the evidence below ``root``.
 
-    Of each paper and dataset the runs at the highest budget count. Runs that change a reading of the
-    paper are left to :func:`compare`, unless their ``variant`` is asked for; changing no more than what one
-    of the paper's protocols takes is no change of reading.
+    A claim has one row: that of the highest budget which may judge it, else of the highest that there is.
+    Runs that change a reading of the paper are left to :func:`compare`, unless their ``variant`` is asked
+    for; changing no more than what one of the paper's protocols takes is no change of reading.
 
     Returns
     -------
     pandas.DataFrame
-        One row per claim (and group of runs), with :data:`COLUMNS`.
+        One row per claim, with :data:`COLUMNS`.
     """
-    import pandas as pd
-
-    tables = []
+    best = []
     for paper in claims.PAPERS:
         runs = [run for run in find(root, paper=paper) if run.variant == variant or _takes(run, variant)]
-        best: dict[str, int] = {}
-        for run in runs:
-            best[run.dataset] = max(best.get(run.dataset, 0), BUDGETS.index(run.budget))
-        chosen = [run for run in runs if BUDGETS.index(run.budget) == best[run.dataset]]
-        tables.append(compare(paper, chosen, roles))
-    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+        for found in _judgements(paper, runs, roles):
+            best.append(max(found, key=lambda j: (j.how == "running", bool(j.apart))))
+    return _frame(best, COLUMNS)
+
+
+def _judgements(paper: str, runs: Iterable[Run], roles: Sequence[str]) -> list[list[Judgement]]:
+    """Judge every claim by every group of runs that can answer it, the highest budget first."""
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        if run.paper == paper and run.dataset != "synthetic" and run.budget in BUDGETS:
+            key = (run.dataset, -BUDGETS.index(run.budget), run.variant, str(run.info.get("protocol")))
+            groups.setdefault(key, []).append(run)
+    ordered = [groups[key] for key in sorted(groups)]
+    made = []
+    for claim in (*claims.load(paper).claims, *claims.load(paper).order):
+        if claim.role in roles:
+            there = [group for group in ordered if group[0].dataset == claim.home]
+            same = [group for group in there if answers.follows(group[0], claim)]
+            made.append([judge(claim, group) for group in (same or there or [[]])])
+    return made
+
+
+def _frame(judgements: Iterable[Judgement], columns: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame([_row(j) for j in judgements], columns=list(columns), dtype=object)
+    return frame.astype(dict.fromkeys(("claimed", "ours", "low", "high"), float) | {"n": "Int64"})
+
+
+def _row(found: Judgement) -> dict[str, Any]:
+    """Return the columns of :data:`DETAILS`."""
+    claim, runs = found.claim, found.runs
+    made = [run.info.get("provenance", {}) for run in runs]
+    answer = found.answer or Answer(np.nan, np.nan, np.nan, 0)
+    commits = (m["commit"][:10] + "+" * bool(m.get("dirty")) for m in made if m.get("commit"))
+    row = {name: getattr(claim, name) for name in _FROM_CLAIM if name != "table"}
+    return row | {
+        "table": claim.place,
+        "model": claim.says or claim.model,
+        "claimed": claim.value,
+        "n": answer.n or None,
+        **{name: getattr(answer, name) for name in ("ours", "low", "high")},
+        **{name: getattr(found, name) for name in ("kind", "verdict", "how", "sign", "reason")},
+        **{name: getattr(found, name) for name in ("apart", "remark", "needs")},
+        "run": _join(map(answers.name, runs)),
+        "commit": _join(commits),
+        "hardware": _join(m.get("gpu") or m.get("cpu") or "unknown" for m in made),
+        "budget": runs[0].budget if runs else None,
+        "variant": runs[0].variant if runs else None,
+        "seeds": len(runs) or None,
+    }
+
+
+def _takes(run: Run, variant: str) -> bool:
+    """Whether a run differs from the defaults in nothing but what the protocol that it follows takes."""
+    changed = parameters(run.paper, run.info.get("protocol"))
+    names = ",".join(f"{name}={value}" for name, value in sorted(changed.items()))
+    return not variant and bool(changed) and run.variant == names
+
+
+class Summary(NamedTuple):
+    """How many claims there are and what became of each; all parts but ``claims`` add up to it.
+
+    ``running``, ``arithmetic`` and ``counting`` have a verdict; ``inconclusive`` were run, and more seeds or
+    samples would decide; beside ``apart`` stands a figure that may not judge them; ``waiting`` need a run,
+    ``never`` no run can answer. The lists of ``folds``, ``images`` and ``repeats`` are no claims.
+    """
+
+    claims: int
+    running: int
+    arithmetic: int
+    counting: int
+    inconclusive: int
+    apart: int
+    waiting: int
+    never: int
+    folds: int
+    images: int
+    repeats: int
+
+    @property
+    def judged(self) -> int:
+        """Claims with a verdict that decides them."""
+        return self.running + self.arithmetic + self.counting
+
+
+def summary(score: pd.DataFrame) -> Summary:
+    """Count the claims in rows of :func:`scorecard` or :func:`compare`, each once."""
+    known = ("running", "arithmetic", "counting", "inconclusive", "apart", "waiting", "never")
+    # Of a claim with several groups of runs, the one that says most counts.
+    best: dict[str, int] = {}
+    for row in score[score["kind"] == "claim"].to_dict("records"):
+        if row["verdict"] in DECIDED:
+            state = row["how"]
+        elif row["verdict"] == "inconclusive":
+            state = "inconclusive"
+        else:
+            state = "apart" if row["apart"] else "waiting" if row["needs"] else "never"
+        best[row["id"]] = min(best.get(row["id"], len(known)), known.index(state))
+    counts = [sum(state == i for state in best.values()) for i in range(len(known))]
+    others = [score.loc[score["kind"] == kind, "id"].nunique() for kind in ("fold", "image", "repeat")]
+    return Summary(len(best), *counts, *others)
 
 
 def subsets(run: Run, model: str) -> pd.DataFrame:
@@ -183,121 +222,9 @@ def subsets(run: Run, model: str) -> pd.DataFrame:
         keeps[name] = ~table[flag].to_numpy(dtype=bool)
     rows = []
     for name, keep in keeps.items():
-        ours, low, high, n = scores.mean(keep)
+        ours, low, high, n, *_ = scores.where(lambda _, keep=keep: keep).mean()
         rows.append({"subset": name, "n": n, "accuracy": ours, "low": low, "high": high})
     return pd.DataFrame(rows)
-
-
-def _row(claim: dict[str, Any], runs: list[Run]) -> dict[str, Any]:
-    """Return one row of :func:`compare`; ``runs`` differ in nothing but their seed."""
-    row = dict.fromkeys(DETAILS) | {name: claim[name] for name in _FROM_CLAIM}
-    row |= {"claimed": claim["value"], "needs": "", "beside": beside(claim, runs)}
-    if runs and claim["role"] in JUDGED:
-        row |= _made(runs)
-    try:
-        _refuse_claim(claim)
-    except NotComparableError as why:
-        return row | {"verdict": "not comparable", "reason": str(why)}
-    row["needs"] = _command(claim)
-    try:
-        if not runs:
-            split = claims.load(claim["paper"]).protocol(claim["protocol"])["split"]
-            split = f", split {split}" if split.startswith("not stated") else f" ({split})"
-            return row | {"verdict": "needs data", "reason": f"needs data: {claim['dataset']}{split}"}
-        row |= answers.measure(claim, runs)._asdict()
-        _refuse_run(claim, runs[0])
-        name, reason = _judge(claim, row)
-        return row | {"verdict": name, "reason": reason, "needs": ""}
-    except NotComparableError as why:
-        return row | {"verdict": "not comparable", "reason": str(why)}
-
-
-def _made(runs: list[Run]) -> dict[str, Any]:
-    """Return which runs these are and what they were made with."""
-    made = [run.info.get("provenance", {}) for run in runs]
-    return {
-        "run": _join(map(answers.name, runs)),
-        "commit": _join(m["commit"][:10] + "+" * bool(m.get("dirty")) for m in made if m.get("commit")),
-        "hardware": _join(m.get("gpu") or m.get("cpu") or "unknown" for m in made),
-        "budget": runs[0].budget,
-        "variant": runs[0].variant,
-        "seeds": len(runs),
-    }
-
-
-def _judge(claim: dict[str, Any], row: dict[str, Any]) -> tuple[str, str]:
-    """Return the verdict on a claim, by the rule of its metric, and the reason."""
-    metric, tolerance = claim["metric"], claims.load(claim["paper"]).tolerance
-    if metric == "p_value":
-        return conclusion(claim["value"], row["ours"], row["n"])
-    kind = "difference" if metric == "accuracy_difference" else "accuracy"
-    # Points of accuracy are no measure of a share of errors.
-    points = 0.0 if metric == "relative_error_reduction" else tolerance[f"{kind}_points"]
-    # Wilson's interval is a proportion's: not for means of classes or folds, nor for differences.
-    n_claim = claim["n"] if metric in ("accuracy", "class_accuracy") else None
-    return verdict(claim["value"], *(row[part] for part in ("ours", "low", "high")), points, n_claim)
-
-
-def _command(claim: dict[str, Any]) -> str | None:
-    """Return the command whose evidence would answer a claim; None if no corpus has a reader."""
-    corpus = _home(claim)
-    if corpus is None:
-        return None
-    changed = _parameters(claim["paper"], claim["protocol"])
-    flags = "".join(f" -p {name}={value}" for name, value in changed.items())
-    return f"fer run {claim['paper']} {corpus} --budget paper{flags}"
-
-
-def _takes(run: Run, variant: str) -> bool:
-    """Whether a run differs from the defaults in nothing but what the protocol that it follows takes."""
-    changed = _parameters(run.paper, run.info.get("protocol"))
-    names = ",".join(f"{name}={value}" for name, value in sorted(changed.items()))
-    return not variant and bool(changed) and run.variant == names
-
-
-def _parameters(paper: str, protocol: str | None) -> dict[str, Any]:
-    """Return the notebook parameters that a paper's protocol takes, where they are not the defaults."""
-    known = {entry["id"]: entry for entry in claims.load(paper).protocols}
-    return known.get(protocol, {}).get("parameters", {})
-
-
-def _home(claim: dict[str, Any]) -> str | None:
-    """Return the corpus whose runs can answer a claim: across corpora, the one that was trained on."""
-    return claims.CORPORA.get(claim["train_dataset"], claim["corpus"])
-
-
-def _refuse_claim(claim: dict[str, Any]) -> None:
-    """Raise where no run at all could be set against the claim."""
-    metric, why = claim["metric"], None
-    if claim["role"] == "data":
-        why = "a count, checked when the corpus is read"
-    elif not claim["ran_by_authors"]:
-        why = f"quoted from other work ({claim['ref'] or 'no reference given'})"
-    elif not claim["built"]:
-        why = f"the network of {claim['ref']} is not built here"
-    elif claim["value"] is None:
-        why = f"no figure is printed ({claim['note']})"
-    elif "difference" in metric and claim["model"].endswith((" other methods", " quoted methods")):
-        why = "a margin over figures quoted from other works, which are not re-run here"
-    elif claim["fold"] is not None:
-        why = "the paper's folds cannot be rebuilt one by one; their mean is compared instead"
-    elif metric == "confidence":
-        why = "confidence on one image: which it is, and how strong the interference, the paper does not say"
-    elif metric not in answers.METRICS:
-        why = f"{metric.replace('_', ' ')} does not follow from a run's predictions"
-    elif claim["bound"]:
-        why = f"a bound ({claim['bound']}), not a figure"
-    if why:
-        raise NotComparableError(why)
-
-
-def _refuse_run(claim: dict[str, Any], run: Run) -> None:
-    """Raise where this run's figures may be shown but not judged."""
-    if not answers.follows(run, claim):
-        protocol = run.info.get("protocol")
-        raise NotComparableError(f"the run follows protocol {protocol}, the claim {claim['protocol']}")
-    if run.budget != "paper":
-        raise NotComparableError(f"run at budget {run.budget}; claims are judged at budget paper only")
 
 
 def _join(words: Iterable[str]) -> str | None:

@@ -158,10 +158,7 @@ def _hits(run: Run, model: str) -> pd.Series:
     """Return right (1) or wrong (0) by fold, image and group: the image's subject, else the image itself."""
     import pandas as pd
 
-    rows, samples = run.predictions(model), run.samples()
-    groups = rows["ids"]
-    if "subject" in samples and samples["subject"].ne("").all():
-        groups = samples.drop_duplicates("ids").set_index("ids")["subject"].reindex(rows["ids"]).to_numpy()
+    rows = run.predictions(model)
+    right, groups = metrics.correct(rows, run.samples())
     index = pd.MultiIndex.from_arrays([rows["fold"], rows["ids"], groups], names=["fold", "ids", "group"])
-    hits = (rows["probabilities"].argmax(1) == rows["labels"]).astype(float)
-    return pd.Series(hits, index).sort_index()
+    return pd.Series(right.astype(float), index).sort_index()

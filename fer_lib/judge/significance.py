@@ -3,7 +3,9 @@
 Folds of one cross-validation share most of their training data: a plain paired t-test takes its differences
 for more independent than they are; the corrected test of Nadeau and Bengio widens their variance by the
 ratio of test to training samples. Paper ``cnn3d`` prints p-values without naming its test (ambiguity
-``p_value_test``); of the four tests a one-sided paired t-test comes closest to each.
+``p_value_test``); of the four tests a one-sided paired t-test comes closest to each. Verdicts use the
+two-sided paired t-test, since which network is better was not known beforehand. Several comparisons stand in
+one table and are not corrected for that, in the paper as here.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fer_lib import claims
 from fer_lib.errors import FerError
+from fer_lib.judge.verdicts import LEVEL
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["LEVEL", "TESTS", "compared", "fold_table", "fraction", "p_values", "printed"]
 
 TESTS = {
     "one_sided": "paired t, one-sided",
@@ -24,7 +30,6 @@ TESTS = {
     "wilcoxon": "Wilcoxon signed rank, two-sided",
     "corrected": "corrected resampled t, two-sided",
 }
-LEVEL = 0.05
 
 
 def p_values(better: ArrayLike, worse: ArrayLike, ratio: float | None = None) -> dict[str, float]:
@@ -85,8 +90,6 @@ def printed(paper: str = "cnn3d") -> pd.DataFrame:
         If a printed p-value has no two complete rows of folds.
     """
     import pandas as pd
-
-    from fer_lib import claims
 
     frame = claims.frame(paper)
     folds = frame[frame["fold"].notna() & (frame["metric"] == "accuracy")]

@@ -1,13 +1,55 @@
-"""Figures of merit with their uncertainty. Accuracies are fractions in [0, 1], never percent."""
+"""Figures of merit with their uncertainty. Accuracies are fractions in [0, 1], never percent.
+
+How uncertain a mean is. A figure of ours has two sources of chance: which samples happen to be tested, and
+which seed a network was trained with. The samples are drawn anew 2,000 times (a bootstrap); those that rise
+and fall together, as the images of one person, are drawn together, and for a mean of classes each class
+keeps its number of images. With several seeds their spread is added: a t interval over the seeds' own
+figures, after that part of their variance is taken off which the samples alone cause. The two parts are
+independent, so their half-widths add as the sides of a right angle (Zou and Donner's method of variance
+estimates recovery). With one seed the interval covers the samples only, and speaks of that one network. Where
+only the seeds matter, because both figures are of the same test samples, :attr:`Estimate.over_seeds` is the
+plain t interval.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.errors import FerError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Bounds = tuple[float, float]
+
+
+def correct(rows: Mapping[str, NDArray], samples: pd.DataFrame | None = None) -> tuple[NDArray, NDArray]:
+    """Return which predictions are right, and the groups of samples that rise and fall together.
+
+    Parameters
+    ----------
+    rows : mapping
+        ``probabilities`` float (N, C), ``labels`` int (N,) and ``ids`` str (N,), as a run stores them.
+    samples : DataFrame, optional
+        With ``ids`` and ``subject``: groups are subjects where every sample has one, else the samples.
+
+    Returns
+    -------
+    right : bool array (N,)
+    groups : str array (N,)
+    """
+    groups = np.asarray(rows["ids"]).astype(str)
+    if samples is not None and "subject" in samples:
+        subjects = samples.drop_duplicates("ids").set_index("ids")["subject"].reindex(groups)
+        if (subjects.notna() & subjects.ne("")).all():
+            groups = subjects.to_numpy(str)
+    return rows["probabilities"].argmax(axis=1) == rows["labels"], groups
 
 
 def accuracy(labels: ArrayLike, pred: ArrayLike) -> float:
@@ -81,6 +123,130 @@ def class_weights(groups: ArrayLike) -> NDArray[np.float64]:
     return 1.0 / size[code]
 
 
+@dataclass(frozen=True)
+class Term:
+    """A mean over samples, tested with one or several seeds; several terms make a difference.
+
+    Attributes
+    ----------
+    values : sequence of float array (N_s,)
+        Per seed, what each sample gave: right (1) or wrong (0), or a difference.
+    groups : sequence of array (N_s,)
+        Per seed, the subject of each sample, or the sample itself.
+    factor : float
+        What the mean counts in the estimate: 1 and -1 for a difference.
+    of : sequence of float array (N_s,), optional
+        Per seed and sample, what the sum of the values is divided by the sum of; by default 1 each.
+    """
+
+    values: Sequence[NDArray]
+    groups: Sequence[NDArray]
+    factor: float = 1.0
+    of: Sequence[NDArray] | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval over seeds and samples; ``seeds`` float (S,) holds that of each seed."""
+
+    value: float
+    low: float
+    high: float
+    seeds: NDArray
+
+    @property
+    def over_seeds(self) -> Bounds:
+        """The 95 % t interval over the seeds, for these test samples alone; NaN with one seed."""
+        if len(self.seeds) < 2:
+            return np.nan, np.nan
+        half = t_quantile(len(self.seeds) - 1) * self.seeds.std(ddof=1) / np.sqrt(len(self.seeds))
+        return self.value - half, self.value + half
+
+
+def estimate(terms: Sequence[Term], level: float = 0.95, n_boot: int = 2000, seed: int = 0) -> Estimate:
+    """Return the weighted sum of means with its interval, by the method that the module describes.
+
+    The same group is drawn for all terms at once, so that a difference of two models is paired, also where
+    they were tested on other samples of the same people. All terms have the same seeds.
+
+    Raises
+    ------
+    FerError
+        If a term has no sample, its arrays do not match or ``level`` is outside (0, 1).
+    """
+    parts = [part for term in terms for part in _parts(term)]
+    if not parts or not 0 < level < 1 or any(len(values) == 0 for values, _, _ in parts):
+        raise FerError(f"An interval needs samples and a level in (0, 1); got level {level}.")
+    if any(len(values) != len(groups) for values, groups, _ in parts):
+        raise FerError("Every sample needs one group; groups and samples differ in number.")
+    names, code = np.unique(np.concatenate([groups for _, groups, _ in parts]), return_inverse=True)
+    code = np.split(code, np.cumsum([len(groups) for _, groups, _ in parts])[:-1])
+    sums = [
+        [np.bincount(c, v, len(names)), np.bincount(c, of, len(names))]
+        for (v, _, of), c in zip(parts, code, strict=True)
+    ]
+    tops, bottoms = np.array(sums).transpose(1, 2, 0)  # (G, T * S) each
+    factors, shape = np.array([term.factor for term in terms]), (len(terms), len(terms[0].values))
+    seeds = factors @ (tops.sum(0) / bottoms.sum(0)).reshape(shape)  # (S,)
+    blocks = _blocks(bottoms.reshape(-1, *shape).any(axis=2))
+    draws = np.tensordot(resample(tops, bottoms, n_boot, seed, blocks).reshape(-1, *shape), factors, (1, 0))
+    draws = draws[np.isfinite(draws).all(axis=1)]  # (B, S)
+    value, many = float(seeds.mean()), draws.mean(axis=1)
+    # Drawn from few groups a bootstrap is too narrow: by (G - 1) / G in its variance, by t against normal.
+    free = max(1, len(names) - len(np.unique(blocks)))
+    wider = t_quantile(free, level) / t_quantile(np.inf, level) * np.sqrt((free + 1) / free)
+    low, high = wider * (np.quantile(many, [(1 - level) / 2, (1 + level) / 2]) - value)
+    if len(seeds) > 1:
+        by_samples = (draws - many[:, None]).var(axis=0, ddof=1).sum() / (len(seeds) - 1)
+        spread = max(0.0, seeds.var(ddof=1) - by_samples)
+        half = t_quantile(len(seeds) - 1, level) * np.sqrt(spread / len(seeds))
+        low, high = -np.hypot(min(low, 0), half), np.hypot(max(high, 0), half)
+    low, high = float(min(value, value + low)), float(max(value, value + high))
+    if factors.min() > 0 and all((values >= 0).all() and (values <= of).all() for values, _, of in parts):
+        low, high = max(0.0, low), min(float(factors.sum()), high)
+    return Estimate(value, low, high, seeds)
+
+
+def _parts(term: Term) -> list[tuple[NDArray, NDArray, NDArray]]:
+    """Return values, groups and what they are divided by, seed by seed."""
+    ones = [np.ones(len(values)) for values in term.values]
+    return [
+        (np.asarray(v, float), np.asarray(g).astype(str), np.asarray(of, float))
+        for v, g, of in zip(term.values, term.groups, term.of or ones, strict=True)
+    ]
+
+
+def resample(
+    tops: NDArray, bottoms: NDArray, n_boot: int = 2000, seed: int = 0, blocks: NDArray | None = None
+) -> NDArray:
+    """Draw groups with replacement and return ratios of sums: the one bootstrap, behind every interval.
+
+    Parameters
+    ----------
+    tops, bottoms : float array (G, K)
+        Sums by group, as right answers and tested samples.
+    n_boot, seed : int
+        Number of draws, and the seed that makes them repeatable.
+    blocks : int array (G,), optional
+        Groups are drawn from their own block only; by default all are one.
+
+    Returns
+    -------
+    float array (n_boot, K)
+        NaN where a draw holds nothing to divide by.
+    """
+    blocks = np.zeros(len(tops), int) if blocks is None else blocks
+    places = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
+    draws = []
+    for start in range(0, n_boot, 500):  # in parts, so that memory stays below about 100 MB
+        times = np.empty((min(500, n_boot - start), len(tops)))
+        for block, place in enumerate(places):
+            times[:, place] = _draw_counts(len(times), len(place), (seed, start, block))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            draws.append((times @ tops) / (times @ bottoms))
+    return np.concatenate(draws)
+
+
 def interval(
     correct: ArrayLike,
     groups: ArrayLike | None = None,
@@ -88,12 +254,11 @@ def interval(
     n_boot: int = 2000,
     seed: int = 0,
     weights: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
 ) -> Bounds:
-    """Return a percentile bootstrap interval of a (weighted) mean.
+    """Return the interval of a (weighted) mean over seeds and samples; see :func:`estimate`.
 
-    Samples of one group (a subject) rise and fall together, so whole groups are drawn with
-    replacement; with several seeds, seeds are drawn as well. The interval collapses to a point when
-    every sample agrees; :func:`wilson` does not.
+    It collapses to a point when every sample agrees; :func:`wilson` does not.
 
     Parameters
     ----------
@@ -107,6 +272,8 @@ def interval(
         Number of draws, and the seed that makes them repeatable.
     weights : float array, optional
         Positive, broadcast to ``correct``; see :func:`class_weights`.
+    strata : array (N,), optional
+        The class of each sample: the mean of the classes' means is taken, each class drawn by itself.
 
     Returns
     -------
@@ -119,36 +286,27 @@ def interval(
         If there is no sample, ``level`` is outside (0, 1) or ``groups`` does not match.
     """
     values = np.atleast_2d(np.asarray(correct, dtype=float))  # (S, N)
-    n = values.shape[1]
-    if n == 0 or not 0 < level < 1:
-        raise FerError(f"An interval needs samples and a level in (0, 1); got {n} samples, level {level}.")
-    code = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    if len(code) != n:
-        raise FerError(f"groups has {len(code)} entries for {n} samples; give one per sample.")
+    groups = np.arange(values.shape[1]) if groups is None else np.asarray(groups)
     mass = np.broadcast_to(1.0 if weights is None else np.asarray(weights, dtype=float), values.shape)
-    return _bootstrap(_group_sums(values * mass, code), _group_sums(mass, code), level, n_boot, seed)
+    terms = [Term(list(values * mass), [groups] * len(values), of=list(mass))]
+    if strata is not None:
+        terms = by_strata(terms[0], [np.asarray(strata)] * len(values))
+    found = estimate(terms, level, n_boot, seed)
+    return found.low, found.high
 
 
-def ratio_interval(
-    numerator: ArrayLike, denominator: ArrayLike, groups: ArrayLike, level: float = 0.95, n_boot: int = 2000
-) -> Bounds:
-    """Return a percentile bootstrap interval of a ratio of two sums, drawing as :func:`interval` does.
-
-    Parameters
-    ----------
-    numerator, denominator : float array (S, N)
-        Per sample, one row per seed; the denominators are at least 0, as errors are.
-    groups : array (N,)
-        The subject of each sample, or the sample itself.
-
-    Returns
-    -------
-    (float, float)
-        Bounds of the ratio; draws in which the denominator is 0 do not count.
-    """
-    code = np.unique(np.asarray(groups), return_inverse=True)[1]
-    tops, bottoms = (_group_sums(np.asarray(values, float), code) for values in (numerator, denominator))
-    return _bootstrap(tops, bottoms, level, n_boot, 0)
+def by_strata(term: Term, strata: Sequence[NDArray]) -> list[Term]:
+    """Return the terms whose sum is the mean of a term's means by stratum (class), each of equal weight."""
+    names = np.unique(np.concatenate(strata))
+    made = []
+    for name in names:
+        here = [of == name for of in strata]
+        values, groups, of = (
+            None if parts is None else [part[keep] for part, keep in zip(parts, here, strict=True)]
+            for parts in (term.values, term.groups, term.of)
+        )
+        made.append(Term(values, groups, term.factor / len(names), of))
+    return made
 
 
 def wilson(k: float, n: int, level: float = 0.95) -> Bounds:
@@ -255,28 +413,29 @@ def _pair(a: ArrayLike, b: ArrayLike) -> tuple[NDArray, NDArray]:
     return a, b
 
 
-def _group_sums(values: NDArray, code: NDArray) -> NDArray:
-    """Sum the columns of ``values`` (S, N) by group -> (G, S)."""
-    return np.stack([np.bincount(code, weights=row) for row in values], axis=1)
+def _blocks(present: NDArray) -> NDArray:
+    """Return which groups are drawn from one another, int (G,), from the terms each has part in, bool (G, T).
+
+    Where every group belongs to the same few terms as others and to no further one, as single images to their
+    class, those are drawn by themselves: a class keeps its size. People who show several expressions are one
+    block.
+    """
+    patterns, block = np.unique(present, axis=0, return_inverse=True)
+    apart = (patterns.sum(axis=0) <= 1).all()
+    return block.ravel() if apart else np.zeros(len(present), int)
 
 
-def _bootstrap(tops: NDArray, bottoms: NDArray, level: float, n_boot: int, seed: int) -> Bounds:
-    """Return the bounds of a ratio of sums, both (G, S), over draws of groups and, within each, of seeds."""
-    rng = np.random.default_rng(seed)
-    draws = np.empty(n_boot)
-    for start in range(0, n_boot, 500):  # in blocks, so that memory stays below about 100 MB
-        times = _draw_counts(rng, min(500, n_boot - start), len(tops))  # (B, G)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratios = (times @ tops) / (times @ bottoms)  # (B, S)
-        pick = rng.integers(tops.shape[1], size=ratios.shape)
-        draws[start : start + len(ratios)] = np.take_along_axis(ratios, pick, axis=1).mean(axis=1)
-    low, high = np.quantile(draws[np.isfinite(draws)], [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def t_quantile(free: float, level: float = 0.95) -> float:
+    """Return the half-width of Student's t interval in standard errors, for ``free`` degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(free, (1 + level) / 2))
 
 
-def _draw_counts(rng: np.random.Generator, n_draws: int, n_groups: int) -> NDArray:
-    """Draw groups with replacement -> how often each occurs, (n_draws, n_groups)."""
-    picks = rng.integers(n_groups, size=(n_draws, n_groups))
+@lru_cache(maxsize=8)  # the intervals of a table are mostly of the same test part
+def _draw_counts(n_draws: int, n_groups: int, seed: tuple[int, ...]) -> NDArray:
+    """Draw groups with replacement -> how often each occurs, int16 (n_draws, n_groups)."""
+    picks = np.random.default_rng(seed).integers(n_groups, size=(n_draws, n_groups))
     picks += np.arange(n_draws)[:, None] * n_groups  # one bincount for all draws
     counts = np.bincount(picks.ravel(), minlength=n_draws * n_groups)
-    return counts.reshape(n_draws, n_groups).astype(float)
+    return counts.reshape(n_draws, n_groups).astype(np.int16)

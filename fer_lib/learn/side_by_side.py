@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from fer_lib.evidence.folders import UnitFolder
+from fer_lib.files import UnitFolder
 from fer_lib.learn.units import Outcome, train_unit
 from fer_lib.progress import Bar, told
 

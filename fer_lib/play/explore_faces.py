@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
 CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 TRAIN, HELD = 2000, 500  # faces of a large corpus that are used
-OPTIONS = {"synthetic": {"size": 64}, "cmu_faces": {"pose": "straight"}}
+OPTIONS = {
+    "synthetic": {"size": 64},
+    "cmu_faces": {"pose": "straight"},
+    "ckplus": {"crop": faces.FACE},
+    "jaffe": {"crop": faces.FACE},
+}
 VOCABULARY = 64  # visual words; paper ``cnn_sift`` has 256 to 1,024, of many more descriptors
 PATCHES = 10  # a word that occurs less often among the training faces is not shown
 

@@ -219,4 +219,4 @@ def _kept(path: Path) -> dict[str, Any] | None:
 @cache
 def _sources() -> list[str]:
     """Return digests of what decides the weights: this module and the library's files behind it."""
-    return [files.digest(path.read_text("utf-8")) for path in behind([Path(__file__).resolve()])]
+    return [files.source_digest(path) for path in behind([Path(__file__).resolve()])]

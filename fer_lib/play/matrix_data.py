@@ -34,8 +34,6 @@ CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 
 SEQUENCES = {"ckplus": {"frames": "last10"}, "oulu_casia": {"frames": "last10"}}
 OPTIONS: dict[str, dict[str, Any]] = {
-    "ckplus": {"crop": False},
-    "jaffe": {"crop": False},
     "mmi": {"frames": "apex"},
     "nimstim": {"classes": "seven"},
     "cmu_faces": {"pose": "straight"},

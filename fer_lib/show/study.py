@@ -17,7 +17,8 @@ from fer_lib import claims
 from fer_lib.data import splits
 from fer_lib.data.corpus import Corpus, flags
 from fer_lib.data.splits import GROUPINGS, Fold, cross_validation  # noqa: F401 (chapters call them here)
-from fer_lib.evidence.provenance import notebook_path, parameters
+from fer_lib.evidence.preflight import resolve
+from fer_lib.evidence.provenance import RUN_PARAMETERS, defaults
 from fer_lib.evidence.runs import PROBE, Recorder, Run
 from fer_lib.judge import report
 from fer_lib.learn import embeddings, metrics
@@ -55,17 +56,16 @@ AUDITED = {
 
 
 def readings(paper: str, namespace: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return this run's parameters and, for each that departs from our reading, a phrase for the banner.
+    """Check this run's parameters; return them and, for each that departs from our reading, a phrase.
 
     Parameters
     ----------
     namespace : dict
-        The notebook's ``globals()``, holding a value for each name of its parameters cell.
+        The notebook's ``globals()``; see :func:`fer_lib.evidence.preflight.resolve`.
     """
-    defaults = parameters(notebook_path(paper))
-    chosen = {name: namespace[name] for name in defaults}
-    knobs = claims.ambiguities(paper)["knob"]
-    return chosen, [f"{name} = {chosen[name]!r}" for name in knobs if chosen[name] != defaults[name]]
+    chosen, ours = resolve(paper, namespace), defaults(paper)
+    changed = (name for name in ours if name not in RUN_PARAMETERS and chosen[name] != ours[name])
+    return chosen, [f"{name} = {chosen[name]!r}" for name in changed]
 
 
 def ledger(paper: str) -> pd.DataFrame:

@@ -1,42 +1,44 @@
 """The corpora: where their files are, what is wrong with them, and their cached arrays.
 
-``find`` looks for a corpus, ``load`` returns its :class:`~fer_lib.data.corpus.Corpus`, ``check`` reports on
-the
-copy at hand. Decoding happens once; the cache is keyed by the path, size and modification time of every
-source file and by the reader's own source, so a changed file or reader is never served stale.
+Each file of this folder describes one corpus with a :class:`~fer_lib.data.sources.Reader`, ``READER``; a file
+put here is a corpus wherever corpora are listed. ``find`` looks for a corpus, ``load`` returns its
+:class:`~fer_lib.data.corpus.Corpus`, ``check`` reports on the copy that is here. Decoding happens once; the
+cache is keyed by the path, size and modification time of every source file and by what the readers' code
+does, so a changed file or reader is never served stale.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
+import pkgutil
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from fer_lib import expressions, faces, files
-from fer_lib.data import corpus as corpus_module
+from fer_lib import expressions, files
 from fer_lib.data.corpus import Card, Corpus, pack, unpack
-from fer_lib.data.datasets import ckplus, cmu_faces, fer2013, jaffe, mmi, nimstim, oulu_casia, synthetic
+from fer_lib.data.first_bytes import is_archive, read_head
+from fer_lib.data.image_files import Crop, checked_crop
 from fer_lib.data.printed import compare
 from fer_lib.data.reporting import report
-from fer_lib.data.sources import ENTRIES, Source, sighted
+from fer_lib.data.sources import ENTRIES, Reader, Source, shown, sighted
 from fer_lib.errors import AbsentDataError, FerError, one_of
 
-# Each has a CARD, `locate` (which lists a folder's files) and `read` (which opens them); their keyword
-# arguments are the options of `load`.
-READERS: dict[str, ModuleType] = {
-    module.CARD.name: module for module in (fer2013, ckplus, jaffe, mmi, nimstim, oulu_casia, cmu_faces)
-}
-CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in (synthetic, *READERS.values())}
+_modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+_readers: list[Reader] = [vars(module)["READER"] for module in _modules if "READER" in vars(module)]
+_readers.sort(key=lambda reader: (reader.card.place, reader.card.name))
+CARDS: dict[str, Card] = {reader.card.name: reader.card for reader in _readers}
+READERS: dict[str, Reader] = {reader.card.name: reader for reader in _readers if not reader.card.synthetic}
+GENERATED: dict[str, Reader] = {reader.card.name: reader for reader in _readers if reader.card.synthetic}
 NAMES = tuple(CARDS)
 SHOWN_PROBLEMS = 3  # in an error
 LISTED_PROBLEMS = 100  # by `check`; a wrong file may have one per row
-# Modules that bring a corpus here or speak about it; no pixel depends on them.
-ARRIVAL = {"archives", "download", "importing", "printed", "reporting", "unpacking"}
+# Modules that bring a corpus here, speak about it or use it; no pixel depends on them.
+APART = {"arrival", "printed", "reporting", "splits", "clips"}
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 
 
@@ -70,7 +72,7 @@ def _locate(name: str, data_dir: str | Path | None, **selection: Any) -> Source:
     reader, whole = READERS[name], True
     with _refusals():
         for folder in _candidates(name, base):
-            if hasattr(reader, "is_ours"):  # those that search a folder to any depth
+            if reader.is_ours:  # those that search a folder to any depth
                 seen, whole = sighted(folder, reader.is_ours)
                 if not seen:
                     continue
@@ -95,7 +97,7 @@ def data_folder(data_dir: str | Path | None = None) -> Path:
             raise FerError(f"{base}: there is no such user; give the folder in full.") from None
         if base.is_file():
             raise FerError(
-                f"{base} is a file; give the folder that holds it (archives must be unpacked first)."
+                f"{base} is a file; give the folder that holds it, or bring it in with `fer data import`."
             )
     return base
 
@@ -120,12 +122,13 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
         As in :func:`find`.
     **options
         ``synthetic``: the arguments of :func:`fer_lib.data.datasets.synthetic.generate`. Others: the keyword
-        arguments of their reader's ``read`` (:func:`fer_lib.data.datasets.ckplus.read`, ...) and, for
-        ``fer2013``, ``ckplus`` and ``jaffe``, ``strict`` (default True); False accepts a copy whose
-        counts are not the official ones. Most corpora have the six basic expressions and more;
-        ``cmu_faces``, which anyone may have, has four: ``anger``, ``happiness``, ``sadness`` and
-        ``neutral`` (``pose="straight"`` takes its frontal quarter). :meth:`Corpus.only` takes those four
-        of any other.
+        arguments of their reader's ``read`` (:func:`fer_lib.data.datasets.ckplus.read`, ...) and, where
+        the owners' counts are known (``fer2013``, ``ckplus``, ``jaffe``, ...), ``strict`` (default True);
+        False accepts a copy that has others. Photographs of more than a face (``ckplus``, ``jaffe``) are
+        returned whole, or with ``crop=fer_lib.faces.FACE`` cropped to the face. Most corpora have the six
+        basic expressions and more; ``cmu_faces``, which anyone may have, has four: ``anger``,
+        ``happiness``, ``sadness`` and ``neutral`` (``pose="straight"`` takes its frontal quarter).
+        :meth:`Corpus.only` takes those four of any other.
 
     Raises
     ------
@@ -136,8 +139,8 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
         ``strict``, wrong counts (of what, found and expected).
     """
     options = _options(name, options)
-    if name == "synthetic":
-        return _generate(options)
+    if name in GENERATED:
+        return _generate(name, options)
     strict = options.pop("strict", False)
     source = _locate(name, data_dir, **_selection(name, options))
     corpus, problems = _read(name, source, options)
@@ -151,8 +154,15 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     return corpus
 
 
-def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
+def check(name: str, data_dir: str | Path | None = None, crop: Crop | None = None) -> dict[str, Any]:
     """Report on the copy of a corpus on this machine, read with the default options.
+
+    Parameters
+    ----------
+    name, data_dir
+        As in :func:`find`.
+    crop : Crop, optional
+        How faces are cut out of a corpus of whole photographs, where they are to be looked for.
 
     Returns
     -------
@@ -162,8 +172,10 @@ def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
         ``per_class`` (counts by name); ``facts`` (counts of the whole copy by name, whatever was
         selected) and ``expected`` (those of a complete copy); ``printed`` (what papers print of it, the
         count of this copy and of a complete one: :mod:`fer_lib.data.printed`); ``ignored`` (files
-        passed over because of their names); ``problems`` (sentences, gravest first); ``remarks`` (what
-        is no fault); ``fingerprint``; ``audit``.
+        passed over because of their names) and ``ignored_names`` (some of them); ``problems``
+        (sentences, gravest first); ``doubts`` (those of them that stop no run: an altered copy);
+        ``remarks`` (what is no fault); ``fingerprint``; ``audit``; ``authenticity`` (from
+        :func:`authenticity`).
 
     Raises
     ------
@@ -171,29 +183,43 @@ def check(name: str, data_dir: str | Path | None = None) -> dict[str, Any]:
         As :func:`find`. Faulty files do not raise: they are problems.
     """
     options = _options(name, {})
-    if name == "synthetic":
-        return report(_generate(options), None, [], [])
+    if name in GENERATED:
+        return report(_generate(name, options), None, [], [])
     options.pop("strict", None)
-    source = _locate(name, data_dir)
+    options |= {"crop": crop} if "crop" in options else {}
+    reader, source = READERS[name], _locate(name, data_dir)
     try:
         corpus, problems = _read(name, source, options)
     except FerError:  # the same again, collecting every fault and reading what can be read
-        problems = fer2013.unfit(source) if name == "fer2013" else []
-        corpus = READERS[name].read(source, problems, **options)
-        problems += [said for said in _shortcomings(name, source, corpus) if said not in problems]
+        problems = []
+        corpus = reader.read(source, problems, **options)
+        problems += [fault for fault in _faults(reader, source, corpus) if fault not in problems]
         if (more := len(problems) - LISTED_PROBLEMS) > 0:
             problems[LISTED_PROBLEMS:] = [f"{more:,} more problems are not listed."]
-    return report(corpus, source, problems, compare(READERS[name], source.root))
+    found = authenticity(corpus)
+    doubts = reader.doubts(source, found) if found and reader.doubts else []
+    printed = compare(reader, source.root)
+    return report(corpus, source, problems, printed, doubts) | {"authenticity": found}
+
+
+def authenticity(corpus: Corpus) -> dict[str, Any] | None:
+    """Tell whether a corpus is what its owner published; None for a corpus of which nothing is known.
+
+    Returns
+    -------
+    dict or None
+        At least ``original`` (bool) and ``findings`` (a sentence for each difference and what it does to
+        a comparison); the rest are figures of that corpus, such as those of
+        :func:`fer_lib.data.datasets.fer2013.authenticity`.
+    """
+    reader = READERS.get(corpus.card.name)
+    return reader.authenticity(corpus) if reader and reader.authenticity else None
 
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the options a corpus is read with: its reader's defaults, changed by what is ``given``."""
-    one_of(name, NAMES, "dataset")
-    function = synthetic.generate if name == "synthetic" else READERS[name].read
-    parameters = inspect.signature(function).parameters.values()
-    known = {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "problems"}
-    if hasattr(READERS.get(name), "wrong_counts"):
-        known["strict"] = True
+    reader = (READERS | GENERATED)[one_of(name, NAMES, "dataset")]
+    known = {**reader.options, **({"strict": True} if reader.faults else {})}
     for option in given:
         one_of(option, known, f"option of the dataset {name}")
     return known | given
@@ -201,8 +227,7 @@ def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _selection(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return those of ``options`` that decide which files are listed."""
-    known = inspect.signature(READERS[name].locate).parameters
-    return {option: value for option, value in options.items() if option in known}
+    return {option: options[option] for option in READERS[name].selecting}
 
 
 def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, list[str]]:
@@ -216,34 +241,33 @@ def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, l
         return reader.read(source, **options), []
     import cv2  # another OpenCV may decode a JPEG to other pixels
 
-    key = files.digest(str(source.root.resolve()), listing, options, cv2.__version__, *_versions())
-    corpus = _cached(reader.CARD, key, lambda: reader.read(source, **options))
-    return corpus, _shortcomings(name, source, corpus)
+    crop = checked_crop(options.get("crop"))
+    how = [files.source_digest(path) for path in crop.sources] if crop else None
+    key = [str(source.root.resolve()), listing, options | {"crop": how}, cv2.__version__]
+    corpus = _cached(reader.card, key, lambda: reader.read(source, **options))
+    return corpus, _faults(reader, source, corpus)
 
 
-def _shortcomings(name: str, source: Source, corpus: Corpus) -> list[str]:
-    """Say what keeps a copy from being the official one, for the corpora that have official counts."""
-    if name == "fer2013":  # its splits are only known once it is read
-        return fer2013.unfit(source) + fer2013.wrong_counts(corpus)
-    reader = READERS[name]
-    return reader.wrong_counts(source) if hasattr(reader, "wrong_counts") else []
+def _faults(reader: Reader, source: Source, corpus: Corpus) -> list[str]:
+    """Say what keeps a copy from being the official one: wrong counts, or whole classes that are missing."""
+    if reader.faults:
+        return reader.faults(source, corpus)
+    missing = [name for i, name in enumerate(corpus.classes) if i not in corpus.labels]
+    return [f"No image of {' or '.join(missing)} is here; get a complete copy."] if missing else []
 
 
-def _generate(options: dict[str, Any]) -> Corpus:
-    key = files.digest(options, *_versions())
-    return _cached(synthetic.CARD, key, lambda: synthetic.generate(**options))
+def _generate(name: str, options: dict[str, Any]) -> Corpus:
+    reader = GENERATED[name]
+    return _cached(reader.card, [options], lambda: reader.read(**options))
 
 
-def _cached(card: Card, key: str, build: Callable[[], Corpus]) -> Corpus:
-    return unpack(files.cached_arrays(f"corpus-{card.name}", key, lambda: pack(build())), card)
-
-
-def _versions() -> list[str]:
-    """Return the sources of the modules that decide what is read or drawn."""
-    faces_found = (faces.detection, faces.framing, faces.search)
-    others = [Path(module.__file__) for module in (corpus_module, expressions, *faces_found)]
-    own = sorted(path for path in Path(__file__).parents[1].rglob("*.py") if path.stem not in ARRIVAL)
-    return [path.read_text(encoding="utf-8") for path in (*others, *own)]
+def _cached(card: Card, key: list[Any], build: Callable[[], Corpus]) -> Corpus:
+    """Return a corpus from the cache, keyed also by the code that decides what is read or drawn."""
+    data = Path(__file__).parents[1]
+    paths = [p for p in data.rglob("*.py") if not APART & {p.stem, *p.relative_to(data).parts}]
+    code = [files.source_digest(path) for path in sorted([*paths, Path(expressions.__file__)])]
+    digest = files.digest(*key, code)
+    return unpack(files.cached_arrays(f"corpus-{card.name}", digest, lambda: pack(build())), card)
 
 
 def _plain(name: str) -> str:
@@ -259,15 +283,28 @@ def _candidates(name: str, base: Path) -> list[Path]:
     return [*named, base]
 
 
+def _is_packed(path: Path, name: str) -> bool:
+    """Return whether a file is an archive by its suffix or, under the corpus's own name, by its content."""
+    if path.suffix.lower() in ARCHIVES:
+        return True
+    return _plain(path.stem) == _plain(name) and path.is_file() and is_archive(read_head(path))
+
+
 def _absent(card: Card, base: Path, whole: bool) -> str:
     there = "there is no such folder"
     if base.is_dir():
-        packed = sorted(f.name for f in base.iterdir() if f.suffix.lower() in ARCHIVES)
-        there = "it holds nothing that looks like it" + (
-            f" (unpack {packed[0]}: fer data import {card.name} {packed[0]})" if packed else ""
-        )
+        names = sorted(shown(f.name) for f in base.iterdir() if not f.name.startswith("."))
+        packed = [name for name in names if _is_packed(base / name, card.name)]
+        there, here = "it holds nothing that looks like it", ""
+        if packed:
+            there += (
+                f" (unpack {packed[0]}: fer data import {card.name} {shlex.quote(str(base / packed[0]))})"
+            )
+        elif names:
+            here = f" (it holds {', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
         if not whole:
             there += f" among its first {ENTRIES:,} files; give the corpus's own folder"
+        there += here
     return (
         f"{card.title} was looked for in {base}, but {there}.\n"
         f"Owner:    {card.owner}\nLicence:  {card.licence}\nObtain:   {card.obtain}\n"

@@ -11,22 +11,36 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fer_lib.data import pixel_csv
 from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.datasets import ck48, ckextended
 from fer_lib.data.decoding import checked_size
-from fer_lib.data.image_files import read_stills
-from fer_lib.data.photographs import read_faces
+from fer_lib.data.image_files import Crop, read_stills
 from fer_lib.data.printed import Printed
 from fer_lib.data.sequence_frames import FRAMES, by_sequence, named, take
-from fer_lib.data.sources import Source, drop_repeats, located, settle, shown, walk
+from fer_lib.data.sources import (
+    Reader,
+    Source,
+    drop_repeats,
+    folded,
+    located,
+    settle,
+    shown,
+    walk,
+    wrong_counts,
+)
 from fer_lib.errors import FerError, one_of
-from fer_lib.expressions import ALIASES, CODES, EXPRESSIONS, canonical
+from fer_lib.expressions import ALIASES, EXPRESSIONS, canonical, codes
 
 FILE_NAME = re.compile(
     r"(S\d{3})_(\d{3})_(\d{8})(?:(\.png)|_(emotion|landmarks|facs)\.txt)", re.IGNORECASE | re.ASCII
 )
-NAMES = {*EXPRESSIONS, *ALIASES}  # of class folders
+FOLDERS = {*EXPRESSIONS, *ALIASES}  # names of class folders
+TABLE, TABLE_SIZE = "ckextended.csv", 48
+# 0 (neutral) is in the owners' list of codes, but no apex has it.
+CODES = codes("0=neutral 1=anger 2=contempt 3=disgust 4=fear 5=happy 6=sadness 7=surprise")
+TABLE_CODES = codes("0=anger 1=disgust 2=fear 3=happy 4=sad 5=surprise 6=neutral 7=contempt")
 CLASSES = {"seven": (*EXPRESSIONS[:6], "contempt"), "six": EXPRESSIONS[:6]}
 PER_CLASS = {"anger": 45, "disgust": 59, "fear": 25, "happiness": 69, "sadness": 28, "surprise": 83}
 PER_CLASS |= {"contempt": 18}  # labelled sequences
@@ -53,11 +67,13 @@ or  ckextended.csv                                       (no subjects)""",
     notes=(
         "593 sequences of 123 subjects, 327 of them labelled, of 118 subjects. The first frame is neutral, "
         "the last the apex.",
-        "Frames are grey or colour and of several sizes; by default the face is found and cropped.",
+        "Frames are grey or colour and of several sizes, and show more than the face.",
         "CK+48 holds the last three frames of the 327: three nearly equal images of one face, which a random "
         "split leaks between its parts.",
         "ckextended.csv has no subjects: subject-independent use of it is refused. Its label codes differ.",
     ),
+    place=2,
+    codes={"Emotion file": CODES, "ckextended.csv": TABLE_CODES},
 )
 
 _SIX = {"frames": "last3", "classes": "six"}
@@ -97,7 +113,7 @@ def parse(name: str) -> dict[str, str] | None:
 
 def is_ours(folder: str, name: str) -> bool:
     """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FILE_NAME.fullmatch(name) is not None or name.lower() == ckextended.NAME
+    return FILE_NAME.fullmatch(name) is not None or name.lower() == TABLE
 
 
 def locate(root: Path, *, frames: str = "apex", classes: str = "seven") -> Source | None:
@@ -115,8 +131,7 @@ def locate(root: Path, *, frames: str = "apex", classes: str = "seven") -> Sourc
             )
         _select(source, images, _read_labels(emotions, source), frames)
     elif crops:
-        source.form = "ck48"
-        ck48.select(source, crops, frames, PER_CLASS)
+        _select_crops(source, crops, frames)
     elif tables:
         source.form, source.files = "ckextended", tables[:1]
         source.facts["rows"] = pixel_csv.count_rows(tables[0])
@@ -134,10 +149,10 @@ def _list_files(
     above = root.absolute().as_posix()  # the root itself may be a class folder
     for file in walk(root, source.problems):
         folder, _, name = f"{above}/{file}".rpartition("/")
-        if name.lower() == ckextended.NAME:
+        if name.lower() == TABLE:
             tables.append(root / file)
         elif (said := parse(name)) is None:
-            source.ignored += 1
+            source.pass_over(file)
         else:
             kind = said.pop("kind")
             row = {"path": root / file, "id": f"{said['sequence']}_{said['frame']}", **said}
@@ -145,16 +160,11 @@ def _list_files(
             if kind == "emotion":
                 emotions.append(row)
             elif kind == "image":
-                expression = _expression(folder.rpartition("/")[2])
-                if expression:
-                    row["expression"] = expression
-                (crops if expression else images).append(row)
+                if (parent := folder.rpartition("/")[2].strip().lower()) in FOLDERS:
+                    crops.append({**row, "expression": canonical(parent)})
+                else:
+                    images.append(row)
     return images, crops, emotions, tables
-
-
-def _expression(folder: str) -> str | None:
-    """Return the expression that a folder is named after, None for any other folder."""
-    return canonical(folder) if folder.strip().lower() in NAMES else None
 
 
 def _read_labels(emotions: list[dict[str, Any]], source: Source) -> dict[str, str]:
@@ -184,9 +194,9 @@ def _label(path: Path) -> str | None:
         value = float(text)
     except ValueError:
         value = 0.0
-    if value not in CODES["ckplus"] or not value:  # 0 (neutral) is in the owners' list, but no apex has it
+    if value not in range(1, 8):
         raise FerError(f"holds {text[:20]!r}, expected one number from 1 to 7; get this file again.")
-    return CODES["ckplus"][int(value)]
+    return CODES[str(int(value))]
 
 
 def _select(source: Source, images: list[dict[str, Any]], labels: dict[str, str], frames: str) -> None:
@@ -214,13 +224,59 @@ def _select(source: Source, images: list[dict[str, Any]], labels: dict[str, str]
     take(source, sequences, labels, frames)
 
 
-def wrong_counts(source: Source) -> list[str]:
-    """Compare what was found with the official counts; one sentence per difference, the gravest first."""
-    return [
-        f"{what.replace('_', ' ')}: {source.facts.get(what, 0):,}, officially {official:,}."
-        for what, official in OFFICIAL[source.form].items()
-        if source.facts.get(what, 0) != official
-    ]
+def _select_crops(source: Source, crops: list[dict[str, Any]], frames: str) -> None:
+    """Choose the frames of CK+48: the last three of each labelled sequence, in class folders."""
+    source.form = "ck48"
+    if frames not in ("apex", "last3"):
+        raise FerError(
+            f"{shown(source.root)} is CK+48, which holds only the last three frames of a sequence; frames is "
+            f"'apex' or 'last3', {frames!r} needs the original tree."
+        )
+    source.rows = crops
+    drop_repeats(source)
+    found = [row["expression"] for row in source.rows]
+    source.facts = {"images": len(found), **{name: found.count(name) for name in PER_CLASS}}
+    sequences = by_sequence(source.rows)
+    labels: dict[str, str] = {}
+    for name, rows in sequences.items():
+        said = sorted({row["expression"] for row in rows})
+        labels[name] = said[0]
+        if len(said) > 1:
+            source.problems.append(
+                f"{shown(source.root)}: sequence {name} lies in the folders of {' and '.join(said)}; remove "
+                "the wrong one."
+            )
+    source.remarks.append(
+        "CK+48 holds three nearly equal frames of each sequence: split it by sequence or subject, never at "
+        "random, which leaks frames of one sequence between the parts."
+    )
+    take(source, sequences, labels, frames)
+
+
+def _read_table(path: Path, classes: tuple[str, ...], problems: list[str]) -> Corpus:
+    """Read the rows of ckextended.csv that are of ``classes``; faulty ones are described in ``problems``.
+
+    Images are named ``row0001`` ... by their number in the file. The column Usage is nobody's official split
+    and is left alone.
+    """
+    known = {code: int(code) for code in TABLE_CODES}
+    images, labels, ids = [np.zeros((0, TABLE_SIZE, TABLE_SIZE), np.uint8)], [], []
+    before, wrong_rows = len(problems), []
+    for rows in pixel_csv.blocks(path, ["emotion", "pixels"], problems):
+        found, faults = pixel_csv.codes(rows["emotion"], known)
+        pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), TABLE_SIZE**2)
+        faults |= wrong
+        numbers = rows.index.to_numpy() + 1
+        wrong_rows += pixel_csv.row_faults(path, rows, faults)
+        names = [TABLE_CODES[str(code)] for code in found.tolist()]
+        good = [i for i, name in enumerate(names) if i not in faults and name in classes]
+        images.append(pixels.reshape(-1, TABLE_SIZE, TABLE_SIZE)[good])
+        labels += [classes.index(names[i]) for i in good]
+        ids += [f"row{numbers[i]:04}" for i in good]
+    problems += folded(wrong_rows, "row")
+    if not ids and len(problems) == before:
+        problems.append(f"{shown(path)} holds no image of the selection that was asked for.")
+    return Corpus(np.concatenate(images), np.array(labels, np.int64), classes, CARD, np.array(ids, np.str_))
 
 
 def read(
@@ -229,7 +285,7 @@ def read(
     *,
     frames: str = "apex",
     classes: str = "seven",
-    crop: bool = True,
+    crop: Crop | None = None,
     size: int | tuple[int, int] | None = None,
 ) -> Corpus:
     """Read CK+ from ``root``; only the frames that are asked for are opened.
@@ -246,9 +302,9 @@ def read(
         ckextended.csv ``apex`` and ``neutral``.
     classes : {"seven", "six"}
         The owners' seven, or those without contempt. ``neutral`` frames have the one class neutral.
-    crop : bool
-        Whether to cut out the face (:mod:`fer_lib.faces`). CK+48 and ckextended.csv hold faces already
-        and stay as they are.
+    crop : Crop, optional
+        How to cut out the face: :data:`fer_lib.faces.FACE`. Default: the whole frame. CK+48 and
+        ckextended.csv hold faces already and stay as they are.
     size : int or (height, width), optional
         Size of the images. Default: 96 for crops, else the most frequent size, into which others are
         fitted with their proportions kept.
@@ -270,9 +326,19 @@ def read(
     source = located(root, CARD, locate, frames=frames, classes=classes)
     if source.form == "ckextended":
         found = list(source.problems)
-        corpus = ckextended.read_rows(source.files[0], source.classes, CARD, found)
-        settle(found, problems, CARD.name)
+        corpus = _read_table(source.files[0], source.classes, found)
+        settle(found, problems, CARD.name, source.root)
         return corpus if size is None else corpus.resize(checked_size(size))
-    if crop and source.form == "original":
-        return read_faces(source, CARD, size, problems)
-    return read_stills(source, CARD, size, problems)
+    return read_stills(source, CARD, size, problems, crop=crop if source.form == "original" else None)
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"frames": "apex", "classes": "seven", "crop": None, "size": None},
+    locate=locate,
+    selecting=("frames", "classes"),
+    is_ours=is_ours,
+    faults=wrong_counts,
+    printed=PRINTED,
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.image_files import read_stills
-from fer_lib.data.sources import Source, drop_repeats, located, named_rows
+from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows
 from fer_lib.errors import one_of
 from fer_lib.expressions import canonical
 
@@ -35,8 +35,12 @@ cmu_faces/
         "20 subjects; 640 images were taken, 16 are glitches (named .bad), 624 are usable at each scale: "
         "neutral 158, sad 156, angry 155, happy 155.",
         "A quarter are frontal and half wear sunglasses: the columns pose and eyes, and pose='straight'.",
-        "No suffix is full size (128x120), _2 is 64x60, _4 is 32x30.",
+        "No suffix is full size (128x120), _2 is 64x60, _4 is 32x30; the most complete scale is read.",
     ),
+    place=7,
+    codes={"In the name": {word: canonical(word) for word in ("angry", "happy", "sad", "neutral")}},
+    lacks={"sequences": "CMU faces is stills, so no sequence can be read"},
+    stands_in=("cspp",),
 )
 
 
@@ -61,15 +65,19 @@ def is_ours(folder: str, name: str) -> bool:
     return FILE_NAME.fullmatch(name) is not None
 
 
-def locate(root: Path, *, scale: str = "full", pose: str = "all", eyes: str = "all") -> Source | None:
+def locate(root: Path, *, scale: str = "best", pose: str = "all", eyes: str = "all") -> Source | None:
     """List the images below ``root``; None where there is none of any scale. Options as in :func:`read`."""
-    scale = one_of(str(scale), SCALES, "scale of cmu_faces")
+    scale = one_of(str(scale), ("best", *SCALES), "scale of cmu_faces")
     one_of(pose, POSES, "pose of cmu_faces")
     one_of(eyes, EYES, "eyes of cmu_faces")
-    source = Source(root, f"scale {scale}", CLASSES)
+    source = Source(root, "", CLASSES)
     named = list(named_rows(source, parse))
     if not named:
         return None
+    if scale == "best":  # `max` takes the first, larger one of equals
+        ids = {known: {row["id"] for row in named if row["scale"] == known} for known in SCALES}
+        scale = max(SCALES, key=lambda known: len(ids[known]))
+    source.form = f"scale {scale}: {SCALES[scale]}"
     rows = sorted((row for row in named if row["scale"] == scale), key=lambda row: row["id"])
     kinds = [row.pop("kind") for row in rows]
     bad = kinds.count("bad")
@@ -77,7 +85,7 @@ def locate(root: Path, *, scale: str = "full", pose: str = "all", eyes: str = "a
     drop_repeats(source)
     source.facts = {"bad": bad, "usable": len(source.rows)}
     source.expected = {"usable": sum(USUAL.values())}
-    source.remarks = _remarks(source, bad)
+    source.remarks += _remarks(source, bad)
     wanted = {"pose": pose, "eyes": eyes}
     source.rows = [r for r in source.rows if all(v in ("all", r[k]) for k, v in wanted.items())]
     source.files = [row["path"] for row in source.rows]
@@ -100,7 +108,7 @@ def read(
     root: str | Path | Source,
     problems: list[str] | None = None,
     *,
-    scale: str = "full",
+    scale: str = "best",
     pose: str = "all",
     eyes: str = "all",
     size: int | tuple[int, int] | None = None,
@@ -111,8 +119,9 @@ def read(
     ----------
     root, problems
         As in :func:`fer_lib.data.image_files.read_stills`.
-    scale : {"full", "2", "4"}
-        128x120 (width x height), 64x60 or 32x30 pixels.
+    scale : {"best", "full", "2", "4"}
+        128x120 (width x height), 64x60 or 32x30 pixels; ``best`` is the most complete scale here, the
+        largest one of several.
     pose : {"all", "straight", "left", "right", "up"}
     eyes : {"all", "open", "sunglasses"}
     size : int or (height, width), optional
@@ -131,3 +140,14 @@ def read(
     """
     source = located(root, CARD, locate, scale=scale, pose=pose, eyes=eyes)
     return read_stills(source, CARD, size, problems)
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"scale": "best", "pose": "all", "eyes": "all", "size": None},
+    locate=locate,
+    selecting=("scale", "pose", "eyes"),
+    is_ours=is_ours,
+    whole=tuple({"scale": scale} for scale in SCALES),
+)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_lib.data import pixel_csv
+from fer_lib.data import first_bytes, pixel_csv
 from fer_lib.data.corpus import SPLIT_ORDER, Card, Corpus
-from fer_lib.data.datasets import ferplus
+from fer_lib.data.datasets import fer2013_original, ferplus
 from fer_lib.data.datasets.fer2013_folders import (
     CLASSES,
     SIZE,
@@ -31,7 +31,7 @@ from fer_lib.data.datasets.fer2013_folders import (
     list_images,
     read_images,
 )
-from fer_lib.data.sources import settle, shown
+from fer_lib.data.sources import Reader, folded, settle, shown
 from fer_lib.errors import FerError, one_of
 from fer_lib.progress import track
 
@@ -43,7 +43,7 @@ OFFICIAL = {
     "public_test": (467, 56, 496, 895, 653, 415, 607),
     "private_test": (491, 55, 528, 879, 594, 416, 626),
 }
-CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
+CSV_NAMES = ("fer2013.csv", "icml_face_data.csv", "fer2013")  # the last without suffix, if it is a csv
 WRAPPERS = ("", "fer2013", "images", "archive")  # folders that the downloads unpack into
 LABELS = ("original", "ferplus")
 SPLITS = {usage: SPLIT_ORDER.index(split) for usage, split in USAGE.items()}
@@ -67,23 +67,32 @@ and fer2013new.csv           votes of FER+, beside fer2013.csv (optional)""",
     notes=(
         "35,887 grey images of 48x48 in seven classes; 28,709 train, 3,589 public_test, 3,589 private_test.",
         "No subject ids: subject-independent splits are impossible.",
-        "Measured on the image folders: 12 black images, 1,853 redundant copies in 1,516 groups, 57 groups "
-        "with conflicting labels, 557 groups across the official splits; 288 images of private_test and 280 "
-        "of public_test have an identical twin in train.",
+        "Measured on the csv: 12 black images, 1,851 redundant copies in 1,514 groups, 57 groups with "
+        "conflicting labels, 557 groups across the official splits; 288 images of private_test and 280 of "
+        "public_test have an identical twin in train.",
+        "Altered copies (equalised histograms, JPEG, resized) circulate under the same names and counts; fer "
+        "data check fer2013 tells them from the original.",
         "The public_test and private_test parts are told apart by file name or Usage, never by folder.",
         "FER+ (MIT licence, its own repository) adds ten votes per row; labels='ferplus' uses their majority "
         "in eight classes. It belongs to fer2013.csv row by row and cannot be joined to image folders.",
     ),
+    place=1,
+    codes={"In the csv": {str(code): name for code, name in enumerate(CLASSES)}},
+    lacks={
+        "subjects": "FER2013 is stills of unnamed people, so nothing can be held out by subject",
+        "sequences": "FER2013 is unrelated stills of unnamed people, so nothing can be held out by subject "
+        "and no sequence can be read",
+    },
 )
 
 
-def locate(root: Path, *, labels: str = "original") -> Source | None:
+def locate(root: Path, *, labels: str = "original", votes: bool = False) -> Source | None:
     """Find FER2013 in ``root`` or in a folder its downloads unpack into; None where there is nothing."""
     one_of(labels, LABELS, "labels of fer2013")
     for folder in (root / wrapper for wrapper in WRAPPERS):
         if (source := _located(folder)) is not None:
             source.expected = {split: sum(counts) for split, counts in OFFICIAL.items()}
-            _add_votes(source, ferplus.find(source.root) or ferplus.find(root), labels)
+            _add_votes(source, ferplus.find(source.root) or ferplus.find(root), votes or labels == "ferplus")
             return source
     return None
 
@@ -91,22 +100,23 @@ def locate(root: Path, *, labels: str = "original") -> Source | None:
 def _located(folder: Path) -> Source | None:
     """Return FER2013 in this very folder; of several forms the csv, then the folders."""
     files = {f.name.lower(): f for f in sorted(folder.iterdir())} if folder.is_dir() else {}
-    files = {name: f for name, f in files.items() if name.endswith(".csv") and f.is_file()}
+    files = {name: f for name, f in files.items() if f.suffix.lower() in (".csv", "") and f.is_file()}
     for name in CSV_NAMES:
-        if name in files:
+        if name in files and (name.endswith(".csv") or b"pixels" in first_bytes.read_head(files[name])):
             return Source(folder, "csv", files=[str(files[name])])
     if has_classes(folder):
         return list_images(folder)
     return Source(folder, "raw", files=[str(files["train.csv"])]) if "train.csv" in files else None
 
 
-def _add_votes(source: Source, path: Path | None, labels: str) -> None:
+def _add_votes(source: Source, path: Path | None, asked: bool) -> None:
     """Say whether the votes of FER+ are here; if they are asked for, make them part of the source."""
-    source.facts["ferplus_rows"] = rows = pixel_csv.count_rows(path) if path else 0
-    if labels == "original":
-        if path:
+    source.unusable = ferplus.no_votes(path) if path else ""
+    source.facts["ferplus_rows"] = rows = pixel_csv.count_rows(path) if path and not source.unusable else 0
+    if not asked:
+        if rows:
             use = (
-                "labels='ferplus' uses them"
+                "labels='ferplus' and votes=True use them"
                 if source.form == "csv"
                 else "they belong to the rows of fer2013.csv and cannot be joined to this form"
             )
@@ -115,7 +125,7 @@ def _add_votes(source: Source, path: Path | None, labels: str) -> None:
     if source.form != "csv":
         raise FerError(
             f"{shown(source.root)} holds FER2013 without the order of its rows, and the votes of FER+ have "
-            "nothing else to be joined by; labels='ferplus' needs fer2013.csv."
+            "nothing else to be joined by; labels='ferplus' needs fer2013.csv, as does votes=True."
         )
     if path is None:
         raise FerError(
@@ -128,7 +138,13 @@ def _add_votes(source: Source, path: Path | None, labels: str) -> None:
     ferplus.describe(ferplus.read(path, SPLITS), source)
 
 
-def read(root: str | Path | Source, problems: list[str] | None = None, *, labels: str = "original") -> Corpus:
+def read(
+    root: str | Path | Source,
+    problems: list[str] | None = None,
+    *,
+    labels: str = "original",
+    votes: bool = False,
+) -> Corpus:
     """Read FER2013 from ``root``.
 
     Parameters
@@ -142,15 +158,18 @@ def read(root: str | Path | Source, problems: list[str] | None = None, *, labels
         ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`); only
         with the csv form. Rows without a majority, or with one for unknown or no face, are left out;
         how many, and which, is said by ``locate`` and ``fer data check`` counts the votes.
+    votes : bool
+        Whether the votes come with the original labels, all rows kept, as columns of ``meta``; only with
+        the csv form.
 
     Returns
     -------
     Corpus
         N images uint8 (N, 48, 48), labels 0..6 in FER2013's (and canonical) order, ``split`` one of
         train, public_test, private_test; no subjects. In the order the module's text describes. With
-        ``ferplus``: labels 0..7 (7 is contempt), the same ids in the same order, and in ``meta`` the
-        votes (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and FER2013's own expression
-        (``original``).
+        ``ferplus``: labels 0..7 (7 is contempt), the same ids in the same order. With it or ``votes``:
+        in ``meta`` the votes (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and FER2013's own
+        expression (``original``).
 
     Raises
     ------
@@ -158,7 +177,7 @@ def read(root: str | Path | Source, problems: list[str] | None = None, *, labels
         If nothing is there, votes and rows do not belong together or, without ``problems``, if
         something cannot be read.
     """
-    source = root if isinstance(root, Source) else locate(Path(root), labels=labels)
+    source = root if isinstance(root, Source) else locate(Path(root), labels=labels, votes=votes)
     if source is None:
         raise FerError(f"{root} holds no FER2013; expected\n{CARD.tree}")
     found = list(source.problems)
@@ -168,33 +187,49 @@ def read(root: str | Path | Source, problems: list[str] | None = None, *, labels
     else:
         images, codes, split, kept, rows = _read_csv(Path(source.files[0]), found, source.form == "raw")
         if source.votes:
-            meta = _votes(source, rows, kept, codes, split)
+            import pandas as pd
+
+            counted = ferplus.read(source.votes, SPLITS)
+            ferplus.match(counted, Path(source.files[0]), rows, kept, codes, split)
+            meta = pd.DataFrame(counted.counts[kept], columns=list(ferplus.COLUMNS))
+            meta = meta.assign(original=np.array(CLASSES)[codes])
     if not len(images) and not found:
-        found.append(_nothing(source))
-    settle(found, problems, CARD.name)
+        found.append(
+            f"{source.root}: no image is named as FER2013 names them (Training_<id>.jpg, "
+            "PublicTest_<id>.jpg, PrivateTest_<id>.jpg), so no split is known; get one with those names."
+            if source.form == "folders"
+            else f"{source.files[0]} has no rows; get it again."
+        )
+    settle(found, problems, CARD.name, source.root)
     corpus = _canonical_order(images, codes, split, meta)
-    return corpus if meta is None else ferplus.relabel(corpus)
+    return ferplus.relabel(corpus) if labels == "ferplus" else corpus
 
 
-def _votes(
-    source: Source, rows: int, kept: np.ndarray, labels: np.ndarray, split: np.ndarray
-) -> pd.DataFrame:
-    """Return the columns that FER+ adds to the rows that were read, which are at positions ``kept``."""
-    import pandas as pd
+def authenticity(corpus: Corpus) -> dict[str, Any]:
+    """Tell whether a corpus is the original FER2013 or an altered copy.
 
-    votes = ferplus.read(source.votes, SPLITS)  # type: ignore[arg-type]
-    ferplus.match(votes, Path(source.files[0]), rows, kept, labels, split)
-    columns = pd.DataFrame(votes.counts[kept], columns=list(ferplus.COLUMNS))
-    return columns.assign(original=np.array(CLASSES)[labels])
+    Cheap enough for every run (about a second). For what is returned see
+    :func:`fer_lib.data.datasets.fer2013_original.compare`.
+    """
+    return fer2013_original.compare(corpus, wrong_counts(corpus), whole=corpus.classes == CLASSES)
 
 
-def _nothing(source: Source) -> str:
-    if source.form != "folders":
-        return f"{source.files[0]} has no rows; get it again."
-    return (
-        f"{source.root}: no image is named as FER2013 names them (Training_<id>.jpg, PublicTest_<id>.jpg, "
-        "PrivateTest_<id>.jpg), so its splits cannot be told; get a copy with the original names."
-    )
+def doubts(source: Source, found: dict[str, Any]) -> list[str]:
+    """Say what of the authenticity ``found`` and of the votes speaks against a copy, besides counts."""
+    said = [f"{source.unusable} The votes of FER+ cannot be used."] if source.unusable else []
+    if found["training_mean"] is None:  # too few images; `wrong_counts` says so
+        return said
+    said += [sentence for sentence in found["findings"] if not sentence.startswith("Images are missing")]
+    if source.form == "csv" and found["first_rows"] == len(fer2013_original.ORIGINAL.first):
+        rows = next(pixel_csv.blocks(Path(source.files[0]), ["emotion", "pixels"], []))[:10]
+        pixels, _ = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), SIZE * SIZE)
+        hashes = tuple(map(fer2013_original.short_hash, pixels))
+        if hashes != tuple(digest for _, digest in fer2013_original.ORIGINAL.first):
+            said.append(
+                f"{shown(source.files[0])}: the rows are not in the original's order. That changes no "
+                "result, but the votes of FER+ belong to rows by their order and cannot be joined."
+            )
+    return said
 
 
 def wrong_counts(corpus: Corpus) -> list[str]:
@@ -253,6 +288,7 @@ def _read_csv(
     emotions = {str(code): code for code in range(len(CLASSES))}
     columns = ["emotion", "pixels"] if raw else ["emotion", "pixels", "Usage"]
     none = np.zeros(0, np.int64)
+    wrong_rows: list[tuple[str, str]] = []
     parts, total = [(np.zeros((0, SIZE, SIZE), np.uint8), none, none, none)], 0
     expected = path.stat().st_size // (pixel_csv.ROWS * 8400) + 1  # a row has about 8,400 bytes
     blocks = pixel_csv.blocks(path, columns, problems)
@@ -264,10 +300,22 @@ def _read_csv(
             faults |= wrong
         pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), SIZE * SIZE)
         faults |= wrong  # last: a row that ends within its pixels has no Usage either
-        number = rows.index.to_numpy() + 1  # of the row in the file, blank ones counted
-        problems += [f"{path}, row {number[i]} (line {number[i] + 1}): {faults[i]}" for i in sorted(faults)]
+        wrong_rows += pixel_csv.row_faults(path, rows, faults)
         good = np.array([i for i in range(len(rows)) if i not in faults], np.int64)
         parts.append((pixels.reshape(-1, SIZE, SIZE)[good], emotion[good], split[good], good + total))
         total += len(rows)
+    problems += folded(wrong_rows, "row")
     images, labels, split, kept = (np.concatenate(column) for column in zip(*parts, strict=True))
     return images, labels, split, kept, total
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"labels": "original", "votes": False},
+    locate=locate,
+    selecting=("labels", "votes"),
+    faults=lambda source, corpus: unfit(source) + wrong_counts(corpus),
+    authenticity=authenticity,
+    doubts=doubts,
+)

@@ -19,6 +19,9 @@ from fer_lib.progress import track
 
 SIZE = 48
 CLASSES = EXPRESSIONS[:7]  # FER2013's codes 0..6 are the canonical order
+CODES = tuple(
+    map(str, range(len(CLASSES)))
+)  # some copies name their folders so; counts tell if that is meant
 USAGE = {"Training": "train", "PublicTest": "public_test", "PrivateTest": "private_test"}
 FILE_NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.jpg")
 SPLIT_FOLDERS = ("train", "training", "validation", "val", "test", "publictest", "privatetest")
@@ -32,13 +35,14 @@ class Source(sources.Source):
     ``form`` is ``csv``, ``folders`` or ``raw`` (train.csv and test.csv of the competition).
     ``files`` are paths as text (as many ``Path`` would take half of a warm load's time); ``labels`` and
     ``splits`` are the codes of each file (forms with one image per file only); ``votes`` is the file of
-    FER+ if its labels are asked for.
+    FER+ if it is asked for, ``unusable`` why one that is here is none.
     """
 
     files: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     splits: list[int] = field(default_factory=list)
     votes: Path | None = None
+    unusable: str = ""
 
 
 def has_classes(folder: Path) -> bool:
@@ -56,7 +60,9 @@ def _split_folders(folder: Path) -> list[Path]:
 
 
 def _class_code(name: str) -> int | None:
-    """Return the code of a class folder's name, None where it names no class of FER2013."""
+    """Return the code of a class folder's name (``angry`` or ``0``), None where it names no class."""
+    if name in CODES:
+        return CODES.index(name)
     try:
         return CLASSES.index(canonical(name))
     except ValueError:  # FerError is one
@@ -105,29 +111,30 @@ def _images(folder: Path, source: Source) -> dict[str, int]:
                     "get this file again."
                 )
             else:
-                source.ignored += is_file
+                if is_file:
+                    source.pass_over(entry.name)
     return found
 
 
 def read_images(source: Source, problems: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decode the files of ``source`` in threads (OpenCV lets go of the interpreter while decoding)."""
     images = np.zeros((len(source.files), SIZE, SIZE), np.uint8)
-    faults: dict[int, str] = {}
+    faults: dict[int, tuple[str, str]] = {}
 
     def decode(start: int) -> None:
         for i in range(start, min(start + FILES, len(images))):
             try:
                 images[i] = _decode(source.files[i])
             except OSError as error:
-                faults[i] = f"{source.files[i]} cannot be read ({error.strerror})."
+                faults[i] = source.files[i], f"cannot be read ({error.strerror})."
             except FerError as error:
-                faults[i] = f"{source.files[i]}: {error}"
+                faults[i] = source.files[i], str(error)
 
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         starts = range(0, len(images), FILES)
         for _ in track(pool.map(decode, starts), "FER2013 images", len(starts), "batch"):
             pass
-    problems += [faults[i] for i in sorted(faults)]
+    problems += sources.folded([faults[i] for i in sorted(faults)], "file")
     keep = np.array([i for i in range(len(images)) if i not in faults], dtype=np.int64)
     return images[keep], np.array(source.labels, np.int64)[keep], np.array(source.splits, np.int64)[keep]
 
@@ -142,5 +149,8 @@ def _decode(path: str) -> np.ndarray:
     if image is None:
         raise FerError("cannot be decoded as an image; get this file again.")
     if image.shape != (SIZE, SIZE):
-        raise FerError(f"is {image.shape[1]}x{image.shape[0]} pixels, expected {SIZE}x{SIZE}.")
+        raise FerError(
+            f"is {image.shape[1]}x{image.shape[0]} pixels, expected {SIZE}x{SIZE}; a resized copy has "
+            "other grey levels than FER2013, get one of the original size."
+        )
     return image

@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_lib.data import pixel_csv
 from fer_lib.data.corpus import SPLIT_ORDER, Corpus
-from fer_lib.data.sources import Source, shown
+from fer_lib.data.sources import Source, folded, shown
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS
 
@@ -59,6 +59,7 @@ def read(path: Path, usages: dict[str, int]) -> Votes:
         If the file is not one of FER+, or a row has anything but whole numbers of votes.
     """
     faults: list[str] = []
+    wrong_rows: list[tuple[str, str]] = []
     counts, splits = [np.zeros((0, len(COLUMNS)), np.int64)], [np.zeros(0, np.int64)]
     for rows in pixel_csv.blocks(path, ["Usage", *COLUMNS], faults):
         split, wrong = pixel_csv.codes(rows["Usage"], usages)
@@ -66,19 +67,20 @@ def read(path: Path, usages: dict[str, int]) -> Votes:
         whole = text.map(lambda cell: cell.isascii() and cell.isdigit() and len(cell) < 3).to_numpy()
         for i in np.flatnonzero(~whole.all(axis=1)).tolist():
             wrong[i] = f"{COLUMNS[int(whole[i].argmin())]} is no number of votes."
-        numbers = rows.index.to_numpy() + 1
-        faults += [
-            f"{shown(path)}, row {numbers[i]} (line {numbers[i] + 1}): {wrong[i]}" for i in sorted(wrong)
-        ]
+        wrong_rows += pixel_csv.row_faults(path, rows, wrong)
         counts.append(text.where(whole, "0").to_numpy().astype(np.int64))
         splits.append(split)
-    if faults:
-        raise FerError(f"{faults[0]} Get the file of votes again." + _more(len(faults)))
+    if faults := [*faults, *folded(wrong_rows, "row")]:
+        more = f" ({len(faults) - 1:,} more faults.)" if len(faults) > 1 else ""
+        raise FerError(f"{faults[0]} Get the file of votes again.{more}")
     return Votes(path, np.concatenate(counts), np.concatenate(splits))
 
 
-def _more(faults: int) -> str:
-    return f" ({faults - 1:,} more faults.)" if faults > 1 else ""
+def no_votes(path: Path) -> str:
+    """Say why the file is none of FER+, by its first row; empty if it is one."""
+    faults: list[str] = []
+    next(pixel_csv.blocks(path, ["Usage", *COLUMNS], faults), None)
+    return faults[0] if faults else ""
 
 
 def majority(counts: np.ndarray) -> np.ndarray:

@@ -6,16 +6,17 @@ import re
 from pathlib import Path
 
 from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.image_files import read_stills
-from fer_lib.data.photographs import read_faces
+from fer_lib.data.image_files import Crop, read_stills
 from fer_lib.data.printed import Printed
-from fer_lib.data.sources import Source, drop_repeats, located, named_rows
+from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows, wrong_counts
 from fer_lib.errors import one_of
-from fer_lib.expressions import CODES, EXPRESSIONS
+from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
-    r"(K[ALMR]|MK|N[AM]|TM|UY|YM)\.(AN|DI|FE|HA|NE|SA|SU)([1-5])\.(\d{1,3})\.tiff?", re.IGNORECASE | re.ASCII
+    r"(K[ALMR]|MK|N[AM]|TM|UY|YM)\.(AN|DI|FE|HA|NE|SA|SU)([1-5])\.(\d{1,3})\.(?:tiff?|png|bmp|jpe?g)",
+    re.IGNORECASE | re.ASCII,
 )
+CODES = codes("AN=anger DI=disgust FE=fear HA=happy NE=neutral SA=sad SU=surprise")
 CLASSES = {"seven": EXPRESSIONS[:7], "six": EXPRESSIONS[:6]}
 OFFICIAL = {"images": 213}
 OFFICIAL |= dict(zip(EXPRESSIONS[:7], (30, 29, 32, 31, 31, 30, 30), strict=True))
@@ -35,6 +36,9 @@ CARD = Card(
         "The numbers of the repetitions are not contiguous. The semantic ratings of the README belong to "
         "images by serial number (the column serial), never by key.",
     ),
+    place=3,
+    codes={"In the name": CODES},
+    lacks={"sequences": "JAFFE is stills, so no sequence can be read"},
 )
 
 PRINTED = (
@@ -55,7 +59,7 @@ def parse(name: str) -> dict[str, str | int] | None:
     subject, code, repetition, serial = (part.upper() for part in match.groups())
     return {
         "id": f"{subject}.{code}{repetition}.{serial}",
-        "expression": CODES["jaffe"][code],
+        "expression": CODES[code],
         "subject": subject,
         "repetition": int(repetition),
         "serial": int(serial),
@@ -85,21 +89,12 @@ def locate(root: Path, *, classes: str = "seven") -> Source | None:
     return source
 
 
-def wrong_counts(source: Source) -> list[str]:
-    """Compare what was found with the official counts, per class and subject; a sentence per difference."""
-    return [
-        f"{what}: {source.facts.get(what, 0):,} images, officially {official:,}."
-        for what, official in OFFICIAL.items()
-        if source.facts.get(what, 0) != official
-    ]
-
-
 def read(
     root: str | Path | Source,
     problems: list[str] | None = None,
     *,
     classes: str = "seven",
-    crop: bool = True,
+    crop: Crop | None = None,
     size: int | tuple[int, int] | None = None,
 ) -> Corpus:
     """Read JAFFE from ``root``.
@@ -110,8 +105,8 @@ def read(
         As in :func:`fer_lib.data.image_files.read_stills`.
     classes : {"seven", "six"}
         All 213 images, or the 183 that are not neutral (paper 3, Sect. 3.1).
-    crop : bool
-        Whether to cut out the face (:mod:`fer_lib.faces`).
+    crop : Crop, optional
+        How to cut out the face: :data:`fer_lib.faces.FACE`. Default: the whole photograph.
     size : int or (height, width), optional
         Size of the images. Default: 96 for crops, else the most frequent size (256x256).
 
@@ -128,4 +123,16 @@ def read(
         As ``read_stills``, and if nothing is there or an option is unknown.
     """
     source = located(root, CARD, locate, classes=classes)
-    return (read_faces if crop else read_stills)(source, CARD, size, problems)
+    return read_stills(source, CARD, size, problems, crop=crop)
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"classes": "seven", "crop": None, "size": None},
+    locate=locate,
+    selecting=("classes",),
+    is_ours=is_ours,
+    faults=wrong_counts,
+    printed=PRINTED,
+)

@@ -2,29 +2,38 @@
 
 A clip goes from neutral over the apex back to neutral. Its emotion is in the XML file beside it, its view
 in ``session.xml``, and for some clips the onset, apex and offset of every action unit (AU) in a third
-file.
+file. XML is read with defusedxml, document type declarations refused, so no entity is ever expanded.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
+from defusedxml import DefusedXmlException, ElementTree
 
 from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.datasets.mmi_xml import VIEWS, apex_of, elements, emotion_of, number, view_of
-from fer_lib.data.decoding import grey, read_bytes
+from fer_lib.data.decoding import read_bytes
 from fer_lib.data.image_files import read_stills
 from fer_lib.data.printed import Printed
-from fer_lib.data.sources import Source, drop_repeats, located, shown, walk
+from fer_lib.data.sources import Reader, Source, drop_repeats, located, shown, walk
+from fer_lib.data.video import film_frames
 from fer_lib.errors import FerError, one_of
-from fer_lib.expressions import CODES, EXPRESSIONS
+from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(r"(S\d{3}-\d{3})(-oao_aucs)?\.(avi|mpg|xml)", re.IGNORECASE | re.ASCII)
 STILL_NAME = re.compile(r"(S\d{3}-\d{3}).*\.(?:jpe?g|png|bmp)", re.IGNORECASE | re.ASCII)
+CODES = codes("1=anger 2=disgust 3=fear 4=happiness 5=sadness 6=surprise")
 FRAMES = ("peak2", "apex", "neutral")
+VIEWS = {"0": "frontal", "1": "profile", "2": "both"}
+NUMBER = re.compile(r"\s*(\d{1,6})\s*", re.ASCII)
+XML_BYTES = 4 << 20  # MMI's files have a few kB; a tree takes far more memory than its text
+APEX, OFFSET = 2, 3  # Marker types of an AU file; 0 is neutral, 1 onset
+Elements = Iterable[tuple[str, dict[str, str]]]
 
 CARD = Card(
     name="mmi",
@@ -44,6 +53,8 @@ mmi/
         "125 sequences of 21 people.",
         "Views: frontal, profile, or both side by side. Some sessions hold stills only.",
     ),
+    place=4,
+    codes={"Emotion in the XML": CODES},
 )
 
 _GLASSES = (
@@ -81,51 +92,81 @@ def choose(count: int, frames: str, apex: tuple[int, int] | None) -> tuple[list[
     return [left, left + 1][:count], "au" if by_au else "middle"
 
 
-def clip_frames(
-    path: Path, frames: str, apex: tuple[int, int] | None
-) -> tuple[list[np.ndarray], list[int], int, str]:
-    """Return the grey frames (H, W) to take of a clip, their numbers, how many it has, and why those.
+def elements(path: Path) -> list[tuple[str, dict[str, str]]]:
+    """Return (tag, attributes) of an XML file's elements in the order they open.
 
     Raises
     ------
     FerError
-        If the clip is a Git LFS pointer, empty, no AVI or MPEG, unreadable or ends before those frames.
+        If the file is no well-formed XML, larger than 4 MiB, or declares a document type (which is
+        where entities, and so the attacks that expand them, would be declared).
+    OSError
+        If it cannot be opened.
     """
-    import cv2
-
-    _check_clip(path)
-    if shown(path) != str(path):  # OpenCV crashes on such a name
-        raise FerError("has a name or folder that is not UTF-8 and cannot be opened; rename it.")
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if path.stat().st_size > XML_BYTES:
+        raise FerError("is larger than any XML file of MMI; it was not read.")
     try:
-        count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if path.suffix.lower() == ".avi" else 0
-        if count <= 0:  # an MPEG stream has no index, its length is only estimated
-            count = 0
-            while video.grab():
-                count += 1
-            video.open(str(path), cv2.CAP_FFMPEG)
-        if count == 0:
-            raise FerError("cannot be decoded as a clip; get this file again.")
-        numbers, why = choose(count, frames, apex)
-        images = []
-        for position in range(1, numbers[-1] + 1):  # in order: seeking is not exact in every codec
-            if not video.grab():
-                raise FerError(f"ends after {position - 1} of its {count} frames; get this file again.")
-            if position in numbers:
-                images.append(grey(video.retrieve()[1]))
-    finally:
-        video.release()
-    return images, numbers, count, why
+        root = ElementTree.fromstring(read_bytes(path), forbid_dtd=True)
+    except DefusedXmlException:
+        raise FerError(
+            "declares a document type or an entity, which MMI's files do not; it was not read."
+        ) from None
+    except FerError:  # of read_bytes; it is a ValueError too
+        raise
+    except (ParseError, ValueError, LookupError) as error:  # the latter two: unknown encodings
+        raise FerError(f"is no readable XML ({error}); get this file again.") from None
+    # A name space, where a copy has one, says nothing here: {...}Metatag is Metatag.
+    return [(element.tag.rpartition("}")[2], dict(element.attrib)) for element in root.iter()]
 
 
-def _check_clip(path: Path) -> None:
-    """Raise FerError unless the file starts as AVI and MPEG files do."""
-    if path.stat().st_size < 200:  # of the size of a Git LFS pointer
-        read_bytes(path)
-    with path.open("rb") as file:
-        head = file.read(12)
-    if not (head[:4] == b"RIFF" and head[8:] == b"AVI ") and head[:3] != b"\0\0\1":
-        raise FerError("is no AVI or MPEG clip; get this file again.")
+def number(text: str | None) -> int | None:
+    """Return a whole number of at most six digits, None for anything else."""
+    match = NUMBER.fullmatch(text or "")
+    return int(match[1]) if match else None
+
+
+def emotion_of(found: Elements) -> int | None:
+    """Return the value of the Metatag named Emotion, None if there is none or it is empty; else FerError."""
+    for tag, attributes in found:
+        if tag.lower() == "metatag" and attributes.get("Name", "").strip().lower() == "emotion":
+            text = attributes.get("Value", "").strip()
+            if text and number(text) is None:
+                raise FerError(f"its emotion is {text[:20]!r}, expected a whole number.")
+            return number(text)
+    return None
+
+
+def view_of(found: Elements, clip: str) -> str:
+    """Return the view of the session's track: the one that names ``clip`` if any does, else the first."""
+    tracks = [attributes for tag, attributes in found if tag.lower() == "track" and "view" in attributes]
+    own = [t for t in tracks if any(clip.lower() in v.lower() for k, v in t.items() if k != "view")]
+    return VIEWS.get((own or tracks or [{"view": ""}])[0]["view"].strip(), "unknown")
+
+
+def apex_of(found: Elements) -> tuple[int, int] | None:
+    """Return the first and last frame (from 1) in which the most action units are at their apex.
+
+    An AU is at its apex from a marker of type 2 until the frame before its next marker of type 3; one
+    without such an end counts in its first apex frame only. None if no AU has an apex.
+    """
+    spans: list[tuple[int, int]] = []
+    start = None
+    for tag, attributes in found:
+        if tag.lower() == "actionunit":
+            start = None
+        elif tag.lower() == "marker":
+            frame, kind = number(attributes.get("Frame")), number(attributes.get("Type"))
+            if frame and kind == APEX:
+                start = frame
+                spans.append((start, start))
+            elif frame and kind == OFFSET and start is not None:
+                spans[-1] = (start, max(start, frame - 1))
+                start = None
+    if not spans:
+        return None
+    together = {a: [last for first, last in spans if first <= a <= last] for a, _ in spans}
+    best = max(together, key=lambda a: (len(together[a]), min(together[a]) - a, -a))
+    return best, min(together[best])
 
 
 def locate(root: Path, *, view: str = "all", frames: str = "peak2") -> Source | None:
@@ -142,13 +183,13 @@ def locate(root: Path, *, view: str = "all", frames: str = "peak2") -> Source | 
         label, seen, apex = _metadata(source, folder, name, xml)
         if label is None:
             counts["unlabelled"] += 1
-        elif label not in CODES["mmi"]:
+        elif str(label) not in CODES:
             counts["other_emotions"] += 1
         elif view not in ("all", seen):
             counts["other_views"] += 1
         else:
             session = folder.rstrip("/").rpartition("/")[2]
-            row = {"path": path, "id": name, "expression": CODES["mmi"][label], "subject": name[:4]}
+            row = {"path": path, "id": name, "expression": CODES[str(label)], "subject": name[:4]}
             row |= {"sequence": name, "session": session if number(session) is not None else ""}
             source.rows.append(row | {"view": seen, "apex": apex, "frames": frames})
     source.rows.sort(key=lambda row: row["id"])
@@ -169,11 +210,11 @@ def _list_files(root: Path, source: Source) -> tuple[dict, dict, set[str]]:
             xml[folder, "session"] = root / file
         elif (match := FILE_NAME.fullmatch(name)) is None:
             stills |= {folder} if STILL_NAME.fullmatch(name) else set()
-            source.ignored += 1
+            source.pass_over(file)
         elif match[3].lower() == "xml":
             xml[folder, match[1].upper() + (match[2] or "").lower()] = root / file
         elif match[2]:
-            source.ignored += 1
+            source.pass_over(file)
         else:
             key = folder, match[1].upper()
             if key not in clips or match[3].lower() == "avi":  # of two containers the one with an index
@@ -262,10 +303,24 @@ def read(
 
 def _open(clip: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
     """Return the frames to take of a clip and a row for each: the clip's, with the number of the frame."""
-    images, numbers, count, why = clip_frames(clip["path"], clip["frames"], clip["apex"])
+    images, numbers, count = film_frames(
+        clip["path"], lambda count: choose(count, clip["frames"], clip["apex"])[0]
+    )
+    _, why = choose(count, clip["frames"], clip["apex"])
     said = {key: clip[key] for key in ("expression", "subject", "sequence", "session", "view")}
     if clip["frames"] == "neutral":
         said["expression"] = "neutral"
     return images, [
         {"id": f"{clip['id']}-{n:04}", **said, "frame": n, "frames": count, "chosen_by": why} for n in numbers
     ]
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"view": "all", "frames": "peak2", "size": None},
+    locate=locate,
+    selecting=("view", "frames"),
+    is_ours=is_ours,
+    printed=PRINTED,
+)

@@ -8,13 +8,15 @@ from pathlib import Path
 from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.image_files import read_stills
 from fer_lib.data.printed import Printed
-from fer_lib.data.sources import Source, drop_repeats, located, named_rows
+from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows
 from fer_lib.errors import one_of
-from fer_lib.expressions import CODES, EXPRESSIONS
+from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
     r"(\d{2})([FM])_(AN|CA|DI|FE|HA|NE|SA|SP)_([OCX])\.(?:bmp|jpe?g|png)", re.IGNORECASE | re.ASCII
 )
+# CA (calm) is a label of its own and no expression of the papers: no code here.
+CODES = codes("AN=angry DI=disgust FE=fear HA=happy NE=neutral SA=sad SP=surprise")
 CLASSES = {"six": EXPRESSIONS[:6], "seven": EXPRESSIONS[:7], "all": EXPRESSIONS[:7]}
 USUAL = (43, 672)  # actors and images of the standard set; copies differ
 
@@ -34,6 +36,9 @@ nimstim/
         "SP is surprise. CA (calm) and NE (neutral) are separate labels; the six-class protocol drops both.",
         "Mouth: O open, C closed, X exuberant (happy only).",
     ),
+    place=5,
+    codes={"In the name": CODES},
+    lacks={"sequences": "NimStim is stills, so no sequence can be read"},
 )
 
 _LEFT_OUT = (
@@ -58,7 +63,7 @@ def parse(name: str) -> dict[str, str] | None:
     actor, sex, code, mouth = (part.upper() for part in match.groups())
     return {
         "id": f"{actor}{sex}_{code}_{mouth}",
-        "expression": CODES["nimstim"].get(code, "neutral"),  # calm is read as neutral, and only on request
+        "expression": CODES.get(code, "neutral"),  # calm is read as neutral, and only on request
         "subject": f"{actor}{sex}",
         "sex": sex,
         "code": code,
@@ -126,3 +131,14 @@ def read(
     """
     source = located(root, CARD, locate, classes=classes)
     return read_stills(source, CARD, size, problems)
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"classes": "six", "size": None},
+    locate=locate,
+    selecting=("classes",),
+    is_ours=is_ours,
+    printed=PRINTED,
+)

@@ -10,7 +10,7 @@ from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.image_files import read_stills
 from fer_lib.data.printed import Printed
 from fer_lib.data.sequence_frames import FRAMES, NAMED, pick, wanted
-from fer_lib.data.sources import Source, located, shown, walk
+from fer_lib.data.sources import Reader, Source, located, shown, walk
 from fer_lib.errors import one_of
 from fer_lib.expressions import EXPRESSIONS, canonical
 
@@ -40,6 +40,8 @@ or  PreProcess Img/{VL,NI}_Acropped/{Strong,Weak,Dark}/P001/Anger/000.jpeg      
         "some copies miss one. The first frame is neutral, the last the apex.",
         "VL is visible light, NI near infrared; paper 4's normal illumination is VL with Strong.",
     ),
+    place=6,
+    codes={"Folder": {name.capitalize(): name for name in EXPRESSIONS[:6]}},
 )
 
 PRINTED = (Printed("cnn3d-s42-oulu-subjects", "subjects", 80),)
@@ -69,7 +71,8 @@ def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]
         key = parse(f"{above}/{folder}".rstrip("/"))
         names = [f.rpartition("/")[2] for f in files]
         frames = [n for n in names if key and FRAME.fullmatch(n)]
-        source.ignored += len(names) - len(frames)
+        for name in sorted(set(names).difference(frames)):
+            source.pass_over(f"{folder}/{name}" if folder else name)
         if key and frames:
             found.setdefault(key, {})[folder] = frames
     return found
@@ -207,3 +210,14 @@ def read(
     selection = {"camera": camera, "illumination": illumination, "frames": frames, "tree": tree}
     source = located(root, CARD, locate, **selection)
     return read_stills(source, CARD, size, problems)
+
+
+READER = Reader(
+    CARD,
+    read,
+    options={"camera": "VL", "illumination": "Strong", "frames": "last10", "tree": "any", "size": None},
+    locate=locate,
+    selecting=("camera", "illumination", "frames", "tree"),
+    is_ours=is_ours,
+    printed=PRINTED,
+)

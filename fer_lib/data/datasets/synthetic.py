@@ -23,6 +23,7 @@ from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.drawing.drawing import Light, draw
 from fer_lib.data.drawing.geometry import Actions, Identity, Pose, landmarks, shape
 from fer_lib.data.drawing.hair import HAIR
+from fer_lib.data.sources import Reader
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS
 
@@ -35,6 +36,7 @@ CARD = Card(
     tree="(no files)",
     may_show=True,
     synthetic=True,
+    place=0,
     notes=(
         "Never evidence about a paper: its figures are not compared with any claim.",
         "Every subject has a style of its own in each expression, so that recognising unseen subjects is "
@@ -87,9 +89,32 @@ def subject(number: int, seed: int = 0) -> Subject:
     """Sample subject ``number`` (from 0); depends on ``number`` and ``seed`` only."""
     rng = _stream(seed, 0, number)
     identity = _identity(rng)
-    gains = rng.lognormal(0.0, 0.16, len(fields(Actions)))
-    apex = {name: _styled(PROTOTYPES[name], gains, rng) for name in EXPRESSIONS}
-    return Subject(f"SYN{number + 1:02d}", identity, apex, *_session(rng))
+    n = len(fields(Actions))
+    gains = rng.lognormal(0.0, 0.16, n)
+    apex = {}
+    for name in EXPRESSIONS:  # a style of one's own: some actions stronger, some weaker, a few stray ones
+        own = rng.uniform(0.6, 1.25, n)
+        stray = rng.uniform(0, 0.4, n) * (rng.random(n) < 0.14)
+        apex[name] = Actions(
+            *np.clip(np.array(astuple(PROTOTYPES[name])) * gains * own + stray, 0, 1).tolist()
+        )
+    pose = Pose(
+        roll=rng.normal(0, 1.5),
+        yaw=rng.normal(0, 3.0),
+        scale=rng.uniform(0.98, 1.05),
+        shift_x=rng.uniform(-0.02, 0.02),
+        shift_y=rng.uniform(-0.115, -0.085),
+    )
+    light = Light(
+        azimuth=rng.uniform(-50, 50),
+        elevation=rng.uniform(20, 45),
+        contrast=rng.uniform(0.25, 0.55),
+        gain=rng.uniform(0.95, 1.12),
+        backdrop=rng.uniform(0.2, 0.8),
+        noise=rng.uniform(0.006, 0.018),
+        blur=max(rng.uniform(-0.006, 0.006), 0.0),
+    )
+    return Subject(f"SYN{number + 1:02d}", identity, apex, pose, light)
 
 
 def generate(
@@ -206,35 +231,6 @@ def _identity(rng: np.random.Generator) -> Identity:
     return Identity(**values)
 
 
-def _styled(prototype: Actions, gains: np.ndarray, rng: np.random.Generator) -> Actions:
-    """Make a prototype a subject's own: some actions stronger, some weaker, a few stray ones."""
-    amounts = np.array(astuple(prototype))
-    own = rng.uniform(0.6, 1.25, len(amounts))
-    stray = rng.uniform(0, 0.4, len(amounts)) * (rng.random(len(amounts)) < 0.14)
-    return Actions(*np.clip(amounts * gains * own + stray, 0, 1).tolist())
-
-
-def _session(rng: np.random.Generator) -> tuple[Pose, Light]:
-    """Sample where a subject sits and how the room is lit; single images deviate from it."""
-    pose = Pose(
-        roll=rng.normal(0, 1.5),
-        yaw=rng.normal(0, 3.0),
-        scale=rng.uniform(0.98, 1.05),
-        shift_x=rng.uniform(-0.02, 0.02),
-        shift_y=rng.uniform(-0.115, -0.085),
-    )
-    light = Light(
-        azimuth=rng.uniform(-50, 50),
-        elevation=rng.uniform(20, 45),
-        contrast=rng.uniform(0.25, 0.55),
-        gain=rng.uniform(0.95, 1.12),
-        backdrop=rng.uniform(0.2, 0.8),
-        noise=rng.uniform(0.006, 0.018),
-        blur=max(rng.uniform(-0.006, 0.006), 0.0),
-    )
-    return pose, light
-
-
 def _shot(person: Subject, rng: np.random.Generator) -> tuple[Pose, Light]:
     """Sample one image's deviation from the subject's session."""
     pose, light = person.pose, person.light
@@ -272,3 +268,17 @@ def _performance(
         pose = Pose(*(np.array(astuple(start)) + (along - 0.5) * drift).tolist())
         record = {"intensity": intensity, "frame": frame, "roll": pose.roll, "yaw": pose.yaw}
         yield actions, pose, light, record | {"scale": pose.scale, "light": light.azimuth}
+
+
+READER = Reader(
+    CARD,
+    generate,
+    options={
+        "n_subjects": 24,
+        "per_expression": 3,
+        "size": 48,
+        "seed": 0,
+        "sequences": False,
+        "n_frames": 10,
+    },
+)

@@ -1,4 +1,4 @@
-"""Draw a parametric face in grey: the curves of :mod:`face_geometry` to pixels."""
+"""Draw a parametric face in grey: the curves of :mod:`fer_lib.data.drawing.geometry` to pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_lib.data.drawing import hair as face_hair
 from fer_lib.data.drawing.geometry import SIDES, Actions, Identity, Pose, Shape, shape, smooth
-from fer_lib.data.drawing.sketch import Sketch, ellipse, moved, render, ribbon
+from fer_lib.data.drawing.sketch import Sketch, ellipse, render, ribbon, shifted
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _upper_folds(sketch: Sketch, f: Identity, a: Actions, form: Shape) -> None:
         for rise in (-0.03, 0.0, 0.03):
             _crease(sketch, [(ex + s * 0.03, ey + 0.5 * rise), (ex + s * 0.10, ey + 1.6 * rise)], crow, 0.016)
         bag = 0.10 + 0.12 * f.age + 0.25 * a.cheek_raise + 0.12 * a.lid_tighten
-        sketch.shade(ribbon(moved(form.lower_lids[side, 2:11], 0, 0.045), 0.03), bag, soft=0.012)
+        sketch.shade(ribbon(shifted(form.lower_lids[side, 2:11], 0, 0.045), 0.03), bag, soft=0.012)
 
 
 def _lower_folds(sketch: Sketch, f: Identity, a: Actions, form: Shape) -> None:
@@ -165,11 +165,11 @@ def _nose(sketch: Sketch, f: Identity, form: Shape) -> None:
         sketch.glow((side * 0.075, f.eye_y + 0.03), (0.03, 0.09), depth + 0.04)
         sketch.glow((side * (0.05 + 0.25 * half), tip_y - 0.05), (0.03, 0.08), 0.8 * depth)
         wing = _WING * (side * half * 1.055, 1)
-        sketch.shade(ribbon(smooth(moved(wing, 0, base_y - 0.02), 6), 0.022), 0.42, soft=0.007)
+        sketch.shade(ribbon(smooth(shifted(wing, 0, base_y - 0.02), 6), 0.022), 0.42, soft=0.007)
         sketch.shade(ellipse((side * 0.46 * half, base_y - 0.012), (0.30 * half, 0.020)), 0.72, soft=0.007)
     sketch.glow((0, (f.eye_y + tip_y) / 2), (0.028, 0.10), -0.13)
     sketch.glow((0, tip_y + 0.005), (0.040, 0.034), -0.20)
-    sketch.shade(ribbon(smooth(moved(form.base, 0, 0.004), 5), 0.020), 0.30, soft=0.010)
+    sketch.shade(ribbon(smooth(shifted(form.base, 0, 0.004), 5), 0.020), 0.30, soft=0.010)
     sketch.glow((0, base_y + 0.035), (0.10, 0.025), 0.18)
 
 
@@ -185,7 +185,7 @@ def _mouth(sketch: Sketch, f: Identity, a: Actions, form: Shape) -> None:
     sketch.shade(whole, 0.2, soft=0.014)
     if form.gap > 0.012:
         sketch.paint(opening, 0.07)
-        tongue = ellipse(moved(form.inner_bottom[6], 0, 0.01), (0.12, 0.28 * form.gap), 20)
+        tongue = ellipse(shifted(form.inner_bottom[6], 0, 0.01), (0.12, 0.28 * form.gap), 20)
         sketch.paint(tongue, 0.30 + 0.12 * f.skin, 0.8, soft=0.02, clip=opening)
         shown = min(1.0, 0.45 + a.corner_pull + a.upper_lip_raise + a.lip_stretch)
         upper = _TEETH * min(0.075, 0.85 * form.gap) * shown
@@ -220,15 +220,15 @@ def _eye(sketch: Sketch, f: Identity, a: Actions, form: Shape, side: int) -> Non
     radius = 0.064 + 0.25 * (f.eye_height - 0.065)
     sketch.paint(ellipse(centre, (radius, radius)), 0.55 * f.iris, clip=ball)
     sketch.paint(
-        ellipse(moved(centre, 0, 0.006), (0.80 * radius, 0.80 * radius)), f.iris, soft=0.008, clip=ball
+        ellipse(shifted(centre, 0, 0.006), (0.80 * radius, 0.80 * radius)), f.iris, soft=0.008, clip=ball
     )
     sketch.paint(ellipse(centre, (0.42 * radius, 0.42 * radius)), 0.03, clip=ball)
-    sketch.paint(ellipse(moved(centre, -0.022, -0.024), (0.016, 0.016), 12), 0.97, 0.9, clip=ball)
+    sketch.paint(ellipse(shifted(centre, -0.022, -0.024), (0.016, 0.016), 12), 0.97, 0.9, clip=ball)
     sketch.shade(ribbon(upper, 0.05, tapered=False), 0.45, soft=0.012, clip=ball)
     lash = np.interp(np.linspace(0, 1, len(upper)), [0, 0.25, 0.7, 1], [0.030, 0.036, 0.026, 0.010])
-    sketch.shade(ribbon(moved(upper, 0, -0.008), lash), 0.86, soft=0.004)
-    sketch.shade(ribbon(moved(lower, 0, 0.005), 0.016), 0.42, soft=0.004)
-    crease = moved(upper[2:-2], 0, -0.030 - 0.02 * a.lid_droop)
+    sketch.shade(ribbon(shifted(upper, 0, -0.008), lash), 0.86, soft=0.004)
+    sketch.shade(ribbon(shifted(lower, 0, 0.005), 0.016), 0.42, soft=0.004)
+    crease = shifted(upper[2:-2], 0, -0.030 - 0.02 * a.lid_droop)
     sketch.shade(ribbon(crease, 0.018), 0.40 * (1 - 0.6 * a.brow_lower), soft=0.006)
 
 

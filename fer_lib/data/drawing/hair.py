@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fer_lib.data.drawing.geometry import SIDES, Identity, Shape, smooth
-from fer_lib.data.drawing.sketch import Sketch, ellipse, mirrored, moved, ribbon
+from fer_lib.data.drawing.sketch import Sketch, ellipse, mirrored, ribbon, shifted
 
 _MIRROR = np.array([-1.0, 1.0])
 
@@ -65,7 +65,7 @@ def beard(sketch: Sketch, f: Identity, form: Shape) -> None:
     else:
         under = np.stack([top[:, 0] * 1.08, np.maximum(top[:, 1] - 0.005, form.base[2, 1] + 0.03)], 1)
         roof = np.array([(-0.75, 0.10), (-0.3, 0.045), (0, 0.05), (0.3, 0.045), (0.75, 0.10)])
-        roof = smooth(moved(roof * (f.nose_width * 1.5, 1), 0, form.base[2, 1]), 4)
+        roof = smooth(shifted(roof * (f.nose_width * 1.5, 1), 0, form.base[2, 1]), 4)
         sketch.paint(np.vstack([roof, under[::-1]]), tone, 0.88, soft=0.010)
         if f.beard == "goatee":
             low = form.outer_bottom[6, 1]
@@ -101,42 +101,24 @@ def hair(sketch: Sketch, f: Identity, outline: np.ndarray) -> None:
     rim = np.vstack([outer[::-1], outer[1:] * _MIRROR])
     area = np.vstack([rim, inner[::-1]])
     soft = {"buzz": 0.035, "curly": 0.02, "scarf": 0.004}.get(f.hair, 0.010)
-    sketch.shade(ribbon(moved(inner, 0, 0.02), 0.05, tapered=False), 0.25, soft=0.02, clip=outline)
+    sketch.shade(ribbon(shifted(inner, 0, 0.02), 0.05, tapered=False), 0.25, soft=0.02, clip=outline)
     sketch.paint(area, f.hair_tone, 0.72 if f.hair == "buzz" else 1.0, soft=soft)
     rng = np.random.default_rng(f.strands)
     if f.hair == "curly":
-        _curls(sketch, f, rim, rng)
+        spots = rim[:: max(len(rim) // 22, 1)]
+        for spot in spots * rng.uniform(0.86, 1.0, (len(spots), 1)):
+            tone = f.hair_tone * rng.uniform(0.7, 1.4) + rng.uniform(0, 0.04)
+            curl = ellipse(spot, (rng.uniform(0.07, 0.11), rng.uniform(0.06, 0.10)), 16)
+            sketch.paint(curl, tone, 0.8, soft=0.012)
     elif f.hair not in ("buzz", "scarf"):
-        _strands(sketch, f, inner, rim, area, rng)
+        for k, at in enumerate(np.sort(rng.uniform(0.04, 0.96, 18))):  # locks from hairline to rim
+            root = inner[int(at * (len(inner) - 1))]
+            tip = rim[int(np.clip(at + rng.uniform(-0.05, 0.05), 0, 1) * (len(rim) - 1))]
+            bend = (root + tip) / 2 + rng.uniform(-0.04, 0.04, 2)
+            lock = ribbon(smooth(np.array([root, bend, tip]), 4), 0.032)
+            tone = 0.62 * f.hair_tone if k % 2 else 1.10 * f.hair_tone + 0.06
+            sketch.paint(lock, tone, rng.uniform(0.2, 0.5), soft=0.010, clip=area)
     sketch.glow((-0.25, -0.84), (0.22, 0.06), -0.30)
-
-
-def _strands(
-    sketch: Sketch,
-    f: Identity,
-    inner: np.ndarray,
-    rim: np.ndarray,
-    area: np.ndarray,
-    rng: np.random.Generator,
-) -> None:
-    """Draw locks from the hairline to the rim, lighter and darker in turn."""
-    for k, at in enumerate(np.sort(rng.uniform(0.04, 0.96, 18))):
-        root = inner[int(at * (len(inner) - 1))]
-        tip = rim[int(np.clip(at + rng.uniform(-0.05, 0.05), 0, 1) * (len(rim) - 1))]
-        bend = (root + tip) / 2 + rng.uniform(-0.04, 0.04, 2)
-        lock = ribbon(smooth(np.array([root, bend, tip]), 4), 0.032)
-        tone = 0.62 * f.hair_tone if k % 2 else 1.10 * f.hair_tone + 0.06
-        sketch.paint(lock, tone, rng.uniform(0.2, 0.5), soft=0.010, clip=area)
-
-
-def _curls(sketch: Sketch, f: Identity, rim: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw overlapping curls along the rim and above the forehead."""
-    spots = rim[:: max(len(rim) // 22, 1)] * rng.uniform(0.86, 1.0, (len(rim[:: max(len(rim) // 22, 1)]), 1))
-    for spot in spots:
-        tone = f.hair_tone * rng.uniform(0.7, 1.4) + rng.uniform(0, 0.04)
-        sketch.paint(
-            ellipse(spot, (rng.uniform(0.07, 0.11), rng.uniform(0.06, 0.10)), 16), tone, 0.8, soft=0.012
-        )
 
 
 def glasses(sketch: Sketch, f: Identity) -> None:
@@ -149,7 +131,7 @@ def glasses(sketch: Sketch, f: Identity) -> None:
     unit = np.sign(unit) * np.abs(unit) ** (2 / power)
     half = min(0.215, f.eye_x - 0.04)
     for side in SIDES:
-        rim = moved(unit * (half, 0.165), side * (f.eye_x + 0.005), f.eye_y + 0.025)
+        rim = shifted(unit * (half, 0.165), side * (f.eye_x + 0.005), f.eye_y + 0.025)
         sketch.shade(rim, -0.05)
         sketch.paint(ribbon(rim, 0.026, tapered=False), 0.10, 0.92)
         arm = np.array([(side * (f.eye_x + half), f.eye_y), (side * f.head_width * 1.02, f.eye_y - 0.01)])

@@ -1,4 +1,4 @@
-"""A display list of soft grey shapes and its rasteriser: what :mod:`face_drawing` draws with.
+"""A display list of soft grey shapes and its rasteriser: what :mod:`fer_lib.data.drawing.drawing` draws with.
 
 Marks are collected first and placed under the pose all at once, because placing hundreds of small
 polygons one by one costs more than filling them.
@@ -154,6 +154,6 @@ def mirrored(half: np.ndarray) -> np.ndarray:
     return np.concatenate([half, half[::-1] * (-1.0, 1.0)])
 
 
-def moved(points: np.ndarray, dx: float, dy: float) -> np.ndarray:
+def shifted(points: np.ndarray, dx: float, dy: float) -> np.ndarray:
     """Translate points (..., 2)."""
     return points + np.array((dx, dy))

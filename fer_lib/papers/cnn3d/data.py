@@ -25,6 +25,9 @@ CLASSES = {  # Sect. 4.1 and 4.2; the synthetic corpus takes those of CK+
     "oulu_casia": ("anger", "disgust", "fear", "happiness", "sadness", "surprise"),
 }
 CLASSES["synthetic"] = CLASSES["ckplus"]
+# Films that anyone may have, for want of the paper's corpora: what they have of its six expressions.
+CLASSES["ravdess"] = CLASSES["oulu_casia"]
+CLASSES["crema_d"] = CLASSES["oulu_casia"][:5]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,7 @@ def load(
 
     Parameters
     ----------
-    dataset : {"synthetic", "ckplus", "oulu_casia"}
+    dataset : {"synthetic", "ckplus", "oulu_casia", "ravdess", "crema_d"}
     size : int
         Side of the crops in pixels; the paper's is 112.
     short_pad : {"last", "first"}
@@ -109,9 +112,7 @@ def load(
     options: dict[str, object] = {"frames": f"last{N_FRAMES}"}
     if dataset == "synthetic":
         options = {"sequences": True, "n_frames": N_FRAMES, "size": size, **(synthetic or {})}
-    elif dataset == "ckplus":
-        options["crop"] = False
-    else:
+    elif dataset == "oulu_casia":
         options["camera"] = oulu_camera
     corpus = datasets.load(dataset, data_dir, **options).only(CLASSES[dataset])
     fingerprint, detector, faceless = corpus.fingerprint, None, 0

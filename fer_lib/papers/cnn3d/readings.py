@@ -28,7 +28,7 @@ from fer_lib.papers.cnn3d.network import Configuration
 COPIES = {
     "ckplus": clip_feeds.CKPLUS_COPIES,
     "oulu_casia": clip_feeds.OULU_COPIES,
-    "synthetic": (1, 1, 1),  # its classes are balanced as they are
+    **dict.fromkeys(("synthetic", "ravdess", "crema_d"), (1, 1, 1)),  # their classes are balanced as they are
 }
 LOOKAHEAD = (5, 0.5)  # k and alpha: Sect. 3.3
 LEARNING_RATE = 1e-4  # Sect. 3.1

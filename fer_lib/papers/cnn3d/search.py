@@ -10,11 +10,13 @@ a dead worker's trial and repeat it: killing a worker loses that trial and nothi
 from __future__ import annotations
 
 import itertools
+import json
+import sys
 import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +81,6 @@ def open_study(
     """
     optuna = _optuna()
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     path = Path(journal)
     if not create and not path.is_file():
@@ -90,11 +91,9 @@ def open_study(
         # What is reported after each fold is the best accuracy that the trial can still reach.
         pruner = optuna.pruners.ThresholdPruner(lower=threshold)
     try:
-        # A lock that is made by creating a file holds on every file system, unlike a symbolic link.
-        storage = JournalStorage(JournalFileBackend(str(path), JournalFileOpenLock(str(path), GRACE)))
         return optuna.create_study(
             study_name=STUDY,
-            storage=storage,
+            storage=JournalStorage(_backend(path)),
             sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=pruner,
             direction="maximize",
@@ -102,6 +101,50 @@ def open_study(
         )
     except (ValueError, KeyError) as error:
         raise FerError(f"{path} is no journal of a search ({error}); give another file.") from None
+
+
+def _backend(path: Path) -> Any:
+    """Return Optuna's file of records, made to bear what a full disk or a lost connection does to it."""
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    class Lock(
+        JournalFileOpenLock
+    ):  # made by creating a file: that holds on every file system, unlike a link
+        def acquire(self) -> bool:
+            taken = super().acquire()
+            if path.is_file():
+                with path.open("r+b") as file:  # a half line at the end would spoil the next one
+                    whole = file.read()
+                    if whole and not whole.endswith(b"\n"):
+                        file.truncate(whole.rfind(b"\n") + 1)
+            return taken
+
+    class Backend(JournalFileBackend):
+        def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+            with path.open("rb") as file:
+                for number, line in enumerate(file):
+                    if line.endswith(b"\n") and number >= log_number_from:
+                        yield _record(line, f"line {number + 1} of {path}")
+
+    return Backend(str(path), Lock(str(path), GRACE))
+
+
+def _record(line: bytes, name: str) -> dict[str, Any]:
+    """Return one record of a journal; of a damaged line what stands for it, so that the count goes on."""
+    start = line.rfind(b'{"op_code"')  # behind a half line that another record was glued to
+    for text in (line, line[max(start, 0) :]):
+        with suppress(ValueError):
+            return json.loads(text)
+    if name not in _told:
+        _told.add(name)
+        print(f"fer: {name} is damaged; it is passed over, and all others are kept.", file=sys.stderr)
+    nothing = {"worker_id": "lost", "study_id": 0}
+    if b'"op_code":4,' in line[:20]:  # a trial began: the later ones must keep their numbers
+        return nothing | {"op_code": 4, "datetime_start": "1970-01-01T00:00:00.000000"}
+    return nothing | {"op_code": 3, "system_attr": {"damaged": True}}
+
+
+_told: set[str] = set()
 
 
 def work(

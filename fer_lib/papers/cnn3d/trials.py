@@ -58,7 +58,7 @@ class Plan:
 
 PLANS = {
     "smoke": Plan(6, 0.1, 2, 16, 2e-3, 32, 0.0625, 3, {"n_subjects": 4, "per_expression": 1}),
-    "short": Plan(40, 0.5, 6, 30, 3e-4, 48, 0.125, 10, {"n_subjects": 12, "per_expression": 1}),
+    "full": Plan(100, 0.965, 16, 30, LEARNING_RATE, 112, 1.0, None, {"n_subjects": 118, "per_expression": 1}),
     "paper": Plan(
         800, 0.965, 16, 30, LEARNING_RATE, 112, 1.0, None, {"n_subjects": 118, "per_expression": 1}
     ),

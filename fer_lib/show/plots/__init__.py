@@ -11,6 +11,7 @@ the Okabe-Ito and ColorBrewer palettes and were chosen to stay apart for colour-
 
 from fer_lib.show.plots.charts import class_balance, confusion, embedding, per_class_bars
 from fer_lib.show.plots.effects import forest
+from fer_lib.show.plots.inflation import waterfall
 from fer_lib.show.plots.pictures import contact_sheet, grad_cam_grid, sift_keypoints, visual_words
 from fer_lib.show.plots.style import EXPRESSION_STYLE, MODEL_COLOURS, VERDICT_COLOURS, WIDTH, colours
 from fer_lib.show.plots.training import curves, learning_size
@@ -32,4 +33,5 @@ __all__ = [
     "per_class_bars",
     "sift_keypoints",
     "visual_words",
+    "waterfall",
 ]

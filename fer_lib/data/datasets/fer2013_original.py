@@ -1,0 +1,158 @@
+"""Whether a copy of FER2013 is the original: counts and file names are the same in altered copies, too.
+
+The figures below were measured on the csv of the challenge; its mean and deviation are also published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_lib.data.alterations import detail, equalised_share, jpeg_frequencies
+from fer_lib.data.corpus import Corpus
+
+ENOUGH = 1000  # training images below which grey levels say nothing
+SAMPLE = 500  # training images whose traces are looked for
+NOTHING_ELSE = "the figures of a run on it belong to this copy alone."
+
+
+@dataclass(frozen=True)
+class Original:
+    """What is known of the original.
+
+    Attributes
+    ----------
+    mean, deviation : float
+        Of the training part's grey levels, of 255.
+    detail : float
+        :func:`fer_lib.data.alterations.detail` of ``SAMPLE`` of its images.
+    distinct : int
+        Different images of all parts.
+    first : tuple of (int, str)
+        Code and first 12 hex digits of the sha256 of the pixels of the first ten rows.
+    """
+
+    mean: float = 0.5077
+    deviation: float = 0.2550
+    detail: float = 0.54
+    distinct: int = 34036
+    first: tuple[tuple[int, str], ...] = (
+        (0, "90164f2200b1"),
+        (0, "86f4a1adce41"),
+        (2, "59e60e05587c"),
+        (4, "2dee657c7775"),
+        (6, "d1f84aeebbe3"),
+        (2, "51b308b37569"),
+        (4, "0e93c177e3c2"),
+        (3, "7afcc83f3927"),
+        (3, "8ea801b0d8bc"),
+        (2, "10ae981791e1"),
+    )
+
+
+ORIGINAL = Original()
+
+
+def short_hash(image: np.ndarray) -> str:
+    """Return the first 12 hex digits of the sha256 of an image's pixels, uint8 (48, 48)."""
+    return hashlib.sha256(np.ascontiguousarray(image)).hexdigest()[:12]
+
+
+def compare(corpus: Corpus, wrong_counts: list[str], whole: bool) -> dict[str, Any]:
+    """Compare a copy with the original.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        FER2013 as :func:`fer_lib.data.datasets.fer2013.read` returns it.
+    wrong_counts : list of str
+        Sentences about counts that are not the official ones.
+    whole : bool
+        Whether all rows are there (the majority labels of FER+ leave some out).
+
+    Returns
+    -------
+    dict
+        ``original`` (bool); ``findings``: a sentence for each difference and what it does to a
+        comparison; ``training_mean`` and ``training_deviation`` (of 255); ``equalised`` (share of
+        images); ``jpeg_frequencies`` (of 63); ``detail``; ``distinct`` images; ``first_rows`` (of ten
+        that are here pixel for pixel under their label). The middle five are None for fewer than
+        ``ENOUGH`` training images.
+    """
+    import cv2
+
+    train = corpus.images[corpus.split == "train"]
+    parts = [name.split("-")[1] for name in corpus.ids.tolist()]  # <split>-<hash>[-<number>]
+    named = set(zip(corpus.split.tolist(), corpus.labels.tolist(), parts, strict=True))
+    found: dict[str, Any] = {
+        **dict.fromkeys(("training_mean", "training_deviation", "equalised", "jpeg_frequencies", "detail")),
+        "distinct": len(set(parts)),
+        "first_rows": sum(("train", *row) in named for row in ORIGINAL.first),
+    }
+    findings = []
+    if wrong_counts:
+        more = f" ({len(wrong_counts):,} such differences)" if len(wrong_counts) > 1 else ""
+        findings.append(f"Images are missing or added: {wrong_counts[0]}{more} Then {NOTHING_ELSE}")
+    if len(train) < ENOUGH:
+        findings.append(
+            f"{len(train):,} training images are too few to tell whether they are the original's."
+        )
+        return {"original": False, "findings": findings, **found}
+    levels = cv2.calcHist([train.reshape(-1, train.shape[2])], [0], None, [256], [0, 256]).ravel()
+    levels = levels.astype(np.float64) / levels.sum()
+    grey = np.arange(256) / 255
+    mean = float(levels @ grey)
+    sample = train[:: max(1, len(train) // SAMPLE)]
+    found |= {
+        "training_mean": round(mean, 5),
+        "training_deviation": round(float(np.sqrt(levels @ (grey - mean) ** 2)), 5),
+        "equalised": round(equalised_share(sample), 3),
+        "jpeg_frequencies": jpeg_frequencies(sample[::2]),
+        "detail": round(detail(sample), 3),
+    }
+    findings += _pixel_findings(found, whole)
+    return {"original": not findings, "findings": findings, **found}
+
+
+def _pixel_findings(found: dict[str, Any], whole: bool) -> list[str]:
+    """Say what the grey levels and traces of a copy tell."""
+    findings = []
+    mean, deviation = found["training_mean"], found["training_deviation"]
+    if max(abs(mean - ORIGINAL.mean), abs(deviation - ORIGINAL.deviation)) > 0.0015:
+        findings.append(
+            f"The grey levels are not the original's: the training part has mean {mean:.4f} and deviation "
+            f"{deviation:.4f} (of 255), the original {ORIGINAL.mean:.4f} and {ORIGINAL.deviation:.4f}; "
+            f"{NOTHING_ELSE}"
+        )
+    if found["equalised"] > 0.25:
+        findings.append(
+            f"The histograms were equalised ({found['equalised']:.0%} of the images have a flat one, of the "
+            "original under 1%). Every image has the same contrast, so accuracies, face detection and what a "
+            "network learns are those of another dataset: compare them with no published figure."
+        )
+    elif abs(found["detail"] / ORIGINAL.detail - 1) > 0.12:
+        change = "smoothed, as by resizing" if found["detail"] < ORIGINAL.detail else "sharpened"
+        findings.append(
+            f"The images were {change}: they have {found['detail'] / ORIGINAL.detail:.0%} of the original's "
+            "fine detail. A network sees other faces than the papers' did, and gradients (HOG, SIFT) differ."
+        )
+    if found["jpeg_frequencies"] > 3:
+        findings.append(
+            "The images were saved as JPEG: they show its 8x8 blocks, which the original does not. Grey "
+            "levels are a few units off, so figures that depend on single pixels (identical images, hashes, "
+            "local descriptors) differ; accuracies may differ a little."
+        )
+    if whole and abs(found["distinct"] - ORIGINAL.distinct) > 20:
+        findings.append(
+            f"{found['distinct']:,} different images are here, the original has {ORIGINAL.distinct:,}: some "
+            f"are doubled in the place of others, or were changed one by one; {NOTHING_ELSE}"
+        )
+    if whole and not findings and found["first_rows"] < len(ORIGINAL.first):
+        findings.append(
+            f"Of the first {len(ORIGINAL.first)} images of the original, {found['first_rows']} are here "
+            "pixel for pixel under their label: pixels or labels were changed without another trace."
+        )
+    return findings

@@ -1,0 +1,46 @@
+"""What a file is by its first bytes, whatever its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fer_lib.data.decoding import check_pointer
+from fer_lib.errors import FerError
+
+LENGTH = 512  # of what is looked at: a tar archive says so behind its first 257 bytes
+COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ", b"BZh")
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+FOREIGN = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7-Zip archive", b"PK\x07\x08": "one part of several"}
+
+
+def read_head(path: Path) -> bytes:
+    """Return the first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(LENGTH)
+
+
+def is_archive(head: bytes) -> bool:
+    """Return whether a file that begins with ``head`` is a zip or tar archive, or a compressed file."""
+    return head.startswith((*COMPRESSED, *ZIP)) or head[257:262] == b"ustar"
+
+
+def refuse(head: bytes, name: str = "") -> None:
+    """Raise FerError if a file that begins with ``head`` holds no data, with what it is and what to do.
+
+    The message begins with ``name``; without it, it lacks the subject.
+    """
+    kind = next((kind for magic, kind in FOREIGN.items() if head.startswith(magic)), None)
+    why = ""
+    if not head:
+        why = "is empty; get it again."
+    elif head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        why = "is a web page (a login page, perhaps) and not the file itself; download it again."
+    elif kind:
+        why = f"is {kind}, which only its own program unpacks; unpack it first."
+    else:
+        try:
+            check_pointer(head)
+        except FerError as error:
+            why = str(error)
+    if why:
+        raise FerError(f"{name} {why}".lstrip())

@@ -1,0 +1,361 @@
+"""Write the evidence of a run: whole or not at all, by one process at a time, resumed after a kill.
+
+While a run is under way its finished units and checkpoints lie in ``results/.work/<key>/``; the key covers
+parameters, data, library sources, notebook, packages and threads, so that a changed run never resumes from
+another's work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from fer_lib.errors import FerError, one_of
+from fer_lib.evidence.provenance import (
+    BUDGETS,
+    PROBE,
+    evidence_folder,
+    notebook_code,
+    notebook_path,
+    provenance,
+    repository,
+    sources,
+    versions,
+)
+from fer_lib.files import UnitFolder, code_digest, digest, file_name, save_arrays, write_json, writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+WAITING = "Another run with the same key is under way; waiting until it ends."
+BY_HAND = """\
+> This run was made by hand, in JupyterLab or with papermill; its outputs are in the copy that was
+> executed. Its evidence is complete. `{command}` executes the notebook once more and puts the result here."""
+
+
+class Recorder(UnitFolder):
+    """Collect a run's evidence; :meth:`commit` makes it appear in one rename.
+
+    Parameters
+    ----------
+    paper, dataset, budget, seed, variant
+        The run; ``variant`` names what differs from the notebook's defaults ("" for none).
+    root
+        Results folder; a relative one is taken from the repository root.
+    parameters
+        The notebook's parameters; part of the key and written into ``run.json``.
+    fingerprint
+        The corpus fingerprint; part of the key.
+
+    Attributes
+    ----------
+    info : dict
+        JSON-able facts for ``run.json`` (``protocol``, ``recipes``, ``corpus``, ``certificate``, ...).
+    work : Path
+        Work folder with finished units and checkpoints; it outlives a kill and goes at the commit.
+
+    Where ``$FER_STAGE`` names a folder (``fer run`` does so), the evidence is left there for ``fer run`` to
+    add the executed notebook and to put both in place.
+
+    Raises
+    ------
+    FerError
+        For an unknown budget, or a model or unit name that is no plain file name.
+    """
+
+    def __init__(
+        self,
+        paper: str,
+        dataset: str,
+        budget: str,
+        seed: int,
+        variant: str = "",
+        root: str | Path = "results",
+        *,
+        parameters: dict[str, Any] | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        one_of(budget, (*BUDGETS, PROBE), "budget")
+        self.stage = Path(os.environ["FER_STAGE"]) if os.environ.get("FER_STAGE") else None
+        self.run = {"paper": paper, "dataset": dataset, "budget": budget, "seed": seed, "variant": variant}
+        self.folder = evidence_folder(root, **self.run)
+        self.parameters = dict(parameters or {})
+        # Where the data lie and where results go do not change what the run computes.
+        keyed = {k: v for k, v in self.parameters.items() if k not in ("data_dir", "results")}
+        self.sources = sources(paper)
+        # What another version of a library made, or another number of threads, is not gone on with: units
+        # made in two ways would add up to figures that nobody gets again.
+        threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+        self.key = digest(self.run, keyed, fingerprint, self.sources, versions(), threads)
+        self.info: dict[str, Any] = {"fingerprint": fingerprint} if fingerprint else {}
+        top = self.stage.parents[1] if self.stage else repository() / root / ".work"
+        self._lock, _ = hold(top / f"{self.key}.lock")
+        super().__init__(top / self.key)
+        self._started = time.monotonic()
+        self._build = self.work / "evidence"
+        if not self.stage:
+            restore(self._build, self.folder)
+        shutil.rmtree(self._build, ignore_errors=True)  # half-written by a killed run
+        (self._build / "predictions").mkdir(parents=True)
+        self._resumed = sum(1 for _ in (self.work / "units").glob("*.npz"))
+        self._predictions: dict[str, list[dict[str, np.ndarray]]] = {}
+        self._tables: dict[str, list[pd.DataFrame]] = {}
+        self._embeddings: dict[str, np.ndarray] = {}
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another run of the same key go on; finished units stay."""
+        self._lock.release(force=True)
+
+    # --- evidence ------------------------------------------------------------------------------
+
+    def add_predictions(
+        self, model: str, probabilities: Any, labels: Any, ids: Any, fold: Any = "0"
+    ) -> dict[str, np.ndarray]:
+        """Add test predictions of ``model``; further calls for the same model append (fold by fold).
+
+        Parameters
+        ----------
+        model
+            Name as in the claims file (``C1``, ``CNN-SIFT-AVG``).
+        probabilities
+            float (N, C), rows summing to 1.
+        labels, ids
+            int (N,) into the run's classes; str (N,) sample ids of the corpus.
+        fold
+            One fold name for all rows, or one per row (N,).
+
+        Returns
+        -------
+        dict
+            The rows as stored: probabilities rounded to float16 (as float32), labels, ids, fold. Compute
+            figures from these, so that they agree with the evidence to the last digit.
+        """
+        p = np.asarray(probabilities, dtype=np.float32)
+        rows = {
+            "probabilities": p.astype(np.float16),
+            "labels": np.asarray(labels, dtype=np.int64),
+            "ids": np.asarray(ids).astype(str),
+            "fold": np.broadcast_to(np.asarray(fold).astype(str), (len(p),)),
+        }
+        if p.ndim != 2 or {len(value) for value in rows.values()} != {len(p)}:
+            shapes = {name: value.shape for name, value in rows.items()}
+            raise FerError(
+                f"Predictions of {model!r} must be (N, C) with N labels, ids and folds, not {shapes}."
+            )
+        if not np.isfinite(p).all() or (len(p) and np.abs(p.sum(1) - 1).max() > 0.01):
+            raise FerError(
+                f"Predictions of {model!r} are no probabilities: rows must be finite and sum to 1."
+            )
+        if len(p) and not 0 <= rows["labels"].min() <= rows["labels"].max() < p.shape[1]:
+            raise FerError(
+                f"Labels of {model!r} must lie in 0..{p.shape[1] - 1}, as the probabilities' columns."
+            )
+        self._predictions.setdefault(file_name(model), []).append(rows)
+        return rows | {"probabilities": rows["probabilities"].astype(np.float32)}
+
+    def add_samples(self, frame: pd.DataFrame) -> None:
+        """Add rows of ``samples.csv``: ids, label, subject, fold, twin_in_training, conflicting_label."""
+        self._tables.setdefault("samples", []).append(frame)
+
+    def add_curves(self, frame: pd.DataFrame) -> None:
+        """Add rows of ``curves.csv``: model, fold, epoch, losses and accuracies."""
+        # Curves that a resumed run reads back are all floats; without the kill an epoch was whole.
+        frame = frame.astype({"epoch": np.int64}) if "epoch" in frame else frame
+        self._tables.setdefault("curves", []).append(frame)
+
+    def add_table(self, name: str, frame: pd.DataFrame) -> None:
+        """Add rows of ``<name>.csv``, a table that only this paper has."""
+        self._tables.setdefault(file_name(name), []).append(frame)
+
+    def add_embeddings(self, **values: Any) -> None:
+        """Add named arrays of ``embeddings.npz``."""
+        self._embeddings |= values
+
+    def add_figure(self, name: str, figure: Figure, dpi: int = 120) -> None:
+        """Save ``figure`` as ``figures/<name>.png``; the caller minds whether the card allows its images."""
+        path = self._build / "figures" / f"{file_name(name)}.png"
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, dpi=dpi, bbox_inches="tight", metadata={"Software": None})
+
+    def commit(self) -> Path:
+        """Write everything, make it appear in one rename and return the evidence folder.
+
+        Raises
+        ------
+        FerError
+            If there are no predictions, or a model predicts a sample twice in one fold.
+        """
+        import pandas as pd
+
+        if not self._predictions:
+            raise FerError(
+                "A run without predictions leaves no evidence: call add_predictions before commit."
+            )
+        for model, parts in self._predictions.items():
+            rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            if len(set(zip(rows["fold"], rows["ids"], strict=True))) < len(rows["ids"]):
+                raise FerError(f"Model {model!r} predicts a sample twice in one fold; each is tested once.")
+            save_arrays(self._build / "predictions" / f"{model}.npz", rows)
+        with writing(self._build):
+            for name, frames in self._tables.items():
+                pd.concat(frames, ignore_index=True).to_csv(self._build / f"{name}.csv", index=False)
+        if self._embeddings:
+            save_arrays(self._build / "embeddings.npz", self._embeddings)
+        facts = {
+            **self.run,
+            "status": "complete",
+            "parameters": self.parameters,
+            **self.info,
+            "precision": self._precision(),
+            "key": self.key,
+            "sources": self.sources if self.stage or _as_stored(self.run["paper"]) else "changed by hand",
+            "units_resumed": self._resumed,
+            "provenance": provenance(self._started),
+        }
+        write_json(self._build / "run.json", public(facts))
+        if self.stage:
+            # The work folder stays until `fer run` has published: a kill in between must lose nothing.
+            shutil.rmtree(self.stage, ignore_errors=True)
+            self._build.rename(self.stage)
+            self.close()
+            return self.stage
+        with writing(self._build):
+            self._add_notebook()
+        publish(self._build, self.folder)
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.close()
+        return self.folder
+
+    def _precision(self) -> list[dict[str, Any]]:
+        """Return what the run's units were trained in and why, each decision with the ``units`` it is of."""
+        decisions: dict[str, list[str]] = {}
+        for path in sorted((self.work / "units").glob("*.npz")):
+            with np.load(path, allow_pickle=False) as unit:
+                if "precision" in unit:
+                    decisions.setdefault(str(unit["precision"]), []).append(path.stem)
+        return [json.loads(text) | {"units": units} for text, units in decisions.items()]
+
+    def _add_notebook(self) -> None:
+        """Put a notebook beside evidence made by hand, for the page that the book has of it.
+
+        That is the executed one that is there already, if it is of the same key; else the source.
+        """
+        old, source = self.folder / "notebook.ipynb", notebook_path(self.run["paper"])
+        with suppress(OSError, ValueError):
+            if json.loads((self.folder / "run.json").read_text("utf-8"))["key"] == self.key:
+                shutil.copy(old, self._build)
+                return
+        if source.exists():
+            content = json.loads(source.read_text("utf-8"))
+            names = ("paper", "dataset", "budget", "seed")
+            paper, dataset, budget, seed = (self.run[name] for name in names)
+            command = f"fer run {paper} {dataset} --budget {budget} --seed {seed} --force"
+            if self.run["variant"]:
+                command += f" (with -p for {self.run['variant']})"
+            note = {"cell_type": "markdown", "metadata": {}, "source": BY_HAND.format(command=command)}
+            if content.get("nbformat_minor", 0) >= 5:
+                note["id"] = "by-hand"
+            content["cells"].insert(1, note)
+            (self._build / old.name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _as_stored(paper: str) -> bool:
+    """Whether the cells run so far in this kernel, if it is one, are those of the notebook's file.
+
+    Whoever changes a cell in JupyterLab makes evidence of the change, not of the chapter.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None or not notebook_path(paper).exists():
+        return True
+    done = [code_digest(source) for source in shell.user_ns.get("In", ())]
+    cells = [code_digest(cell["source"]) for cell in notebook_code(notebook_path(paper))]
+    return done[-1] in cells and set(cells[: cells.index(done[-1])]) <= set(done)
+
+
+def hold(path: Path) -> tuple[FileLock, bool]:
+    """Take the lock file ``path``, waiting (with one printed sentence) for another holder.
+
+    Returns
+    -------
+    lock, waited
+        The held lock, which this process may take again, and whether another run had it first.
+    """
+    lock = FileLock(path, is_singleton=True)  # running a notebook's first cell twice must not deadlock
+    try:
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+    except Timeout:
+        # Under `fer run` the sentence belongs on the terminal, not into the recorded notebook.
+        if os.environ.get("FER_PROGRESS"):
+            Path(os.environ["FER_PROGRESS"]).write_text(WAITING, encoding="utf-8")
+        else:
+            print(WAITING, flush=True)
+        lock.acquire()
+        return lock, True
+    return lock, False
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Rename the finished ``folder`` to the evidence folder ``target``, exchanging it for an existing one.
+
+    Both must lie on one file system. Safe against another process publishing to the same ``target``.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    restore(folder, target)
+    old = _aside(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    work = target.parents[3] / ".work"
+    work.mkdir(exist_ok=True)
+    with FileLock(work / "publish.lock"):
+        if target.exists():
+            target.rename(old)
+        folder.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def restore(folder: Path, target: Path) -> None:
+    """Put back the evidence that a :func:`publish` of ``folder``, killed in between, had moved aside."""
+    if _aside(folder).is_dir() and not target.exists():
+        _aside(folder).rename(target)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.replaced")
+
+
+def public(value: Any) -> Any:
+    """Return JSON-able ``value`` with absolute paths cut to their last component: results are published."""
+    if isinstance(value, dict):
+        return {str(name): public(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [public(item) for item in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        value = str(value)
+    if isinstance(value, str):
+        for flavour in (PurePosixPath, PureWindowsPath):
+            path = flavour(value)
+            if path.is_absolute() and "\n" not in value:
+                return path.name
+    return value

@@ -1,0 +1,151 @@
+"""Has a network converged? A certificate, from the curves of its training.
+
+A run of fewer epochs than a paper prints may judge its claims only if more epochs would change nothing that
+matters. This is asked of every network, over all its folds:
+
+* **Enough to see.** At least ten epochs: in fewer, the last fifth is no trend.
+* **Still rising?** Over the last fifth of the epochs (two at least) the accuracy on the validation part rises
+  by less than 0.05 points an epoch, by the slope of a straight line through them. Where no part was set aside
+  for validation the test part takes its place; nothing is chosen by it.
+* **Has it learnt its training part?** It is right on 99 % of it, or its training loss falls by less than 1 %
+  of itself an epoch.
+* **Does it swing?** The mean of the last fifth lies at most three points below the best epoch.
+* **Has it learnt anything?** It is at least ten points better than always naming the commonest class.
+* **Twice as long.** Where a training of twice the epochs is known, it changed at most half a point.
+
+A network that passes has *converged* in this sense. One that fails may still be of use, but none of its
+figures is set against a claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_lib.evidence.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EPOCHS, SHARE = 10, 0.2
+SLOPE, LEARNT, LOSS, SWING, CHANCE, DOUBLED = 0.05, 99.0, 0.01, 3.0, 10.0, 0.5
+"""Limits of the certificate: points an epoch, per cent, a share an epoch, and three times points."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Whether a network has converged, and why it has or has not.
+
+    Attributes
+    ----------
+    model : str
+        The network, by its name in ``curves.csv``.
+    converged : bool
+        Whether all that was asked is as it should be.
+    reasons : tuple of str
+        Plain English: what fails, or else what was found.
+    epochs : int
+        Epochs trained.
+    best_gain : float
+        How many points the best test epochs of the folds lie above the last ones, on average.
+    """
+
+    model: str
+    converged: bool
+    reasons: tuple[str, ...]
+    epochs: int = 0
+    best_gain: float = 0.0
+
+
+def certify(
+    curves: pd.DataFrame, model: str, majority: float | None = None, doubled: float | None = None
+) -> Certificate:
+    """Return the certificate of one network.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        Columns ``model``, ``fold``, ``epoch``, ``train_loss``, ``train_accuracy``, ``test_accuracy`` and
+        ``validation_accuracy`` (fractions; NaN where there was none).
+    majority : float, optional
+        Accuracy in [0, 1] of always naming the commonest class.
+    doubled : float, optional
+        By how many points twice the epochs changed the accuracy.
+    """
+    mine = curves[curves["model"] == model] if len(curves) else curves
+    if not len(mine):
+        return Certificate(model, False, (f"no learning curve of {model} was kept",))
+    wide = mine.pivot_table(index="epoch", values=["train_loss", "train_accuracy", "test_accuracy"])
+    watched = mine.get("validation_accuracy")
+    validated = watched is not None and watched.notna().all()
+    name = "validation" if validated else "test"
+    accuracy = 100 * mine.groupby("epoch")[f"{name}_accuracy"].mean()
+    last = accuracy.index >= accuracy.index.max() - max(2, round(SHARE * len(accuracy))) + 1
+    slope, end = _slope(accuracy[last]), accuracy[last].mean()
+    loss = wide["train_loss"][last]
+    falling = -_slope(loss) / loss.mean() if loss.mean() > 0 else 0.0
+    learnt = 100 * wide["train_accuracy"].iloc[-1]
+    asked = [
+        (len(accuracy) >= EPOCHS, f"{len(accuracy)} epochs, and {EPOCHS} at least are asked for"),
+        (slope < SLOPE, f"{name} accuracy changes by {slope:+.2f} points an epoch at the end"),
+        (
+            learnt >= LEARNT or falling < LOSS,
+            f"training accuracy {learnt:.1f} %, training loss falls by {100 * falling:.1f} % an epoch",
+        ),
+        (
+            accuracy.max() - end <= SWING,
+            f"the last epochs lie {accuracy.max() - end:.1f} points below the best one",
+        ),
+    ]
+    if majority is not None:
+        above = end - 100 * majority
+        asked.append((above >= CHANCE, f"{above:.1f} points above always naming the commonest class"))
+    if doubled is not None:
+        asked.append((abs(doubled) <= DOUBLED, f"twice the epochs change it by {doubled:+.2f} points"))
+    failed = tuple(text for passes, text in asked if not passes)
+    ends = mine.sort_values("epoch").groupby("fold")["test_accuracy"].agg(["last", "max"])
+    best = float(100 * (ends["max"] - ends["last"]).mean())
+    return Certificate(model, not failed, failed or tuple(text for _, text in asked), len(accuracy), best)
+
+
+def _slope(values: pd.Series) -> float:
+    return float(np.polyfit(values.index.to_numpy(float), values.to_numpy(float), 1)[0])
+
+
+def of_run(run: Run, model: str) -> list[Certificate]:
+    """Return the certificates of the networks that a model's predictions rest on.
+
+    They are those that ``members`` of ``run.json`` names for it, else the network of that name, else (of an
+    average, say) all that the run trained. What is fitted without epochs, as an SVM, has no members and
+    nothing to certify. A training on fewer images, ``A@n=213``, needs a curve or members of its own.
+    """
+    curves = run.curves()
+    trained = list(curves["model"].unique()) if len(curves) else []
+    base = model.partition("@")[0]
+    own = [name for name in (model, base) if name in trained][:1]
+    named = run.info.get("members", {})
+    members = named.get(model, [model]) if "@n=" in model else named.get(base, own or trained or [base])
+    labels = run.predictions(model)["labels"] if model in run.models() else np.zeros(0, int)
+    majority = np.bincount(labels).max() / len(labels) if len(labels) else None
+    doubled = run.info.get("doubled", {})
+    return [certify(curves, name, majority, doubled.get(name)) for name in members]
+
+
+def objections(runs: Iterable[Run], models: Iterable[str]) -> list[str]:
+    """Return why runs may not judge claims on ``models``: one sentence per network; empty if they may."""
+    runs, models = list(runs), list(models)
+    found = [(run, made) for run in runs for model in models for made in of_run(run, model)]
+    said = {
+        f"{made.model} has not converged (seed {run.seed}: {'; '.join(made.reasons)})": None
+        for run, made in found
+        if not made.converged
+    }
+    return list(said)
+
+
+def best_gain(run: Run, model: str) -> float:
+    """Return by how many points the best test epoch of a run may lift a model, at most, over its last one."""
+    return max((made.best_gain for made in of_run(run, model)), default=0.0)

@@ -1,0 +1,247 @@
+"""From a claim to its verdict: by running, else by arithmetic or counting.
+
+A claim is judged by running where runs may judge it (:func:`objection` says when not), else by what the
+paper's own figures decide, or by counting a corpus. A figure from a run that may not judge is told apart from
+the claim, and never as a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fer_lib import claims
+from fer_lib.claims import Claim
+from fer_lib.evidence.runs import Run
+from fer_lib.judge import answers, convergence, forensics, order, significance, verdicts
+from fer_lib.judge.answers import Answer, NotComparableError
+from fer_lib.judge.verdicts import DECIDED, Verdict
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of a claim.
+
+    Attributes
+    ----------
+    claim : Claim
+    verdict, reason, how : str
+        One of :data:`VERDICTS`, why, and what decided it: ``running``, ``arithmetic``, ``counting`` or "".
+    answer : Answer or None
+        Our figure; None unless it may judge the claim.
+    sign : str
+        For a difference, whether its sign holds.
+    apart, remark, needs : str
+        A figure of ours that may not judge it; what else is to be said; the command whose run would.
+    runs : tuple of Run
+        The runs it rests on, which differ in nothing but their seed.
+    """
+
+    claim: Claim
+    verdict: str = "not comparable"
+    reason: str = ""
+    how: str = ""
+    answer: Answer | None = None
+    sign: str = ""
+    apart: str = ""
+    remark: str = ""
+    needs: str = ""
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def judged(self) -> bool:
+        """Whether it has a verdict of the rule, be it inconclusive."""
+        return bool(self.how)
+
+    @property
+    def kind(self) -> str:
+        """``claim``, or what is none by itself: ``repeat``, ``fold``, ``image`` or ``quoted``."""
+        claim = self.claim
+        facts = {
+            "quoted": claim.role == "quoted",
+            "repeat": claim.same_as is not None,
+            "fold": claim.fold is not None,
+            "image": claim.metric == "confidence",
+        }
+        return next((name for name, true in facts.items() if true), "claim")
+
+
+def judge(claim: Claim, runs: Sequence[Run] = ()) -> Judgement:
+    """Judge a claim by runs that differ in nothing but their seed, else by arithmetic or counting."""
+    if claim.same_as:
+        return replace(judge(claims.load(claim.paper).claim(claim.same_as), runs), claim=claim)
+    runs = list(runs)
+    found = Judgement(claim, runs=tuple(runs), remark=_remark(claim, runs))
+    try:
+        _refuse(claim)
+        found = replace(found, needs=_command(claim))
+        if runs:
+            found = _by_running(found, runs)
+        else:
+            split = claims.load(claim.paper).protocol(claim.protocol)["split"]
+            split = f", split {split}" if split.startswith("not stated") else f" ({split})"
+            found = replace(found, verdict="needs data", reason=f"needs data: {claim.dataset}{split}")
+    except NotComparableError as why:
+        found = replace(found, reason=str(why))
+    decided = forensics.decided(claim.paper).get(claim.id)
+    if decided and not found.judged:
+        how, verdict = decided
+        return replace(found, verdict=verdict.name, reason=verdict.reason, how=how, remark="")
+    return found
+
+
+def _by_running(found: Judgement, runs: list[Run]) -> Judgement:
+    claim = found.claim
+    if claim.metric == "order":
+        verdict, sign, answer = order.by_running(claim, runs), "", None
+        models, said = order.models(claim, runs[0]), f"{verdict.name}, {verdict.reason}"
+    else:
+        answer = answers.measure(claim, runs)
+        if not answer.n:
+            raise NotComparableError("the run tested none of the samples that the claim is of")
+        verdict, sign = _figure(claim, runs, answer)
+        models = answers.models(claim, runs[0])
+        bounds = "" if np.isnan(answer.low) else f" [{answer.low:.2f}, {answer.high:.2f}]"
+        said = f"{answer.ours:.2{'f' if bounds else 'g'}}{bounds}, n = {answer.n:,}"
+    if why := objection(claim, runs, models):
+        return replace(found, reason=why, apart=f"Apart from the claim, at budget {runs[0].budget}: {said}.")
+    needs = "" if verdict.name in DECIDED else found.needs
+    return replace(
+        found,
+        **{"verdict": verdict.name, "reason": verdict.reason, "how": "running"},
+        **{"answer": answer, "sign": sign, "needs": needs},
+    )
+
+
+def _figure(claim: Claim, runs: list[Run], answer: Answer) -> tuple[Verdict, str]:
+    """Return the verdict on a printed figure, by the rule of its metric, and that on a difference's sign."""
+    if claim.metric == "p_value":
+        return verdicts.p_value(claim.value, answer.ours, answer.n, answer.seeds[0]), ""
+    tolerance, difference = claim.tolerance, "difference" in claim.metric
+    if claim.metric == "relative_error_reduction":
+        # A share of the errors that is saved may be off by what the difference of the accuracies may be off.
+        errors = 100 - answers.scores(runs, answers.models(claim, runs[0])[1]).mean().ours
+        tolerance = 100 * claims.load(claim.paper).tolerance["difference_points"] / errors
+    same = claim.n is not None and claim.n == answer.n
+    over_seeds = same and len(runs) > 1
+    low, high = (answer.seeds_low, answer.seeds_high) if over_seeds else (answer.low, answer.high)
+    proportion = claim.metric in ("accuracy", "class_accuracy")
+    verdict = verdicts.figure(
+        *(claim.value, answer.ours, low, high, tolerance),
+        **{"n": claim.n, "tested": answer.n, "same_samples": same, "seeds": len(runs)},
+        proportion=proportion,
+    )
+    if claim.metric in ("accuracy", "mean_fold_accuracy"):
+        model = answers.stored(claim, runs[0])
+        gains = [max(0.0, convergence.best_gain(run, model)) for run in runs]
+        best = [ours + gain for ours, gain in zip(answer.seeds, gains, strict=True)]
+        verdict = verdicts.reached_by_best_epoch(verdict, claim.value, tolerance, best)
+    if over_seeds:
+        verdict = verdict._replace(reason=f"{verdict.reason} (of {len(runs)} seeds on the same samples)")
+    elif len(runs) == 1:
+        verdict = verdict._replace(reason=f"{verdict.reason} (one seed)")
+    if not difference:
+        return verdict, ""
+    sign = verdicts.sign(claim.value, answer.ours, answer.low, answer.high, answer.n)
+    return verdict._replace(reason=f"sign: {sign.name}, {sign.reason}; size: {verdict.reason}"), sign.name
+
+
+def objection(claim: Claim, runs: list[Run], models: Sequence[str]) -> str:
+    """Say why runs may show a figure for a claim but not judge it; "" where they may."""
+    run = runs[0]
+    if not answers.follows(run, claim):
+        return f"the run follows protocol {run.info.get('protocol')}, the claim {claim.protocol}"
+    if run.budget == "full":
+        why = convergence.objections(runs, models)
+        more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
+        return f"{why[0]}{more}" if why else ""
+    if run.budget == "paper":
+        return ""
+    return (
+        f"a run at budget {run.budget}; claims are judged at budget paper, and at budget full where the "
+        "networks have converged"
+    )
+
+
+def _refuse(claim: Claim) -> None:
+    """Raise where no run at all could be set against the claim."""
+    metric, why = claim.metric, None
+    if claim.role == "data":
+        chosen = metric == "fold_count"
+        why = "a number of folds is chosen, not found" if chosen else "a count that no complete copy settles"
+    elif not claim.ran_by_authors:
+        why = f"quoted from other work ({claim.ref or 'no reference given'})"
+    elif not claim.built:
+        why = f"the network of {claim.ref} is not built here"
+    elif metric == "order":
+        printed = "the printed figures decide it, and no run is needed"
+        why = {"nothing": claim.why, "arithmetic": printed}.get(claim.decided_by or "")
+    elif claim.value is None:
+        why = f"no figure is printed ({claim.note})"
+    elif "difference" in metric and claim.model.endswith((" other methods", " quoted methods")):
+        why = "a margin over figures quoted from other works, which are not re-run here"
+    elif claim.fold is not None:
+        why = "the paper's folds cannot be rebuilt one by one; their mean is compared instead"
+    elif metric == "confidence":
+        why = "confidence on one image: which it is, and how strong the interference, the paper does not say"
+    elif metric not in answers.METRICS:
+        why = f"{metric.replace('_', ' ')} does not follow from a run's predictions"
+    elif claim.bound:
+        why = f"a bound ({claim.bound}), not a figure"
+    if why:
+        raise NotComparableError(why)
+
+
+def _remark(claim: Claim, runs: list[Run]) -> str:
+    """Return what is to be said of a claim that no verdict rests on; "" where there is nothing."""
+    said = [forensics.remarks(claim.paper).get(claim.id, "")]
+    if claim.metric == "confidence" and runs:
+        said.append(_interference(claim, runs[0]))
+    if claim.metric == "p_value" and runs:
+        try:
+            found = answers.p_values(claim, runs)
+        except NotComparableError:
+            return said[0]
+        others = (
+            f"{found[key]:.2g} ({test})" for key, test in significance.TESTS.items() if key != "two_sided"
+        )
+        said.append(f"Our {found['folds']} folds give {', '.join(others)}.")
+    return " ".join(filter(None, said))
+
+
+def _interference(claim: Claim, run: Run) -> str:
+    """Say how right a model is on all test images under the condition of a figure's image."""
+    frame = run.table("robustness")
+    if frame.empty:
+        return ""
+    mine = frame[frame["model"] == claim.model]
+    condition = claim.condition or ""
+    if condition == "original":
+        rows, what = mine[mine["severity"] == 0], "undisturbed"
+    else:
+        rows = mine[mine["condition"] == condition].sort_values("severity")
+        what = f"under {condition.replace('_', ' ')} at the strongest setting"
+    if rows.empty:
+        return ""
+    row = rows.iloc[-1]
+    accuracy, low, high = (100 * row[part] for part in ("accuracy", "low", "high"))
+    tested = f"the {int(row['n']):,} test images with a face of {answers.name(run)}"
+    return f"On {tested}, {what}, {claim.model} is right in {accuracy:.1f} % [{low:.1f}, {high:.1f}]."
+
+
+def _command(claim: Claim) -> str:
+    """Return the command whose evidence would answer a claim; "" if no corpus has a reader."""
+    if claim.home is None:
+        return ""
+    changed = parameters(claim.paper, claim.protocol)
+    flags = "".join(f" -p {name}={value}" for name, value in changed.items())
+    return f"fer run {claim.paper} {claim.home} --budget full{flags}"
+
+
+def parameters(paper: str, protocol: str | None) -> dict[str, Any]:
+    """Return the notebook parameters that a paper's protocol takes, where they are not the defaults."""
+    known = {entry["id"]: entry for entry in claims.load(paper).protocols}
+    return known.get(protocol, {}).get("parameters", {})

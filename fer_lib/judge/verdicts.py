@@ -1,0 +1,187 @@
+"""The rules by which a claim is judged. They were fixed before the runs that they judge.
+
+**A printed figure** is *reproduced* if our whole 95 % interval lies within the claim plus or minus the
+tolerance, which is one point for accuracies and half a point for differences. It is *not reached* if the
+interval lies wholly below that, *exceeded* if it lies wholly above. Otherwise the verdict is *inconclusive*,
+and says how many seeds or samples would decide. That two intervals overlap proves nothing: the wider ours is,
+the more it overlaps.
+
+**Which interval.** Where both figures are of the same test samples, what is hard about these samples is in
+both, and only the seeds of ours can differ: the interval is the t interval over seeds, and the sampling
+interval of the claim widens nothing. Where the samples differ, or only one seed was run, ours is the interval
+over seeds and samples. One thing makes us more careful and never kinder: if the samples differ, or if a
+single one of them outweighs the tolerance, *not reached* and *exceeded* further need our interval to lie
+outside the claim's own (Wilson's), since the paper trained once as well.
+
+**Not reached** needs more, because a paper may have reported its best epoch: the best test epoch of every
+seed must lie below the claim less the tolerance too.
+
+**A difference** is judged twice. Its sign *holds* if our interval over seeds and samples, paired sample by
+sample and seed by seed, lies wholly on the claim's side of zero, and *does not hold* if wholly on the other.
+Its size is a printed figure like any other.
+
+**A claim of order** ("A beats B") *holds* or *does not hold* by the same paired interval. A claim of several
+parts holds if all parts hold, and does not if one of them does not.
+
+**A p-value** is judged by what it is printed for: whether it lies below 0.05, in a two-sided paired t-test
+over folds, the one reading used everywhere in this book.
+
+Every interval and test stands for itself: nothing is corrected for there being many claims. Of forty pairs
+that do not differ at all, about one would seem to hold by chance, and one to be reversed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fer_lib.learn import metrics
+
+VERDICTS = (
+    *("reproduced", "exceeded", "not reached", "holds", "does not hold", "inconclusive"),
+    *("not comparable", "needs data"),
+)
+DECIDED = ("reproduced", "exceeded", "not reached", "holds", "does not hold")
+LEVEL = 0.05
+MOST_SEEDS, MOST_TIMES = 100, 100.0
+"""More seeds, or that many times the samples, are no advice."""
+
+
+class Verdict(NamedTuple):
+    """One of :data:`VERDICTS`, and a phrase with the figures that it rests on."""
+
+    name: str
+    reason: str
+
+
+def figure(
+    claimed: float,
+    ours: float,
+    low: float,
+    high: float,
+    tolerance: float,
+    *,
+    n: int | None = None,
+    tested: int | None = None,
+    same_samples: bool = False,
+    seeds: int = 1,
+    proportion: bool = True,
+) -> Verdict:
+    """Judge one printed figure; all in per cent or points.
+
+    Parameters
+    ----------
+    claimed, ours, low, high
+        The printed figure, ours, and our 95 % interval.
+    tolerance
+        How near ours must come, as the claims file fixes it.
+    n, tested
+        Test samples behind the claim, None if unknown, and behind ours.
+    same_samples
+        Whether ours is of the same test samples; the interval is then over ``seeds``, if these are several.
+    proportion
+        Whether the claim is a share of its samples, which Wilson's interval is for.
+    """
+    least, most = claimed - tolerance - 1e-9, claimed + tolerance + 1e-9
+    figures = f"ours {ours:.2f} [{low:.2f}, {high:.2f}], claimed {claimed:g} ± {tolerance:.3g}"
+    if least <= low and high <= most:
+        return Verdict("reproduced", f"our interval lies within the tolerance: {figures}")
+    below, above = least, most
+    if n and proportion and (not same_samples or 100 / n > tolerance):
+        own = [100 * bound for bound in metrics.wilson(claimed / 100 * n, n)]
+        below, above = min(least, own[0]), max(most, own[1])
+    gap = ours - claimed
+    if high < below or low > above:
+        name, word = ("not reached", "below") if gap < 0 else ("exceeded", "above")
+        return Verdict(name, f"{abs(gap):.2f} points {word} the claim: {figures}")
+    if high < least or low > most:
+        owned = f"[{own[0]:.1f}, {own[1]:.1f}] ({n:,} samples)"
+        return Verdict("inconclusive", f"the claim's own interval {owned} meets ours: {figures}")
+    room, half = abs(abs(gap) - tolerance), max(ours - low, high - ours)
+    return Verdict("inconclusive", f"{figures}; {enough(room, half, tested, seeds, same_samples)}")
+
+
+def enough(room: float, half: float, tested: int | None, seeds: int, same_samples: bool) -> str:
+    """Say how many seeds or samples would bring an interval of half-width ``half`` below ``room``.
+
+    On the same samples it is seeds; with one seed their spread is not known, and taken to be that of samples.
+    """
+    times = (half / room) ** 2 if room > 0 else np.inf
+    samples = f"about {_round(times * tested):,} samples" if tested and times <= MOST_TIMES else ""
+    if not same_samples:
+        return f"{samples} would decide" if samples else "no feasible number of samples would decide"
+    spread = half * np.sqrt(seeds) / metrics.t_quantile(seeds - 1) if seeds > 1 else half / 1.96
+    more = range(max(2, seeds + 1), MOST_SEEDS + 1)
+    widths = ((s, metrics.t_quantile(s - 1) * spread / np.sqrt(s)) for s in more)
+    needed = next((s for s, width in widths if width <= room), None)
+    if needed is None:
+        return "it lies so near the edge of what is allowed that no feasible number of seeds would decide"
+    guessed = "" if seeds > 1 else ", if they differ no more than samples do"
+    return f"about {needed} seeds would decide{guessed}"
+
+
+def _round(number: float) -> int:
+    """Round up to two figures: more would be false precision."""
+    unit = 10 ** max(0, int(np.log10(number)) - 1)
+    return int(np.ceil(number / unit) * unit)
+
+
+def order(
+    value: float, low: float, high: float, by: float = 0.0, tested: int | None = None, what: str = ""
+) -> Verdict:
+    """Judge whether a difference is above ``by``, from its interval over seeds and samples; all in points."""
+    name = "holds" if low > by else "does not hold" if high < by else "inconclusive"
+    more = f"; {enough(abs(value - by), max(value - low, high - value), tested, 1, False)}"
+    return Verdict(
+        name, f"{what}{value:+.2f} [{low:+.2f}, {high:+.2f}] points{more * (name == 'inconclusive')}"
+    )
+
+
+def equivalent(low: float, high: float, within: float) -> Verdict:
+    """Judge whether a difference is less than ``within`` points either way."""
+    apart = low > within or high < -within
+    name = "does not hold" if apart else "holds" if -within < low and high < within else "inconclusive"
+    return Verdict(name, f"[{low:+.2f}, {high:+.2f}] against ± {within:g}")
+
+
+def together(parts: Iterable[Verdict]) -> Verdict:
+    """Join the parts of a claim: all must hold."""
+    parts = list(parts)
+    names = [part.name for part in parts]
+    name = next((n for n in ("does not hold", "inconclusive") if n in names), "holds")
+    return Verdict(name, "; ".join(part.reason for part in parts))
+
+
+def sign(claimed: float, ours: float, low: float, high: float, tested: int | None = None) -> Verdict:
+    """Judge the sign of a printed difference by our interval over seeds and samples."""
+    if claimed < 0:
+        ours, low, high = -ours, -high, -low
+    return order(ours, low, high, tested=tested)
+
+
+def p_value(claimed: float, ours: float, folds: int, lead: float = 1.0) -> Verdict:
+    """Judge a p-value by whether it lies below ``LEVEL``; a ``lead`` below 0 is against the claim.
+
+    Two p-values from different folds agree in nothing else, so neither an interval nor a tolerance applies.
+    """
+    words = ["significant" if value < LEVEL else "not significant" for value in (claimed, ours)]
+    if np.isnan(ours):
+        return Verdict("inconclusive", f"the two are equal on all {folds} folds, so nothing can be tested")
+    if ours < LEVEL and lead < 0:
+        words[1] = "significant the other way round"
+    name = "reproduced" if words[0] == words[1] else "not reached" if claimed < LEVEL else "exceeded"
+    figures = f"ours {ours:.2g} ({words[1]}, {folds} folds), claimed {claimed:g} ({words[0]})"
+    return Verdict(name, f"at {LEVEL:g}, by a two-sided paired t-test: {figures}")
+
+
+def reached_by_best_epoch(
+    verdict: Verdict, claimed: float, tolerance: float, best: Sequence[float]
+) -> Verdict:
+    """Withhold *not reached* where the best test epoch of a seed (``best``, per cent) reaches the claim."""
+    if verdict.name != "not reached" or all(value < claimed - tolerance for value in best):
+        return verdict
+    return Verdict(
+        "inconclusive", f"{verdict.reason}; but the best test epoch of a seed gives {max(best):.2f}"
+    )
