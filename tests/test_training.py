@@ -10,6 +10,7 @@ from fer_lib.errors import FerError
 from fer_lib.features.geometry import MILD
 from fer_lib.files import UnitFolder
 from fer_lib.learn import recipes, training, units
+from fer_lib.learn.layers import Dropout
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part, Recipe
 from fer_lib.papers.cnn_sift import network as cnn_sift
@@ -30,8 +31,24 @@ def parts():
     )
 
 
+class CNN(nn.Module):
+    """A small network of images of 16 pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), Dropout(0.1))
+        self.dense = nn.Sequential(nn.Linear(8 * 8 * 8, 256), nn.ReLU(), Dropout(0.5))
+        self.classify = nn.Linear(256, 3)
+
+    def embed(self, x):
+        return self.dense(self.features(x).flatten(1))
+
+    def forward(self, x):
+        return self.classify(self.embed(x))
+
+
 def make():
-    return cnn_sift.CNN(3, (0.1, 0.1, 0.1), size=16, width=0.125)
+    return CNN()
 
 
 def train(parts, epochs=4, seed=0, **options):

@@ -26,7 +26,7 @@ from fer_lib.learn.recipes import Loss, cross_entropy
 from fer_lib.learn.training import Feed, Part, Recipe, predict
 from fer_lib.papers import baselines
 from fer_lib.papers.cnn3d import network as cnn3d
-from fer_lib.papers.cnn3d.readings import Readings
+from fer_lib.papers.cnn3d.readings import PAPER, Readings
 from fer_lib.papers.cnn_sift import network as cnn_sift
 from fer_lib.papers.cspp import network as cspp
 from fer_lib.papers.cspp.eye_noise import EyeFeed
@@ -47,7 +47,7 @@ LANDMARKS, GEOMETRY, WORDS, CLIP = range(4)
 
 SVM = "HOG-SVM"
 PENALTY = 0.01  # C of the support vector machine, as in the chapter on the multimodal network
-MINING = "random"  # of LKRNet's triplets: the recommended reading of ``triplet_sampling``
+MINING = "semi_hard"  # of LKRNet's triplets: the recommended reading of ``triplet_sampling``
 
 
 @dataclass(frozen=True)
@@ -268,7 +268,7 @@ NETWORKS: dict[str, Network] = {
         "to [-1, 1]",
         _frames,
         (torch.zeros(1, 3, N_FRAMES, SIZE, SIZE),),
-        lambda epochs: Readings().recipe(cnn3d.C2, epochs),
+        lambda epochs: Readings().recipe(cnn3d.C2, PAPER | {"epochs": epochs}),
         needs="clips",
     ),
     "VGG19": Network(
