@@ -7,14 +7,13 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from about_runs import NAMES, dataset_title
 from IPython.display import HTML, Markdown
-from markup import NOT_RUN, Html, Long, Short, table, two_lines
-from overview import NAMES, dataset_title
+from markup import NOT_RUN, Html, Long, Short, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
 from fer_lib.evidence import runs
-from fer_lib.evidence.provenance import notebook_path
 from fer_lib.judge import sensitivity
 from fer_lib.show import plots
 
@@ -33,12 +32,13 @@ def counts() -> HTML:
     rows = []
     for paper in claims.PAPERS:
         frame = claims.ambiguities(paper)
-        measured = {knob for knob in frame["knob"] if _lines(paper, knob)}
+        knobs = [knob for knob in frame["knob"] if knob]
+        measured = {knob for knob in knobs if _lines(paper, knob)}
         rows.append(
             {
                 "Paper": Short(NAMES[paper]),
                 "Left open": len(frame),
-                "Parameters of a notebook": len(frame) if notebook_path(paper).exists() else None,
+                "Parameters of a notebook": len(knobs),
                 "Measured": len(measured) or None,
             }
         )
@@ -50,12 +50,13 @@ def of(paper: str) -> HTML:
     rows = []
     for entry in claims.ambiguities(paper).to_dict("records"):
         readings = "".join(f"<li>{escape(str(reading))}</li>" for reading in entry["readings"])
-        ours = two_lines(str(entry["recommended"]), f"{entry['knob']} = {entry['default']!r}", Long)
+        knob = f"{entry['knob']} = {entry['default']!r}" if entry["knob"] else "no parameter: we read it so"
+        ours = with_note(str(entry["recommended"]), knob, Long)
         rows.append(
             {
                 "What is open": Long(f"{escape(entry['problem'])}<ul>{readings}</ul>"),
                 "Ours": ours,
-                "Measured": Html("<br>".join(_lines(paper, entry["knob"]))) or None,
+                "Measured": Html("<br>".join(_lines(paper, entry["knob"]))) if entry["knob"] else None,
             }
         )
     return table(rows, (), f"Open readings of {NAMES[paper]}")
@@ -112,10 +113,10 @@ def measured() -> HTML:
         where = f"{NAMES[row['paper']]}: {row['model']}, {dataset_title(row['dataset'])}"
         rows.append(
             {
-                "Reading": two_lines(f"{row['knob']}: {row['default']} → {row['value']}", where, Long),
+                "Reading": with_note(f"{row['knob']}: {row['default']} → {row['value']}", where, Long),
                 "Ours": Html(f"{row['ours']:.1f}"),
                 "Other": Html(f"{row['other']:.1f}"),
-                "Difference [95 %]": two_lines(_points(row), _noise(row)),
+                "Difference [95 %]": with_note(_points(row), _noise(row)),
                 "By the seed alone": Html(f"{row['spread']:.1f}") if row["spread"] == row["spread"] else None,
                 "Test images": row["n"],
             }

@@ -7,9 +7,10 @@ from html import escape
 from typing import Any
 
 import pandas as pd
+from about_runs import NAMES, run_page
+from chapter import measure, ours, verdict
 from IPython.display import HTML
-from markup import Html, Long, Short, badges, cell, table, two_lines
-from overview import NAMES, because, measure, ours, run_page
+from markup import Html, Long, Short, badges, cell, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
@@ -133,12 +134,12 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
     gap = row["ours"] - row["claimed"] if row["unit"] != "probability" else float("nan")
     what = f"{measure(row)}; {about['paper']}, {row['table']}"
     cells = {
-        "Claim": (two_lines(row["model"], what, Long), ""),
+        "Claim": (with_note(row["model"], what, Long), ""),
         "Claimed": (_claimed(row), row["claimed"]),
-        "Ours [95 %]": (two_lines(figure, n), row["ours"]),
+        "Ours [95 %]": (with_note(figure, n), row["ours"]),
         "Gap": (None if pd.isna(gap) else Html(f"{gap:+.2f}"), gap),
-        "Verdict": (because(row), row["verdict"]),
-        "Protocol": (two_lines(row["dataset"], split, Long), row["dataset"]),
+        "Verdict": (verdict(row), row["verdict"]),
+        "Protocol": (with_note(row["dataset"], split, Long), row["dataset"]),
         "Run": (_run(row, known), row["run"] or ""),
     }
     cells["Claim"] = (cells["Claim"][0], f"{row['model']} {what}")

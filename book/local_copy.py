@@ -1,4 +1,4 @@
-"""What a page says of the copy of a corpus that was at hand when the book was built, and its pictures.
+"""What a page says of the copy of a corpus on the machine that built the book, and its pictures.
 
 Only the folder that $FER_DATA names is looked at, so that a book built without it is the same everywhere.
 Of a corpus whose images may not be shown no image file is even opened: its files are counted by their names.
@@ -23,7 +23,7 @@ from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import repository
 
 
-def at_hand(name: str) -> HTML:
+def copy_here(name: str) -> HTML:
     """Say whether a copy was at hand, and what it holds beside what a complete one has."""
     if not os.environ.get("FER_DATA"):
         return _sentence(
@@ -40,7 +40,7 @@ def at_hand(name: str) -> HTML:
     for what in dict.fromkeys([*expected, *found]):
         row = {"What": what.replace("_", " "), "Found": found.get(what, 0)}
         rows.append(row | {"In a complete copy": expected.get(what)})
-    return table(rows, ["Found", "In a complete copy"], "The copy at hand")
+    return table(rows, ["Found", "In a complete copy"], "The copy here")
 
 
 def _sentence(text: str) -> HTML:
@@ -57,7 +57,7 @@ def _counts(name: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
     source = reader.locate(folder)
     if not datasets.CARDS[name].may_show:
         return source.facts, source.expected
-    corpus = corpus_at_hand(name)
+    corpus = corpus_here(name)
     split = [] if corpus.split is None else corpus.split.tolist()
     subjects = {} if corpus.subjects is None else {"subjects": len(np.unique(corpus.subjects))}
     parts = {part: split.count(part) for part in dict.fromkeys(split)}
@@ -71,7 +71,7 @@ def refuse_restricted(name: str) -> None:
 
 
 @cache
-def corpus_at_hand(name: str) -> Corpus | None:
+def corpus_here(name: str) -> Corpus | None:
     """Return the corpus at hand; None where there is none.
 
     Raises
@@ -106,7 +106,7 @@ def faces(name: str, run: runs.Run | None = None, per_class: int = 8, **kept: st
     if run is not None and (drawn := run.path / "figures" / "contact_sheet.png").is_file():
         return Image(filename=drawn)
     try:
-        corpus = corpus_at_hand(name)
+        corpus = corpus_here(name)
     except FerError:
         return _faulty(name)
     if corpus is None:
@@ -120,7 +120,7 @@ def faces(name: str, run: runs.Run | None = None, per_class: int = 8, **kept: st
     return plots.contact_sheet(corpus.images[some], corpus.labels[some], corpus.classes, columns=per_class)
 
 
-def disagreeing(name: str, pairs: int = 12) -> Any:
+def conflicting_labels(name: str, pairs: int = 12) -> Any:
     """Draw identical images under two labels in pairs, of the copy at hand.
 
     The pairs are those with the largest contrast, which leaves black images out. Without a copy the figure
@@ -131,7 +131,7 @@ def disagreeing(name: str, pairs: int = 12) -> Any:
 
     refuse_restricted(name)
     try:
-        corpus = corpus_at_hand(name)
+        corpus = corpus_here(name)
     except FerError:
         corpus = None  # the page says so elsewhere
     title = HTML("<p>Identical images under two labels, in pairs:</p>")

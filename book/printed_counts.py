@@ -8,10 +8,10 @@ from html import escape
 from typing import Any
 
 import pandas as pd
+from about_runs import NAMES, pages
 from complete import complete
 from IPython.display import HTML
-from markup import Html, Long, Short, table, two_lines
-from overview import NAMES, pages
+from markup import Html, Long, Short, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -50,7 +50,7 @@ def printed(name: str) -> pd.DataFrame:
     return frame[(frame["role"] == "data") & (frame["corpus"] == name)]
 
 
-def taken(name: str) -> HTML:
+def counts(name: str) -> HTML:
     """Show the counts that papers print of a corpus, the selection meant by each, and what that gives."""
     frame = printed(name)
     whole = frame[frame["expression"].isna() & frame["metric"].isin(["sample_count", "subject_count"])]
@@ -78,7 +78,7 @@ def _row(count: str, by: Mapping[str, list[str]], way: Iterable[Any]) -> dict[st
     return {
         "Printed": Short(escape(count)),
         "Selection": selection,
-        "A complete copy has": two_lines("not known" if complete_has is None else complete_has, why, Long),
+        "A complete copy has": with_note("not known" if complete_has is None else complete_has, why, Long),
         "Printed by": Html(", ".join(papers)),
     }
 
@@ -112,7 +112,7 @@ def same_count(name: str, claim: Mapping[str, Any], known: Mapping[str, Way]) ->
         tree = ckplus.OFFICIAL["original"]
         return Html("left out"), tree["sequences"] - tree["labelled"], ""
     if name == "fer2013":
-        parts = {part: sum(counts) for part, counts in fer2013.OFFICIAL.items()}
+        parts = {part: sum(each) for part, each in fer2013.OFFICIAL.items()}
         names = [part.replace("_", " ") for part, n in parts.items() if n == count]
         return Html(" or ".join(names) or "by default"), count if names else sum(parts.values()), ""
     return Html(""), None, ""
@@ -121,8 +121,8 @@ def same_count(name: str, claim: Mapping[str, Any], known: Mapping[str, Way]) ->
 def per_class(name: str, part: pd.DataFrame) -> Way:
     """Return how a paper's counts per class differ from a complete copy's."""
     values = part.set_index("expression")["value"].astype(int)
-    counts = complete(name).counts
-    official = counts.sum(axis=1).reindex(values.index, fill_value=0)
+    official = complete(name).counts
+    official = official.sum(axis=1).reindex(values.index, fill_value=0)
     wrong = [f"{e} {official[e]:,}, not {n:,}" for e, n in values.items() if n != official[e]]
     return Html("by default"), Html("other counts" if wrong else "the same"), "; ".join(wrong)
 
