@@ -102,8 +102,8 @@ def confusions() -> HTML:
     return table(rows, list(rows[0])[1:5], "Rows of the confusion matrix")
 
 
-def differences() -> HTML:
-    """Show every printed difference with what the tables give for it, in points."""
+def differences(paper: str | None = None) -> HTML:
+    """Show the printed differences of all papers, or of one, with what the tables give, in points."""
     columns = {
         "From accuracies": "from_accuracies",
         "From class means": "from_class_means",
@@ -113,13 +113,13 @@ def differences() -> HTML:
         {"Difference (points)": _what(row), "Printed": number(row["printed"], 3, "+")}
         | {name: number(row[column], sign="+") for name, column in columns.items()}
         | {"Agrees": row["agrees"]}
-        for _, row in forensics.differences().iterrows()
+        for _, row in forensics.differences(paper).iterrows()
     ]
     return table(rows, ["Printed", *columns], "Differences")
 
 
-def chains() -> HTML:
-    """Show printed differences beside those that two others imply, in points."""
+def chains(paper: str | None = None) -> HTML:
+    """Show printed differences and those that two others imply, in points."""
     rows = [
         {
             "Difference (points)": _what(row),
@@ -128,7 +128,7 @@ def chains() -> HTML:
             "Through": row["over"],
             "Agrees": row["agrees"],
         }
-        for _, row in forensics.chains().iterrows()
+        for _, row in forensics.chains(paper).iterrows()
     ]
     return table(rows, ["Printed", "Implied"], "Differences that should add up")
 

@@ -12,19 +12,17 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from IPython.display import HTML, Image, display
+from IPython.display import HTML, Image
 from markup import table
 
 from fer_lib.data import datasets
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import AbsentDataError, FerError
 from fer_lib.evidence import runs
-from fer_lib.evidence.provenance import repository
 
 
 def copy_here(name: str) -> HTML:
-    """Say whether a copy was at hand, and what it holds beside what a complete one has."""
+    """Say whether a copy is here, and what it holds against what a complete one has."""
     if not os.environ.get("FER_DATA"):
         return _sentence(
             "The book was built without data folder, so no copy was looked for. Built with "
@@ -52,7 +50,7 @@ def _faulty(name: str) -> HTML:
 
 
 def _counts(name: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """Return what the copy at hand holds and what a complete one has, by name."""
+    """Return what the copy here holds and what a complete one has, by name."""
     reader, folder = datasets.READERS[name], datasets.find(name)
     source = reader.locate(folder)
     if not datasets.CARDS[name].may_show:
@@ -72,7 +70,7 @@ def refuse_restricted(name: str) -> None:
 
 @cache
 def corpus_here(name: str) -> Corpus | None:
-    """Return the corpus at hand; None where there is none.
+    """Return the corpus that is here; None where there is none.
 
     Raises
     ------
@@ -89,7 +87,7 @@ def corpus_here(name: str) -> Corpus | None:
 
 
 def faces(name: str, run: runs.Run | None = None, per_class: int = 8, **kept: str) -> Any:
-    """Show some faces of each class: as a recorded run drew them, else of the copy at hand.
+    """Show some faces of each class: as a recorded run drew them, else of the copy that is here.
 
     Parameters
     ----------
@@ -110,7 +108,7 @@ def faces(name: str, run: runs.Run | None = None, per_class: int = 8, **kept: st
     except FerError:
         return _faulty(name)
     if corpus is None:
-        return _sentence("No copy was at hand when the book was built, so none of its images are shown.")
+        return _sentence("The machine that built the book had no copy, so none of its images are shown.")
     rows = np.arange(len(corpus))
     for column, value in kept.items():
         rows = rows[(corpus.meta[column] == value).to_numpy()[rows]]
@@ -118,35 +116,3 @@ def faces(name: str, run: runs.Run | None = None, per_class: int = 8, **kept: st
     of_class = [rows[corpus.labels[rows] == code] for code in range(len(corpus.classes))]
     some = np.concatenate([rng.permutation(part)[:per_class] for part in of_class])
     return plots.contact_sheet(corpus.images[some], corpus.labels[some], corpus.classes, columns=per_class)
-
-
-def conflicting_labels(name: str, pairs: int = 12) -> Any:
-    """Draw identical images under two labels in pairs, of the copy at hand.
-
-    The pairs are those with the largest contrast, which leaves black images out. Without a copy the figure
-    is shown as it was kept in results/data/<name>/label_conflicts.png, or nothing.
-    """
-    from fer_lib.data.corpus import twins
-    from fer_lib.show import plots
-
-    refuse_restricted(name)
-    try:
-        corpus = corpus_here(name)
-    except FerError:
-        corpus = None  # the page says so elsewhere
-    title = HTML("<p>Identical images under two labels, in pairs:</p>")
-    if corpus is None:
-        kept = repository() / "results" / "data" / name / "label_conflicts.png"
-        if not kept.is_file():
-            return HTML("")
-        display(title)
-        return Image(filename=kept)
-    rows = pd.DataFrame({"group": twins(corpus.images), "label": corpus.labels})
-    several = rows.drop_duplicates().groupby("group").filter(lambda part: len(part) > 1)
-    firsts = np.array([part.index[:2] for _, part in several.groupby("group")], np.int64).reshape(-1, 2)
-    if not len(firsts):
-        return HTML("")
-    display(title)
-    contrast = corpus.images[firsts[:, 0]].std(axis=(1, 2))
-    some = firsts[np.argsort(-contrast, kind="stable")[:pairs]].ravel()
-    return plots.contact_sheet(corpus.images[some], corpus.labels[some], corpus.classes, columns=8)

@@ -160,7 +160,7 @@ def precisions() -> HTML:
     return table(rows, ["bf16 over float32"], "Precision by machine and network") if rows else NOT_RECORDED
 
 
-def figures() -> HTML:
+def recordings() -> HTML:
     """Show what was measured: per benchmark one table, a column per recording."""
     parts = []
     for name, group in groupby(measured(), key=lambda entry: entry["benchmark"]):
@@ -170,12 +170,12 @@ def figures() -> HTML:
         made = [machine(entry["provenance"]) for entry in group]
         commands = [Long(f"<code>{cell(entry['command'])}</code>") for entry in group]
         rows = [
-            {"Figure": "Machine"} | dict(zip(heads, made, strict=True)),
-            {"Figure": "Command"} | dict(zip(heads, commands, strict=True)),
+            {"Measured": "Machine"} | dict(zip(heads, made, strict=True)),
+            {"Measured": "Command"} | dict(zip(heads, commands, strict=True)),
         ]
-        for figure in dict.fromkeys(key for column in columns for key in column):
-            values = {head: column.get(figure) for head, column in zip(heads, columns, strict=True)}
-            rows.append({"Figure": figure.replace("_", " ")} | values)
+        for key in dict.fromkeys(key for column in columns for key in column):
+            values = {head: column.get(key) for head, column in zip(heads, columns, strict=True)}
+            rows.append({"Measured": key.replace("_", " ")} | values)
         parts.append(
             f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, label=f"Benchmark {name}").data}'
         )

@@ -86,7 +86,7 @@ def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
         f"{selects}"
         '<label>Text <input type="search" name="text" autocomplete="off"></label>'
         '<button type="reset">Clear</button></form>'
-        f'<p id="score-count" role="status">{len(lines)} claims</p>'
+        f'<p id="score-count" role="status">{len(lines)} rows</p>'
         '<div class="table-scroll" role="region" tabindex="0" aria-label="Scorecard">'
         '<table id="score-table" class="fer-table score-table" role="table"><thead role="rowgroup">'
         f'<tr role="row">{heads}</tr></thead>\n<tbody role="rowgroup">\n'
@@ -119,7 +119,7 @@ def _select(label: str, values: list[str]) -> str:
         f'<option value="{escape(value)}">{escape(value)} ({values.count(value)})</option>'
         for value in dict.fromkeys(values)
     )
-    title = {"kind": "Kind of figure", "figure": "Whose figure"}.get(label, label.capitalize())
+    title = {"kind": "Kind of claim", "figure": "Whose result"}.get(label, label.capitalize())
     return f'<label>{title} <select name="{label}"><option value="">all</option>{options}</select></label>'
 
 

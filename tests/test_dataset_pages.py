@@ -123,11 +123,11 @@ def test_no_image_of_a_restricted_corpus_is_opened_for_its_page(name, tmp_path, 
 
 @pytest.mark.parametrize("name", RESTRICTED)
 def test_pictures_of_a_restricted_corpus_are_refused_even_if_a_run_kept_some(name, tmp_path):
-    from local_copy import conflicting_labels, corpus_here, faces
+    from local_copy import corpus_here, faces
 
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "contact_sheet.png").write_bytes(b"kept by mistake")
-    for draw in (corpus_here, conflicting_labels, functools.partial(faces, run=runs.Run(tmp_path))):
+    for draw in (corpus_here, functools.partial(faces, run=runs.Run(tmp_path))):
         with pytest.raises(FerError, match="licence"):
             draw(name)
 

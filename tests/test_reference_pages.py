@@ -97,7 +97,7 @@ class TestMachines:
             (tmp_path / f"hog-{n}.json").write_text(json.dumps(facts), encoding="utf-8")
         kept = machines.measured(tmp_path)
         monkeypatch.setattr(machines, "measured", lambda: kept)
-        html = machines.figures().data
+        html = machines.recordings().data
         assert "microseconds: ours" in html
         assert "12.5" in html
         assert "1,234,567" in html
@@ -105,7 +105,7 @@ class TestMachines:
 
     def test_nothing_recorded_says_so(self, machines, monkeypatch):
         monkeypatch.setattr(machines, "measured", list)
-        assert "Not recorded" in machines.figures().data
+        assert "Not recorded" in machines.recordings().data
         assert "not recorded" in machines.what_there_is().data
 
 

@@ -77,11 +77,11 @@ def test_filters_combine_and_are_counted(fresh):
     fresh.select_option("select[name=kind]", "p-value")
     frame = claims.frame("cnn3d").query("metric == 'p_value'")
     assert fresh.locator(SHOWN).count() == len(frame)
-    assert fresh.inner_text("#score-count") == f"{len(frame)} of {total(fresh)} claims"
+    assert fresh.inner_text("#score-count") == f"{len(frame)} of {total(fresh)} rows"
     fresh.select_option("select[name=dataset]", "CK+")
     assert fresh.locator(SHOWN).count() == (frame["dataset"] == "CK+").sum()
     fresh.select_option("select[name=dataset]", "JAFFE")
-    assert fresh.inner_text("#score-count") == f"0 of {total(fresh)} claims"
+    assert fresh.inner_text("#score-count") == f"0 of {total(fresh)} rows"
 
 
 @pytest.mark.parametrize("name", ["dataset", "verdict", "figure"])
