@@ -29,7 +29,8 @@ NAMES = {
 STALE = "older code"
 
 
-def pages() -> list[str]:
+@cache
+def pages() -> tuple[str, ...]:
     """Return the pages of the book in reading order, without suffix; a pattern is the files it matches."""
 
     def walk(entry: Any) -> Iterable[str]:
@@ -43,7 +44,7 @@ def pages() -> list[str]:
             yield from walk(value)
 
     root = repository()
-    return list(walk(yaml.safe_load((root / "_toc.yml").read_text("utf-8"))))
+    return tuple(walk(yaml.safe_load((root / "_toc.yml").read_text("utf-8"))))
 
 
 def dataset_title(name: str) -> str:
@@ -193,7 +194,7 @@ def under_way() -> HTML:
         }
         for one in planned()
     ]
-    return table(rows, label="Campaign")
+    return table(rows, (), "Campaign")
 
 
 def cost() -> HTML:

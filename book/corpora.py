@@ -30,7 +30,7 @@ def all_datasets() -> HTML:
                 "Used by": using(name),
             }
         )
-    return table(rows, label="Datasets")
+    return table(rows, (), "Datasets")
 
 
 def short_name(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from about_runs import NAMES, run_link
 from IPython.display import HTML
-from markup import Html, Long, Short, cell, table, with_note
+from markup import Html, Long, Short, cell, fold, table, with_note
 from packaging.requirements import Requirement
 
 from fer_lib.evidence import runs
@@ -67,7 +67,7 @@ def packages() -> HTML:
         rows.append(
             {"Package": name, "Pinned": lock.get(name), "This build": installed(name), "Recorded runs": ran}
         )
-    return table(rows, label="Packages")
+    return table(rows, (), "Packages")
 
 
 def other_packages() -> HTML:
@@ -75,10 +75,7 @@ def other_packages() -> HTML:
     rows = [
         {"Package": name, "Pinned": version} for name, version in pinned().items() if name not in PACKAGES
     ]
-    return HTML(
-        f'<details class="fer-fold"><summary>All other pinned packages ({len(rows)})</summary>'
-        f"{table(rows, label='Other packages').data}</details>"
-    )
+    return HTML(fold(f"All other pinned packages ({len(rows)})", table(rows, (), "Other packages").data))
 
 
 # --- machines ----------------------------------------------------------------------------------
@@ -137,7 +134,7 @@ def what_there_is() -> HTML:
                 else Html('<span class="not-run">not recorded</span>'),
             }
         )
-    return table(rows, label="Benchmarks")
+    return table(rows, (), "Benchmarks")
 
 
 def precisions() -> HTML:
@@ -176,7 +173,5 @@ def recordings() -> HTML:
         for key in dict.fromkeys(key for column in columns for key in column):
             values = {head: column.get(key) for head, column in zip(heads, columns, strict=True)}
             rows.append({"Measured": key.replace("_", " ")} | values)
-        parts.append(
-            f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, label=f"Benchmark {name}").data}'
-        )
+        parts.append(f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, (), f"Benchmark {name}").data}')
     return HTML("".join(parts)) if parts else NOT_RECORDED

@@ -8,11 +8,12 @@ network.
 from __future__ import annotations
 
 import argparse
+import posixpath
 import shutil
 import sys
 from collections.abc import Iterable
 from html import escape
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -94,13 +95,7 @@ def article(html: Path, page: str, pages: set[str]) -> Tag:
 
 def _inside(page: str, address: str) -> str:
     """Return a relative address of a page as one from the root of the book."""
-    parts: list[str] = []
-    for part in (*PurePosixPath(page).parent.parts, *PurePosixPath(address).parts):
-        if part == "..":
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return "/".join(parts)
+    return posixpath.normpath(posixpath.join(posixpath.dirname(page), address))
 
 
 def _relink(link: Tag, page: str, pages: set[str]) -> None:

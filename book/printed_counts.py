@@ -8,10 +8,10 @@ from html import escape
 from typing import Any
 
 import pandas as pd
-from about_runs import NAMES, pages
+from about_runs import NAMES
 from complete import complete
 from IPython.display import HTML
-from markup import Html, Long, Short, table, with_note
+from markup import Html, Long, Short, fold, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -67,13 +67,14 @@ def counts(name: str) -> HTML:
         reasons.add(why)
     for paper, part in frame[frame["expression"].notna()].groupby("paper", sort=False):
         shown.append(_row("per class", {paper: list(dict.fromkeys(part["table"]))}, per_class(name, part)))
-    return table(shown, label="Printed counts")
+    return table(shown, (), "Printed counts")
 
 
 def _row(count: str, by: Mapping[str, list[str]], way: Iterable[Any]) -> dict[str, Any]:
     selection, complete_has, why = way
     papers = [
-        f'{chapter(paper)} <span class="absent">({", ".join(places)})</span>' for paper, places in by.items()
+        f'<a href="{paper}.html">{NAMES[paper]}</a> <span class="absent">({", ".join(places)})</span>'
+        for paper, places in by.items()
     ]
     return {
         "Printed": Short(escape(count)),
@@ -81,11 +82,6 @@ def _row(count: str, by: Mapping[str, list[str]], way: Iterable[Any]) -> dict[st
         "A complete copy has": with_note("not known" if complete_has is None else complete_has, why, Long),
         "Printed by": Html(", ".join(papers)),
     }
-
-
-def chapter(paper: str) -> str:
-    """Return a paper's short name, linked to its chapter where the book has one."""
-    return f'<a href="{paper}.html">{NAMES[paper]}</a>' if f"book/{paper}" in pages() else NAMES[paper]
 
 
 def ways(name: str) -> dict[str, Way]:
@@ -135,5 +131,5 @@ def doubts(name: str) -> HTML:
         found = next(doubt for doubt in claims.load(paper).inconsistencies if doubt["id"] == key)
         head = f'<span class="name">{NAMES[paper]}</span>: {escape(found["what"])}'
         body = f'<p>{escape(found["evidence"])}</p><p class="small">{escape(found["where"])}</p>'
-        parts.append(f'<details class="fer-fold"><summary>{head}</summary>{body}</details>')
+        parts.append(fold(head, body))
     return HTML("\n".join(parts))

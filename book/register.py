@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from about_runs import NAMES, dataset_title
 from IPython.display import HTML, Markdown
-from markup import NOT_RUN, Html, Long, Short, table, with_note
+from markup import NOT_RUN, Html, Long, Short, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -114,15 +114,14 @@ def measured() -> HTML:
         rows.append(
             {
                 "Reading": with_note(f"{row['knob']}: {row['default']} → {row['value']}", where, Long),
-                "Ours": Html(f"{row['ours']:.1f}"),
-                "Other": Html(f"{row['other']:.1f}"),
+                "Ours": number(row["ours"], 1),
+                "Other": number(row["other"], 1),
                 "Difference [95 %]": with_note(_points(row), _noise(row)),
-                "By the seed alone": Html(f"{row['spread']:.1f}") if row["spread"] == row["spread"] else None,
+                "By the seed alone": number(row["spread"], 1),
                 "Test images": row["n"],
             }
         )
-    figures = list(rows[0])[1:] if rows else ()
-    return table(rows, figures, "Readings measured, in per cent and points")
+    return table(rows, label="Readings measured, in per cent and points")
 
 
 def _lines(paper: str, knob: str) -> list[str]:
@@ -138,8 +137,7 @@ def _lines(paper: str, knob: str) -> list[str]:
 
 def _points(row: dict[str, Any]) -> Html:
     """Return a difference with its interval."""
-    low, high = row["low"], row["high"]
-    return Html(f'{row["difference"]:+.1f} <span class="interval">[{low:+.1f}, {high:+.1f}]</span>')
+    return interval(row["difference"], row["low"], row["high"], 1, "+")
 
 
 def _noise(row: dict[str, Any]) -> str:
