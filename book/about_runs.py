@@ -152,8 +152,8 @@ def _converged(run: runs.Run) -> Html:
 
 def planned(campaign: str = "campaign.yaml") -> list[dict[str, Any]]:
     """Return the runs of the campaign, one per seed, each with ``made``, its evidence or None."""
-    found = []
-    for entry in yaml.safe_load((repository() / campaign).read_text("utf-8")) or ():
+    file, found = repository() / campaign, []
+    for entry in (yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None) or ():
         knobs = ",".join(f"{name}={value}" for name, value in sorted(entry.get("knobs", {}).items()))
         for seed in entry["seeds"]:
             where = [
