@@ -15,9 +15,6 @@ from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.judge import findings, report
 
-NO_RUN = {"printed": "forensics.html", "test set": "inflation.html", "part": "runs.html"}
-"""Where to read on, by kind of finding, where no run is behind it."""
-
 
 def standing(score: pd.DataFrame) -> HTML:
     """Say of how many claims what is known."""
@@ -91,16 +88,19 @@ def demonstrations(everything: Sequence[runs.Run]) -> HTML:
 
 
 def worth_knowing(everything: Sequence[runs.Run]) -> HTML:
-    """Show the findings, each with its number, conditions and a link."""
-    told = "".join(map(_finding, findings.findings(everything)))
-    return HTML(f'<link rel="stylesheet" href="../_static/front.css"><ol class="fer-findings">{told}</ol>')
+    """Show the findings, each with its number, conditions and a link, and which kinds have none yet."""
+    every = findings.findings(everything)
+    told = "".join(_finding(found) for found in every if found.paper)
+    absent = [findings.RULES[found.kind] for found in every if not found.paper]
+    rest = f'<p class="small">Nothing to show yet on {escape("; or on ".join(absent))}.</p>' if absent else ""
+    return HTML(
+        f'<link rel="stylesheet" href="../_static/front.css"><ol class="fer-findings">{told}</ol>{rest}'
+    )
 
 
 def _finding(found: findings.Finding) -> str:
-    link = (run_page(found.run) or f"{found.paper}.html") if found.run else NO_RUN[found.kind]
+    link = (run_page(found.run) or f"{found.paper}.html") if found.run else "forensics.html"
     title = f'<a href="{link}">{escape(found.headline)}</a>'
-    if found.paper is None:
-        return f'<li><p class="headline">{title}</p></li>'
     value = f"{found.points:.2f} points apart"
     if found.low == found.low:
         bounds = f"[{found.low:+.2f}, {found.high:+.2f}]"
