@@ -24,10 +24,9 @@ from torchvision.transforms.v2 import functional as transform
 
 from fer_lib.learn import precision, training
 from fer_lib.learn.training import Part
-from fer_lib.papers.cnn3d import feeds as clip_feeds
+from fer_lib.papers.cnn3d import clips
 from fer_lib.papers.cnn3d import network as cnn3d
-from fer_lib.papers.cnn3d.costs import operations
-from fer_lib.papers.cnn3d.readings import Readings
+from fer_lib.papers.cnn3d.readings import PAPER, Readings
 
 CKPLUS = {
     "anger": 45,
@@ -52,7 +51,7 @@ class Clips(Dataset):
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
         clip = self.frames[self.part.images[i]]
-        flip, angle, factor = self.part.extra[0][i, 0].tolist()
+        flip, angle, factor = self.part.extra[0][i].tolist()
         if flip:
             clip = clip.flip(-1)
         if angle:
@@ -85,8 +84,8 @@ def ours(model: nn.Module, frames: torch.Tensor, part: Part, epochs: int) -> flo
     if frames.is_cuda:
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    recipe = Readings().recipe(cnn3d.C1, epochs)
-    training.fit(model, part, recipe, feed=clip_feeds.ClipFeed(frames))
+    recipe = Readings().recipe(cnn3d.C1, PAPER | {"epochs": epochs})
+    training.fit(model, part, recipe, feed=clips.ClipFeed(frames))
     if frames.is_cuda:
         torch.cuda.synchronize()
     return time.perf_counter() - began
@@ -105,8 +104,8 @@ def main() -> None:
     labels = np.repeat(np.arange(len(CKPLUS)), list(CKPLUS.values()))
     labels = labels[np.sort(rng.permutation(len(labels))[: args.sequences])]
     frames = torch.as_tensor(rng.integers(0, 256, (len(labels), 10, args.size, args.size), np.uint8))
-    counts = clip_feeds.copy_counts(tuple(CKPLUS), clip_feeds.CKPLUS_COPIES)
-    host = clip_feeds.training_part(labels, np.arange(len(labels)), counts)
+    counts = np.array([clips.CKPLUS_COPIES[name] for name in CKPLUS])
+    host = clips.training_part(labels, np.arange(len(labels)), counts)
     part = Part(host.images.to(device), host.labels.to(device), (host.extra[0].to(device),))
     workers = min(8, os.cpu_count() or 1)
 
@@ -124,7 +123,7 @@ def main() -> None:
     best = {name: max(values) for name, values in rates.items()}
     with torch.device("meta"):
         model = cnn3d.c1(size=args.size, width=args.width)
-    per_clip = operations(model, (10, args.size, args.size))
+    per_clip = cnn3d.operations(model, (10, args.size, args.size))
     whole = EPOCHS * (SUBJECTS - 1) * copies_of_all()  # every fold lacks one subject
     report = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
@@ -146,7 +145,7 @@ def main() -> None:
 
 def copies_of_all() -> int:
     """Return the training clips that CK+ makes, originals included."""
-    table = clip_feeds.CKPLUS_COPIES
+    table = clips.CKPLUS_COPIES
     return sum(n * (1 + sum(table[name])) for name, n in CKPLUS.items())
 
 

@@ -12,20 +12,14 @@ import yaml
 from IPython.display import HTML
 from markup import Html, Long, Short, badge, table, with_note
 
+from fer_lib import claims
 from fer_lib.data import datasets
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import repository
 from fer_lib.judge import convergence
 
-NAMES = {
-    "cnn_sift": "CNN-SIFT-AVG",
-    "multimodal": "Multimodal fusion",
-    "cspp": "C-SPP",
-    "cnn3d": "3D-CNN",
-    "lkrnet": "LKRNet",
-    "matrix": "One matrix",
-}
-"""Short names of the papers, as the chapters call them, and of the notebook across them."""
+NAMES = {paper: claims.load(paper).short_name for paper in claims.PAPERS} | {"matrix": "One matrix"}
+"""What the chapters are called, and the notebook across them."""
 STALE = "older code"
 
 

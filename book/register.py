@@ -32,7 +32,7 @@ def counts() -> HTML:
     rows = []
     for paper in claims.PAPERS:
         frame = claims.ambiguities(paper)
-        knobs = [knob for knob in frame["knob"] if knob]
+        knobs = frame["knob"].dropna()
         measured = {knob for knob in knobs if _lines(paper, knob)}
         rows.append(
             {

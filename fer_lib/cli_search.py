@@ -28,7 +28,6 @@ examples:
   fer search run synthetic                          6 small trials on drawn faces
   fer search run ckplus --budget paper --journal /shared/ckplus.journal --device cuda
   fer search status --journal /shared/ckplus.journal"""
-SHOWN = ("number", "state", "worker", "accuracy", "folds", "seconds")
 
 
 def add(commands: Any) -> None:
@@ -65,42 +64,30 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from fer_lib.papers.cnn3d import data as clip_data
-    from fer_lib.papers.cnn3d import search
-    from fer_lib.papers.cnn3d import trials as clip_trials
+    from fer_lib.learn.training import choose_device
+    from fer_lib.papers.cnn3d import clips, search, trials
+    from fer_lib.papers.cnn3d.readings import BUDGETS
 
-    one_of(arguments.dataset, clip_data.CLASSES, "dataset")
-    plan = clip_trials.PLANS[one_of(arguments.budget, clip_trials.PLANS, "budget")]
-    n_trials = arguments.trials or plan.trials
+    one_of(arguments.dataset, clips.CLASSES, "dataset")
+    plan = BUDGETS[one_of(arguments.budget, BUDGETS, "budget")]
+    n_trials = arguments.trials or plan["search"]["trials"]
     if n_trials < 1:
         raise FerError(f"--trials {n_trials}: a study has at least one.")
     chosen = readings(arguments.knobs)
-    task = clip_trials.task(
-        arguments.dataset, arguments.budget, chosen, everything=arguments.everything, seed=arguments.seed
-    )
-    journal = Path(arguments.journal) if arguments.journal else clip_trials.journal(task)
+    options = {"everything": arguments.everything, "seed": arguments.seed}
+    task = trials.task(arguments.dataset, arguments.budget, chosen, **options)
+    journal = Path(arguments.journal) if arguments.journal else trials.journal_of(task)
     search.agree(journal, task)
-    from fer_lib.learn.training import choose_device
-
     print(f"Study: {journal}", flush=True)
-    trials = clip_trials.prepare(
-        arguments.dataset,
-        arguments.budget,
-        readings=chosen,
-        everything=arguments.everything,
-        seed=arguments.seed,
-        device=choose_device(arguments.device),
-        data_dir=arguments.data_dir,
-    )
+    sequences = chosen.load(arguments.dataset, arguments.data_dir, plan)
+    device = choose_device(arguments.device)
     try:
         done = search.work(
             journal,
-            trials.evaluate,
+            trials.Evaluation(sequences, chosen, plan, **options, device=device),
             n_trials,
-            trials.total,
             seed=arguments.seed,
-            threshold=clip_trials.threshold(arguments.dataset, plan),
-            averaging=trials.averaging,
+            threshold=trials.threshold_of(arguments.dataset, arguments.budget),
             on_trial=_tell,
         )
     except KeyboardInterrupt:
@@ -130,7 +117,7 @@ def _status(arguments: argparse.Namespace) -> int:
     from fer_lib.papers.cnn3d import search
 
     journal = Path(arguments.journal) if arguments.journal else _latest()
-    frame, task = search.trials(journal), search.task(journal)
+    frame, task = search.trials(journal), search.noted(journal)
     if arguments.json:
         rows = json.loads(frame.to_json(orient="records"))
         print(json.dumps({"journal": str(journal), "task": task, "trials": rows}, indent=1))

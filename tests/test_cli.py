@@ -28,8 +28,7 @@ data_dir = None
 use_batchnorm = False
 dense_dropout = 0.5
 lr = 0.001
-ck_repeats = 10
-cnn_layout = "A"
+sift_merge = "softmax"
 """
 BODY = """\
 import os, sys, time
@@ -132,13 +131,12 @@ def test_usage_errors_exit_2(argv, capsys):
         ("run cnn_sift synthetic -p use_batchnrm=True", "Did you mean 'use_batchnorm'"),
         ("run cnn_sift synthetic -p use_batchnorm=1", "True or False"),
         ("run cnn_sift synthetic -p dense_dropout=high", "of type float"),
-        ("run cnn_sift synthetic -p cnn_layout=Z", "reading of parameter cnn_layout: 'Z'. Known: A, B"),
+        ("run cnn_sift synthetic -p sift_merge=Z", "parameter sift_merge: 'Z'. Known: softmax, dense"),
         ("run cnn_sift synthetic -p dense_dropout=1.0", "a probability below 1"),
         ("run cnn_sift synthetic -p dense_dropout=-0.5", "finite and not negative"),
         ("run cnn_sift synthetic -p lr=1e999", "finite and not negative"),
         ("run cnn_sift synthetic --budget short", "Known: smoke, probe, full, paper"),
         ("run cnn_sift synthetic --threads 0", "at least one"),
-        ("run cnn_sift synthetic -p ck_repeats=0", "at least 1"),
         ("run cnn_sift synthetic -p lr=0.1 -p lr=0.2", "'lr' is given twice"),
         ("run cnn_sift synthetic -p =3", "name=value"),
         ("run cnn_sift synthetic -p seed=3", "given by --seed"),
@@ -363,6 +361,11 @@ def test_literals_of_another_type_are_refused(text, default):
         preflight.typed("x", text, default)
 
 
+def test_a_count_is_at_least_one():
+    with pytest.raises(FerError, match="k=0 should be at least 1"):
+        preflight.asked("matrix", {}, ["k=0"])
+
+
 def test_run_leaves_evidence_with_a_clean_notebook(project, capsys, monkeypatch):
     (project / "seed").mkdir()
     monkeypatch.chdir(project / "seed")  # below the repository, as is what --results and $FER_DATA mean
@@ -419,7 +422,7 @@ def test_a_reading_saved_in_the_notebook_is_not_taken_for_ours(project, capsys):
         ({"dataset": "mmi"}, "cnn_sift cannot use mmi"),
         ({"dataset": "jafe"}, "Did you mean 'jaffe'"),
         ({"seed": None}, "seed=None should be of type int"),
-        ({"cnn_layout": "Z"}, "Known: A, B"),
+        ({"sift_merge": "Z"}, "Known: softmax, dense"),
         ({"In": ["", "# Parameters\nuse_batchnrom = True\n"]}, "Did you mean 'use_batchnorm'"),
     ],
 )

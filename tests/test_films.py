@@ -173,13 +173,13 @@ def test_sequences_of_ravdess_are_clips_that_can_be_split_by_actor(two_actors):
 
 
 def test_paper_4_reads_the_films_as_sequences(two_actors, tmp_path, monkeypatch):
-    from fer_lib.papers.cnn3d import data
+    from fer_lib.papers.cnn3d import clips as paper
 
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(ravdess, "OFFICIAL", {"speech": {}})
-    found = data.load("ravdess", two_actors, size=16)
+    found = paper.load("ravdess", two_actors, size=16)
     assert found.frames.shape == (4, 10, 16, 16)  # the neutral films are not among its classes
-    assert found.corpus.classes == data.CLASSES["ravdess"]
+    assert found.corpus.classes == paper.CLASSES["ravdess"]
     assert found.faceless == 40  # nothing is drawn on them
     assert [fold.name for fold in splits.leave_one_subject_out(found.corpus)] == ["actor01", "actor12"]
 

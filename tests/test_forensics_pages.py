@@ -1,5 +1,6 @@
 """The pages of arithmetic and of open readings say what the library finds."""
 
+import html
 import sys
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def test_everything_found_and_left_open_is_listed(paper):
     found = arithmetic.found(paper).data
     assert found.count("<tr>") == len(claims.load(paper).inconsistencies) + 1
     listed = register.of(paper).data
-    assert all(knob in listed for knob in claims.ambiguities(paper)["knob"] if knob)
+    assert all(knob in listed for knob in claims.ambiguities(paper)["knob"].dropna())
+    assert all(html.escape(text) in listed for text in claims.ambiguities(paper)["problem"])
+    assert "None = None" not in listed
 
 
 EFFECT = {

@@ -126,9 +126,10 @@ def test_batches_make_no_difference(faces, monkeypatch):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0.2, 1.0), st.floats(0, 50))
+@given(st.integers(0, 10_000), st.sampled_from([0.25, 0.5, 1.0]), st.integers(0, 50))
 def test_contrast_and_brightness_do_not_matter(seed, contrast, brightness):
-    image = torch.as_tensor(np.random.default_rng(seed).uniform(0, 200, (1, 32, 32)).astype(np.float32))
+    """With changes that float32 holds exactly: else a gradient could change its orientation bin."""
+    image = torch.as_tensor(np.random.default_rng(seed).integers(0, 200, (1, 32, 32)).astype(np.float32))
     torch.testing.assert_close(hog.hog(image * contrast + brightness), hog.hog(image), atol=2e-3, rtol=0)
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from fer_lib.errors import FerError
 from fer_lib.learn import explain
 from fer_lib.learn.layers import Dropout, count_parameters, layer_table
+from fer_lib.papers.lkrnet import budgets
 from fer_lib.papers.lkrnet import network as lkrnet
 
 # By hand: sixteen convolutions, and per branch dense layers of 4096, 256 and 7 on 512 features.
@@ -44,13 +45,8 @@ def test_parameters_of_the_recommended_reading():
         ("Our method", {"mask_stage": "after_pool5"}, 26_328_142 + NORM),
         ("Our method", {"mask_stage": "no_pool5", "use_batchnorm": False}, 38_911_054),
         ("Our method", {"mask_stage": "before_pool4", "use_batchnorm": False}, 26_328_142 + BLOCK5),
-        ("Our method", {"mask_stage": "input_224"}, 26_328_142 + NORM + 2 * 48 * 512 * 4096),
-        ("Our method", {"in_channels": 1}, 26_328_142 + NORM - 1152),
         ("Our method", {"n_classes": 8}, 26_328_142 + NORM + 2 * 257),
-        ("Baseline 1", {"baseline1": "local_branch"}, 23_176_263 + NORM),
-        ("Baseline 2", {"baseline2": "two_identical"}, 26_328_142 + NORM),
-        ("VGG19", {"vgg_head": "original"}, TRUNK + NORM + 2_101_248 + 4096 * 4097 + 4097 * 7),
-        ("Our method", {"vgg_head": "original"}, 26_328_142 + NORM),
+        ("VGG19", {"mask_stage": "no_pool5", "use_batchnorm": False}, TRUNK + HEAD + 3 * 512 * 4096),
     ],
 )
 def test_parameters_of_the_other_readings(name, readings, count):
@@ -72,11 +68,11 @@ def test_layers_are_those_of_figure_3():
         assert sum(row["parameters"] for row in mine) == count
 
 
-@pytest.mark.parametrize("stage, cells", [(name, {"input_224": 14}.get(name)) for name in lkrnet.TAPS])
-def test_masks_have_the_size_of_the_maps(stage, cells):
+@pytest.mark.parametrize("stage", lkrnet.TAPS)
+def test_masks_have_the_size_of_the_maps(stage):
     model = meta(mask_stage=stage)
-    cells = cells or {"after_pool5": 1, "before_pool4": 5}.get(stage, 2)
-    images = torch.zeros(2, 1, model.size, model.size, device="meta")
+    cells = {"after_pool5": 1, "before_pool4": 5}.get(stage, 2)
+    images = torch.zeros(2, 1, 44, 44, device="meta")
     assert model.map_size == cells
     assert model.maps(images).shape == (2, 512, cells, cells)
     scores, logits, embeddings = model(images, torch.zeros(2, 1, cells, cells, device="meta"))
@@ -121,63 +117,24 @@ def test_views_are_averaged_as_probabilities():
     assert many[2].shape == (2, 2, 13)
 
 
-def test_embeddings_are_the_layer_asked_for():
+def test_embeddings_are_what_the_last_layer_reads():
+    model, (x, masks) = small().eval(), inputs()
+    _, logits, embeddings = model(x, masks)
+    assert embeddings.shape == (3, 2, 13)
+    assert torch.equal(model.embed(x, masks), embeddings.flatten(1))
+    for i, branch in enumerate(model.branches):
+        torch.testing.assert_close(branch.classify.out(embeddings[:, i]), logits[:, i])
+
+
+def test_dropout_of_the_head():
+    assert {m.p for m in meta(dropout=0.8).modules() if isinstance(m, Dropout)} == {0.8}
+
+
+def test_a_network_without_batch_normalisation_runs():
     x, masks = inputs()
-    for layer, width in (("fc256", 13), ("fc4096", 205), ("logits", 7)):
-        model = small(embed_layer=layer).eval()
-        assert model.embed(x, masks).shape == (3, 2 * width)
-        if layer == "logits":
-            assert torch.equal(model.embed(x, masks), model(x, masks)[1].flatten(1))
-
-
-def test_dropout_and_activation_of_the_head():
-    assert [m.p for m in meta(dropout=0.8).modules() if isinstance(m, Dropout)] == [0.8, 0.8]
-    bare = meta(head_act="none").branches[0].classify
-    assert not any(isinstance(m, nn.ReLU) for m in bare.modules())
-    assert any(isinstance(m, nn.ReLU) for m in meta().branches[0].classify.modules())
-
-
-def test_readings_without_batch_normalisation_or_colour_run():
-    x, masks = inputs()
-    model = small(use_batchnorm=False, in_channels=1)
+    model = small(use_batchnorm=False)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
     assert model(x, masks)[0].isfinite().all()
-
-
-@pytest.mark.parametrize("stage", ["before_pool5", "before_pool4"])
-def test_trunk_of_another_network_is_taken_over(stage):
-    source, model = small("VGG19"), small(mask_stage=stage)
-    with torch.no_grad():
-        for p in source.parameters():
-            p.add_(1.0)
-    head = model.branches[0].classify.out.weight.clone()
-    model.load_trunk(source.state_dict())
-    named, given = dict(model.named_modules()), dict(source.named_modules())
-    assert torch.equal(named["trunk.conv1_1"].weight, given["trunk.conv1_1"].weight)
-    fifth = named["branches.1.conv5_4" if stage == "before_pool4" else "trunk.conv5_4"]
-    assert torch.equal(fifth.weight, given["trunk.conv5_4"].weight)
-    assert torch.equal(model.branches[0].classify.out.weight, head)
-
-
-def test_torchvision_weights_fit_and_compute_the_same():
-    from torchvision.models import vgg19_bn
-
-    torch.manual_seed(0)
-    theirs = vgg19_bn().eval()
-    model = lkrnet.build("VGG19", in_channels=1).eval()
-    model.load_trunk(lkrnet.from_torchvision(theirs.state_dict()))
-    x = torch.randn(1, 1, 44, 44)
-    with torch.inference_mode():
-        expected = theirs.features(x.expand(-1, 3, -1, -1))  # ends in the fifth pool
-        found = model.branches[0].pool5(model.maps(x))
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_weights_that_do_not_fit_are_refused():
-    with pytest.raises(FerError, match="same width"):
-        small().load_trunk(lkrnet.build("VGG19", width=0.1).state_dict())
-    with pytest.raises(FerError, match="norm1_1"):
-        small().load_trunk(small("VGG19", use_batchnorm=False).state_dict())
 
 
 def test_grad_cam_reads_every_stage():
@@ -187,39 +144,56 @@ def test_grad_cam_reads_every_stage():
     for stage in (3, 4, 5):
         maps = explain.grad_cam(whole, (x, masks), model.activation(stage))
         assert maps.shape == (3, 44, 44)
-    assert model.last_convolution.out_channels == 26
     assert model.activation(5) is model.trunk.relu5_4
 
 
-def test_learning_rates_warm_up_and_shrink():
-    rates = lkrnet.learning_rates(60)
+def test_printed_rates_warm_up_and_shrink():
+    rates = lkrnet.learning_rates("printed", 60)
     assert rates[:20] == (1e-4,) * 20
     assert rates[20] == 1e-3
     assert rates[59] == pytest.approx(1e-3 * 0.8**39, rel=1e-5)
-    linear = lkrnet.learning_rates(30, "linear", decay=1.0)
-    assert linear[0] == pytest.approx(1e-4)
-    assert linear[10] == pytest.approx(5.5e-4)
-    assert linear[20:] == (1e-3,) * 10
-    assert lkrnet.learning_rates(5, "throughout", scale=10) == (1e-3,) * 5
-    assert lkrnet.learning_rates(6, warmup_epochs=2)[2] == 1e-3
-    assert len(lkrnet.learning_rates(3)) == 3
+    assert sum(rates) / 1e-3 == pytest.approx(7, abs=0.01)
+    assert len(lkrnet.learning_rates("printed", 3)) == 3
+
+
+def test_the_known_schedule_is_the_public_recipe_or_one_cycle():
+    rates = lkrnet.learning_rates("known", 250)
+    assert rates[:80] == (0.01,) * 80
+    assert rates[80] == rates[84] == 0.009
+    assert rates[249] == pytest.approx(0.01 * 0.9**34, rel=1e-5)
+    for epochs in (1, 4, 6, 15, 60):
+        cycle = lkrnet.learning_rates("known", epochs)
+        top = cycle.index(max(cycle))
+        assert len(cycle) == epochs
+        assert max(cycle) == 0.03
+        assert sorted(cycle[: top + 1]) == list(cycle[: top + 1])
+        assert sorted(cycle[top:], reverse=True) == list(cycle[top:])
+    assert cycle[-15:] == (3e-4,) * 15
+
+
+def test_a_larger_budget_never_trains_less():
+    smoke, full, printed = (budgets.BUDGETS[name] for name in ("smoke", "full", "paper"))
+    for less, more in ((smoke, full), (full, printed)):
+        assert less["epochs"] <= more["epochs"]
+        assert less["width"] <= more["width"]
+        assert (more["limit"] or 28_709) >= (less["limit"] or 28_709)
+    assert {*full["variants"]} <= {*printed["variants"]}
+    assert min(60, full["epochs"]) == min(60, printed["epochs"]) == 60  # the printed schedule in full
+    assert printed["epochs"] == lkrnet.RECIPE_EPOCHS
 
 
 @pytest.mark.parametrize(
-    "name, readings",
+    "call",
     [
-        ("LKRNet", {}),
-        ("Our method", {"mask_stage": "pool5"}),
-        ("Our method", {"branch_fusion": "max"}),
-        ("Our method", {"embed_layer": "fc"}),
-        ("Baseline 1", {"baseline1": "x"}),
-        ("VGG19", {"vgg_head": "x"}),
-        ("VGG19", {"head_act": "tanh"}),
+        lambda: meta("LKRNet"),
+        lambda: meta(mask_stage="pool5"),
+        lambda: meta(branch_fusion="max"),
+        lambda: lkrnet.learning_rates("warm", 60),
     ],
 )
-def test_unknown_readings_are_refused(name, readings):
+def test_unknown_readings_are_refused(call):
     with pytest.raises(FerError, match="Unknown"):
-        meta(name, **readings)
+        call()
 
 
 def test_a_local_branch_needs_masks():

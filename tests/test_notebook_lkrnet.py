@@ -3,6 +3,8 @@
 import nbformat
 import pytest
 
+from fer_lib import claims
+from fer_lib.judge import order
 from fer_lib.learn import metrics
 from fer_lib.papers.lkrnet import network as lkrnet
 
@@ -34,11 +36,21 @@ def test_fewer_cells_say_less_of_the_mask(smoke):
     assert table["pooled as the maps"].iloc[3] < table["said by a constant"].iloc[3]
 
 
-def test_the_mask_is_tried_elsewhere_and_switched_off(smoke):
+def test_the_mask_is_tried_elsewhere_otherwise_and_switched_off(smoke):
     table = smoke.table("mask_stages")
-    assert table["mask"].tolist() == ["before_pool5", "after_pool5", "before_pool4", "mask of ones"]
-    assert table["cells"].tolist() == ["2×2", "1×1", "5×5", "2×2"]
+    assert table["mask"].tolist() == [
+        *("before_pool5", "mask of ones", "alpha=0.2", "alpha=0.4", "after_pool5", "before_pool4")
+    ]
+    assert table["cells"].tolist() == ["2×2", "2×2", "2×2", "2×2", "1×1", "5×5"]
     assert table["hits"].iloc[0] == pytest.approx(accuracy(smoke, "Our method"), abs=0.01)
+
+
+def test_every_network_that_a_claim_asks_for_has_predictions_and_curves(smoke):
+    trained = set(smoke.curves()["model"])
+    for claim in claims.load("lkrnet").order:
+        if claim.decided_by == "running" and claim.corpus == "fer2013":
+            named = order.models(claim, smoke) if "contrast" not in str(claim.test) else ["VGG19"]
+            assert {*named} <= {*smoke.models()} & trained
 
 
 def test_lambda_is_swept(smoke):

@@ -163,6 +163,24 @@ def test_layer_errors_of_a_convolution_with_normalisation_are_those_of_rounding(
     assert max(errors.values()) < 2**-7
 
 
+@pytest.mark.parametrize(("fault", "name"), [(0.0, "bf16"), (0.5, "fp32")])
+def test_sums_in_place_and_shared_inputs_are_no_obstacle(fault, name):
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.last = Layer(64, 32), Layer(64, 32, fault), Layer(32, 3)
+
+        def forward(self, x):
+            y = self.first(x)
+            y += self.second(x)
+            y = torch.relu_(y)
+            return self.last(y)
+
+    found = chosen(Block())
+    assert found.name == name
+    assert found.layer == "second" or not fault
+
+
 def test_a_unit_keeps_what_it_was_trained_in(tmp_path, monkeypatch):
     images, labels = torch.zeros(24, 8, 8, dtype=torch.uint8).random_(), torch.arange(24) % 3
     part, store = Part(images, labels), UnitFolder(tmp_path)

@@ -12,7 +12,7 @@ from fer_lib.errors import FerError
 from fer_lib.evidence import runs
 from fer_lib.judge import answers, report, significance
 from fer_lib.learn import metrics
-from fer_lib.show import study
+from fer_lib.show.results import Results
 
 FER = "fer2013_official"
 CLASSES = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
@@ -451,7 +451,7 @@ def test_leaving_one_out_as_the_notebook_stores_it_answers_its_claim(tmp_path):
     folds = {"subject": splits.subject_kfold(corpus, 2, 0), loso: splits.leave_one_subject_out(corpus)}
     right = np.eye(len(corpus.classes))[corpus.labels]
     with runs.Recorder("cnn3d", "ckplus", "paper", 0, "", tmp_path, fingerprint="f") as recorder:
-        results = study.Results(corpus, recorder, folds)
+        results = Results(corpus, recorder, folds)
         for name, made in folds.items():
             # With people left out one expression is never recognised, with folds of people every one.
             lost = np.where(corpus.labels[:, None] == 0, np.roll(right, 1, axis=1), right)

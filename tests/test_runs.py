@@ -280,14 +280,14 @@ def notebook(folder, cell):
 
 def test_variant_names_what_differs_from_the_register_and_not_from_the_saved_notebook(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    notebook(tmp_path, "seed = 0\nlr = 0.1  # saved with another rate than ours\ncnn_layout = 'A'\n")
+    notebook(tmp_path, "seed = 0\nlr = 0.1  # saved with another rate than ours\nsift_mode = 'dog_x4'\n")
     assert provenance.parameters(provenance.notebook_path("cnn_sift")) == {
-        **{"seed": 0, "lr": 0.1, "cnn_layout": "A"},
+        **{"seed": 0, "lr": 0.1, "sift_mode": "dog_x4"},
     }
-    assert provenance.defaults("cnn_sift") == {"seed": 0, "lr": 0.001, "cnn_layout": "A"}
+    assert provenance.defaults("cnn_sift") == {"seed": 0, "lr": 0.001, "sift_mode": "dog_x4"}
     assert runs.variant("cnn_sift", {"seed": 3, "lr": 0.001}) == ""
-    assert runs.variant("cnn_sift", {"lr": 0.1, "cnn_layout": "B"}) == "cnn_layout=B,lr=0.1"
-    names = {runs.variant("cnn_sift", {"cnn_layout": text}) for text in ("a/b", "a:b", "x" * 300)}
+    assert runs.variant("cnn_sift", {"lr": 0.1, "sift_mode": "dense"}) == "lr=0.1,sift_mode=dense"
+    names = {runs.variant("cnn_sift", {"sift_mode": text}) for text in ("a/b", "a:b", "x" * 300)}
     assert len(names) == 3
     assert all(file_name(name) and len(name) <= 120 for name in names)
     notebook(tmp_path, "seed = 0\nlayout = 1\n")

@@ -155,9 +155,9 @@ def test_a_notebook_without_cells_beyond_is_not_probed():
 
 def test_a_probe_is_set_beside_no_claim(tmp_path):
     from fer_lib.judge import report
-    from fer_lib.show import study
+    from fer_lib.show.chapter import beside_claims
 
     record(tmp_path, 0, right=90)
     (probe,) = runs.find(tmp_path, probes=True)
-    assert "not set beside any claim" in study.beside_claims("cnn_sift", probe).data
+    assert "not set beside any claim" in beside_claims("cnn_sift", probe).data
     assert report.scorecard(tmp_path)["run"].isna().all()

@@ -8,6 +8,7 @@ that is :mod:`fer_lib.judge.verdicts`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +23,20 @@ from fer_lib.expressions import canonical
 if TYPE_CHECKING:
     import pandas as pd
 
-PAPERS: tuple[str, ...] = ("cnn_sift", "multimodal", "cspp", "cnn3d", "lkrnet")
+
+def _papers() -> tuple[str, ...]:
+    """Return the keys of the claims files, in the order of their chapters; only their heads are read."""
+    chapters = {}
+    for entry in files(__name__).iterdir():
+        if entry.name.endswith(".yaml"):
+            head = entry.read_text(encoding="utf-8")[:2000]
+            number = re.search(r"^  chapter: (\d+)$", head, re.MULTILINE)
+            chapters[entry.name.removesuffix(".yaml")] = int(number[1]) if number else len(chapters) + 100
+    return tuple(sorted(chapters, key=lambda key: (chapters[key], key)))
+
+
+PAPERS: tuple[str, ...] = _papers()
+"""The papers, by the key of their claims file: the only list of them."""
 
 CORPORA: Mapping[str, str] = {
     "FER2013": "fer2013",
@@ -137,6 +151,8 @@ class Paper:
     ----------
     key, title, authors, year, venue, doi
         Which paper; what the paper does not print is None.
+    short_name, colour
+        What pages and figures call the paper, and the colour they draw it in (``#rrggbb``).
     claims, order : tuple of Claim
         Printed figures, and claims of order, in the paper's order.
     protocols, ambiguities, inconsistencies, hyperparameters, confusion
@@ -148,6 +164,8 @@ class Paper:
     """
 
     key: str
+    short_name: str
+    colour: str
     title: str
     authors: tuple[str, ...]
     protocols: tuple[dict[str, Any], ...]
@@ -198,6 +216,8 @@ def load(paper: str) -> Paper:
     lists = ("protocols", "ambiguities", "inconsistencies", "hyperparameters", "checks_passed")
     return Paper(
         key=about["key"],
+        short_name=about["short_name"],
+        colour=about["colour"],
         title=about["title"],
         authors=tuple(about["authors"]),
         year=about["year"],
@@ -294,8 +314,8 @@ def ambiguities(paper: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns id, quote, problem, readings (list of str), recommended, knob (the notebook parameter
-        that flips the reading), default (its value under the recommended reading, None where no
-        notebook has it yet) and values (the allowed ones, None where any number or boolean is).
+        that flips the reading, None where it has none), default (its value under the recommended
+        reading) and values (the allowed ones, None where any number or boolean is).
     """
     import pandas as pd
 

@@ -42,6 +42,8 @@ TIMEOUT = 30  # seconds without an answer
 ARCHIVE = re.compile(r"(.+)\.(zip|tar|tgz|txz|tbz2?|tar\.(gz|xz|bz2))", re.I | re.S)
 JUNK = re.compile(r"(.*/)?(__MACOSX(/.*)?|\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini)/?", re.I | re.S)
 FOREIGN = (".rar", ".7z")  # not unpacked
+# Python before 3.11.4 has no data filter: what was judged is written there without its owner and mode.
+SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, struct.error, EOFError)
 DAMAGE += (ValueError, OverflowError, IndexError, RuntimeError)  # what mutated archives lead to
 MEGABYTE = 10**6
@@ -366,6 +368,8 @@ def _extract_members(archive: Any, members: Sequence[Any], name: str, folder: Pa
         member = info.orig_filename if packed else info.name
         is_link = stat.S_ISLNK(info.external_attr >> 16) if packed else info.issym() or info.islnk()
         why = "leads out of the folder" if misplaced(member) else "is a link" if is_link else ""
+        if not why and not packed and not (info.isfile() or info.isdir()):
+            why = "is a device"
         if packed and info.flag_bits & 1:
             why = "is protected by a password: unpack it yourself first"
         if why:
@@ -379,7 +383,7 @@ def _extract_members(archive: Any, members: Sequence[Any], name: str, folder: Pa
             f"{free / MEGABYTE:,.0f} MB free; make room, or choose another folder with --data-dir."
         )
     for info in track(members, f"unpacking {name}", len(members), "file"):
-        archive.extract(info, folder, **({} if packed else {"filter": "data"}))
+        archive.extract(info, folder, **({} if packed else SAFELY))
 
 
 def misplaced(name: str) -> bool:
@@ -422,8 +426,6 @@ def _blame(path: Path, name: str) -> Iterator[None]:
     except IsADirectoryError:
         where = shown(path)
         raise FerError(f"{where} is a folder; use it as it is, with --data-dir {where}.") from None
-    except tarfile.FilterError as error:
-        raise _refused(name, error.tarinfo.name, "is a device, or leads out of the folder") from None
     except (OSError, *DAMAGE) as error:
         if getattr(error, "errno", None) is not None:  # else it is gzip's or bzip2's complaint
             raise FerError(f"{name} cannot be read or unpacked ({error.strerror}).") from None  # type: ignore[union-attr]

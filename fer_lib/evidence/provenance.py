@@ -111,6 +111,7 @@ def knobs(paper: str) -> dict[str, tuple[Any, list[Any] | None]]:
     if paper in STUDIES:
         return STUDIES[paper]
     frame = claims.ambiguities(paper)
+    frame = frame[frame["knob"].notna()]  # readings without a parameter are text
     return dict(zip(frame["knob"], zip(frame["default"], frame["values"], strict=True), strict=True))
 
 

@@ -8,45 +8,37 @@ from torch.nn import functional as F
 
 
 class Dropout(nn.Module):
-    """Dropout under the three conventions that papers mix up.
+    """Inverted dropout: kept units are scaled by ``1/(1-p)`` while training; identity at test.
 
     Parameters
     ----------
     p : float
         Probability that a unit is dropped, in [0, 1].
-    mode : {"inverted", "plain", "test_time"}
-        ``inverted``: kept units are scaled by ``1/(1-p)`` while training, identity at test.
-        ``plain``: no scaling while training, every unit is multiplied by ``1-p`` at test.
-        ``test_time``: inverted dropout that stays active at test.
     """
 
-    def __init__(self, p: float, mode: str = "inverted") -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.p, self.mode = p, mode
+        self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` (any shape) with units dropped or scaled; the shape is kept."""
-        if self.p == 0 or (self.mode == "inverted" and not self.training):
+        """Return ``x`` (any shape) with units dropped; the shape is kept."""
+        if self.p == 0 or not self.training:
             return x
-        if self.mode == "plain":
-            return x * _kept(x, self.p) if self.training else x * (1 - self.p)
         if x.device.type == "cpu" and 0 < self.p < 1:
             return x * _kept(x, self.p).mul_(1 / (1 - self.p))
         return F.dropout(x, self.p, training=True)
 
     def extra_repr(self) -> str:
         """Return what ``print(model)`` shows."""
-        return f"p={self.p}, mode={self.mode!r}"
+        return f"p={self.p}"
 
 
 def _kept(x: Tensor, p: float) -> Tensor:
-    """Return 1 for kept and 0 for dropped units, shaped and laid out as ``x``.
+    """Return 1 for kept and 0 for dropped units of ``x`` on a CPU, shaped and laid out as ``x``.
 
-    On a CPU drawing random numbers is what dropout costs, so one 64-bit number serves four units; ``p``
-    is rounded to 1/65536.
+    Drawing random numbers is what dropout costs there, so one 64-bit number serves four units; ``p`` is
+    rounded to 1/65536.
     """
-    if x.device.type != "cpu":
-        return (torch.rand_like(x) >= p).to(x.dtype)
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int16)[: x.numel()]  # uniform in -32768..32767
     # Filling in memory order keeps channels-last inputs channels-last; the layout carries no meaning.

@@ -194,33 +194,43 @@ def _layer_errors(
     twin = _copy(model)
     layers = {n: m for n, m in twin.named_modules() if not [*m.children()] or [*m.parameters(recurse=False)]}
     references = {name: copy.deepcopy(layer) for name, layer in layers.items()}
-    calls: dict[str, list[tuple[tuple[Tensor, ...], Tensor]]] = {name: [] for name in layers}
+    given: dict[str, tuple] = {}
     errors: dict[str, float] = {}
 
     def note(name: str, got: Tensor | None, wanted: Tensor | None, least: float = 0.0) -> None:
         if got is not None and wanted is not None:
             errors[name] = max(errors.get(name, 0.0), _relative(got, wanted, least))
 
-    def remember(name: str, args: tuple, output: Any) -> None:
-        if isinstance(output, Tensor) and all(isinstance(x, Tensor) for x in args):
-            calls[name].append((args, output.detach()))
+    # Copies on the way in and out keep what a layer got and gave from sums in place that follow it, and make
+    # the gradient of its input its own where others read the same tensor.
+    def enter(name: str, args: tuple) -> tuple:
+        given[name] = tuple(x.clone() if isinstance(x, Tensor) else x for x in args)
+        return given[name]
 
-    def compare(name: str, grad_input: tuple, grad_output: tuple) -> None:
-        if not calls[name] or grad_output[0] is None:
-            return
-        given, got = calls[name].pop()
-        args = [x.detach().float().requires_grad_(x.is_floating_point()) for x in given]
-        with torch.enable_grad(), torch.autocast(args[0].device.type, enabled=False):
-            output = references[name](*args)
-            output.backward(grad_output[0].float())
-        note(name, got, output.detach())
-        for gradient, x in zip(grad_input, args, strict=False):
-            note(name, gradient, x.grad)
+    def leave(name: str, output: Any) -> Any:
+        inputs = given.pop(name)
+        if not isinstance(output, Tensor) or not all(isinstance(x, Tensor) for x in inputs):
+            return output
+        got = output.detach()
+        args = [x.detach().float().requires_grad_(x.is_floating_point()) for x in inputs]
+
+        def compare(gradient: Tensor) -> None:
+            with torch.enable_grad(), torch.autocast(gradient.device.type, enabled=False):
+                wanted = references[name](*args)
+                wanted.backward(gradient.float())
+            note(name, got, wanted.detach())
+
+        if output.requires_grad:
+            output.register_hook(compare)
+            for x, arg in zip(inputs, args, strict=True):
+                if x.requires_grad:
+                    x.register_hook(lambda gradient, arg=arg: note(name, gradient, arg.grad))
+        return output.clone()
 
     for name, layer in layers.items():
-        layer.register_forward_hook(lambda _, args, output, name=name: remember(name, args, output))
-        layer.register_full_backward_hook(lambda _, gi, go, name=name: compare(name, gi, go))
-    # Gradients of the inputs as well: without them the first layer's hook would not be heard.
+        layer.register_forward_pre_hook(lambda _, args, name=name: enter(name, args))
+        layer.register_forward_hook(lambda _, args, output, name=name: leave(name, output))
+    # Gradients of the inputs as well, so that the first layer's are compared.
     inputs = tuple(x.detach().requires_grad_(x.is_floating_point()) for x in inputs)
     value, gradients = _step(twin, inputs, labels, loss, "bf16")
     for name, reference in references.items():

@@ -100,6 +100,8 @@ class Recipe:
         facts = asdict(self)
         for name in ("momentum",) if self.optimiser == "adam" else ("betas", "eps"):
             del facts[name]
+        if self.learning_rates:
+            del facts["lr"]
         for name in ("learning_rates", "true_class_target", "lookahead", "drop_last", "patience"):
             if not facts[name]:
                 del facts[name]

@@ -30,6 +30,7 @@ __all__ = [
     "Feed",
     "Part",
     "Recipe",
+    "channels_last",
     "choose_device",
     "fit",
     "image_feed",
@@ -119,9 +120,25 @@ def real_batch(train: Part, recipe: Recipe, feed: Feed) -> Batch:
     def batch() -> tuple[tuple[Tensor, ...], Tensor]:
         index = torch.randperm(len(train))[: recipe.batch_size].to(train.labels.device)
         chosen = train.take(index)
-        return _channels_last(feed(chosen, True)), chosen.labels
+        return _laid_out(feed(chosen, True)), chosen.labels
 
     return batch
+
+
+LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by dimensions, of images and of clips
+
+
+def channels_last(model: nn.Module, device: torch.device | str) -> nn.Module:
+    """Move a network to a device and lay its weights out channels last, as kernels want them; return it."""
+    model.to(device)
+    for values in (*model.parameters(), *model.buffers()):
+        if values.ndim in LAYOUTS:
+            values.data = values.data.to(device, memory_format=LAYOUTS[values.ndim])
+    return model
+
+
+def _laid_out(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.contiguous(memory_format=LAYOUTS[x.ndim]) if x.ndim in LAYOUTS else x for x in inputs)
 
 
 @contextlib.contextmanager
@@ -201,7 +218,7 @@ def fit(
         part = recipe.checkpoint.removeprefix("best_")
         raise FerError(f"checkpoint={recipe.checkpoint!r} needs a {part} part, and this split has none.")
     device = train.images.device
-    model.to(device, memory_format=torch.channels_last)
+    channels_last(model, device)
     feed = feed or image_feed(normalise or Normalisation(), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
     precision = precision or decide(model, real_batch(train, recipe, feed), loss, recipe, label)
@@ -266,7 +283,7 @@ def _epoch(
     look_every = 1 if device.type == "cpu" else 32  # to look makes the host wait for a GPU
     for step, index in enumerate(batches):
         batch = train.take(index)
-        inputs = _channels_last(feed(batch, True))
+        inputs = _laid_out(feed(batch, True))
         with autocast(device, recipe.precision):
             value, logits = loss(model(*inputs), batch.labels)
         optimiser.zero_grad(set_to_none=True)
@@ -300,10 +317,6 @@ def _stop_if_bad(step: int, loss: float, label: str, epoch: int, optimiser: torc
         )
 
 
-def _channels_last(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
-
-
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -332,7 +345,7 @@ def predict(
     rows = []
     device = part.images.device
     for index in torch.arange(len(part), device=device).split(batch_size):
-        inputs = _channels_last(feed(part.take(index), False))
+        inputs = _laid_out(feed(part.take(index), False))
         with autocast(device, precision):
             y = (output or model)(*inputs)
         y = (y[0] if isinstance(y, tuple) else y).float()

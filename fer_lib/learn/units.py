@@ -7,7 +7,6 @@ resumes from its checkpoint.
 from __future__ import annotations
 
 import json
-import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,11 +18,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from fer_lib.files import atomic, write_json
+from fer_lib.files import arrays, atomic, write_json
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.precision import Batch, Precision, decide
 from fer_lib.learn.recipes import Loss, cross_entropy
-from fer_lib.learn.training import Feed, Part, Recipe, fit, image_feed, predict, real_batch
+from fer_lib.learn.training import Feed, Part, Recipe, channels_last, fit, image_feed, predict, real_batch
 
 
 class Store(Protocol):
@@ -103,7 +102,7 @@ def train_unit(
         return done
     own_seed = zlib.crc32(f"{seed}/{unit}".encode())
     torch.manual_seed(own_seed)
-    model = make().to(train.images.device, memory_format=torch.channels_last)
+    model = channels_last(make(), train.images.device)
     feed = feed or image_feed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
     precision = _precision(store, unit, model, real_batch(train, recipe, feed), loss, recipe)
@@ -130,24 +129,19 @@ def train_unit(
 
 
 def _finished(store: Store, unit: str, weights: Path | None) -> Outcome | None:
-    """Read a finished unit back; one that is damaged or holds no probabilities is made again."""
+    """Read a finished unit back; one that holds no probabilities is discarded, to be made again."""
     path = store.unit(unit)
     if path is None:
         return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as a:
-            rows = [dict(zip(a["columns"].tolist(), row, strict=True)) for row in a["curves"].tolist()]
-            test, validation = a["test"], a["validation"]
-            precision = Precision(**json.loads(str(a["precision"]))) if "precision" in a else UNKNOWN
-        parts = [p for p in (test, validation) if p.size]
-        sound = all(np.isfinite(p).all() and np.allclose(p.sum(1), 1, atol=0.01) for p in parts)
-        if not sound or not test.size or (weights is not None and not weights.exists()):
-            raise ValueError
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        path.unlink(missing_ok=True)
-        print(f"The finished part {unit!r} was damaged; it is made again.")
+    a = arrays(path)
+    parts = [p for p in (a["test"], a["validation"]) if p.size]
+    sound = all(np.isfinite(p).all() and np.allclose(p.sum(1), 1, atol=0.01) for p in parts)
+    if not sound or (weights is not None and not weights.exists()):
+        path.unlink()
         return None
-    return Outcome(test, validation, rows, weights, precision)
+    rows = [dict(zip(a["columns"].tolist(), row, strict=True)) for row in a["curves"].tolist()]
+    precision = Precision(**json.loads(str(a["precision"]))) if "precision" in a else UNKNOWN
+    return Outcome(a["test"], a["validation"], rows, weights, precision)
 
 
 def _precision(

@@ -24,7 +24,7 @@ from fer_lib.features import sift as features
 from fer_lib.features.geometry import MILD
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import Loss
-from fer_lib.learn.training import Feed, Part, Recipe, predict
+from fer_lib.learn.training import Feed, Part, Recipe, channels_last, predict
 from fer_lib.learn.units import Outcome, Store, read_weights, train_unit
 from fer_lib.papers import baselines
 from fer_lib.papers.cnn3d import network as cnn3d
@@ -280,7 +280,7 @@ def train(
     )
     model.load_state_dict(read_weights(outcome.weights))
     device = learn.images.device
-    return Trained(model.to(device, memory_format=torch.channels_last).eval(), feed, outcome)
+    return Trained(channels_last(model, device).eval(), feed, outcome)
 
 
 def fit_machine(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from fer_lib import faces
-from fer_lib.data import datasets, splits
+from fer_lib.data import datasets, protocols, splits
 from fer_lib.data.clips import sequences
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
@@ -28,9 +28,8 @@ from fer_lib.learn.training import Feed, Part
 from fer_lib.papers.cnn_sift.network import VISUAL_WORDS
 from fer_lib.papers.lkrnet import key_regions
 from fer_lib.papers.multimodal.modalities import warp_landmarks
-from fer_lib.show import study
 
-CLASSES = (*study.SIX, "neutral")
+CLASSES = (*protocols.SIX, "neutral")
 SIZE = 48
 N_FRAMES = 10
 REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # of the crop in half eye distances: brows and chin
@@ -207,7 +206,7 @@ def folds(corpus: Corpus, k: int, seed: int, keep: int | None = None) -> tuple[s
         return "official", splits.official(corpus, validation=None)
     if corpus.subjects is not None:
         k = min(k, len(np.unique(corpus.subjects)))
-    return "subject", study.cross_validation(corpus, k, "subject", seed, keep=keep)
+    return "subject", protocols.cross_validation(corpus, k, "subject", seed, keep=keep)
 
 
 def others(

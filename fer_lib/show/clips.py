@@ -1,14 +1,16 @@
-"""Figures of paper 4: clips as strips, what frames are worth, and the study of the search."""
+"""Figures of paper 4: clips as strips, what frames are worth, where the network looks, and its search."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fer_lib.show import pages
 from fer_lib.show.plots import style
-from fer_lib.show.plots.pictures import contact_sheet
+from fer_lib.show.plots.pictures import contact_sheet, grad_cam_grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,27 +32,66 @@ def strips(clips: ArrayLike, names: list[str], every: int = 1) -> Figure:
     return contact_sheet(clips.reshape(-1, *clips.shape[2:]), labels, columns=n)
 
 
+def copies(clips: ArrayLike, transforms: ArrayLike) -> Figure:
+    """Draw copies (B, T, H, W) in [0, 1] as strips, named by flip, degrees and contrast: float (B, 3)."""
+    names = [
+        "flip" if flip else f"{angle:+.0f}°" if angle else f"× {factor:.2f}" if factor != 1 else "as it is"
+        for flip, angle, factor in np.asarray(transforms)
+    ]
+    return strips((np.clip(np.asarray(clips), 0, 1) * 255).astype(np.uint8), names)
+
+
+def looks(clips: ArrayLike, maps: ArrayLike, titles: list[str]) -> Iterator[Figure]:
+    """Draw every second frame of clips (B, T, H, W) above its Grad-CAM map, four clips a figure."""
+    clips, maps = (np.asarray(part)[:, 1::2] for part in (clips, maps))
+    n, size = clips.shape[1], clips.shape[2:]
+    for start in range(0, len(clips), 4):
+        part = slice(start, start + 4)
+        above = [title if step == 0 else "\n" for title in titles[part] for step in range(n)]
+        yield grad_cam_grid(clips[part].reshape(-1, *size), maps[part].reshape(-1, *size), above, columns=n)
+
+
+def views(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what networks make of clips shown in other ways as text, from a run's table ``views``."""
+    import pandas as pd
+
+    rows = [
+        {
+            "what is shown": row["view"],
+            "accuracy": pages.percent(row["accuracy"], row["low"], row["high"]),
+            "points against all frames": "–"
+            if np.isnan(row["p"])
+            else "{difference:+.1f} [{difference_low:+.1f}, {difference_high:+.1f}]".format(
+                **{name: 100 * value for name, value in row.items() if "difference" in name}
+            ),
+            "p (McNemar)": row["p"],
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
 @style.styled
 def frames(table: pd.DataFrame) -> Figure:
     """Draw accuracy against the number of last frames shown.
 
-    ``table`` has the columns ``model``, ``frames``, ``accuracy``, ``low`` and ``high`` (fractions).
+    ``table`` has the columns ``view``, ``accuracy``, ``low`` and ``high`` (fractions). Drawn are the views
+    ``all frames`` (ten), ``last <n>``, ``apex alone`` and ``trained on the apex alone``.
     """
-    needed = ["model", "frames", "accuracy", "low", "high"]
-    style.check_columns(table, needed, "frames")
-    tints = style.colours(table["model"])
+    style.check_columns(table, ["view", "accuracy", "low", "high"], "frames")
+    numbers = {"all frames": 10, "apex alone": 1} | {f"last {n}": n for n in range(2, 10)}
+    fewer = table.assign(frames=table["view"].map(numbers)).dropna(subset="frames").sort_values("frames")
+    alone = table[table["view"] == "trained on the apex alone"].assign(frames=1.12)
+    names = ["shown fewer, as trained on ten", "trained on the apex"]
+    tints = style.colours(names)
     figure, axes = style.subplots(3.4)
-    for i, (model, part) in enumerate(table.groupby("model", sort=False)):
-        part = part.sort_values("frames")
-        place = part["frames"] + 0.12 * i
-        line = "-" if len(part) > 1 else ""
-        axes.plot(place, 100 * part["accuracy"], line, marker="o", color=tints[model])
-        axes.vlines(place, 100 * part["low"], 100 * part["high"], color=tints[model], alpha=0.5, lw=2)
+    for name, part in zip(names, (fewer, alone), strict=True):
+        axes.plot(part["frames"], 100 * part["accuracy"], marker="o", color=tints[name])
+        axes.vlines(part["frames"], 100 * part["low"], 100 * part["high"], color=tints[name], alpha=0.5, lw=2)
     axes.set(xlabel="Last frames shown, the apex repeated", ylabel="Accuracy (%)", ylim=(0, 102))
-    axes.set_xticks(sorted(table["frames"].unique()))
+    axes.set_xticks(sorted(fewer["frames"]))
     axes.grid(axis="y")
-    if len(tints) > 1:
-        style.legend(figure, list(tints.items()), columns=2)
+    style.legend(figure, list(tints.items()), columns=2)
     return figure
 
 

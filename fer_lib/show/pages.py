@@ -20,7 +20,7 @@ def banner(card: Card, budget: str, changes: list[str], against: str = "the pape
     card : Card
         Of the corpus; synthetic ones are never compared with a claim.
     budget : str
-        ``smoke``, ``short``, ``paper`` or ``probe``.
+        ``smoke``, ``probe``, ``full`` or ``paper``.
     changes : list of str
         What the budget or the reader changed, one short phrase each.
     against : str
@@ -42,7 +42,8 @@ def banner(card: Card, budget: str, changes: list[str], against: str = "the pape
         )
     elif budget != "paper" and paper:
         lines.append(
-            "Training was shorter than the paper's: figures are shown beside its claims but give no verdict."
+            "Training was not the paper's: figures stand beside its claims, and give a verdict only at "
+            "budget full, for networks whose learning curves show that they have learnt what they can."
         )
     if changes:
         lines.append(f"Changed against {escape(against)}: " + escape("; ".join(changes)) + ".")

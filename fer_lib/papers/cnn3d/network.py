@@ -8,28 +8,26 @@ Sect. 3.1 then leave 512 maps of 1 x 4 x 4: the 8,192 inputs of C3D's dense laye
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.learn.layers import Dropout
+from fer_lib.learn.layers import Dropout, count_parameters, layer_table
 
-# Groups as (filters, convolutions); a pool follows each.
-FILTERS = {
-    "c3d": ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2)),
-    "half": ((32, 1), (64, 1), (128, 2), (256, 2), (256, 2)),
-}
+if TYPE_CHECKING:
+    import pandas as pd
+
+GROUPS = ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2))  # filters, convolutions; a pool follows each
 # Sect. 3.1: kernel, stride and padding as (frames, height, width).
-FIRST_POOL = ((1, 2, 2), (1, 2, 2), (0, 0, 0))
 POOL = ((2, 2, 2), (2, 2, 2), (0, 0, 0))
-LAST_POOL = ((1, 2, 2), (2, 2, 2), (0, 1, 1))
-DENSE = 4096  # units of each dense layer of C3D
+POOLS = (((1, 2, 2), (1, 2, 2), (0, 0, 0)), POOL, POOL, POOL, ((1, 2, 2), (2, 2, 2), (0, 1, 1)))
+DENSE = 4096  # units of each of the two dense layers of C3D
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # Table 1; in place where backward allows it
     "relu": lambda: nn.ReLU(inplace=True),
@@ -43,6 +41,7 @@ INITIALISERS: dict[str, Callable[[Tensor], Tensor] | None] = {
     "xavier_normal": nn.init.xavier_normal_,
     "framework": None,  # what torch draws by itself
 }
+POOLINGS = {"average": nn.AvgPool3d, "max": nn.MaxPool3d}  # padded zeros count in an average, torch's default
 TEMPORAL_SIZES = (1, 3, 5, 7, 9)
 
 
@@ -56,10 +55,24 @@ class Configuration:
         Lookahead (k = 5, alpha = 0.5) around Adam.
     clahe, normalise : bool
         Contrast-limited histogram equalisation of the frames; pixels in [-1, 1] instead of [0, 1].
+    activation : {"relu", "elu", "prelu", "leaky_relu", "mish"}
+        After every convolution and dense layer but the last.
     class_weights : bool
         Whether the cross-entropy weighs the classes.
-    activation, temporal_size, initialiser, pooling, second_conv, dropout
-        See :class:`CNN3D`.
+    temporal_size : {1, 3, 5, 7, 9}
+        Frames that a kernel spans; padding on both sides keeps the number of frames.
+    initialiser : {"xavier_uniform", "xavier_normal", "framework"}
+        Of all weights; biases become zero except under ``framework``.
+    pooling : {"average", "max"}
+    second_conv : bool
+        A second convolution, as wide, in each of the first two groups.
+    dropout : float
+        Probability that a unit is dropped, in [0, 1], after both dense layers.
+
+    Raises
+    ------
+    FerError
+        For an unknown choice or a dropout outside [0, 1].
     """
 
     lookahead: bool = False
@@ -73,11 +86,14 @@ class Configuration:
     second_conv: bool = False
     dropout: float = 0.5
 
-    @property
-    def network(self) -> dict[str, Any]:
-        """The part that :class:`CNN3D` takes as keyword arguments; the rest is preparation and training."""
-        others = ("lookahead", "clahe", "normalise", "class_weights")
-        return {name: value for name, value in asdict(self).items() if name not in others}
+    def __post_init__(self) -> None:
+        one_of(self.activation, ACTIVATIONS, "activation")
+        one_of(self.initialiser, INITIALISERS, "initialiser")
+        one_of(self.pooling, POOLINGS, "pooling")
+        if self.temporal_size not in TEMPORAL_SIZES:
+            raise FerError(f"temporal_size={self.temporal_size} must be one of {TEMPORAL_SIZES}.")
+        if not 0 <= self.dropout <= 1:
+            raise FerError(f"dropout={self.dropout} must lie in [0, 1].")
 
 
 # Table 2 and Table 3. The second one's initialiser is printed as "none".
@@ -97,136 +113,71 @@ class CNN3D(nn.Module):
 
     Parameters
     ----------
+    configuration : Configuration
     n_classes : int
         Softmax outputs: 7 on CK+, 6 on Oulu-CASIA.
-    activation : {"relu", "elu", "prelu", "leaky_relu", "mish"}
-        After every convolution and dense layer but the last.
-    temporal_size : {1, 3, 5, 7, 9}
-        Frames that a kernel spans; padding keeps the number of frames.
-    initialiser : {"xavier_uniform", "xavier_normal", "framework"}
-        Of weights; biases become zero except under ``framework``.
-    pooling : {"average", "max"}
-    second_conv : bool
-        A second convolution in each of the first two groups.
-    dropout : float
-        The printed rate in [0, 1], after dense layers.
     frames, size : int
         Length of a clip, and height and width of its frames in pixels.
-    filters : {"c3d", "half"}
-        See :data:`FILTERS`.
-    n_dense_layers, dropout_place
-        Dense layers of 4,096 units; dropout after all of them or only after the ``first``.
-    dropout_meaning : {"drop", "keep"}
-        Whether the rate is the probability of dropping or of keeping a unit.
+    width : float
+        Scales every layer; 1 is the paper's network, smaller ones are for smoke runs.
     bn_position : {"before", "after"}
         Batch normalisation before or after the activation.
     bn_momentum : float
         Weight of a new batch in the running statistics.
-    avgpool_count_pad : bool
-        Whether the last pool's padding counts in its means.
-    init_scope : {"all", "convolutions"}
-        Which weights the initialiser draws.
-    temporal_padding : {"symmetric", "causal"}
-        Zeros on both sides of a clip, or before it only.
-    second_width : {"same", "half"}
-        Filters of the second convolution, as a part of its group's.
-    width : float
-        Scales every layer; 1 is the paper's network, smaller ones are for smoke runs.
 
     Raises
     ------
     FerError
-        For an unknown choice, a clip too short for the pools, or a dropout outside [0, 1].
+        For an unknown choice, or a clip too short for the pools.
     """
 
     def __init__(
         self,
+        configuration: Configuration = C1,
         n_classes: int = 7,
         *,
-        activation: str = "relu",
-        temporal_size: int = 3,
-        initialiser: str = "xavier_uniform",
-        pooling: str = "average",
-        second_conv: bool = False,
-        dropout: float = C1.dropout,
         frames: int = 10,
         size: int = 112,
-        filters: str = "c3d",
-        n_dense_layers: int = 2,
-        dropout_place: str = "all",
-        dropout_meaning: str = "drop",
+        width: float = 1.0,
         bn_position: str = "before",
         bn_momentum: float = 0.1,
-        avgpool_count_pad: bool = True,
-        init_scope: str = "all",
-        temporal_padding: str = "symmetric",
-        second_width: str = "same",
-        width: float = 1.0,
     ) -> None:
         super().__init__()
-        one_of(activation, ACTIVATIONS, "activation")
-        one_of(initialiser, INITIALISERS, "initialiser")
-        one_of(pooling, ("average", "max"), "pooling")
-        one_of(filters, FILTERS, "filters")
-        one_of(dropout_place, ("all", "first"), "dropout_place")
-        one_of(dropout_meaning, ("drop", "keep"), "dropout_meaning")
         one_of(bn_position, ("before", "after"), "bn_position")
-        one_of(init_scope, ("all", "convolutions"), "init_scope")
-        one_of(temporal_padding, ("symmetric", "causal"), "temporal_padding")
-        one_of(second_width, ("same", "half"), "second_width")
-        if temporal_size not in TEMPORAL_SIZES:
-            raise FerError(f"temporal_size={temporal_size} must be one of {TEMPORAL_SIZES}.")
-        if not 0 <= dropout <= 1:
-            raise FerError(f"dropout={dropout} must lie in [0, 1].")
         if frames < 8 or size < 32:
             raise FerError(f"The pools need 8 frames of 32 pixels or more; got {frames} of {size}.")
-
-        def scaled(units: float) -> int:
-            return max(1, round(units * width))
-
+        kernel = configuration.temporal_size
+        activation = ACTIVATIONS[configuration.activation]
         layers: dict[str, nn.Module] = {}
         channels = 3
-        for group, (maps, convolutions) in enumerate(FILTERS[filters], 1):
-            units = [maps] * convolutions
-            if second_conv and group <= 2:
-                units.append(maps if second_width == "same" else maps / 2)
-            for letter, count in zip("ab", units, strict=False):
-                name = f"{group}{letter if len(units) > 1 else ''}"
-                convolution = Convolution(
-                    channels, channels := scaled(count), temporal_size, temporal_padding
+        for group, ((filters, convolutions), shape) in enumerate(zip(GROUPS, POOLS, strict=True), 1):
+            convolutions += configuration.second_conv and group <= 2
+            for letter in "ab"[:convolutions]:
+                name = f"{group}{letter if convolutions > 1 else ''}"
+                inputs, channels = channels, max(1, round(filters * width))
+                layers[f"conv{name}"] = nn.Conv3d(
+                    inputs, channels, (kernel, 3, 3), padding=((kernel - 1) // 2, 1, 1)
                 )
-                after = {
-                    f"norm{name}": nn.BatchNorm3d(channels, momentum=bn_momentum),
-                    f"act{name}": ACTIVATIONS[activation](),
-                }
-                order = after.items() if bn_position == "before" else reversed(after.items())
-                layers |= {f"conv{name}": convolution, **dict(order)}
-            shape = FIRST_POOL if group == 1 else LAST_POOL if group == 5 else POOL
-            layers[f"pool{group}"] = _pool(pooling, *shape, avgpool_count_pad)
+                after = [
+                    (f"norm{name}", nn.BatchNorm3d(channels, momentum=bn_momentum)),
+                    (f"act{name}", activation()),
+                ]
+                layers |= dict(after if bn_position == "before" else after[::-1])
+            layers[f"pool{group}"] = POOLINGS[configuration.pooling](*shape)
         self.features = nn.Sequential(OrderedDict(layers))
 
-        inputs = channels * _outputs(frames, size)
-        rate = dropout if dropout_meaning == "drop" else 1 - dropout
-        self.dense = nn.Sequential()
-        for layer in range(n_dense_layers):
-            self.dense.extend([nn.Linear(inputs, inputs := scaled(DENSE)), ACTIVATIONS[activation]()])
-            if dropout_place == "all" or layer == 0:
-                self.dense.append(Dropout(rate))
-        self.classify = nn.Linear(inputs, n_classes)
-        self._initialise(INITIALISERS[initialiser], init_scope)
-
-    def _initialise(self, draw: Callable[[Tensor], Tensor] | None, scope: str) -> None:
-        kinds = (nn.Conv3d, nn.Linear) if scope == "all" else (nn.Conv3d,)
+        places = ((frames // 8 - 1) // 2 + 1) * (size // 16 // 2 + 1) ** 2  # that the five pools leave
+        units, drop = max(1, round(DENSE * width)), configuration.dropout
+        self.dense = nn.Sequential(
+            *(nn.Linear(channels * places, units), activation(), Dropout(drop)),
+            *(nn.Linear(units, units), activation(), Dropout(drop)),
+        )
+        self.classify = nn.Linear(units, n_classes)
+        draw = INITIALISERS[configuration.initialiser]
         for module in self.modules():
-            if draw is not None and isinstance(module, kinds):
+            if draw is not None and isinstance(module, nn.Conv3d | nn.Linear):
                 draw(module.weight)
                 nn.init.zeros_(module.bias)
-
-    def to(self, *args: Any, **kwargs: Any) -> CNN3D:
-        """Move or convert; for weights of five dimensions, channels last is ``channels_last_3d``."""
-        if kwargs.get("memory_format") is torch.channels_last:
-            kwargs["memory_format"] = torch.channels_last_3d
-        return super().to(*args, **kwargs)
 
     @property
     def last_convolution(self) -> nn.Module:
@@ -254,51 +205,71 @@ class CNN3D(nn.Module):
         return self.classify(self.embed(clips))
 
 
-class Convolution(nn.Conv3d):
-    """A 3x3 convolution over ``frames`` frames that keeps a clip's shape.
+def c1(n_classes: int = 7, **options: Any) -> CNN3D:
+    """Return the architecture found for CK+ (Table 2); ``options`` as :class:`CNN3D` has them."""
+    return CNN3D(C1, n_classes, **options)
+
+
+def c2(n_classes: int = 6, **options: Any) -> CNN3D:
+    """Return the architecture found for Oulu-CASIA (Table 3)."""
+    return CNN3D(C2, n_classes, **options)
+
+
+# --- what training costs, counted without training --------------------------------------------------------
+
+KEPT = ("Conv3d", "BatchNorm3d", "AvgPool3d", "MaxPool3d", "Linear", "Dropout")
+"""Layers whose output stays in memory until backward; activations write into their input."""
+
+
+def memory(
+    model: nn.Module, clip: tuple[int, int, int], n_clips: int, *, lookahead: bool, batch_size: int = 30
+) -> pd.Series:
+    """Return the device memory of training under bf16 in MiB, item by item.
 
     Parameters
     ----------
-    frames : int
-        Frames that the kernel spans, odd.
-    padding : {"symmetric", "causal"}
-        Zeros on both sides in time, or as many before the clip: then no frame sees a later one.
+    model : nn.Module
+        On the meta device.
+    clip : (T, H, W)
+    n_clips : int
+        Clips of the corpus, stored once as uint8: with CLAHE or without, as the network wants them.
+    lookahead : bool
+        Whether slow weights are kept.
+
+    Returns
+    -------
+    pandas.Series
+        By item, the last being all of them; what the library that convolves takes for itself comes on top.
     """
+    import pandas as pd
 
-    def __init__(self, inputs: int, outputs: int, frames: int, padding: str = "symmetric") -> None:
-        both = (frames - 1) // 2 if padding == "symmetric" else 0
-        super().__init__(inputs, outputs, (frames, 3, 3), padding=(both, 1, 1))
-        self.before = 0 if padding == "symmetric" else frames - 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, outputs, T, H, W)`` of ``(B, inputs, T, H, W)``."""
-        if self.before:
-            x = F.pad(x, (0, 0, 0, 0, self.before, 0))
-        return super().forward(x)
-
-
-def build(configuration: Configuration, n_classes: int = 7, **readings: Any) -> CNN3D:
-    """Return the network of a configuration; ``readings`` are further arguments of :class:`CNN3D`."""
-    return CNN3D(n_classes, **configuration.network | readings)
-
-
-def c1(n_classes: int = 7, **readings: Any) -> CNN3D:
-    """Return the architecture found for CK+ (Table 2)."""
-    return build(C1, n_classes, **readings)
+    weights = 4 * count_parameters(model)
+    table = layer_table(model, torch.zeros(1, 3, *clip, device="meta"))
+    outputs = [math.prod(map(int, row["output"].split("×"))) for row in table]
+    kept = sum(n for n, row in zip(outputs, table, strict=True) if row["kind"] in KEPT)
+    # A maximum pool also keeps where each maximum was, as int64.
+    indices = sum(8 * n for n, row in zip(outputs, table, strict=True) if row["kind"] == "MaxPool3d")
+    items = {
+        "clips, uint8": n_clips * math.prod(clip),
+        "weights, float32": weights,
+        "their gradients": weights,
+        "Adam's two moments": 2 * weights,
+        "Lookahead's slow weights": weights if lookahead else 0,
+        "weights as bf16": weights // 2,
+        f"activations kept for backward, batch of {batch_size}": batch_size * (2 * kept + indices),
+        "two gradients of the largest activation": 4 * batch_size * max(outputs),
+    }
+    return pd.Series(items | {"in all": sum(items.values())}, name="MiB") / 2**20
 
 
-def c2(n_classes: int = 6, **readings: Any) -> CNN3D:
-    """Return the architecture found for Oulu-CASIA (Table 3)."""
-    return build(C2, n_classes, **readings)
+def operations(model: nn.Module, clip: tuple[int, int, int]) -> float:
+    """Return the floating-point operations of training on one clip (T, H, W), forward and backward.
 
+    A multiplication and an addition are two; the backward pass takes twice the forward one. The model lies
+    on the meta device.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
 
-def _pool(kind: str, kernel: tuple, stride: tuple, padding: tuple, count_padding: bool) -> nn.Module:
-    if kind == "max":
-        return nn.MaxPool3d(kernel, stride, padding)
-    return nn.AvgPool3d(kernel, stride, padding, count_include_pad=count_padding)
-
-
-def _outputs(frames: int, size: int) -> int:
-    """Return how many positions the five pools leave of a clip."""
-    frames, size = (frames // 8 - 1) // 2 + 1, size // 16 // 2 + 1
-    return frames * size * size
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, *clip, device="meta"))
+    return 3.0 * counter.get_total_flops()

@@ -1,35 +1,30 @@
-"""The open readings of paper 4 as one object: from a corpus to folds, networks, batches and recipes.
+"""The open readings of paper 4 as one object, from a corpus to folds, networks, batches and recipes.
 
 The chapter and the workers of the search build everything through it, so that a reading that is flipped is
-flipped for both.
+flipped for both; what a budget makes of either stands here too.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from fer_lib.data.corpus import Corpus
-from fer_lib.data.splits import Fold, kfold, leave_one_subject_out
+from fer_lib.data.splits import Fold, kfold
 from fer_lib.errors import one_of
 from fer_lib.learn.recipes import Loss, Recipe
 from fer_lib.learn.training import Part
-from fer_lib.papers.cnn3d import data as clip_data
-from fer_lib.papers.cnn3d import feeds as clip_feeds
-from fer_lib.papers.cnn3d import network as cnn3d
-from fer_lib.papers.cnn3d.data import Sequences
-from fer_lib.papers.cnn3d.network import Configuration
+from fer_lib.papers.cnn3d import clips
+from fer_lib.papers.cnn3d.clips import ClipFeed, Sequences
+from fer_lib.papers.cnn3d.network import C2, CNN3D, Configuration
 
-COPIES = {
-    "ckplus": clip_feeds.CKPLUS_COPIES,
-    "oulu_casia": clip_feeds.OULU_COPIES,
-    **dict.fromkeys(("synthetic", "ravdess", "crema_d"), (1, 1, 1)),  # their classes are balanced as they are
-}
 LOOKAHEAD = (5, 0.5)  # k and alpha: Sect. 3.3
 LEARNING_RATE = 1e-4  # Sect. 3.1
 SOURCES = {
@@ -44,164 +39,125 @@ SOURCES = {
     "checkpoint": "Sect. 3.1 (best epoch)",
 }
 
+PAPER = {
+    "size": 112,  # of frames in pixels
+    "width": 1,  # scales every layer
+    "epochs": 16,
+    "batch_size": 30,
+    "lr": LEARNING_RATE,
+    "k": 10,  # folds, of which so many are trained (None: all)
+    "folds": None,
+    "loso": None,  # subjects left out in turn (None: all)
+    "subjects": 118,  # of synthetic corpora
+    "views": (1, 2, 3, 5, 7, 10),  # frames shown
+    "workers": 0,  # of a search that the chapter itself makes, on drawn faces
+    "search": {"trials": 800, "threshold": 0.965, "epochs": 16, "subjects": None},
+}
+BUDGETS = {
+    "smoke": PAPER
+    | {"size": 32, "width": 0.0625, "epochs": 6, "batch_size": 16, "lr": 2e-3, "k": 3, "folds": 2, "loso": 2}
+    | {"subjects": 6, "views": (1, 3, 10), "workers": 3}
+    | {"search": {"trials": 6, "threshold": 0.1, "epochs": 2, "subjects": 3}},
+    "full": PAPER | {"loso": 10, "search": PAPER["search"] | {"trials": 100}},
+    "paper": PAPER,
+}
+"""What each budget makes of the chapter and of the search: its finished trials (pruned ones included; the
+paper tried more than 800), the accuracy below which one is pruned, epochs, and subjects (None: all).
+"""
+
 
 @dataclass(frozen=True)
 class Readings:
-    """One value for each place where the paper leaves an implementer to guess.
+    """One value for each open reading that a run may flip.
 
     The fields are the knobs of the paper's register (``fer_lib.claims.ambiguities("cnn3d")``), which says
     what each value means; the defaults are the recommended ones.
     """
 
-    filters: str = "c3d"
-    n_dense_layers: int = 2
-    dropout_place: str = "all"
     bn_position: str = "before"
     bn_momentum: float = 0.1
-    avgpool_count_pad: bool = True
     initializer: str = "framework"
-    init_scope: str = "all"
-    dropout_meaning: str = "drop"
-    class_weight_counts: str = "copies"
-    lookahead_lr: float = 0.0001
-    clahe_stage: str = "crop"
-    oulu_color: str = "grey"
-    contrast_stage: str = "8bit"
-    aug_per_clip: bool = True
     augment_mode: str = "originals_and_copies"
     augment_online: bool = False
     face_box: str = "clip"
-    short_pad: str = "last"
-    loso_average: str = "pooled"
-    fold_rule: str = "dealt"
-    fold_average: str = "folds"
     epoch_selection: str = "last"
-    search_protocol: str = "own"
     oulu_camera: str = "VL"
     oulu_n: int = 480
     oulu_folds: str = "subject"
     transfer: str = "finetune"
-    significance_test: str = "two_sided"
-    second_conv_width: str = "same"
-    temporal_padding: str = "symmetric"
     lr_schedule: str = "constant"
-    drop_last: bool = False
-
-    # --- data ---------------------------------------------------------------------------------
 
     def load(
-        self,
-        dataset: str,
-        data_dir: str | Path | None = None,
-        size: int = 112,
-        synthetic: dict[str, int] | None = None,
+        self, dataset: str, data_dir: str | Path | None, plan: dict[str, Any], **synthetic: int
     ) -> Sequences:
-        """Read a corpus; see :func:`fer_lib.papers.cnn3d.data.load`."""
-        names = ("short_pad", "face_box", "clahe_stage", "oulu_camera", "oulu_color")
-        chosen = {name: getattr(self, name) for name in names}
-        return clip_data.load(dataset, data_dir, size=size, synthetic=synthetic, **chosen)
+        """Read a corpus at a budget; see :func:`fer_lib.papers.cnn3d.clips.load`."""
+        drawn = {"n_subjects": plan["subjects"], "per_expression": 1} | synthetic
+        chosen = {"face_box": self.face_box, "oulu_camera": self.oulu_camera}
+        return clips.load(dataset, data_dir, size=plan["size"], synthetic=drawn, **chosen)
 
     def ten_folds(self, corpus: Corpus, k: int = 10, seed: int = 0) -> list[Fold]:
         """Return the folds of Tables 4 and 5."""
         if corpus.card.name != "oulu_casia":
-            return clip_data.subject_folds(corpus, k, self.fold_rule, seed)
+            return clips.subject_folds(corpus, k)
         by_subject = one_of(self.oulu_folds, ("subject", "random"), "oulu_folds") == "subject"
-        folds = (
-            clip_data.subject_folds(corpus, k, self.fold_rule, seed) if by_subject else kfold(corpus, k, seed)
-        )
-        return folds if self.oulu_n == 480 else clip_data.equal_folds(folds, self.oulu_n // k, seed)
+        folds = clips.subject_folds(corpus, k) if by_subject else kfold(corpus, k, seed)
+        return folds if self.oulu_n == 480 else clips.equal_folds(folds, self.oulu_n // k, seed)
 
-    def search_folds(self, corpus: Corpus, k: int = 10, seed: int = 0) -> tuple[list[Fold], str]:
-        """Return the folds on which the search measures a configuration, and how it averages over them."""
-        one_of(self.search_protocol, ("own", "loso"), "search_protocol")
-        if corpus.card.name == "oulu_casia" and self.search_protocol == "own":
-            return self.ten_folds(corpus, k, seed), self.fold_average
-        averaging = {"pooled": "pooled", "subjects": "folds"}
-        return leave_one_subject_out(corpus), averaging[one_of(self.loso_average, averaging, "loso_average")]
-
-    # --- networks and batches -----------------------------------------------------------------
-
-    def network(
-        self, configuration: Configuration, n_classes: int, size: int = 112, width: float = 1.0
-    ) -> cnn3d.CNN3D:
-        """Return the network of a configuration under these readings."""
-        names = ("filters", "n_dense_layers", "dropout_place", "bn_position", "bn_momentum")
-        names += ("avgpool_count_pad", "init_scope", "dropout_meaning", "temporal_padding")
-        options = {name: getattr(self, name) for name in names}
-        if configuration == cnn3d.C2:  # Table 3 prints "none"
-            options["initialiser"] = self.initializer
-        return cnn3d.build(
-            configuration, n_classes, size=size, width=width, second_width=self.second_conv_width, **options
-        )
+    def network(self, configuration: Configuration, n_classes: int, plan: dict[str, Any] = PAPER) -> CNN3D:
+        """Return the network of a configuration at a budget."""
+        if replace(configuration, temporal_size=C2.temporal_size) == C2:  # Table 3 prints "none"
+            configuration = replace(configuration, initialiser=self.initializer)
+        options = {"bn_position": self.bn_position, "bn_momentum": self.bn_momentum}
+        return CNN3D(configuration, n_classes, size=plan["size"], width=plan["width"], **options)
 
     def feed(
         self,
         sequences: Sequences,
         configuration: Configuration,
         device: torch.device | str = "cpu",
-        order: torch.Tensor | None = None,
-    ) -> clip_feeds.ClipFeed:
+        order: Tensor | None = None,
+    ) -> ClipFeed:
         """Return what makes batches of the sequences as a configuration wants them prepared."""
-        frames = sequences.equalised if configuration.clahe else sequences.frames
-        return clip_feeds.ClipFeed(
-            torch.as_tensor(frames).to(device),
-            normalise=configuration.normalise,
-            contrast_stage=self.contrast_stage,
-            redraw=self.augment_online,
-            order=None if order is None else order.to(device),
-        )
+        frames = torch.as_tensor(sequences.equalised if configuration.clahe else sequences.frames)
+        order = None if order is None else order.to(device)
+        return ClipFeed(frames.to(device), configuration.normalise, self.augment_online, order)
 
     def training_part(
         self, sequences: Sequences, index: np.ndarray, device: torch.device | str = "cpu", seed: int = 0
     ) -> Part:
         """Return the sequences at ``index`` with their augmented copies."""
         corpus = sequences.corpus
-        return clip_feeds.training_part(
-            corpus.labels,
-            index,
-            clip_feeds.copy_counts(corpus.classes, COPIES[corpus.card.name]),
-            mode=self.augment_mode,
-            per_clip=self.aug_per_clip,
-            n_frames=sequences.frames.shape[1],
-            seed=seed,
-            device=device,
-        )
+        options = {"mode": self.augment_mode, "seed": seed, "device": device}
+        return clips.training_part(corpus.labels, index, clips.copy_counts(corpus), **options)
 
-    def recipe(
-        self,
-        configuration: Configuration,
-        epochs: int = 16,
-        batch_size: int = 30,
-        lr: float = LEARNING_RATE,
-        **changes: Any,
-    ) -> Recipe:
+    def recipe(self, configuration: Configuration, plan: dict[str, Any] = PAPER, **changes: Any) -> Recipe:
         """Return how a configuration is trained; ``changes`` are further arguments of :class:`Recipe`."""
-        # A budget that scales the rate scales Lookahead's as well.
-        rate = lr * (self.lookahead_lr / LEARNING_RATE) if configuration.lookahead else lr
-        rates = None
+        epochs, rates = plan["epochs"], None
         if one_of(self.lr_schedule, ("constant", "cosine"), "lr_schedule") == "cosine":
-            rates = tuple(rate * (1 + math.cos(math.pi * epoch / epochs)) / 2 for epoch in range(epochs))
+            rates = tuple(plan["lr"] * (1 + math.cos(math.pi * e / epochs)) / 2 for e in range(epochs))
         options = {
             "epochs": epochs,
-            "batch_size": batch_size,
-            "lr": rate,
+            "batch_size": plan["batch_size"],
+            "lr": plan["lr"],
             "learning_rates": rates,
             "lookahead": LOOKAHEAD if configuration.lookahead else None,
-            "drop_last": self.drop_last,
             "checkpoint": "best_test" if self.epoch_selection == "fold" else "last",
             "sources": SOURCES,
         }
         return Recipe(**options | changes)
 
-    def loss(
-        self, configuration: Configuration, sequences: Sequences, index: np.ndarray, part: Part
-    ) -> Loss | None:
-        """Return the cross-entropy that a configuration wants; None is the plain one."""
-        if not configuration.class_weights:
-            return None
-        one_of(self.class_weight_counts, ("copies", "clips"), "class_weight_counts")
-        labels = part.labels
-        if self.class_weight_counts == "clips":
-            labels = torch.as_tensor(sequences.corpus.labels[index]).to(part.labels.device)
-        weights = clip_feeds.class_weights(labels, len(sequences.corpus.classes))
-        return clip_feeds.weighted_cross_entropy(weights)
+
+def class_weighted(part: Part, n_classes: int) -> Loss:
+    """Return the cross-entropy whose class weights are inverse to a part's samples of each class.
+
+    The mean weight is 1; a class without samples weighs nothing.
+    """
+    n = torch.bincount(part.labels, minlength=n_classes).float()
+    weights = torch.where(n > 0, n.sum() / n.clamp_min(1), 0)
+    weights = weights / weights[n > 0].mean()
+
+    def loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = logits.float()
+        return F.cross_entropy(logits, labels, weight=weights), logits
+
+    return loss

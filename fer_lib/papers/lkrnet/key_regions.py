@@ -9,6 +9,7 @@ rectangles' full face width and height, in pixels; a point counts pixel centres.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -22,84 +23,53 @@ from fer_lib.features.geometry import xy
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
 
-OVERLAPS, BORDERS = ("maximum", "sum", "last"), ("clip", "shift")
-GRIDS, RESIZES = ("image", "feature"), ("area", "bilinear", "max", "as_maps")
-FALLBACKS = ("mean", "drop", "ones")
-BLOCKS = {"none": (0, 0), "one": (1, 1), "one_to_three": (1, 3), "nine": (9, 9)}  # fewest and most
-BLOCK = 3  # pixels, side of a black block (Sect. 4.2)
+RESIZES = ("area", "as_maps")
+TEST_CROPS = ("centre", "mirror", "ten")
+BLOCK, MOST_BLOCKS = 3, 3  # side of a black block in pixels (Sect. 4.2), and how many an image has at most
 
 
 @dataclass(frozen=True)
 class KeyRegions:
     """Draws masks, batched on the geometry's device.
 
+    Where regions overlap the larger weight holds; a region that leaves the image is cut off.
+
     Attributes
     ----------
     alpha : float
         Side of a region as a part of the face's.
-    overlap : {"maximum", "sum", "last"}
-        Where regions overlap: the larger weight, their sum, or that of the landmark drawn last.
-    border : {"clip", "shift"}
-        A region that leaves the image is cut off, or moved back inside.
-    grid : {"image", "feature"}
-        Weights drawn pixel by pixel and then down-sampled, or computed at the cells' centres.
-    resize : {"area", "bilinear", "max", "as_maps"}
-        How they are down-sampled: to cells that divide the whole image, or averaged over the pixels that the
-        network's pools leave to each cell. Pools round down, so the two differ wherever a side is odd.
+    resize : {"area", "as_maps"}
+        How masks are down-sampled: averaged over cells that divide the whole image, or over the pixels that
+        the network's pools leave to each cell. Pools round down, so the two differ wherever a side is odd.
     """
 
     alpha: float = 0.3
-    overlap: str = "maximum"
-    border: str = "clip"
-    grid: str = "image"
     resize: str = "area"
 
     def __post_init__(self) -> None:
-        one_of(self.overlap, OVERLAPS, "mask_overlap")
-        one_of(self.border, BORDERS, "mask_clip")
-        one_of(self.grid, GRIDS, "mask_grid")
         one_of(self.resize, RESIZES, "mask_resize")
 
     def __call__(self, geometry: Tensor, size: int, cells: int) -> Tensor:
-        """Return the masks ``M(p)`` down-sampled to the feature maps, ``(B, 1, cells, cells)``.
+        """Return the masks ``M(p)`` down-sampled to the feature maps, ``(B, 1, cells, cells)`` in [0, 1].
 
-        ``size`` is the side of the image that ``geometry`` ``(B, 6, 2)`` refers to. Values are in [0, 1]
-        (above 1 only where regions are summed); all are 1 where a face has no landmarks (NaN).
+        ``size`` is the side of the image that ``geometry`` ``(B, 6, 2)`` refers to. All values are 1 where
+        a face has no landmarks (NaN).
         """
-        if self.grid == "feature":
-            return self.draw(geometry, size, cells)
         drawn = self.draw(geometry, size)
-        if self.resize == "as_maps":
-            return _pooled(drawn, cells)
-        if self.resize == "bilinear":
-            return F.interpolate(drawn, (cells, cells), mode="bilinear", align_corners=False)
-        return (F.adaptive_avg_pool2d if self.resize == "area" else F.adaptive_max_pool2d)(drawn, cells)
+        return _pooled(drawn, cells) if self.resize == "as_maps" else F.adaptive_avg_pool2d(drawn, cells)
 
-    def draw(self, geometry: Tensor, size: int, cells: int | None = None) -> Tensor:
-        """Return the weights of Eq. (3), ``(B, 1, size, size)``, or at the centres of ``cells`` per side."""
-        cells = cells or size
-        step = size / cells
-        places = (torch.arange(cells, device=geometry.device) + 0.5) * step - 0.5
+    def draw(self, geometry: Tensor, size: int) -> Tensor:
+        """Return the weights of Eq. (3), ``(B, 1, size, size)``."""
+        places = torch.arange(size, device=geometry.device)
         points, half = geometry[:, :5], geometry[:, None, 5] * self.alpha / 2  # (B, 5, 2), (B, 1, 2)
-        if self.border == "shift":
-            low, high = half - 0.5, size - 0.5 - half  # exchanged where a region is wider than the image
-            points = torch.maximum(torch.minimum(points, torch.maximum(low, high)), torch.minimum(low, high))
-        dx = places - points[:, :, :1]  # (B, 5, cells)
+        dx = places - points[:, :, :1]  # (B, 5, size)
         dy = places - points[:, :, 1:]
         inside = (dy.abs() <= half[:, :, 1:])[:, :, :, None] & (dx.abs() <= half[:, :, :1])[:, :, None, :]
         distance = (dy.square()[:, :, :, None] + dx.square()[:, :, None, :]).sqrt()
         corner = half.square().sum(2).sqrt()[:, :, None, None]
-        weights = (1 - distance / corner).clamp_min(0) * inside  # (B, 5, cells, cells)
-        mask = self._merge(weights, inside)
+        mask = ((1 - distance / corner).clamp_min(0) * inside).amax(1, keepdim=True)  # (B, 1, size, size)
         # A face without landmarks has NaN throughout: nothing is known to be unimportant.
         return torch.where(geometry.isnan().any((1, 2))[:, None, None, None], torch.ones_like(mask), mask)
-
-    def _merge(self, weights: Tensor, inside: Tensor) -> Tensor:
-        if self.overlap != "last":
-            return (weights.amax(1) if self.overlap == "maximum" else weights.sum(1)).unsqueeze(1)
-        order = torch.arange(1, 6, device=weights.device)[None, :, None, None]
-        last = (inside * order).amax(1, keepdim=True)  # 0 outside of all regions
-        return (weights * (order == last)).sum(1, keepdim=True)
 
 
 def _pooled(masks: Tensor, cells: int) -> Tensor:
@@ -125,34 +95,25 @@ class KeyRegionFeed:
         Side of the masks: the network's ``map_size``.
     crop : int
         Side of the crop in pixels.
-    size : int
-        Side of the network's image; a crop of another size is enlarged bilinearly.
-    blocks : str
-        Black blocks in training images; see :data:`BLOCKS`.
-    test_crop : {"centre", "ten"}
-        Crops of a test image: its centre, or the corners and the centre, each also mirrored.
-    follow : bool
-        Whether masks follow their image; else they stay where the centre crop has them.
+    test_crop : {"centre", "mirror", "ten"}
+        Views of a test image: its centre; that and its mirror image; or the corners and the centre, each
+        also mirrored.
     """
 
     normalise: Normalisation
     regions: KeyRegions
     cells: int
     crop: int = 44
-    size: int = 44
-    blocks: str = "one_to_three"
     test_crop: str = "centre"
-    follow: bool = True
 
     def __post_init__(self) -> None:
-        one_of(self.blocks, BLOCKS, "n_black_blocks")
-        one_of(self.test_crop, ("centre", "ten"), "test_crop")
+        one_of(self.test_crop, TEST_CROPS, "test_crop")
 
     def __call__(self, batch: Part, training: bool) -> tuple[Tensor, Tensor]:
-        """Return images ``(B, 1, size, size)`` and masks ``(B, 1, cells, cells)``, float32.
+        """Return images ``(B, 1, crop, crop)`` and masks ``(B, 1, cells, cells)``, float32.
 
-        The part's first ``extra`` is the geometry ``(N, 6, 2)`` in pixels of its images. Ten crops add an
-        axis of views after the first.
+        The part's first ``extra`` is the geometry ``(N, 6, 2)`` in pixels of its images. Several views add
+        an axis after the first.
         """
         n, (height, width), device = len(batch), batch.images.shape[1:], batch.images.device
         if min(height, width) < self.crop:
@@ -160,38 +121,24 @@ class KeyRegionFeed:
         room = xy(height - self.crop, width - self.crop, batch.labels)  # of rows and columns
         if training:
             corners = (torch.rand(n, 2, device=device) * (room + 1)).long()
-            mirrored = torch.rand(n, device=device) < 0.5  # Sect. 4.2
-            images, masks = self._view(batch, corners, mirrored, training)
-            return images, masks
-        centre = room // 2
-        views = [(centre, False)]
+            return self._view(batch, corners, torch.rand(n, device=device) < 0.5, training)  # Sect. 4.2
+        places = [room // 2]
         if self.test_crop == "ten":
-            places = [torch.tensor(place, device=device) for place in ((0, 0), (0, 1), (1, 0), (1, 1))]
-            views = [
-                (c, flip) for c in (*(place * room for place in places), centre) for flip in (False, True)
-            ]
-        made = [
-            self._view(batch, corner.expand(n, 2), torch.full((n,), flip, device=device), training)
-            for corner, flip in views
+            places = [room * room.new_tensor(place) for place in product((0, 1), repeat=2)] + places
+        flips = (False,) if self.test_crop == "centre" else (False, True)
+        views = [
+            self._view(batch, place.expand(n, 2), torch.full((n,), flip, device=device), training)
+            for place, flip in product(places, flips)
         ]
-        if len(made) == 1:
-            return made[0]
-        return tuple(torch.stack(part, dim=1) for part in zip(*made, strict=True))
+        if len(views) == 1:
+            return views[0]
+        images, masks = (torch.stack(part, dim=1) for part in zip(*views, strict=True))
+        return images, masks
 
     def _view(self, batch: Part, corners: Tensor, mirrored: Tensor, training: bool) -> tuple[Tensor, Tensor]:
-        """Cut one view of each image: ``corners`` (B, 2) are rows and columns, ``mirrored`` is bool (B,)."""
         images, geometry = cut(batch.images, batch.extra[0], corners, mirrored, self.crop)
-        if training:
-            images = blot(images, self.blocks)
-        if not self.follow:
-            room = xy(*batch.images.shape[1:], corners) - self.crop
-            still = torch.zeros_like(mirrored)
-            geometry = in_crop(batch.extra[0], (room // 2).expand_as(corners), still, self.crop)
-        x = self.normalise(images)
-        if self.size != self.crop:
-            x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False)
-            geometry = enlarged(geometry, self.size / self.crop)
-        return x, self.regions(geometry, self.size, self.cells)
+        x = self.normalise(blot(images) if training else images)
+        return x, self.regions(geometry, self.crop, self.cells)
 
 
 def cut(
@@ -199,54 +146,35 @@ def cut(
 ) -> tuple[Tensor, Tensor]:
     """Cut a square out of each image ``(B, H, W)``, mirror some, and move their geometry ``(B, 6, 2)`` along.
 
-    ``corners`` int64 ``(B, 2)`` are the top row and left column, ``mirrored`` is bool ``(B,)``.
+    ``corners`` int64 ``(B, 2)`` are the top row and left column, ``mirrored`` is bool ``(B,)``. A mirror
+    image's eyes and mouth corners change places, which no mask can see.
     """
     along = torch.arange(crop, device=images.device)
     rows = corners[:, :1] + along  # (B, crop)
     columns = corners[:, 1:] + torch.where(mirrored[:, None], crop - 1 - along, along)
     each = torch.arange(len(images), device=images.device)[:, None, None]
-    return images[each, rows[:, :, None], columns[:, None, :]], in_crop(geometry, corners, mirrored, crop)
-
-
-def in_crop(geometry: Tensor, corners: Tensor, mirrored: Tensor, crop: int) -> Tensor:
-    """Return the geometry in pixels of the crop; the face's sides stay as they are."""
-    points = geometry[:, :5] - corners[:, None].flip(2)  # (row, column) to (x, y)
+    points = geometry[:, :5] - corners.flip(1)[:, None]
     x = torch.where(mirrored[:, None], crop - 1 - points[:, :, 0], points[:, :, 0])
-    return torch.cat([torch.stack([x, points[:, :, 1]], dim=2), geometry[:, 5:]], dim=1)
+    there = torch.cat([torch.stack([x, points[:, :, 1]], dim=2), geometry[:, 5:]], dim=1)
+    return images[each, rows[:, :, None], columns[:, None, :]], there
 
 
-def enlarged(geometry: Tensor, scale: float) -> Tensor:
-    """Return the geometry ``(B, 6, 2)`` in pixels of images that are ``scale`` times as large."""
-    return torch.cat([(geometry[:, :5] + 0.5) * scale - 0.5, geometry[:, 5:] * scale], dim=1)
-
-
-def blot(images: Tensor, blocks: str = "one_to_three") -> Tensor:
-    """Set random blocks of 3x3 pixels of each image ``(B, H, W)`` to 0."""
-    fewest, most = BLOCKS[blocks]
-    if not most:
-        return images
-    n, (height, width), device = len(images), images.shape[1:], images.device
+def blot(images: Tensor) -> Tensor:
+    """Set one to three random blocks of 3x3 pixels of each image ``(B, H, W)`` to 0."""
+    n, device = len(images), images.device
     top, left = (
-        (torch.rand(n, most, 1, device=device) * (side - BLOCK + 1)).long() for side in (height, width)
+        (torch.rand(n, MOST_BLOCKS, 1, device=device) * (side - BLOCK + 1)).long()
+        for side in images.shape[1:]
     )
-    drawn = fewest + (torch.rand(n, 1, device=device) * (most - fewest + 1)).long()
-    there = (torch.arange(most, device=device) < drawn)[:, :, None]  # (B, most, 1)
-    rows, columns = (torch.arange(side, device=device) for side in (height, width))
-    in_row = (rows >= top) & (rows < top + BLOCK) & there  # (B, most, H)
+    drawn = 1 + (torch.rand(n, 1, device=device) * MOST_BLOCKS).long()
+    there = (torch.arange(MOST_BLOCKS, device=device) < drawn)[:, :, None]  # (B, blocks, 1)
+    rows, columns = (torch.arange(side, device=device) for side in images.shape[1:])
+    in_row = (rows >= top) & (rows < top + BLOCK) & there  # (B, blocks, H)
     in_column = (columns >= left) & (columns < left + BLOCK)
-    black = (in_row[:, :, :, None] & in_column[:, :, None, :]).any(1)
-    return images.masked_fill(black, 0)
+    return images.masked_fill((in_row[:, :, :, None] & in_column[:, :, None, :]).any(1), 0)
 
 
 # --- where the landmarks are --------------------------------------------------------------------------------
-
-
-def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Return MTCNN's five points float32 ``(N, 5, 2)`` of 68 landmarks ``(N, 68, 2)`` in iBUG order.
-
-    Left and right eye (their centres), nose tip, left and right mouth corner, as seen in the image.
-    """
-    return np.concatenate([eyes(landmarks), landmarks[:, [30, 48, 54]]], axis=1).astype(np.float32)
 
 
 def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
@@ -255,8 +183,9 @@ def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]
     Parameters
     ----------
     corpus : Corpus
-        With 68 landmarks, of which five points and the face's extent are taken; or with five and the
-        columns ``face_width`` and ``face_height``, as :func:`fer_lib.faces.annotate` adds them.
+        With 68 landmarks, of which MTCNN's five points (centres of the eyes, nose tip, mouth corners) and
+        the face's extent are taken; or with five and the columns ``face_width`` and ``face_height``, as
+        :func:`fer_lib.faces.annotate` adds them.
     size : int
         The geometry is in pixels of the images at this side.
 
@@ -272,7 +201,7 @@ def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]
     """
     count = None if corpus.landmarks is None else corpus.landmarks.shape[1]
     if count == 68:
-        points = five_points(corpus.landmarks)
+        points = np.concatenate([eyes(corpus.landmarks), corpus.landmarks[:, [30, 48, 54]]], axis=1)
         high, low = corpus.landmarks.max(1), corpus.landmarks.min(1)
         # The 68 points end at the brows; a detector's box goes on to about the middle of the forehead.
         sides = (high - low) * [1.0, 1.25]
@@ -291,28 +220,24 @@ def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]
     return geometry, found
 
 
-def filled(geometry: np.ndarray, train: np.ndarray, fallback: str = "mean", size: int = 48) -> np.ndarray:
-    """Return the geometry with something in place of the faces that were not found.
+def filled(geometry: np.ndarray, train: np.ndarray, size: int = 48) -> np.ndarray:
+    """Return the geometry ``(N, 6, 2)`` with the mean face in place of those that were not found (NaN).
 
-    Parameters
-    ----------
-    geometry : float32 (N, 6, 2)
-        NaN where no face was found.
-    train : int64 (M,)
-        Training images: the mean face is theirs, whatever their class.
-    fallback : {"mean", "drop", "ones"}
-        The mean face and the whole image as its box; the same (whoever trains drops these images, a test
-        image cannot be dropped); or NaN left in place, which makes a mask of ones.
+    The mean landmarks are those of the training images ``train`` int64 ``(M,)``, whatever their class; the
+    box is the whole image, ``size`` pixels a side.
+
+    Raises
+    ------
+    FerError
+        If no face was found among the training images.
     """
-    if one_of(fallback, FALLBACKS, "landmark_fallback") == "ones":
-        return geometry
-    known = geometry[train][np.isfinite(geometry[train]).all((1, 2))]
+    lost = np.isnan(geometry).any((1, 2))
+    known = geometry[train][~lost[train]]
     if not len(known):
         raise FerError(
             "No face was found among the training images, so there is no mean face to fall back on."
         )
     mean = np.concatenate([known[:, :5].mean(0), [[size, size]]])
-    lost = np.isnan(geometry).any((1, 2))
     return np.where(lost[:, None, None], mean, geometry).astype(np.float32)
 
 

@@ -3,8 +3,7 @@
 The paper is ``lkrnet`` in :mod:`fer_lib.claims`. Sect. 3.2 (Fig. 3) describes the modified VGG19, Sect. 3.1
 (Eq. 4) the two branches: one classifies the feature maps p, the other p times a mask of the key regions
 (:mod:`fer_lib.papers.lkrnet.key_regions`), through classifiers of the same structure that share no weights.
-The keyword
-arguments are the paper's open readings; their defaults are the recommended ones.
+The keyword arguments are the paper's open readings; their defaults are the recommended ones.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
+from math import cos, pi
 
 import torch
 from torch import Tensor, nn
@@ -21,22 +21,29 @@ from fer_lib.errors import FerError, one_of
 from fer_lib.learn.layers import Dropout
 
 STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # filters and convolutions; a max pool after each
-HEADS = {"modified": (4096, 256), "original": (4096, 4096)}  # dense layers before the softmax's
+HEAD = (4096, 256)  # dense layers before the softmax's, in VGG19 too (Sect. 3.2)
 SIZE = 44  # of the image crop, in pixels (Sect. 4.2)
 
-# Where the mask meets the feature maps: the stage after which they are taken, whether its pool has run, what
-# each branch still does by itself (stages and pools), and the size of the image.
+# Where the mask meets the feature maps: the stage after which they are taken, whether its pool has run, and
+# what each branch still does by itself (stages and pools).
 TAPS = {
-    "before_pool5": (5, False, ("pool5",), SIZE),
-    "after_pool5": (5, True, (), SIZE),
-    "before_pool4": (4, False, ("pool4", "stage5", "pool5"), SIZE),
-    "no_pool5": (5, False, (), SIZE),
-    "input_224": (5, False, ("pool5",), 224),
+    "before_pool5": (5, False, ("pool5",)),
+    "after_pool5": (5, True, ()),
+    "before_pool4": (4, False, ("pool4", "stage5", "pool5")),
+    "no_pool5": (5, False, ()),
 }
 FUSIONS = ("mean_softmax", "sum_logits", "global")
-EMBEDDINGS = ("fc4096", "fc256", "logits")
-NETWORKS = ("VGG19", "Baseline 1", "Baseline 2", "Our method")
+BRANCHES = {
+    "VGG19": ("global",),
+    "Baseline 1": ("global", "local"),
+    "Baseline 2": ("global",),
+    "Our method": ("global", "local"),
+}
+"""Classifiers of each network: of the feature maps as they are, or of the masked ones."""
+NETWORKS = tuple(BRANCHES)
 WITH_TRIPLETS = ("Baseline 2", "Our method")  # the others have the cross-entropy alone (Sect. 3.2)
+SCHEDULES = ("known", "printed")
+RECIPE_EPOCHS = 250  # of the public recipe by which this VGG19 is known to learn FER2013
 
 Output = tuple[Tensor, Tensor, Tensor]
 
@@ -52,27 +59,19 @@ class LKRNet(nn.Module):
         Classifiers: of the feature maps as they are, or of the masked ones (Eq. 4).
     mask_stage : str
         Which feature maps are masked; see :data:`TAPS`.
-    in_channels : {3, 1}
-        3 repeats the grey image.
     use_batchnorm : bool
         Batch normalisation after each convolution.
-    head : {"modified", "original"}
-        Dense layers of 4096 and 256 units, or VGG19's own two of 4096.
-    head_act : {"relu", "none"}
-        After each of those dense layers.
     dropout : float
-        Probability of dropping a unit behind each of them.
+        Probability of dropping a unit behind each of the two hidden dense layers.
     branch_fusion : {"mean_softmax", "sum_logits", "global"}
         How the branches' predictions become one.
-    embed_layer : {"fc256", "fc4096", "logits"}
-        The features f(x) of Eqs. (8) and (9).
     width : float
         Scales every layer; 1 is the paper's network, smaller ones are for small machines.
 
     Raises
     ------
     FerError
-        For an unknown reading, or a network without a branch.
+        For an unknown reading.
     """
 
     def __init__(
@@ -81,29 +80,19 @@ class LKRNet(nn.Module):
         branches: Sequence[str] = ("global", "local"),
         *,
         mask_stage: str = "before_pool5",
-        in_channels: int = 3,
         use_batchnorm: bool = True,
-        head: str = "modified",
-        head_act: str = "relu",
         dropout: float = 0.2,
         branch_fusion: str = "mean_softmax",
-        embed_layer: str = "fc256",
         width: float = 1.0,
     ) -> None:
         super().__init__()
-        for name in branches:
-            one_of(name, ("global", "local"), "branch")
-        if not branches or in_channels not in (1, 3):
-            raise FerError(f"A network needs a branch, and 1 or 3 input channels, not {in_channels}.")
-        stage, pooled, own, size = TAPS[one_of(mask_stage, TAPS, "mask_stage")]
+        stage, pooled, own = TAPS[one_of(mask_stage, TAPS, "mask_stage")]
         self.fusion = one_of(branch_fusion, FUSIONS, "branch_fusion")
-        self.embedding = EMBEDDINGS.index(one_of(embed_layer, EMBEDDINGS, "embed_layer"))
-        one_of(head_act, ("relu", "none"), "head_act")
-        self.kinds, self.in_channels, self.size = tuple(branches), in_channels, size
+        self.kinds = tuple(branches)
         filters = [max(1, round(n * width)) for n, _ in STAGES]
 
         def layers(number: int) -> dict[str, nn.Module]:
-            channels = filters[number - 2] if number > 1 else in_channels
+            channels = filters[number - 2] if number > 1 else 3
             return _stage(number, channels, filters[number - 1], STAGES[number - 1][1], use_batchnorm)
 
         trunk: dict[str, nn.Module] = {}
@@ -112,17 +101,15 @@ class LKRNet(nn.Module):
             if number < stage or pooled:
                 trunk[f"pool{number}"] = nn.MaxPool2d(2)
         self.trunk = nn.Sequential(OrderedDict(trunk))
-        self.map_size = size >> (stage - (not pooled))  # pools round down
-        side = size >> (4 if mask_stage == "no_pool5" else 5)
-        units = [max(1, round(n * width)) for n in HEADS[one_of(head, HEADS, "vgg_head")]]
+        self.map_size = SIZE >> (stage - (not pooled))  # pools round down
+        side = SIZE >> (4 if mask_stage == "no_pool5" else 5)
+        units = [max(1, round(n * width)) for n in HEAD]
         self.branches = nn.ModuleList()
         for _ in branches:
             branch: dict[str, nn.Module] = {}
             for name in own:
                 branch |= layers(5) if name == "stage5" else {name: nn.MaxPool2d(2)}
-            branch["classify"] = Classifier(
-                filters[-1] * side * side, units, n_classes, head_act == "relu", dropout
-            )
+            branch["classify"] = Classifier(filters[-1] * side * side, units, n_classes, dropout)
             self.branches.append(nn.Sequential(OrderedDict(branch)))
 
     def activation(self, stage: int) -> nn.Module:
@@ -133,38 +120,9 @@ class LKRNet(nn.Module):
         wanted = f"relu{stage}_{STAGES[stage - 1][1]}"
         return next(module for name, module in self.named_modules() if name.split(".")[-1] == wanted)
 
-    @property
-    def last_convolution(self) -> nn.Module:
-        """The last convolution, where Grad-CAM commonly looks: 2x2 cells on an image of 44x44."""
-        return next(m for name, m in self.named_modules() if name.split(".")[-1] == "conv5_4")
-
-    def load_trunk(self, state: dict[str, Tensor]) -> None:
-        """Take the convolutions, and their normalisation, of another network of the same width.
-
-        ``state`` is another LKRNet's, or what :func:`from_torchvision` returns. A three-channel first
-        layer is summed over its channels for a network that reads one: on grey images it is the same.
-        """
-        given = {".".join(name.split(".")[-2:]): value for name, value in state.items()}
-        own = self.state_dict()
-        for name, value in own.items():
-            key = ".".join(name.split(".")[-2:])
-            if not key.startswith(("conv", "norm")):
-                continue
-            if key not in given:
-                raise FerError(f"The weights to start from hold no {key}; do both normalise alike?")
-            found = given[key]
-            if key == "conv1_1.weight" and found.shape[1] == 3 and self.in_channels == 1:
-                found = found.sum(1, keepdim=True)
-            if found.shape != value.shape:
-                raise FerError(
-                    f"{key} is {tuple(found.shape)} in the weights to start from but {tuple(value.shape)} "
-                    "here; networks must have the same width."
-                )
-            value.copy_(found)
-
     def maps(self, images: Tensor) -> Tensor:
-        """Return the feature maps p, ``(B, 512, 2, 2)`` under the recommended reading."""
-        return self.trunk(images.expand(-1, self.in_channels, -1, -1))
+        """Return the feature maps p of grey images, ``(B, 512, 2, 2)`` under the recommended reading."""
+        return self.trunk(images.expand(-1, 3, -1, -1))
 
     def embed(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """Return the embeddings of all branches side by side, ``(B, 256)`` each."""
@@ -176,8 +134,8 @@ class LKRNet(nn.Module):
         Parameters
         ----------
         images : Tensor
-            ``(B, 1, S, S)`` float, S = 44 (224 for ``input_224``); or ``(B, V, 1, S, S)``, V views of each
-            face (ten crops, say), whose probabilities are averaged.
+            ``(B, 1, 44, 44)`` float; or ``(B, V, 1, 44, 44)``, V views of each face (ten crops, say), whose
+            probabilities are averaged.
         masks : Tensor, optional
             ``(B, 1, map_size, map_size)`` float in [0, 1], with the axis of the views where the images
             have it. Needed by a local branch.
@@ -189,7 +147,8 @@ class LKRNet(nn.Module):
         logits : Tensor
             ``(B, branches, n_classes)``, of each branch.
         embeddings : Tensor
-            ``(B, branches, D)``, the output of the layer ``embed_layer``; D = 256 for ``fc256``.
+            ``(B, branches, 256)``, the features f(x) of Eqs. (8) and (9): the second dense layer's, after its
+            ReLU and before dropout.
         """
         if images.ndim == 5:
             flat = None if masks is None else masks.flatten(0, 1)
@@ -204,36 +163,31 @@ class LKRNet(nn.Module):
             branch(p if kind == "global" else p * masks)  # Eq. (4)
             for kind, branch in zip(self.kinds, self.branches, strict=True)
         ]
-        logits = torch.stack([layers[-1] for layers in done], dim=1)  # (B, 2, 7)
-        embeddings = torch.stack([layers[self.embedding] for layers in done], dim=1)  # (B, 2, 256)
-        return self._fused(logits), logits, embeddings
-
-    def _fused(self, logits: Tensor) -> Tensor:
-        """Make one prediction of the branches', ``(B, n_classes)``."""
+        logits, embeddings = (
+            torch.stack(part, dim=1) for part in zip(*done, strict=True)
+        )  # (B, 2, 7 or 256)
         if len(self.kinds) == 1 or self.fusion == "global":
-            return logits[:, 0]
-        return logits.sum(1) if self.fusion == "sum_logits" else _mean_of_softmax(logits)
+            return logits[:, 0], logits, embeddings
+        scores = logits.sum(1) if self.fusion == "sum_logits" else _mean_of_softmax(logits)
+        return scores, logits, embeddings
 
 
 class Classifier(nn.Module):
-    """Dense layers of 4096 and 256 units, each with dropout, and one of ``n_classes`` (Fig. 3)."""
+    """Dense layers of 4096 and 256 units, each with ReLU and dropout, and one of ``n_classes`` (Fig. 3)."""
 
-    def __init__(
-        self, inputs: int, hidden: Sequence[int], n_classes: int, activation: bool, dropout: float
-    ) -> None:
+    def __init__(self, inputs: int, hidden: Sequence[int], n_classes: int, dropout: float) -> None:
         super().__init__()
         self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise([inputs, *hidden]))
-        self.act = nn.ReLU() if activation else nn.Identity()
         self.dropout = Dropout(dropout)
         self.out = nn.Linear(hidden[-1], n_classes)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Return both layers' activations before dropout and the logits, from maps ``(B, C, h, w)``."""
-        x, outputs = x.flatten(1), []  # channel-major whatever the memory format
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and the last hidden layer before dropout, from maps ``(B, C, h, w)``."""
+        x = x.flatten(1)  # channel-major whatever the memory format
         for layer in self.dense:
-            outputs.append(self.act(layer(x)))  # (B, 4096), (B, 256)
-            x = self.dropout(outputs[-1])
-        return [*outputs, self.out(x)]
+            features = F.relu(layer(x))  # (B, 4096), (B, 256)
+            x = self.dropout(features)
+        return self.out(x), features
 
 
 class Scores(nn.Module):
@@ -252,81 +206,38 @@ class Scores(nn.Module):
         return logits[:, 0] if self.model.fusion == "global" else logits.mean(1)
 
 
-def build(
-    name: str,
-    n_classes: int = 7,
-    *,
-    baseline1: str = "both_branches",
-    baseline2: str = "single",
-    vgg_head: str = "modified",
-    **readings: object,
-) -> LKRNet:
-    """Return one of :data:`NETWORKS`; whether it learns from triplets too is the loss's affair.
+def build(name: str, n_classes: int = 7, **readings: object) -> LKRNet:
+    """Return one of :data:`NETWORKS`; ``readings`` are keywords of :class:`LKRNet`.
+
+    Whether a network learns from triplets too is the loss's affair.
+    """
+    return LKRNet(n_classes, BRANCHES[one_of(name, NETWORKS, "network")], **readings)
+
+
+def learning_rates(schedule: str, epochs: int) -> tuple[float, ...]:
+    """Return one learning rate per epoch.
 
     Parameters
     ----------
-    baseline1 : {"both_branches", "local_branch"}
-        Whether "only local key regions" keeps the global branch.
-    baseline2 : {"single", "two_identical"}
-        Whether the network without regions has one branch or two.
-    vgg_head : {"modified", "original"}
-        Classifier of the VGG19 row.
-    readings
-        Passed to :class:`LKRNet`.
+    schedule : {"known", "printed"}
+        ``printed``: 0.0001 for 20 epochs to warm up, then 0.001 times 0.8 per epoch (Sect. 4.2, Table 1); all
+        rates together are worth 7 epochs at 0.001, however many follow. ``known``: the one under which
+        this VGG19 is known to learn FER2013. That is 0.01, from epoch 80 on times 0.9 every five epochs, for
+        250 epochs. Fewer epochs are one cycle: up to 0.03 over a fifth of them, down again by a cosine, and
+        0.0003 for the last quarter, in which a network that has converged no longer changes.
+    epochs : int
+        Length of the training.
     """
-    one_of(baseline1, ("both_branches", "local_branch"), "baseline1")
-    one_of(baseline2, ("single", "two_identical"), "baseline2")
-    one_of(vgg_head, HEADS, "vgg_head")
-    branches = {
-        "VGG19": ("global",),
-        "Baseline 1": ("global", "local") if baseline1 == "both_branches" else ("local",),
-        "Baseline 2": ("global",) if baseline2 == "single" else ("global", "global"),
-        "Our method": ("global", "local"),
-    }
-    head = vgg_head if name == "VGG19" else "modified"
-    return LKRNet(n_classes, branches[one_of(name, NETWORKS, "network")], head=head, **readings)
-
-
-def learning_rates(
-    epochs: int, warmup: str = "constant", decay: float = 0.8, warmup_epochs: int = 20, scale: float = 1.0
-) -> tuple[float, ...]:
-    """Return one rate per epoch: 0.0001 to warm up, then 0.001 that shrinks (Sect. 4.2, Table 1).
-
-    Parameters
-    ----------
-    warmup : {"constant", "linear", "throughout"}
-        0.0001 for ``warmup_epochs`` and then 0.001; a straight line from one to the other; or 0.0001 for
-        good.
-    decay : float
-        Factor from epoch to epoch after the warm-up; 1 for none.
-    scale : float
-        Times every rate.
-    """
-    low, high = 1e-4 * scale, 1e-3 * scale
-    if one_of(warmup, ("constant", "linear", "throughout"), "warmup") == "throughout":
-        return (low,) * epochs
-    step = (high - low) / max(1, warmup_epochs) if warmup == "linear" else 0.0
-    before = [low + step * epoch for epoch in range(min(epochs, warmup_epochs))]
-    rates = (*before, *(high * decay**i for i in range(epochs - len(before))))
+    if one_of(schedule, SCHEDULES, "lr_schedule") == "printed":
+        rates = [1e-4 if i < 20 else 1e-3 * 0.8 ** (i - 20) for i in range(epochs)]
+    elif epochs >= RECIPE_EPOCHS:
+        rates = [0.01 * 0.9 ** (0 if i < 80 else 1 + (i - 80) // 5) for i in range(epochs)]
+    else:
+        rise, hold = max(1, round(0.2 * epochs)), epochs // 4
+        fall = epochs - rise - hold
+        rates = [0.03 * (i + 1) / rise for i in range(rise)]
+        rates += [max(3e-4, 0.015 * (1 + cos(pi * i / fall))) for i in range(1, fall + 1)] + [3e-4] * hold
     return tuple(float(f"{rate:.6g}") for rate in rates)
-
-
-def from_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the convolutions of torchvision's ``vgg19_bn`` or ``vgg19`` for :meth:`LKRNet.load_trunk`."""
-    places = [f"{stage}_{i}" for stage, (_, n) in enumerate(STAGES, 1) for i in range(1, n + 1)]
-    modules: dict[str, dict[str, Tensor]] = {}
-    for name, value in state.items():
-        if name.startswith("features."):
-            _, index, leaf = name.split(".")
-            modules.setdefault(index, {})[leaf] = value
-    kinds = {"conv": [m for m in modules.values() if m["weight"].ndim == 4]}
-    kinds["norm"] = [m for m in modules.values() if m["weight"].ndim == 1]
-    return {
-        f"{kind}{place}.{leaf}": value
-        for kind, found in kinds.items()
-        for place, module in zip(places, found, strict=False)  # vgg19 has no normalisation
-        for leaf, value in module.items()
-    }
 
 
 def _stage(number: int, inputs: int, filters: int, convolutions: int, norm: bool) -> dict[str, nn.Module]:

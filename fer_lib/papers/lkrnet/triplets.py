@@ -4,6 +4,10 @@ Sect. 3.1 of the paper ``lkrnet``: L = L_cross + lambda L_triplet (Eq. 5), where
 cross-entropies of the three samples (Eqs. 6 and 7; the minus sign, missing in print, is restored) and
 L_triplet asks an anchor to be nearer to its positive than to its negative by a margin (Eqs. 8 and 9).
 How triplets are found the paper does not say.
+
+The loss here is L / 3. That leaves the balance of the two terms as printed, and makes lambda = 0 the plain
+cross-entropy of single images by which VGG19 and Baseline 1 are trained (Sect. 3.2), so that the same
+learning rates mean the same to all networks.
 """
 
 from __future__ import annotations
@@ -19,7 +23,6 @@ from fer_lib.errors import FerError, one_of
 from fer_lib.learn.training import Feed, Part
 
 MININGS = ("random", "semi_hard", "hard")
-BRANCH_LOSSES = ("both", "triplet_global", "fused")
 
 Triplets = tuple[Tensor, Tensor, Tensor]
 
@@ -39,28 +42,22 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
     return F.relu(near - far + margin).mean()
 
 
-def class_distances(
-    embeddings: np.ndarray, labels: np.ndarray, normalise: bool = True
-) -> tuple[float, float]:
+def class_distances(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Return the mean squared distance of two samples of one class, and of two classes.
 
     Parameters
     ----------
     embeddings : ndarray
-        ``(N, branches, D)``; distances are averaged over branches.
+        ``(N, branches, D)``; scaled to length 1 as in :class:`CombinedLoss`, and averaged over branches.
     labels : ndarray
         ``(N,)`` integer codes.
-    normalise : bool
-        Whether embeddings are scaled to length 1, as in :class:`CombinedLoss`.
 
     Returns
     -------
     within, between : float
         Over all pairs of different samples; NaN where there is no such pair.
     """
-    points = torch.as_tensor(embeddings, dtype=torch.float64)
-    if normalise:
-        points = F.normalize(points, dim=2)
+    points = F.normalize(torch.as_tensor(embeddings, dtype=torch.float64), dim=2)
     distance = torch.stack([squared_distances(branch) for branch in points.unbind(1)]).mean(0)
     codes = torch.as_tensor(labels)
     same = codes[:, None] == codes[None, :]
@@ -107,32 +104,20 @@ def mine(embeddings: Tensor, labels: Tensor, strategy: str) -> Triplets:
 
 @dataclass(frozen=True)
 class CombinedLoss:
-    """Eqs. (5) to (9) for networks that return (scores, logits of each branch, embeddings of each branch).
+    """Eqs. (5) to (9), divided by three, of networks that return (scores, logits, embeddings) by branch.
+
+    Every branch has both terms, and those of all branches are added.
 
     Attributes
     ----------
     weight : float
         Lambda of Eq. (5); 0 leaves the cross-entropy alone.
     margin : float
-        Alpha of Eqs. (8) and (9).
-    normalise : bool
-        Whether embeddings are scaled to length 1, so that squared distances lie in [0, 4].
-    branches : {"both", "triplet_global", "fused"}
-        Both terms on every branch, added; the triplet term on the first branch only; or both terms on
-        the fused prediction and the embeddings side by side.
-    reduction : {"sum", "mean"}
-        Whether the cross-entropies of a triplet's three samples are added (Eq. 6) or averaged.
+        Alpha of Eqs. (8) and (9), between embeddings that are scaled to length 1.
     """
 
     weight: float = 0.2
     margin: float = 0.2
-    normalise: bool = True
-    branches: str = "both"
-    reduction: str = "sum"
-
-    def __post_init__(self) -> None:
-        one_of(self.branches, BRANCH_LOSSES, "branch_loss")
-        one_of(self.reduction, ("sum", "mean"), "ce_reduction")
 
     def __call__(
         self, output: tuple[Tensor, Tensor, Tensor], labels: Tensor, triplets: Triplets | str
@@ -148,22 +133,15 @@ class CombinedLoss:
         triplets
             Rows of the batch, or the strategy by which :func:`mine` finds them, branch by branch.
         """
-        scores, logits, embeddings = (t.float() for t in output)
-        if self.branches == "fused":
-            logits, embeddings = scores[:, None], embeddings.flatten(1)[:, None]
+        _, logits, embeddings = (t.float() for t in output)
         n = logits.shape[1]
-        # Every sample of the batch counts once: the sum over a triplet is three times the mean.
         cross = n * F.cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(n))
-        cross = cross * (3 if self.reduction == "sum" else 1)
         if not self.weight:
             return cross
-        if self.branches == "triplet_global":
-            embeddings = embeddings[:, :1]
-        return cross + self.weight * sum(self._triplet(e, labels, triplets) for e in embeddings.unbind(1))
+        return cross + self.weight / 3 * sum(self._triplet(e, labels, triplets) for e in embeddings.unbind(1))
 
     def _triplet(self, embeddings: Tensor, labels: Tensor, triplets: Triplets | str) -> Tensor:
-        if self.normalise:
-            embeddings = F.normalize(embeddings, dim=1)
+        embeddings = F.normalize(embeddings, dim=1)
         if isinstance(triplets, str):
             triplets = mine(embeddings, labels, triplets)
         if not len(triplets[0]):
@@ -174,9 +152,9 @@ class CombinedLoss:
 class TripletTraining:
     """The feed and the loss of one network's training, which must agree on the triplets.
 
-    With ``random`` mining every anchor of a batch gets a positive and a negative drawn from the whole
-    training part, so the network sees three times the batch. Otherwise the batch is what it is, and
-    triplets are found among its embeddings.
+    By default each image of a batch is an anchor, and its positive and negative are found among the batch's
+    embeddings. With ``random`` mining they are drawn from the whole training part, so the network sees three
+    times the batch. Where lambda is 0 a batch is single images, whatever the mining.
 
     Parameters
     ----------
@@ -186,7 +164,7 @@ class TripletTraining:
     feed : Feed
         Makes the network's inputs.
     loss : CombinedLoss
-    mining : {"random", "semi_hard", "hard"}
+    mining : {"semi_hard", "hard", "random"}
 
     Raises
     ------
@@ -194,9 +172,10 @@ class TripletTraining:
         For an unknown strategy, or a training part of one class.
     """
 
-    def __init__(self, train: Part, feed: Feed, loss: CombinedLoss, mining: str = "random") -> None:
+    def __init__(self, train: Part, feed: Feed, loss: CombinedLoss, mining: str = "semi_hard") -> None:
         self.train, self.inner, self.objective = train, feed, loss
         self.mining = one_of(mining, MININGS, "triplet_mining")
+        self.draws = mining == "random" and loss.weight > 0
         self.order = torch.argsort(train.labels, stable=True)
         self.counts = torch.bincount(train.labels)
         if len(train) == int(self.counts.max()):
@@ -209,9 +188,10 @@ class TripletTraining:
 
     def feed(self, batch: Part, training: bool) -> tuple[Tensor, ...]:
         """Return the network's inputs: ``B`` samples, or anchors, positives and negatives, ``3 B``."""
-        if training and self.mining == "random":
-            positives, negatives = self.draw(batch.extra[-1].long(), batch.labels)
-            batch = joined([batch, self.train.take(positives), self.train.take(negatives)])
+        if training and self.draws:
+            parts = [batch, *map(self.train.take, self.draw(batch.extra[-1].long(), batch.labels))]
+            extra = tuple(torch.cat(columns) for columns in zip(*(p.extra for p in parts), strict=True))
+            batch = Part(torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]), extra)
         if training:
             self._labels = batch.labels
         return self.inner(batch, training)
@@ -233,18 +213,12 @@ class TripletTraining:
         """Return the loss of the batch that was fed last, and the scores of its ``B`` anchors."""
         n = len(labels)
         triplets: Triplets | str = self.mining
-        if self.mining == "random":
-            rows = torch.arange(3 * n, device=labels.device)
-            triplets = (rows[:n], rows[n : 2 * n], rows[2 * n :])
+        if self.draws:
+            anchors, positives, negatives = torch.arange(3 * n, device=labels.device).split(n)
+            triplets = (anchors, positives, negatives)
         return self.objective(output, self._labels, triplets), output[0][:n]
 
 
 def numbered(part: Part) -> Part:
     """Return the part with its images' numbers 0, 1, ... as a further ``extra``."""
     return replace(part, extra=(*part.extra, torch.arange(len(part), device=part.labels.device)))
-
-
-def joined(parts: list[Part]) -> Part:
-    """Return parts one after the other."""
-    extra = tuple(torch.cat(columns) for columns in zip(*(part.extra for part in parts), strict=True))
-    return Part(torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]), extra)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fer_lib import claims
 from fer_lib.show.plots.style import FAINT, INK, MUTED, check_columns, colours, mix, styled, subplots
 
 if TYPE_CHECKING:
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 def forest(frame: pd.DataFrame) -> Figure:
     """Draw the effect of each flipped reading with its interval, largest gain first.
 
-    ``frame`` has one row per reading with the columns ``label``, ``group`` (its colour), ``difference``,
-    ``low``, ``high`` (points), ``spread`` (points by the seed alone, NaN if unknown; a grey bar to both sides
-    of zero) and ``clear`` (a filled mark).
+    ``frame`` has one row per reading with the columns ``label``, ``group`` (a paper's short name, which has
+    its colour), ``difference``, ``low``, ``high`` (points), ``spread`` (points by the seed alone, NaN if
+    unknown; a grey bar to both sides of zero) and ``clear`` (a filled mark).
     """
     needed = ["label", "group", "difference", "low", "high", "spread", "clear"]
     check_columns(frame, needed, "forest")
     frame = frame.sort_values("difference", ascending=False, kind="stable")
-    tints = colours(frame["group"])
+    papers = {paper.short_name: paper.colour for paper in map(claims.load, claims.PAPERS)}
+    tints = {name: papers.get(name, tint) for name, tint in colours(frame["group"]).items()}
     figure, axes = subplots(1.3 + 0.36 * len(frame))
     for row, line in enumerate(frame.to_dict("records")):
         tint = tints[line["group"]]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from fer_lib.show.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = ("step", "accuracy", "low", "high", "gain", "gain_low", "gain_high", "n")
 RAISED, LOWERED = "#c44a00", "#0072b2"  # colours of a bar

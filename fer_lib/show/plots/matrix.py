@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_lib import claims
 from fer_lib.show.plots.style import INK, MUTED, SMALL, check_columns, legend, styled, subplots
 
 if TYPE_CHECKING:
@@ -18,13 +19,6 @@ COSTS = {
     "milliseconds": "Milliseconds per image, all in",
 }
 """Column -> what its axis says."""
-PAPERS = {  # colours of the chapters
-    "cnn_sift": ("#2b7bba", "CNN-SIFT-AVG"),
-    "multimodal": ("#d55e00", "Multimodal fusion"),
-    "cspp": ("#009e73", "C-SPP"),
-    "cnn3d": ("#aa4499", "3D-CNN"),
-    "lkrnet": ("#4a3228", "LKRNet"),
-}
 GAP = 0.058  # between names, as a part of an axis's height
 
 
@@ -65,7 +59,7 @@ def pareto(frame: pd.DataFrame) -> Figure:
             known.loc[best, cost], 100 * known.loc[best, "accuracy"], "--", color=MUTED, lw=1.2, zorder=1
         )
         for row in known.to_dict("records"):
-            y, tint = 100 * row["accuracy"], PAPERS[row["paper"]][0]
+            y, tint = 100 * row["accuracy"], claims.load(row["paper"]).colour
             spread = [[y - 100 * row["low"]], [100 * row["high"] - y]]
             axes.errorbar(row[cost], y, spread, fmt="o", color=tint, ms=7, lw=1.2, zorder=2)
         axes.set_xscale("log")
@@ -74,8 +68,8 @@ def pareto(frame: pd.DataFrame) -> Figure:
         axes.set_ylabel("Accuracy (%)")
         axes.grid(axis="y")
         _name(axes, known, cost, set(best))
-    present = [look for key, look in PAPERS.items() if key in set(frame["paper"])]
-    legend(figure, [(name, tint) for tint, name in present], columns=3, marker="o")
+    present = [claims.load(key) for key in claims.PAPERS if key in set(frame["paper"])]
+    legend(figure, [(paper.short_name, paper.colour) for paper in present], columns=3, marker="o")
     return figure
 
 
@@ -89,7 +83,7 @@ def _name(axes: Axes, known: pd.DataFrame, cost: str, best: set[int]) -> None:
         places[i] = min(places[i], places[i - 1] - GAP)
     places += max(0.0, GAP / 2 - places.min())  # those pushed below the axis push the others up
     for (i, row), place in zip(order.iterrows(), places, strict=True):
-        tint = PAPERS[row["paper"]][0]
+        tint = claims.load(row["paper"]).colour
         axes.annotate(
             row["model"],
             (row[cost], 100 * row["accuracy"]),

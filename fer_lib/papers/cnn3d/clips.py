@@ -1,0 +1,423 @@
+"""Clips of paper 4: cut out, equalised and padded once, then gathered as batches with training copies.
+
+A training part holds no pixels: a sample is the number of its clip and what is done to it (flip, rotation,
+contrast: Sect. 3.2 of paper ``cnn3d``). One transform holds for all frames of a clip, else motion would be
+lost in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer_lib.data.clips import Clips, sequences
+from fer_lib.data.corpus import Corpus
+from fer_lib.data.splits import Fold
+from fer_lib.errors import FerError, one_of
+from fer_lib.features.geometry import rotations, warp_images, xy
+from fer_lib.learn.training import Part
+
+N_FRAMES = 10
+FACE_COLUMNS = ("face_x", "face_y", "face_width", "face_height")  # as fer_lib.faces.annotate names them
+CLASSES = {  # Sect. 4.1 and 4.2; the synthetic corpus takes those of CK+
+    "ckplus": ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "contempt"),
+    "oulu_casia": ("anger", "disgust", "fear", "happiness", "sadness", "surprise"),
+}
+CLASSES["synthetic"] = CLASSES["ckplus"]
+# Films that anyone may have, for want of the paper's corpora: what they have of its six expressions.
+CLASSES["ravdess"] = CLASSES["oulu_casia"]
+CLASSES["crema_d"] = CLASSES["oulu_casia"][:5]
+
+# Copies of each clip by (flip, rotation, linear contrast): Sect. 4.1 by class, Sect. 4.2 for all.
+CKPLUS_COPIES = {
+    "contempt": (1, 7, 4),
+    "fear": (1, 4, 4),
+    "sadness": (1, 4, 3),
+    "anger": (1, 2, 1),
+    "happiness": (1, 1, 1),
+    "disgust": (1, 1, 1),
+    "surprise": (1, 1, 0),
+}
+COPIES = {
+    "ckplus": CKPLUS_COPIES,
+    "oulu_casia": (1, 5, 2),
+    **dict.fromkeys(("synthetic", "ravdess", "crema_d"), (1, 1, 1)),  # their classes are balanced as they are
+}
+ROTATION = 30.0  # degrees either way (Sect. 3.2)
+CONTRAST = (0.22, 2.2)
+AUGMENT_MODES = ("originals_and_copies", "copies", "combinations")
+FLIP, ANGLE, FACTOR = range(3)  # columns of a transform: 0 or 1, degrees, multiplier
+IDENTITY = (0.0, 0.0, 1.0)
+
+
+# --- from a corpus to clips and folds ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """S sequences, ready to train on.
+
+    Attributes
+    ----------
+    corpus : Corpus
+        One row per sequence: its last frame, its name as id; what splitters and certificates read.
+    frames, equalised : uint8 (S, T, size, size)
+        The clips' pixels, without and with CLAHE.
+    lengths : int64 (S,)
+        Frames that each clip has before its last one is repeated.
+    fingerprint : str
+        Of the corpus of frames that they were made of.
+    detector : str or None
+        Which detector found the faces; None where frames are used whole.
+    faceless : int
+        Frames in which it found none.
+    """
+
+    corpus: Corpus
+    frames: np.ndarray
+    equalised: np.ndarray
+    lengths: np.ndarray
+    fingerprint: str
+    detector: str | None = None
+    faceless: int = 0
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def select(self, index: np.ndarray) -> Sequences:
+        """Return the sequences at the given positions."""
+        index = np.asarray(index)
+        pixels = {name: getattr(self, name)[index] for name in ("frames", "equalised", "lengths")}
+        return replace(self, corpus=self.corpus.select(index), **pixels)
+
+
+def load(
+    dataset: str,
+    data_dir: str | Path | None = None,
+    *,
+    size: int = 112,
+    face_box: str = "clip",
+    oulu_camera: str = "VL",
+    synthetic: dict[str, int] | None = None,
+) -> Sequences:
+    """Read a corpus as paper 4 does: the last ten frames, the face cut out, 112 pixels square.
+
+    Parameters
+    ----------
+    dataset : {"synthetic", "ckplus", "oulu_casia", "ravdess", "crema_d"}
+    size : int
+        Side of the crops in pixels; the paper's is 112.
+    face_box
+        See :func:`pixels`.
+    oulu_camera : {"VL", "NI", "all"}
+        Visible light, near infrared or both.
+    synthetic : dict, optional
+        Arguments of :func:`fer_lib.data.datasets.synthetic.generate`.
+
+    Raises
+    ------
+    FerError
+        For an unknown choice, or where the corpus cannot be read.
+    """
+    from fer_lib import faces
+    from fer_lib.data import datasets
+    from fer_lib.faces import detection
+
+    one_of(dataset, CLASSES, "dataset of cnn3d")
+    options: dict[str, object] = {"frames": f"last{N_FRAMES}"}
+    if dataset == "synthetic":
+        options = {"sequences": True, "n_frames": N_FRAMES, "size": size, **(synthetic or {})}
+    elif dataset == "oulu_casia":
+        options["camera"] = oulu_camera
+    corpus = datasets.load(dataset, data_dir, **options).only(CLASSES[dataset])
+    fingerprint, detector, faceless = corpus.fingerprint, None, 0
+    if dataset != "synthetic":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # which detector stands in is told by `detector`
+            detector = detection.in_effect("ssd")
+            corpus = faces.annotate(corpus, "ssd", points=False)
+        faceless = int((~corpus.valid).sum())
+    clips = sequences(corpus, N_FRAMES)
+    plain = pixels(corpus, clips, size, box=face_box)
+    equalised = faces.clahe(plain)
+    apexes = replace(
+        clips.apexes(corpus), images=plain[:, -1], ids=clips.names, landmarks=None, valid=None, meta=None
+    )
+    return Sequences(apexes, plain, equalised, clips.lengths, fingerprint, detector, faceless)
+
+
+def pixels(corpus: Corpus, clips: Clips, size: int, *, box: str = "clip") -> np.ndarray:
+    """Return the clips as pixels, each frame cropped to its face where the corpus says where that is.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Its frames; boxes are its columns :data:`FACE_COLUMNS`, without which frames are used whole.
+    size : int
+        Height and width of the result in pixels.
+    box : {"clip", "frame"}
+        One box per clip, the median over its frames in which faces were found, or one per frame, where a
+        frame without a face takes that of its clip.
+
+    Returns
+    -------
+    uint8 (S, T, size, size)
+
+    Raises
+    ------
+    FerError
+        For an unknown choice.
+    """
+    from fer_lib import faces
+
+    one_of(box, ("clip", "frame"), "face_box")
+    used, where = np.unique(clips.rows, return_inverse=True)  # a repeated frame is cropped once
+    where = where.reshape(clips.rows.shape)
+    frames = corpus.images[used]
+    known = corpus.meta is not None and set(FACE_COLUMNS) <= set(corpus.meta)
+    if not known and frames.shape[1:] == (size, size):
+        return frames[where]
+    boxes = np.full((len(used), 4), np.nan)
+    if known:
+        found = corpus.meta[list(FACE_COLUMNS)].to_numpy(np.float64)[used]
+        boxes = found.copy()
+        for rows in where:
+            lost = np.isnan(found[rows]).any(1)
+            if not lost.all():
+                median = np.median(found[rows][~lost], axis=0)
+                boxes[rows if box == "clip" else rows[lost]] = median
+    return faces.crop(frames, boxes, size)[where]
+
+
+def subject_folds(corpus: Corpus, k: int = 10) -> list[Fold]:
+    """Return k subject-independent folds as the works that the paper cites are understood to build them.
+
+    Subjects are sorted by id and dealt like cards: fold i tests every k-th of them.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        One row per clip, such as that of :class:`Sequences`.
+
+    Raises
+    ------
+    FerError
+        For a corpus without subjects, or fewer subjects than folds.
+    """
+    if corpus.subjects is None:
+        raise FerError(f"{corpus.card.title} has no subject ids, so folds cannot be made by subject.")
+    names = np.unique(corpus.subjects)  # sorted
+    if not 2 <= k <= len(names):
+        raise FerError(f"k must lie between 2 and the number of subjects, {len(names)}; got {k}.")
+    tested = [np.isin(corpus.subjects, names[i::k]) for i in range(k)]
+    return [Fold(f"fold{i}", np.flatnonzero(~t), np.flatnonzero(t)) for i, t in enumerate(tested, 1)]
+
+
+def equal_folds(folds: Iterable[Fold], size: int, seed: int = 0) -> list[Fold]:
+    """Return folds of ``size`` test samples each, what is left out being neither trained nor tested on.
+
+    Table 5 of the paper has folds of 40 sequences where 80 subjects in ten folds give 48; which sequences
+    were left out is not stated, so they are drawn.
+
+    Raises
+    ------
+    FerError
+        If a fold tests fewer.
+    """
+    folds = list(folds)
+    rng = np.random.default_rng(seed)
+    kept = []
+    for fold in folds:
+        if len(fold.test) < size:
+            raise FerError(f"{fold.name} tests {len(fold.test)} sequences, fewer than {size}.")
+        kept.append(np.sort(rng.permutation(fold.test)[:size]))
+    every = np.concatenate(kept)
+    return [
+        replace(fold, train=np.intersect1d(fold.train, every), test=test)
+        for fold, test in zip(folds, kept, strict=True)
+    ]
+
+
+# --- from clips to batches --------------------------------------------------------------------------------
+
+
+def copy_counts(corpus: Corpus) -> np.ndarray:
+    """Return int64 (C, 3): flipped, rotated and contrasted copies of a clip of each class (:data:`COPIES`).
+
+    Raises
+    ------
+    FerError
+        If the paper gives no number for a class.
+    """
+    table = COPIES[corpus.card.name]
+    if not isinstance(table, Mapping):
+        return np.tile(np.array(table), (len(corpus.classes), 1))
+    if missing := [name for name in corpus.classes if name not in table]:
+        raise FerError(f"No number of augmented copies is given for {', '.join(missing)}.")
+    return np.array([table[name] for name in corpus.classes])
+
+
+def plain_part(labels: np.ndarray, index: np.ndarray, device: torch.device | str = "cpu") -> Part:
+    """Return the clips at ``index`` as they are, to train or to test on."""
+    index = np.asarray(index, np.int64)
+    return Part(torch.as_tensor(index).to(device), torch.as_tensor(labels[index]).to(device))
+
+
+def training_part(
+    labels: np.ndarray,
+    index: np.ndarray,
+    counts: np.ndarray,
+    *,
+    mode: str = "originals_and_copies",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Part:
+    """Return the clips at ``index`` and their augmented copies, whose transforms are drawn here, once.
+
+    Parameters
+    ----------
+    labels : int64 (S,)
+        Of all clips.
+    index : int64
+        The clips of the training part.
+    counts : int64 (C, 3)
+        See :func:`copy_counts`.
+    mode : {"originals_and_copies", "copies", "combinations"}
+        Each copy one operation, with or without the clip itself; or every combination of a flip or none,
+        a rotation or none and a contrast or none.
+
+    Returns
+    -------
+    Part
+        ``images``: int64 (N,) clip numbers; ``extra``: transforms float (N, 3).
+
+    Raises
+    ------
+    FerError
+        For an unknown mode, or if nothing is left to train on.
+    """
+    one_of(mode, AUGMENT_MODES, "augment_mode")
+    rng = np.random.default_rng(seed)
+    chosen, transforms = [], []
+    for clip in np.asarray(index, np.int64):
+        for flip, rotated, contrasted in _operations(counts[labels[clip]], mode):
+            angle = rng.uniform(-ROTATION, ROTATION) if rotated else 0.0
+            factor = rng.uniform(*CONTRAST) if contrasted else 1.0
+            chosen.append(clip)
+            transforms.append((float(flip), angle, factor))
+    if not chosen:
+        raise FerError(f"augment_mode={mode!r} leaves no clip to train on: no copies are asked for.")
+    part = plain_part(labels, np.array(chosen), device)
+    return Part(part.images, part.labels, (torch.tensor(transforms, device=device),))
+
+
+def _operations(counts: np.ndarray, mode: str) -> list[tuple[bool, bool, bool]]:
+    """Return what is done to each sample made of one clip: flipped, rotated, contrasted."""
+    if mode == "combinations":
+        return list(itertools.product(*([False, *[True] * n] for n in counts)))
+    copies = [tuple(row) for row in np.eye(3, dtype=bool).repeat(counts, axis=0).tolist()]
+    return [(False, False, False), *copies] if mode == "originals_and_copies" else copies
+
+
+@dataclass(frozen=True, eq=False)
+class ClipFeed:
+    """Makes a network's input of clip numbers: a :data:`fer_lib.learn.training.Feed`.
+
+    Attributes
+    ----------
+    frames : Tensor
+        uint8 ``(S, T, H, W)``, all clips, on the device.
+    normalise : bool
+        Pixels in [-1, 1] instead of [0, 1] (Table 1).
+    redraw : bool
+        Draw angles and multipliers anew in every epoch; False keeps those of the part.
+    order : Tensor or None
+        int64 ``(S, T')``: frames of each clip in the order in which the network sees them; None as they
+        are. See :func:`frame_orders`.
+    """
+
+    frames: Tensor
+    normalise: bool = False
+    redraw: bool = False
+    order: Tensor | None = None
+
+    def __call__(self, batch: Part, training: bool) -> tuple[Tensor]:
+        """Return ``(B, 3, T, H, W)`` float, three equal channels."""
+        x = self.frames[batch.images]  # (B, T, H, W)
+        if self.order is not None:
+            x = x[torch.arange(len(x), device=x.device)[:, None], self.order[batch.images]]
+        x = x.float()
+        if training and batch.extra:
+            transforms = redrawn(batch.extra[0]) if self.redraw else batch.extra[0]
+            x = contrast(warp(x, transforms), transforms[:, FACTOR])
+        x = x / 127.5 - 1 if self.normalise else x / 255
+        return (x.unsqueeze(1).expand(-1, 3, -1, -1, -1),)
+
+
+def redrawn(transforms: Tensor) -> Tensor:
+    """Return transforms (N, 3) with other angles and multipliers for the copies that have one."""
+    flip, angle, factor = transforms.unbind(1)
+    low, high = CONTRAST
+    angles = torch.where(angle == 0, angle, (2 * torch.rand_like(angle) - 1) * ROTATION)
+    factors = torch.where(factor == 1, factor, low + (high - low) * torch.rand_like(factor))
+    return torch.stack([flip, angles, factors], dim=1)
+
+
+def warp(clips: Tensor, transforms: Tensor) -> Tensor:
+    """Flip and rotate clips ``(B, T, H, W)`` float by transforms ``(B, 3)``.
+
+    What comes from outside a frame repeats its border. Clips that stay are returned as they are.
+    """
+    height, width = clips.shape[2:]
+    flip, angle = transforms[:, FLIP], transforms[:, ANGLE]
+    centre = xy((width - 1) / 2, (height - 1) / 2, angle)
+    # The frames of a clip are warped as the channels of one image.
+    warped = warp_images(clips, rotations(angle * (math.pi / 180), centre, flip))
+    changed = (flip != 0) | (angle != 0)
+    return torch.where(changed.view(-1, 1, 1, 1), warped, clips)
+
+
+def contrast(clips: Tensor, factors: Tensor) -> Tensor:
+    """Scale the contrast of clips ``(B, T, H, W)`` in 0..255 by factors ``(B,)`` (Sect. 3.2), in 8 bits."""
+    factors = factors.view(-1, 1, 1, 1)
+    return torch.where(factors == 1, clips, (127 + factors * (clips - 127)).round().clamp(0, 255))
+
+
+def frame_orders(what: str | int, lengths: np.ndarray, seed: int = 0) -> Tensor:
+    """Return which of its ten frames a network is shown of each clip, int64 (S, T).
+
+    Parameters
+    ----------
+    what : str or int
+        ``reversed``; ``shuffled``, each clip in an order of its own; or the number of last frames that
+        are shown, the last one repeated as the paper does with short sequences.
+    lengths : int64 (S,)
+        Frames that each clip has before its last one is repeated: the last frames are counted back from
+        there, and a shorter clip shows all it has.
+
+    Raises
+    ------
+    FerError
+        For another word or number.
+    """
+    steps = np.tile(np.arange(N_FRAMES), (len(lengths), 1))
+    if isinstance(what, str):
+        one_of(what, ("reversed", "shuffled"), "order of frames")
+        mixed = (
+            steps[:, ::-1].copy()
+            if what == "reversed"
+            else np.random.default_rng(seed).permuted(steps, axis=1)
+        )
+        return torch.as_tensor(mixed)
+    if not 1 <= what <= N_FRAMES:
+        raise FerError(f"A clip of {N_FRAMES} frames cannot show {what} of them.")
+    ends = np.asarray(lengths)[:, None]
+    return torch.as_tensor(np.minimum(np.maximum(ends - what, 0) + steps, ends - 1))

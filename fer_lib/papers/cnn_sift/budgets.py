@@ -1,0 +1,70 @@
+"""What a run of chapter 1 may cost, budget by budget.
+
+``width`` scales every layer; ``epochs`` None is the paper's; ``folds`` and ``repeats`` None are all of them;
+``limit`` keeps that many training images of FER2013 and a quarter as many of each test part; so many
+``descriptors`` make a vocabulary; ``sizes``, ``draws`` and ``steps``: how much data does SIFT need?
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+BUDGETS: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "width": 0.1875,
+        "epochs": 5,
+        "lr_times": 2,
+        "batch_size": 16,
+        "folds": 1,
+        "repeats": 1,
+        "limit": 800,
+        "descriptors": 3_000,
+        "sizes": (70, 280),
+        "draws": 1,
+        "steps": 40,
+    },
+    # Every image and layer; a network ends when it knows its training images by heart and 20 further epochs
+    # brought nothing on validation images. Smaller training parts get the steps that they need for that.
+    "full": {
+        "control": True,
+        "width": 1,
+        "epochs": 60,
+        "patience": 20,
+        "batch_size": 128,
+        "folds": None,
+        "repeats": 1,
+        "limit": None,
+        "descriptors": 200_000,
+        "sizes": (213, 1000, 4000),
+        "draws": 2,
+        "steps": 250,
+        "steps_per_image": 0.26,
+    },
+    "paper": {
+        "width": 1,
+        "epochs": None,
+        "batch_size": 128,
+        "folds": None,
+        "repeats": None,
+        "limit": None,
+        "descriptors": 200_000,
+        "control": True,
+        "sizes": (213, 309, 1000, 3000, 10000),
+        "draws": 3,
+        "steps": 1000,
+    },
+    # Readings are compared with these networks alone, on images that do not depend on the seed (draw),
+    # without the cells tagged beyond.
+    "probe": {
+        "networks": ("S2",),
+        "width": 0.5,
+        "epochs": 10,
+        "batch_size": 64,
+        "folds": 1,
+        "repeats": 1,
+        "limit": 3000,
+        "others": {"public_test": 800, "private_test": 2200},
+        "draw": 0,
+        "descriptors": 50_000,
+    },
+}

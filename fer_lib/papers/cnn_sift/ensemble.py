@@ -1,0 +1,229 @@
+"""The networks of a run: what they read, how they are trained, averaged, and compared on less data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fer_lib.data import splits
+from fer_lib.data.corpus import Corpus
+from fer_lib.data.splits import Fold
+from fer_lib.evidence.recorder import Recorder
+from fer_lib.features.sift import Descriptors, Vocabulary
+from fer_lib.learn import explain, metrics, training, units
+from fer_lib.learn.normalisation import Normalisation
+from fer_lib.learn.recipes import Recipe
+from fer_lib.learn.training import Part
+from fer_lib.learn.units import Outcome
+from fer_lib.papers.cnn_sift.network import AVERAGES, CNN, CNNS, FUSED, VISUAL_WORDS
+
+
+@dataclass
+class Words:
+    """Bags of SIFT words (Sect. 3.2), whose vocabularies are fitted on a training part alone.
+
+    Attributes
+    ----------
+    descriptors : Descriptors
+        Of all N images of the corpus.
+    seed, sample
+        Of the mini-batch k-means, and how many descriptors it is fitted on at most.
+    normalisation : {"counts", "l1", "l2"}
+        Of the counts (ambiguity ``codebook_histogram``).
+    """
+
+    descriptors: Descriptors
+    seed: int
+    sample: int
+    normalisation: str
+    made: dict[int, tuple[Vocabulary, np.ndarray]] = field(default_factory=dict, init=False)
+    train: np.ndarray | None = field(default=None, init=False)
+
+    def of(self, k: int, train: np.ndarray) -> tuple[Vocabulary, np.ndarray]:
+        """Return k words fitted on the images ``train``, and the bags float32 (N, k) of all images.
+
+        Those of the last training part are kept: three networks and their pictures ask for them.
+        """
+        if self.train is None or not np.array_equal(self.train, train):
+            self.train = train
+            self.made.clear()
+        if k not in self.made:
+            words = Vocabulary.fit(self.descriptors.take(train), k, self.seed, self.sample)
+            self.made[k] = words, words.histograms(self.descriptors, self.normalisation)
+        return self.made[k]
+
+
+@dataclass
+class Ensemble:
+    """Trains the paper's networks by name, on any fold of one corpus.
+
+    Attributes
+    ----------
+    names : sequence of str
+        The networks, trained in this order.
+    build : callable
+        Name to untrained network.
+    words : Words
+        What S1 to S3 read beside the image.
+    recorder, seed, device, normalisation
+        See :func:`fer_lib.learn.units.train_unit`.
+    start : dict
+        Name to the weights that it starts from, where it does not start from scratch.
+    """
+
+    names: Sequence[str]
+    build: Callable[[str], CNN]
+    corpus: Corpus
+    words: Words
+    recorder: Recorder
+    seed: int
+    device: torch.device
+    normalisation: str = "image"
+    start: dict[str, Path] = field(default_factory=dict, init=False)
+
+    def part(self, name: str, index: np.ndarray, train: np.ndarray) -> Part:
+        """Put images on the device, with their words (fitted on ``train``) if the network reads any."""
+        bags = (self.words.of(VISUAL_WORDS[name], train)[1][index],) if name in FUSED else ()
+        return Part.of(self.corpus.images[index], self.corpus.labels[index], *bags, device=self.device)
+
+    def train(
+        self, name: str, fold: Fold, recipe: Recipe, keep: bool = False, score_epochs: bool = True
+    ) -> Outcome:
+        """Train one network on one fold; ``keep`` its weights for :meth:`trained`."""
+        train, validation, test = (
+            self.part(name, index, fold.train) if len(index) else None
+            for index in (fold.train, fold.validation, fold.test)
+        )
+        return self._unit(f"{name} {fold.name}", name, (train, validation, test), recipe, keep, score_epochs)
+
+    def pretrain(self, corpus: Corpus, recipe: Recipe) -> None:
+        """Train C1 to C3 on FER2013; they start from there, and S1 to S3 from C2."""
+        train, test = (
+            Part.of(corpus.images[here], corpus.labels[here], device=self.device)
+            for here in (corpus.split == "train", corpus.split == "private_test")
+        )
+        made = {n: self._unit(f"{n} fer2013", n, (train, None, test), recipe, True, True) for n in CNNS}
+        self.start = {
+            n: made[n.removesuffix(" again") if n not in FUSED else "C2"].weights for n in self.names
+        }
+
+    def _unit(
+        self,
+        unit: str,
+        name: str,
+        parts: tuple[Part, Part | None, Part],
+        recipe: Recipe,
+        keep: bool,
+        score_epochs: bool,
+    ) -> Outcome:
+        """Train a network on parts that are on the device, as a unit that survives a kill."""
+
+        def make() -> CNN:
+            model = self.build(name)
+            if name in self.start:
+                model.load_trunk(units.read_weights(self.start[name]))
+            return model
+
+        options = {"normalisation": self.normalisation, "seed": self.seed}
+        return units.train_unit(
+            *(self.recorder, unit, make, parts, recipe),
+            **options,
+            keep_weights=keep,
+            score_epochs=score_epochs,
+        )
+
+    def trained(self, name: str, fold: Fold, outcome: Outcome) -> tuple[CNN, Normalisation]:
+        """Return a network as it was trained on a fold, and that fold's normalisation."""
+        model = self.build(name)
+        model.load_state_dict(units.read_weights(outcome.weights))
+        images = self.part("C1", fold.train, fold.train).images
+        return model.to(self.device), Normalisation.fit(images, self.normalisation)
+
+    def grad_cam(
+        self, name: str, index: np.ndarray, fold: Fold, outcome: Outcome
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return where images speak for the class predicted, (N, H, W), and that class, int64 (N,)."""
+        model, normalise = self.trained(name, fold, outcome)
+        part = self.part(name, index, fold.train)
+        maps = explain.grad_cam(model, (normalise(part.images), *part.extra), model.last_convolution)
+        return maps, training.predict(model, part, normalise).argmax(1)
+
+    def features(self, name: str, index: np.ndarray, fold: Fold, outcome: Outcome) -> np.ndarray:
+        """Return the features before the softmax of the images at ``index``, float32 (N, D)."""
+        model, normalise = self.trained(name, fold, outcome)
+        return training.predict(model, self.part(name, index, fold.train), normalise, output=model.embed)
+
+
+def averages(tested: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the probabilities (N, C) of the networks and, by Eqs. 7 to 9, of the averages they make up."""
+    return tested | {
+        average: np.mean([tested[name] for name in members], axis=0, dtype=np.float64)
+        for average, members in AVERAGES.items()
+        if {*members} <= {*tested}
+    }
+
+
+def by_size(
+    ensemble: Ensemble, fold: Fold, recipe: Recipe, plan: dict[str, Any], gains: dict[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Train all networks on nested parts of a fold's training side, and record their averages' answers.
+
+    Parameters
+    ----------
+    plan : dict
+        ``sizes`` (below the training part, else a quarter and a half of it), ``draws`` of each, ``steps`` and
+        ``steps_per_image`` that a network is trained for.
+    gains : dict
+        Average to the title of what it gains over CNN-ONLY.
+
+    Returns
+    -------
+    sizes : DataFrame
+        ``n``, ``draws``, ``steps``, ``model``, ``accuracy``, ``low``, ``high`` (fractions; means of draws).
+    gained : DataFrame
+        ``n`` and each gain in points with its interval: paired, since it is of the same images.
+    """
+    corpus, seed = ensemble.corpus, ensemble.seed
+    groups = None if corpus.subjects is None else corpus.subjects[fold.test]
+    truth, ids = corpus.labels[fold.test], corpus.ids[fold.test]
+    fewer = [n for n in plan["sizes"] if n < len(fold.train)]
+    measured, gained = [], []
+    for n in fewer or [len(fold.train) // 4, len(fold.train) // 2]:
+        batches = -(-n // recipe.batch_size)
+        steps = plan["steps"] + plan.get("steps_per_image", 0) * n
+        shorter = replace(recipe, epochs=max(1, round(steps / batches)), patience=0)
+        right: dict[str, np.ndarray] = {}  # of each test image, the share of draws in which it is right
+        for draw in range(plan["draws"]):
+            train = splits.subset(corpus, fold.train, n, 1000 * seed + draw)
+            small = replace(fold, name=f"n{n}-d{draw}", train=train)
+            tested = averages(
+                {
+                    name: ensemble.train(name, small, shorter, score_epochs=False).test
+                    for name in ensemble.names
+                }
+            )
+            for model in [model for model in AVERAGES if model in tested]:
+                kept = ensemble.recorder.add_predictions(
+                    f"{model}@n={n}", tested[model], truth, ids, f"draw{draw}"
+                )
+                hits = kept["probabilities"].argmax(1) == truth
+                right[model] = right.get(model, 0) + hits / plan["draws"]
+        size = {"n": n, "draws": plan["draws"], "steps": shorter.epochs * batches}
+        for model, share in right.items():
+            low, high = metrics.interval(share, groups)
+            measured.append(size | {"model": model, "accuracy": share.mean(), "low": low, "high": high})
+        leads = {title: right[better] - right["CNN-ONLY"] for better, title in gains.items()}
+        gained.append({"n": n} | {title: _points(lead, groups) for title, lead in leads.items()})
+    return pd.DataFrame(measured), pd.DataFrame(gained)
+
+
+def _points(lead: np.ndarray, groups: np.ndarray | None) -> str:
+    """Return a mean difference in points with its interval: ``+1.2 [+0.3, +2.1]``."""
+    low, high = metrics.interval(lead, groups)
+    return f"{100 * lead.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

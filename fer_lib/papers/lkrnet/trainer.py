@@ -1,0 +1,142 @@
+"""Train the networks of paper ``lkrnet`` on one corpus, and look at what they learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from fer_lib.data.corpus import Corpus
+from fer_lib.data.splits import Fold
+from fer_lib.learn import explain, training, units
+from fer_lib.learn.normalisation import Normalisation
+from fer_lib.papers.lkrnet import network, triplets
+from fer_lib.papers.lkrnet.key_regions import KeyRegionFeed, KeyRegions, filled
+
+LAMBDA = 0.2  # the only weight of the triplet loss that Sect. 4.3.1 praises
+STRUCTURE = ("mask_stage", "use_batchnorm", "dropout", "branch_fusion")
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains networks by name.
+
+    A name is one of :data:`fer_lib.papers.lkrnet.network.NETWORKS`, or a variant of the method:
+    ``Our method@lambda=0.4`` (weight of the triplet loss), ``@alpha=0.4`` (size of the regions),
+    ``@mask=ones`` (two equal branches) or ``@mask_stage=no_pool5``.
+
+    Attributes
+    ----------
+    corpus : Corpus
+        Images of 48x48.
+    geometry : ndarray
+        float32 ``(N, 6, 2)``, see :func:`fer_lib.papers.lkrnet.key_regions.geometry_of`.
+    store : Store
+        Where finished networks are kept, such as a recorder.
+    recipe : Recipe
+    readings : mapping
+        The chapter's parameters.
+    width : float
+        Of every layer.
+    score_epochs : bool
+        Whether curves hold validation and test accuracy.
+    """
+
+    corpus: Corpus
+    geometry: np.ndarray
+    store: units.Store
+    recipe: training.Recipe
+    readings: Mapping[str, Any]
+    device: torch.device
+    width: float = 1.0
+    seed: int = 0
+    score_epochs: bool = True
+
+    def build(self, name: str) -> network.LKRNet:
+        """Return a network before its training."""
+        base, key, value = _parsed(name)
+        chosen = {knob: self.readings[knob] for knob in STRUCTURE}
+        if key == "mask_stage":
+            chosen["mask_stage"] = value
+        return network.build(base, len(self.corpus.classes), width=self.width, **chosen)
+
+    def part(self, index: np.ndarray, geometry: np.ndarray) -> training.Part:
+        """Put the images at ``index`` on the device, with their geometry."""
+        images, labels = self.corpus.images[index], self.corpus.labels[index]
+        return training.Part.of(images, labels, geometry[index], device=self.device)
+
+    def feed(self, name: str, fold: Fold, test_crop: str | None = None) -> KeyRegionFeed:
+        """Return the feed that a network is trained and tested with on a fold."""
+        _, key, value = _parsed(name)
+        with torch.device("meta"):
+            cells = self.build(name).map_size
+        train = torch.as_tensor(self.corpus.images[fold.train])
+        return KeyRegionFeed(
+            Normalisation.fit(train, self.readings["normalisation"]),
+            KeyRegions(float(value) if key == "alpha" else 0.3),
+            cells,
+            test_crop=test_crop or self.readings["test_crop"],
+        )
+
+    def train(self, name: str, fold: Fold, keep: bool = False) -> units.Outcome:
+        """Train one network on one fold; ``keep`` its weights for :meth:`trained`."""
+        base, key, value = _parsed(name)
+        ones = np.full_like(self.geometry, np.nan)  # of a face without landmarks
+        geometry = ones if key == "mask" else filled(self.geometry, fold.train)
+        train = triplets.numbered(self.part(fold.train, geometry))
+        rest = [self.part(i, geometry) if len(i) else None for i in (fold.validation, fold.test)]
+        weight = float(value) if key == "lambda" else LAMBDA * (base in network.WITH_TRIPLETS)
+        made = triplets.TripletTraining(
+            train, self.feed(name, fold), triplets.CombinedLoss(weight), self.readings["triplet_mining"]
+        )
+        return units.train_unit(
+            self.store,
+            f"{name} {fold.name}",
+            lambda: self.build(name),
+            (train, *rest),
+            self.recipe,
+            feed=made.feed,
+            loss=made.loss,
+            seed=self.seed,
+            keep_weights=keep,
+            score_epochs=self.score_epochs,
+        )
+
+    def trained(self, name: str, outcome: units.Outcome) -> network.LKRNet:
+        """Return a network with the weights that its training kept."""
+        model = self.build(name)
+        model.load_state_dict(units.read_weights(outcome.weights))
+        return model.to(self.device).eval()
+
+    def features(self, name: str, outcome: units.Outcome, fold: Fold, index: np.ndarray) -> np.ndarray:
+        """Return the embeddings of centre crops, float32 ``(n, branches, 256)``."""
+        model, part = self.trained(name, outcome), self.part(index, filled(self.geometry, fold.train))
+        found = training.predict(model, part, self.feed(name, fold, "centre"), output=model.embed)
+        return found.reshape(len(index), len(model.kinds), -1)
+
+    def grad_cam(
+        self, name: str, outcome: units.Outcome, fold: Fold, index: np.ndarray, stage: int
+    ) -> np.ndarray:
+        """Return Grad-CAM maps of the predicted class at the end of a stage, ``(n, 44, 44)``, not negative.
+
+        ``index`` are images of the fold's test part, whose numbers rise.
+        """
+        model, part = self.trained(name, outcome), self.part(index, filled(self.geometry, fold.train))
+        feed, layer, maps = self.feed(name, fold, "centre"), model.activation(stage), []
+        predicted = outcome.test[np.searchsorted(fold.test, index)].argmax(1)
+        for some in np.array_split(np.arange(len(index)), len(index) // 256 + 1):
+            inputs = feed(part.take(torch.as_tensor(some, device=self.device)), False)
+            maps.append(explain.grad_cam(network.Scores(model), inputs, layer, predicted[some]))
+        maps = torch.as_tensor(np.concatenate(maps))
+        return F.interpolate(maps[:, None], (network.SIZE, network.SIZE), mode="area")[:, 0].numpy()
+
+
+def _parsed(name: str) -> tuple[str, str, str]:
+    """Return network, changed reading and its value; the last two are "" for the network itself."""
+    base, _, change = name.partition("@")
+    key, _, value = change.partition("=")
+    return base, key, value

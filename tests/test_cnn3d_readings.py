@@ -1,0 +1,208 @@
+"""The open readings of paper 4 and the trials of its search: every knob changes what is built."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from fer_lib import cli_search
+from fer_lib.claims import ambiguities
+from fer_lib.data.corpus import Corpus
+from fer_lib.errors import FerError
+from fer_lib.learn.training import Part
+from fer_lib.papers.cnn3d import clips, search, trials
+from fer_lib.papers.cnn3d.network import C1, C2
+from fer_lib.papers.cnn3d.readings import BUDGETS, LEARNING_RATE, PAPER, Readings, class_weighted
+
+REGISTER = ambiguities("cnn3d").dropna(subset="knob").set_index("knob")
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    return clips.load("synthetic", size=32, synthetic={"n_subjects": 3, "per_expression": 1})
+
+
+def other(knob):
+    """Return a value of the knob that is not its default."""
+    default, values = REGISTER.loc[knob, ["default", "values"]]
+    return next(value for value in values if value != default) if values else not default
+
+
+def test_fields_are_the_registers_knobs_with_its_defaults():
+    defaults = asdict(Readings())
+    assert set(defaults) == set(REGISTER.index)
+    for knob, value in defaults.items():
+        assert value == REGISTER.loc[knob, "default"], knob
+        assert type(value) is type(REGISTER.loc[knob, "default"]), knob
+
+
+SMALL = PAPER | {"size": 32, "width": 0.03}
+
+
+def facts(readings, sequences, configuration):
+    """What a reading can change of network, batch, training part and recipe, as comparable text."""
+    torch.manual_seed(1)
+    model = readings.network(configuration, 7, SMALL)
+    part = readings.training_part(sequences, np.arange(7), seed=3)
+    torch.manual_seed(2)
+    batch = readings.feed(sequences, configuration)(part.take(torch.arange(5)), True)[0]
+    recipe = readings.recipe(configuration, SMALL).describe()
+    return str(model), model.classify.weight.sum().item(), len(part), batch.sum().item(), str(recipe)
+
+
+ELSEWHERE = {"face_box", "oulu_camera", "oulu_n", "oulu_folds", "transfer"}  # of data, folds and the chapter
+
+
+@pytest.mark.parametrize("knob", sorted(set(REGISTER.index) - ELSEWHERE))
+def test_every_knob_changes_what_is_built(knob, sequences):
+    configuration = C2 if knob == "initializer" else C1
+    changed = Readings(**{knob: other(knob)})
+    assert facts(changed, sequences, configuration) != facts(Readings(), sequences, configuration)
+
+
+def test_oulu_has_folds_of_its_own(sequences):
+    card = replace(sequences.corpus.card, name="oulu_casia")
+    corpus = replace(sequences.corpus, card=card)
+    folds = Readings().ten_folds(corpus, 3)
+    assert [len(set(corpus.subjects[fold.test])) for fold in folds] == [1, 1, 1]
+    random = Readings(oulu_folds="random").ten_folds(corpus, 3)
+    assert any(len(set(corpus.subjects[fold.test])) > 1 for fold in random)
+
+
+def test_recipes_are_the_papers():
+    one, two = Readings().recipe(C1), Readings().recipe(C2)
+    assert (one.epochs, one.batch_size, one.lr, one.optimiser) == (16, 30, 1e-4, "adam")
+    assert (one.lookahead, two.lookahead) == (None, (5, 0.5))
+    assert one.lr == two.lr == LEARNING_RATE
+    cosine = Readings(lr_schedule="cosine").recipe(C1, PAPER | {"epochs": 4})
+    assert cosine.learning_rate(0) == 1e-4
+    assert cosine.learning_rate(2) == pytest.approx(5e-5)
+
+
+def test_class_weights_are_inverse_to_frequency():
+    labels = torch.tensor([0] * 6 + [1] * 3 + [3])
+    weights = torch.tensor([1 / 6, 1 / 3, 0, 1])  # but for a factor, which the weighted mean cancels
+    logits = torch.randn(10, 4)
+    loss, same = class_weighted(Part(labels, labels), 4)(logits, labels)
+    by_hand = -(weights[labels] * logits.log_softmax(1)[torch.arange(10), labels]).sum()
+    assert loss.item() == pytest.approx((by_hand / weights[labels].sum()).item(), rel=1e-5)
+    assert same is logits
+
+
+# --- trials --------------------------------------------------------------------------------------
+
+
+def plan_of(budget, **search):
+    return BUDGETS[budget] | {"search": BUDGETS[budget]["search"] | search}
+
+
+def test_trials_search_without_the_subjects_that_test_what_is_found(sequences):
+    plan = plan_of("smoke", subjects=None)
+    nested = trials.Evaluation(sequences, Readings(), plan)
+    held_out = Readings().ten_folds(sequences.corpus, 3)[0].test
+    assert not set(nested.sequences.corpus.ids) & set(sequences.corpus.ids[held_out])
+    assert [len(fold.test) for fold in nested.folds] == [7, 7]
+    everything = trials.Evaluation(sequences, Readings(), plan, everything=True)
+    assert len(everything.folds) == 3
+    lost = list(nested(replace(C2, class_weights=True)))
+    assert all(0 <= part <= 0.5 and (14 * part) == pytest.approx(round(14 * part)) for part in lost)
+    assert lost == list(nested(replace(C2, class_weights=True)))  # same seed, same numbers
+
+
+def oulu(sequences, n_subjects):
+    """Return drawn sequences as if they were Oulu-CASIA's: six of each subject."""
+    index = np.tile(np.flatnonzero(sequences.corpus.labels < 6)[:6], n_subjects)
+    names = np.array([f"P{i:03}" for i in range(n_subjects)]).repeat(6)
+    ids = np.array([f"{name}_{i}" for i, name in enumerate(names)])
+    base = sequences.corpus
+    card = replace(base.card, name="oulu_casia")
+    corpus = Corpus(base.images[index], base.labels[index], base.classes, card, ids, subjects=names)
+    pixels = {name: getattr(sequences, name)[index] for name in ("frames", "equalised", "lengths")}
+    return replace(sequences, corpus=corpus, **pixels)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("oulu_n", [480, 400])
+def test_oulu_is_searched_on_as_many_folds_as_there_are_subjects(sequences, oulu_n, everything):
+    corpus, readings = oulu(sequences, 12), Readings(oulu_n=oulu_n if everything else 480)
+    small = trials.Evaluation(corpus, readings, BUDGETS["smoke"], everything=everything)
+    assert len(small.folds) == 3
+    assert trials.threshold_of("oulu_casia", "paper") is None
+    assert trials.threshold_of("ckplus", "paper") == search.THRESHOLD
+
+
+def test_oulu_of_400_is_searched_on_400_or_on_what_the_first_fold_leaves(sequences):
+    corpus, readings = oulu(sequences, 80), Readings(oulu_n=400)
+    everything = trials.Evaluation(corpus, readings, PAPER, everything=True)
+    assert [len(fold.test) for fold in everything.folds] == [40] * 10
+    nested = trials.Evaluation(corpus, readings, PAPER)  # 360 of the 400, which are not drawn from again
+    assert len(nested.folds) == 10
+    assert sum(len(fold.test) for fold in nested.folds) == 360
+    held_out = readings.ten_folds(corpus.corpus)[0].test
+    assert not set(nested.sequences.corpus.subjects) & set(corpus.corpus.subjects[held_out])
+
+
+def test_errors_of_oulu_weigh_by_fold_and_others_by_clip(sequences, monkeypatch):
+    monkeypatch.setattr(trials.Evaluation, "_wrong", lambda *_: 2)
+    by_clip = trials.Evaluation(sequences, Readings(), plan_of("smoke", subjects=None), everything=True)
+    assert list(by_clip(C1)) == pytest.approx([2 / 21] * 3)
+    by_fold = trials.Evaluation(oulu(sequences, 13), Readings(), plan_of("smoke", subjects=None))
+    sizes = [len(fold.test) for fold in by_fold.folds]
+    assert list(by_fold(C1)) == pytest.approx([2 / size / len(sizes) for size in sizes])
+    assert set(sizes) == {6, 12}  # ten folds of eleven subjects
+
+
+def test_studies_that_differ_have_files_of_their_own():
+    def name(readings, **more):
+        return trials.journal_of(trials.task("ckplus", "paper", readings, **more)).name
+
+    assert name(Readings(), seed=3) == "ckplus-paper-seed3.journal"
+    assert name(Readings(), everything=True) == "ckplus-paper-seed0,everything.journal"
+    both = name(Readings(oulu_n=400, lr_schedule="cosine"), everything=True)
+    assert both == "ckplus-paper-seed0,everything,lr_schedule=cosine,oulu_n=400.journal"
+
+
+# --- fer search ----------------------------------------------------------------------------------
+
+
+def command(*words):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    cli_search.add(parser.add_subparsers())
+    arguments = parser.parse_args(["search", *map(str, words)])
+    return arguments.action(arguments)
+
+
+def test_search_from_the_command_line(tmp_path, capsys):
+    journal = tmp_path / "j.journal"
+    assert command("run", "synthetic", "--trials", 2, "--journal", journal, "-p", "bn_position=after") == 0
+    assert "has its 2 trials; 2 of them were made here" in capsys.readouterr().out
+    assert command("status", "--journal", journal) == 0
+    said = capsys.readouterr().out
+    assert "at work: nobody" in said
+    assert "synthetic, budget smoke" in said
+    assert command("status", "--journal", journal, "--json") == 0
+    assert '"trials"' in capsys.readouterr().out
+    assert len(search.trials(journal)) == 2
+    with pytest.raises(FerError, match="budget='smoke', not 'full'"):
+        command("run", "synthetic", "--budget", "full", "--journal", journal)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("run", "fer2013"), "dataset"),
+        (("run", "synthetic", "--budget", "tiny"), "budget"),
+        (("run", "synthetic", "-p", "bn_positio=after"), "Did you mean 'bn_position'"),
+        (("run", "synthetic", "-p", "bn_position=behind"), "before, after"),
+        (("run", "synthetic", "--trials", "-1"), "at least one"),
+        (("status", "--journal", "nowhere.journal"), "no study"),
+    ],
+)
+def test_mistakes_on_the_command_line(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FerError, match=message):
+        command(*words)
+    assert not list(tmp_path.iterdir())
