@@ -58,10 +58,10 @@ def run_page(run: runs.Run) -> str | None:
     return f"../{page}.html" if page in pages() else None
 
 
-def run_link(run: runs.Run) -> Short:
+def run_link(run: runs.Run) -> Html:
     """Return the run's name, linked to its executed notebook where the book has it as a page."""
     page, name = run_page(run), escape(run_name(run))
-    return Short((f'<a href="{page}">{name}</a>' if page else name) + stale_badge(run))
+    return Html((f'<a href="{page}">{name}</a>' if page else name) + stale_badge(run))
 
 
 @cache
@@ -122,12 +122,12 @@ def made() -> HTML:
         memory = provenance.get("peak_gpu_memory_mib") or provenance.get("peak_memory_mib")
         rows.append(
             {
-                "Run": with_note(run_link(run), NAMES[run.paper], Short),
+                "Run": with_note(run_link(run), NAMES[run.paper]),
                 "Training (min)": Html(f"{_minutes(run):,.1f}"),
                 "Peak memory (GiB)": Html(f"{memory / 1024:.1f}") if memory else None,
                 "Made on": with_note(
                     provenance.get("gpu") or provenance.get("cpu"),
-                    f"{provenance['threads']} threads" if provenance.get("threads") else "",
+                    f"threads: {provenance['threads']}" if provenance.get("threads") else "",
                     Long,
                 ),
                 "Commit": Short(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>"),

@@ -7,9 +7,9 @@ from html import escape
 from urllib.parse import urlencode
 
 import pandas as pd
-from about_runs import NAMES, run_link, run_page
+from about_runs import NAMES, run_name, run_page
 from IPython.display import HTML
-from markup import Html, Long, badge, badges, table, with_note
+from markup import Html, Short, badge, badges, table
 
 from fer_lib import claims
 from fer_lib.evidence import runs
@@ -30,9 +30,9 @@ def standing(score: pd.DataFrame) -> HTML:
         f"<p>The papers make <strong>{counts.claims} claims</strong>. {counts.judged} of them are judged: "
         f"{counts.running} by running, {counts.arithmetic} by arithmetic on the paper’s own numbers, "
         f"{counts.counting} by counting a dataset.{uncertain}{apart}</p>"
-        f"<p>{counts.waiting} claims need a run: most need data that their owners grant, the others are "
-        f'<a href="runs.html">under way</a>. {counts.never} cannot be tested: only a bound, one image or '
-        "undescribed folds are given, or another work’s network is not built here. Not counted as claims are "
+        f"<p>{counts.waiting} claims need a run: most need data that their owners grant; those "
+        f'under way <a href="runs.html">are listed here</a>. {counts.never} cannot be tested: only a bound, one '
+        "image or undescribed folds are given, or another work’s network is not built here. Not counted as claims are "
         f"{counts.repeats} repeats, {counts.folds} accuracies of single folds and {counts.images} "
         "confidences on single images.</p>"
     )
@@ -56,16 +56,12 @@ def matrix(score: pd.DataFrame) -> HTML:
     columns = [label for label in claims.CORPORA if (score["dataset"] == label).any()]
     rows = []
     for paper in claims.PAPERS:
-        about, mine = claims.load(paper), score[score["paper"] == paper]
-        row = {"Paper": with_note(Html(f'<a href="{paper}.html">{NAMES[paper]}</a>'), about.title, Long)}
+        mine = score[score["paper"] == paper]
+        row = {"Paper": Short(f'<a href="{paper}.html">{NAMES[paper]}</a>')}
         for label in columns:
             row[label] = _cell(paper, label, mine[mine["dataset"] == label])
-        row["Left open"] = Html(f'<a href="ambiguities.html">{len(about.ambiguities)}</a>')
-        row["Does not add up"] = Html(
-            f'<a href="{paper}.html#what-does-not-add-up">{len(about.inconsistencies)}</a>'
-        )
         rows.append(row)
-    return table(rows, ["Left open", "Does not add up"], "Papers by datasets")
+    return table(rows, (), "Papers by datasets")
 
 
 def _cell(paper: str, label: str, part: pd.DataFrame) -> Html | None:
@@ -83,7 +79,8 @@ def _cell(paper: str, label: str, part: pd.DataFrame) -> Html | None:
 def demonstrations(everything: Sequence[runs.Run]) -> HTML:
     """Link the chapters' runs on synthetic faces."""
     shown = [run for run in everything if run.dataset == "synthetic" and run_page(run) and not run.variant]
-    text = "; ".join(f"{NAMES[run.paper]}: {run_link(run)}" for run in shown) or "none has been run"
+    links = (f'{NAMES[run.paper]}: <a href="{run_page(run)}">{escape(run_name(run))}</a>' for run in shown)
+    text = "; ".join(links) or "none has been run"
     return HTML(f'<p class="small">Chapters run on synthetic faces, as a demonstration: {text}.</p>')
 
 
