@@ -31,9 +31,9 @@ def standing(score: pd.DataFrame) -> HTML:
         f"{counts.running} by running, {counts.arithmetic} by arithmetic on the paper’s own numbers, "
         f"{counts.counting} by counting a dataset.{uncertain}{apart}</p>"
         f"<p>{counts.waiting} claims need a run: most need data that their owners grant; those "
-        f'under way <a href="runs.html">are listed here</a>. {counts.never} cannot be tested: only a bound, one '
-        "image or undescribed folds are given, or another work’s network is not built here. Not counted as claims are "
-        f"{counts.repeats} repeats, {counts.folds} accuracies of single folds and {counts.images} "
+        f'under way <a href="runs.html">are listed here</a>. {counts.never} cannot be tested: only a bound, '
+        "one image or undescribed folds are given, or another work’s network is not built here. Not counted as "
+        f"claims are {counts.repeats} repeats, {counts.folds} accuracies of single folds and {counts.images} "
         "confidences on single images.</p>"
     )
 
