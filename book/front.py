@@ -33,8 +33,8 @@ def standing(score: pd.DataFrame) -> HTML:
         f"<p>{counts.waiting} claims need a run: most need data that their owners grant; those "
         f'under way <a href="runs.html">are listed here</a>. {counts.never} cannot be tested: only a bound, '
         "one image or undescribed folds are given, or another work’s network is not built here. Not counted "
-        f"as claims are {counts.repeats} repeats, {counts.folds} accuracies of single folds and {counts.images} "
-        "confidences on single images.</p>"
+        f"as claims are {counts.repeats} repeats, {counts.folds} accuracies of single folds and "
+        f"{counts.images} confidences on single images.</p>"
     )
 
 

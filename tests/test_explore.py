@@ -1,34 +1,41 @@
 """The explore panel without a browser: a widget is changed, and what is shown changes."""
 
 import io
+import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
 
 from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
 from fer_lib.play import explore, explore_faces, explore_models
+from fer_lib.play.zoo import NETWORKS, REACH, SVM
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "explore.ipynb"
 
 
 @pytest.fixture(scope="module")
 def panel():
-    made = explore.Panel(network="HOG + SVM")
+    made = explore.Panel(network=SVM)
     made._on_corpus({})
-    assert "fault" not in shown(made.message)
+    assert "fault" not in made.message.value
+    made.train()
     return made
 
 
 @pytest.fixture
 def fresh(panel):
     """The panel as it begins."""
-    panel.model.value, panel.expression.value, panel.target.value = "HOG + SVM", "any", "what it answers"
+    panel.model.value, panel.expression.value, panel.target.value = SVM, "any", "what it answers"
     panel.photo = None
     panel._on_reset(None)
     return panel
@@ -40,14 +47,24 @@ def photo():
     return encoded(synthetic.generate(1, 1, size=200).images[3])
 
 
+@pytest.fixture
+def nothing_trains(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("nobody asked for training")
+
+    monkeypatch.setattr(explore_models.training, "fit", refuse)
+    monkeypatch.setattr(explore_models.zoo, "fitted_svm", refuse)
+
+
 def encoded(pixels, form="PNG", **options):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, form, **options)
     return file.getvalue()
 
 
-def shown(widget):
-    return widget.value.split("</style>")[-1]
+def written(panel):
+    """Return every text of the panel's picture."""
+    return [text.get_text() for text in panel.figure.findobj(Text) if text.get_text()]
 
 
 def bring(panel, data, name):
@@ -64,8 +81,45 @@ def test_the_faces_are_held_out_and_framed(panel):
     assert level.max() < 0.01  # both eyes are equally high
 
 
+def test_nothing_trains_before_the_button_is_pressed(tmp_path, monkeypatch, nothing_trains):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path))
+    panel = explore.Panel()
+    panel._on_corpus({})
+    panel.sliders["mouth"].value = 0.5
+    panel.model.value = "LKRNet"
+    assert "fault" not in panel.message.value
+    assert not panel.teach.disabled
+    with pytest.raises(FerError, match=r"LKRNet .* not trained .* press the button"):
+        panel.network  # noqa: B018 (asked for, and nothing more)
+    assert any("not trained yet" in text for text in written(panel))
+    assert "to train on" in panel.about.value
+    panel.teach.click()
+    assert "nobody asked for training" in panel.message.value
+
+
+def test_the_button_trains_with_progress_and_what_was_trained_is_read_back(fresh, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path))
+    monkeypatch.setattr(
+        explore_models, "SMALL", {"C2": replace(explore_models.SMALL["C2"], recipe={"epochs": 1})}
+    )
+    panel = explore.Panel(network="C2")
+    panel._on_corpus({})
+    heard = []
+    panel.bar.observe(lambda change: heard.append(change["new"]), "value")
+    monkeypatch.setattr(explore.time, "monotonic", count().__next__)  # however fast the machine is
+    panel.teach.click()
+    assert "fault" not in panel.message.value
+    assert heard[-1] == 1
+    assert panel.bar.layout.visibility == "hidden"
+    assert panel.teach.disabled
+    answer = panel.probabilities
+    again = explore.Panel(network="C2")
+    again._on_corpus({})
+    assert again.probabilities == pytest.approx(answer, abs=1e-5)
+
+
 def test_the_panel_says_what_the_network_is_and_is_not(fresh):
-    said = shown(fresh.about)
+    said = fresh.about.value
     assert f"{fresh.network.accuracy:.0%}" in said
     assert "18 people" in said
     assert "not the chapter" in said
@@ -74,15 +128,47 @@ def test_the_panel_says_what_the_network_is_and_is_not(fresh):
 
 
 def test_covering_the_mouth_changes_probabilities_and_pictures(fresh):
-    before = fresh.probabilities, shown(fresh.answer), shown(fresh.images)
-    assert sum(before[0].values()) == pytest.approx(1, abs=1e-5)
+    before, picture = fresh.probabilities, fresh.image.value
+    assert sum(before.values()) == pytest.approx(1, abs=1e-5)
     fresh.sliders["mouth"].value = 1.0
-    assert max(abs(fresh.probabilities[k] - before[0][k]) for k in before[0]) > 0.01
-    assert shown(fresh.answer) != before[1]
-    assert shown(fresh.images) != before[2]
-    assert "Cover the mouth" in shown(fresh.answer)
+    assert max(abs(fresh.probabilities[k] - before[k]) for k in before) > 0.01
+    assert fresh.image.value != picture
+    answer = max(fresh.probabilities, key=fresh.probabilities.get)
+    assert {"Cover the mouth", "uncovered", "covered", "Probability (%)"} <= set(written(fresh))
+    (bold,) = (t for t in fresh.figure.axes[0].get_yticklabels() if t.get_fontweight() == "bold")
+    assert bold.get_text().startswith(answer)
     fresh.reset.click()
-    assert fresh.probabilities == before[0]
+    assert fresh.probabilities == before
+
+
+def test_every_part_of_the_picture_keeps_its_place(fresh, photo):
+    """Nothing jumps, whatever is shown: the size of the picture and the place of each part are the same."""
+
+    def places():
+        size = Image.open(io.BytesIO(fresh.image.value)).size
+        return size, [axes.get_subplotspec().get_position(fresh.figure).bounds for axes in fresh.figure.axes]
+
+    before = places()
+    fresh.sliders["light"].value = -0.5
+    assert places() == before
+    bring(fresh, photo, "me.png")
+    assert places() == before
+    fresh.expression.value = "happiness"  # the longest name
+    assert places() == before
+    assert min(text.get_window_extent().x0 for text in fresh.figure.findobj(Text)) >= 0
+
+
+def test_the_picture_is_saved_with_what_it_was_made_with(fresh, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fresh.sliders["eyes"].value = 0.5
+    fresh.keep.click()
+    fresh.keep.click()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["explore-1.png", "explore-2.png"]
+    assert str(tmp_path / "explore-2.png") in fresh.message.value
+    made_with = json.loads(Image.open(tmp_path / "explore-1.png").text["Description"])
+    assert (made_with["network"], made_with["eyes"]) == (SVM, 0.5)
+    with pytest.raises(FerError, match="cannot be written"):
+        fresh.save(tmp_path / "absent" / "picture.png")
 
 
 @pytest.mark.parametrize("name", explore_faces.INTERFERENCE)
@@ -97,38 +183,58 @@ def test_another_expression_shows_another_face(fresh):
     fresh.expression.value = "surprise"
     assert fresh.truth == "surprise"
     assert fresh.index.max == (fresh.collection.held.labels == 5).sum()
-    first = shown(fresh.images)
+    first = fresh.image.value
     fresh.index.value = 2
-    assert shown(fresh.images) != first
-    assert "surprise" in first
+    assert fresh.image.value != first
+    assert any(text.startswith("surprise, ") for text in written(fresh))
 
 
 def test_a_network_with_convolutions_has_grad_cam_and_one_without_says_so(fresh):
     assert fresh.network.evidence(fresh.disturbed) is None
-    assert "no convolution" in shown(fresh.images)
+    assert any("no convolution" in text for text in written(fresh))
     fresh.model.value = "C-SPP"
+    fresh.train()
     some = fresh.collection.held.select(np.arange(0, 126, 6))
     maps = fresh.network.evidence(some)
     assert maps.shape == fresh.network.seen(some).shape == (21, 48, 48)
     assert 0 <= maps.min() < maps.max() <= 1  # of a single face nothing may speak for the answer
-    assert f"Grad-CAM: {max(fresh.probabilities, key=fresh.probabilities.get)}" in shown(fresh.images)
+    assert f"Grad-CAM: {max(fresh.probabilities, key=fresh.probabilities.get)}" in written(fresh)
     fresh.target.value = "fear"
-    assert "Grad-CAM: fear" in shown(fresh.images)
-    assert "Key regions" in shown(fresh.images)
-    assert "SIFT words" in shown(fresh.images)
+    assert {"Grad-CAM: fear", "Key regions", "HOG", "SIFT words", "Landmarks"} <= set(written(fresh))
 
 
 def test_a_drawn_face_brought_as_png_is_found_and_classified(fresh, photo):
     bring(fresh, photo, "me.png")
-    assert "fault" not in shown(fresh.message)
+    assert "fault" not in fresh.message.value
     assert fresh.truth is None
     assert fresh.face.images.shape == (1, 48, 48)
     assert sum(fresh.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert "Your photo" in shown(fresh.images)
-    assert "play" in shown(fresh.about)
+    assert "Your photo" in written(fresh)
+    assert "play" in fresh.about.value
+    assert fresh.frame["side"].layout.visibility == "visible"
     fresh.expression.value = "anger"  # back to the corpus
     assert fresh.photo is None
-    assert "Your photo" not in shown(fresh.images)
+    assert "Your photo" not in written(fresh)
+    assert fresh.frame["side"].layout.visibility == "hidden"
+
+
+def test_where_no_face_is_found_one_puts_the_frame_on_it(fresh, photo):
+    from skimage.data import astronaut
+
+    face = Image.fromarray(astronaut()).convert("L")
+    bring(fresh, encoded(np.asarray(face)), "astronaut.png")
+    assert "No face was found" in fresh.message.value
+    assert "put the frame" in fresh.message.value
+    assert "fault" not in fresh.message.value
+    before = fresh.photo.box, fresh.image.value
+    for name, value in (("across", 0.43), ("down", 0.22), ("side", 0.25)):
+        fresh.frame[name].value = value
+    assert not np.array_equal(fresh.photo.box, before[0])
+    assert fresh.image.value != before[1]
+    left, top, width, height = fresh.photo.box
+    assert (width, height) == (128, 128)
+    assert (left + width / 2, top + height / 2) == pytest.approx((0.43 * 512, 0.22 * 512))
+    assert sum(fresh.probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_face_that_a_photograph_shows_small_is_framed_like_the_corpus(photo):
@@ -140,7 +246,7 @@ def test_a_face_that_a_photograph_shows_small_is_framed_like_the_corpus(photo):
     assert 180 <= top < top + height <= 420
     eyes = explore_faces.faces.eyes(found.face.landmarks)[0]
     assert np.ptp(eyes[:, 1]) < 0.01
-    usual = 48 / (2 * explore_faces.REACH["beside"])
+    usual = 48 / (2 * REACH["beside"])
     assert (eyes[1, 0] - eyes[0, 0]) / 2 == pytest.approx(usual, abs=0.1)
 
 
@@ -157,19 +263,19 @@ def test_a_photograph_held_sideways_is_turned_as_the_camera_says(photo):
         (b"Dear network, how do I look?", "no image that can be read"),
         (b"", "no image that can be read"),
         (encoded(np.full((90, 90), 60, np.uint8))[:60], "no image that can be read"),
-        (encoded(np.full((200, 300), 90, np.uint8)), "No face was found"),
         (b"\x89PNG" + bytes(9_000_000), "at most 8 are taken"),
         (encoded(np.zeros((1, 5000), np.uint8)), "No face was found"),
         (encoded(np.full((90, 90), np.nan, np.float32), "TIFF"), "no image that can be read"),
     ],
-    ids=["text", "nothing", "cut off", "no face", "large", "a line", "no levels"],
+    ids=["text", "nothing", "cut off", "large", "a line", "no levels"],
 )
 def test_what_is_no_photograph_of_a_face_gets_a_sentence(fresh, data, sentence):
-    before = shown(fresh.images)
+    before = fresh.image.value
     bring(fresh, data, "file")
-    assert sentence in shown(fresh.message)
-    assert "went wrong that should not" not in shown(fresh.message)
-    assert shown(fresh.images) == before
+    assert sentence in fresh.message.value
+    assert "went wrong that should not" not in fresh.message.value
+    assert fresh.image.value == before
+    assert fresh.photo is None
 
 
 @pytest.mark.parametrize(
@@ -203,17 +309,17 @@ def test_a_corpus_that_cannot_be_read_leaves_the_panel_as_it_was(fresh, monkeypa
     fresh.corpus.options = [*fresh.corpus.options, ("JAFFE", "jaffe")]
     monkeypatch.setattr(explore_faces, "collection", refuse)
     fresh.corpus.value = "jaffe"
-    assert "It is damaged." in shown(fresh.message)
+    assert "It is damaged." in fresh.message.value
     assert fresh.corpus.value == "synthetic"
     fresh.sliders["eyes"].value = 0.5
-    assert shown(fresh.message) == ""
+    assert fresh.message.value == ""
 
 
-@pytest.mark.parametrize("name", explore_models.KINDS)
-def test_every_kind_trains_answers_and_shows_what_it_reads(panel, name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", explore_models.SMALL)
+def test_every_network_trains_answers_and_shows_what_it_reads(panel, name, tmp_path, monkeypatch):
     monkeypatch.setenv("FER_CACHE", str(tmp_path))
     few = panel.collection.train.select(np.arange(0, 378, 9)), panel.collection.held.select(np.arange(9))
-    network = explore_models.trained(name, *few)
+    network = explore_models.explored(name, *few)
     assert network.n == 9
     assert network.low <= network.accuracy <= network.high
     probabilities = network.probabilities(few[1])
@@ -221,7 +327,7 @@ def test_every_kind_trains_answers_and_shows_what_it_reads(panel, name, tmp_path
     assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
     seen, maps = network.seen(few[1]), network.evidence(few[1], 3)
     assert 0 <= seen.min() <= seen.max() <= 1
-    assert (maps is None) == (name == "HOG + SVM")
+    assert (maps is None) == (NETWORKS[name].layer is None)
     assert maps is None or maps.shape == seen.shape
 
 
@@ -231,23 +337,33 @@ def test_weights_are_the_same_whenever_they_are_made_and_read_back(panel, tmp_pa
     made = []
     for folder in ("one", "two", "two"):
         monkeypatch.setenv("FER_CACHE", str(tmp_path / folder))
-        made.append(explore_models.trained("C2", *parts).model.state_dict())
+        made.append(explore_models.explored("C2", *parts).trained.model.state_dict())
     (kept,) = (tmp_path / "two" / "explore").glob("*.pt")
     for name, value in made[0].items():
         assert torch.equal(value, made[1][name])
         assert torch.equal(value, made[2][name])
     kept.write_bytes(b"damaged")
-    again = explore_models.trained("C2", *parts).model.state_dict()
+    assert explore_models.explored("C2", *parts, learn=False) is None
+    again = explore_models.explored("C2", *parts).trained.model.state_dict()
     assert all(torch.equal(value, again[name]) for name, value in made[0].items())
 
 
-def test_the_notebook_runs_from_top_to_bottom(tmp_path):
+def test_the_notebook_ends_with_the_panel_and_hides_its_code():
+    cells = nbformat.read(NOTEBOOK, 4).cells
+    assert "explore.explore(" in cells[-1].source  # JupyterLab shows the last cell after Run All
+    assert cells[-1].metadata.jupyter.source_hidden
+
+
+def test_the_notebook_runs_from_top_to_bottom_and_its_examples_do(fresh, tmp_path):
     from nbclient import NotebookClient
 
     book = nbformat.read(NOTEBOOK, 4)
     NotebookClient(book, timeout=600, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
     outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
-    assert not [o for o in outputs if o.output_type in ("error", "stream")]
-    widgets = [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
-    assert len(widgets) == 1
-    assert "mouth covered" in outputs[-1].data["text/html"]
+    assert len(outputs) == 1
+    assert "application/vnd.jupyter.widget-view+json" in outputs[0].data
+    (example,) = re.findall("```python\n(.*?)```", "".join(c.source for c in book.cells), re.DOTALL)
+    names = {"panel": fresh}
+    exec(example, names)
+    assert len(names["answers"]) == 3
+    assert [row["mouth covered"] for row in names["rows"]] == [0.0, 0.5, 1.0]

@@ -8,7 +8,8 @@ import pytest
 
 from fer_lib.evidence.provenance import notebook_path, parameters
 from fer_lib.learn import metrics
-from fer_lib.play import matrix, matrix_costs
+from fer_lib.play import matrix
+from fer_lib.play.zoo import NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_the_executed_notebook_is_clean(smoke):
 
 
 def test_all_models_are_tested_on_the_same_unseen_people(smoke):
-    rows = [smoke.predictions(name) for name in matrix.ENTRIES]
+    rows = [smoke.predictions(name) for name in NETWORKS]
     for other in rows:
         assert (other["ids"] == rows[0]["ids"]).all()
         assert (other["fold"] == rows[0]["fold"]).all()
@@ -56,11 +57,11 @@ def test_all_models_are_tested_on_the_same_unseen_people(smoke):
 
 def test_costs_belong_to_the_predictions(smoke):
     costs = smoke.table("costs").set_index("model")
-    assert list(costs.index) == list(matrix.ENTRIES)
+    assert list(costs.index) == list(NETWORKS)
     for name, row in costs.iterrows():
         assert row["accuracy"] == pytest.approx(accuracy(smoke, name))
         assert row["low"] <= row["accuracy"] <= row["high"]
-        counted = matrix_costs.multiply_adds(name, len(smoke.info["classes"]), row["width"])
+        counted = matrix.multiply_adds(name, len(smoke.info["classes"]), row["width"])
         assert (row["parameters"], row["multiply_adds"]) == counted
     assert (costs[["training_seconds", "images_per_second", "milliseconds"]] > 0).all(axis=None)
 
@@ -68,7 +69,7 @@ def test_costs_belong_to_the_predictions(smoke):
 def test_every_model_is_disturbed_under_every_condition(smoke):
     table = smoke.table("robustness")
     counts = table.groupby(["model", "condition"])["severity"].nunique().unstack()
-    assert counts.shape == (len(matrix.ENTRIES), 5)
+    assert counts.shape == (len(NETWORKS), 5)
     assert (counts == 1 + len(smoke.info["plan"]["severities"])).all(axis=None)
     clear = table[table["severity"] == 0].groupby("model")["accuracy"].nunique()
     assert (clear == 1).all()
@@ -76,7 +77,7 @@ def test_every_model_is_disturbed_under_every_condition(smoke):
 
 def test_transfer_is_to_people_nobody_trained_on(smoke):
     table = smoke.table("transfer").set_index("model")
-    assert set(table.index) == set(matrix.ENTRIES)
+    assert set(table.index) == set(NETWORKS)
     facts = smoke.info["transfer"]["synthetic"]
     rows = smoke.predictions("C2@synthetic")
     assert rows["probabilities"].shape[1] == len(facts["classes"])
@@ -91,4 +92,5 @@ def test_the_run_says_what_it_is(smoke):
     assert info["protocol"] is None  # no claim can be set against it
     assert info["common_protocol"] == "subject"
     assert info["not_run"] == []
-    assert info["recipe"]["epochs"] == info["plan"]["epochs"]
+    assert {own["epochs"] for own in info["recipes"].values()} == {info["plan"]["epochs"]}
+    assert info["recipes"]["C-SPP"]["optimiser"] == "sgd"

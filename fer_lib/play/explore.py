@@ -1,17 +1,20 @@
 """A panel to play with in JupyterLab: a face, a small network, and what the one makes of the other.
 
-The panel holds widgets and what they are set to. Faces come from :mod:`~fer_lib.play.explore_faces`,
-networks from
-:mod:`~fer_lib.play.explore_models`, and :mod:`~fer_lib.play.explore_views` says what is shown of them.
-Whatever goes
-wrong becomes a sentence in the panel. Nothing that it shows is saved.
+The panel holds widgets and what they are set to. Faces come from :mod:`~fer_lib.play.explore_faces`, networks
+from :mod:`~fer_lib.play.explore_models`, and :mod:`~fer_lib.play.explore_pictures` draws them. Nothing trains
+before its button is pressed, nothing is saved before the other one is, and whatever goes wrong becomes a
+sentence in the panel. Any :class:`~fer_lib.play.explore_models.Explored` can be shown, wherever its weights
+come from.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,33 +25,32 @@ from fer_lib import progress
 from fer_lib.data import datasets
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError, one_of
-from fer_lib.play import explore_faces, explore_models, explore_views
-from fer_lib.play import explore_pictures as pictures
-from fer_lib.play.explore_words import words_of
+from fer_lib.play import explore_faces, explore_models
+from fer_lib.play.explore_faces import INTERFERENCE
+from fer_lib.play.explore_pictures import picture
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from fer_lib.play.explore_faces import Collection, Photograph
-    from fer_lib.play.explore_models import SmallNetwork
-    from fer_lib.play.explore_words import Words
+    from fer_lib.play.explore_models import Explored
 
 ANY, PREDICTED = "any", "what it answers"
-SLIDERS = {
-    "mouth": "Cover the mouth",
-    "eyes": "Cover the eyes",
-    "light": "Light",
-    "tones": "Distort tones",
-}
+FRAME = {"across": "Face: across", "down": "Face: down", "side": "Face: size"}
+# ipywidgets writes the number of files behind a button's text, which says nothing here.
+CSS = """<style>.fer-upload{font-size:0}
+.fer-upload::after{content:"Bring your own photo";font-size:var(--jp-widgets-font-size,13px)}</style>"""
 
 
 class Panel:
-    """The widgets, and the face, network and words that they stand for.
+    """The widgets, and the face and network that they stand for.
 
     Parameters
     ----------
     dataset : str
         The corpus to begin with.
     network : str
-        The network to begin with, one of :data:`fer_lib.play.explore_models.KINDS`.
+        The network to begin with, one of :data:`fer_lib.play.explore_models.SMALL`.
     data_dir : path, optional
         As :func:`fer_lib.data.datasets.find` takes it.
 
@@ -61,36 +63,37 @@ class Panel:
     def __init__(
         self, dataset: str = "synthetic", network: str = "C-SPP", data_dir: str | Path | None = None
     ) -> None:
-        one_of(network, explore_models.KINDS, "network")
+        one_of(network, explore_models.SMALL, "network")
         if one_of(dataset, datasets.NAMES, "dataset") != "synthetic":
             datasets.find(dataset, data_dir)
         self.data_dir = data_dir
         self.photo: Photograph | None = None
-        self.last = "mouth"  # the slider that was moved last
-        self._shown: str | None = None  # the corpus that is loaded, and shown unless there is a photo
-        self._collections: dict[str, tuple[Collection, Words]] = {}
-        self._trained: dict[tuple[str, str], SmallNetwork] = {}
+        self.figure: Figure | None = None
+        self._last = "mouth"  # the slider that was used last
+        self._corpus: str | None = None  # the one that is loaded, and shown unless there is a photograph
+        self._collections: dict[str, Collection] = {}
+        self._networks: dict[tuple[str | None, str], Explored] = {}
         self._quiet = False  # while the panel sets its own widgets
         self._build(dataset, network)
 
-    # --- what is shown now ----------------------------------------------------------------------------------
+    # --- what is shown --------------------------------------------------------------------------------------
 
     @property
     def collection(self) -> Collection:
         """The corpus that was chosen; FerError while none could be loaded."""
-        if self._shown is None:
+        if self._corpus is None:
             raise FerError("No corpus is loaded; the panel says why.")
-        return self._collections[self._shown][0]
+        return self._collections[self._corpus]
 
     @property
-    def network(self) -> SmallNetwork:
-        """The network that was chosen, trained on that corpus (here and now, if need be)."""
-        key = (self._shown, self.model.value)
-        if key not in self._trained:
-            self._trained[key] = explore_models.trained(
-                self.model.value, self.collection.train, self.collection.held
+    def network(self) -> Explored:
+        """The network that was chosen, as it was trained; FerError until it is (:meth:`train`)."""
+        if (found := self._networks.get((self._corpus, self.model.value))) is None:
+            raise FerError(
+                f"{explore_models.title(self.model.value)} is not trained on these faces yet: press the "
+                "button in the panel, or call panel.train()."
             )
-        return self._trained[key]
+        return found
 
     @property
     def face(self) -> Corpus:
@@ -115,14 +118,37 @@ class Panel:
         return dict(zip(self.network.classes, self.network.probabilities(self.disturbed)[0], strict=True))
 
     @property
-    def chosen(self) -> int | None:
-        """The class whose evidence is wanted, as a code; None for the predicted one."""
-        return None if self.target.value == PREDICTED else self.network.classes.index(self.target.value)
-
-    @property
     def truth(self) -> str | None:
         """The face's expression; None for one's own photograph."""
         return None if self.photo is not None else self.face.classes[self.face.labels[0]]
+
+    def train(self) -> None:
+        """Train the network that was chosen, with progress in the panel, and show it."""
+        with self._working():
+            train, held = self.collection.train, self.collection.held
+            name = self.model.value
+            self._networks[self._corpus, name] = explore_models.explored(name, train, held)
+            self._refresh()
+
+    def save(self, path: str | Path | None = None) -> Path:
+        """Save the picture as a PNG file that holds what it was made with, and return its path.
+
+        By default it is the first of ``explore-1.png``, ``explore-2.png``, ... that is not there yet.
+        """
+        if self.figure is None:
+            raise FerError("There is no picture to save yet.")
+        number = 1
+        while path is None and Path(f"explore-{number}.png").exists():
+            number += 1
+        path = Path(path or f"explore-{number}.png").resolve()
+        made_with = {"corpus": self._corpus, "network": self.model.value, "photo": self.photo is not None}
+        made_with |= {"face": self.face.ids.tolist(), "evidence for": self.target.value} | self.severities
+        try:
+            self.figure.savefig(path, format="png", dpi=200, metadata={"Description": json.dumps(made_with)})
+        except OSError as error:
+            why = error.strerror or error
+            raise FerError(f"{path} cannot be written ({why}); give panel.save another path.") from None
+        return path
 
     def _members(self) -> np.ndarray:
         """Return which held-out faces have the expression that was chosen."""
@@ -137,47 +163,54 @@ class Panel:
         names = list(dict.fromkeys([*explore_faces.present(self.data_dir), dataset]))
         titles = [(datasets.CARDS[name].title, name) for name in names]
         self.corpus = widgets.Dropdown(options=titles, value=dataset, description="Faces")
-        kinds = [(kind.title, name) for name, kind in explore_models.KINDS.items()]
+        kinds = [(explore_models.title(name), name) for name in explore_models.SMALL]
         self.model = widgets.Dropdown(options=kinds, value=network, description="Network")
+        self.teach = widgets.Button(description="Train it here", icon="play", button_style="primary")
         self.expression = widgets.Dropdown(options=[ANY], description="Expression")
         self.index = widgets.IntSlider(1, 1, 1, description="Which one", continuous_update=False)
-        self.upload = widgets.FileUpload(accept="image/*", description="Bring your own photo")
+        self.upload = widgets.FileUpload(accept="image/*", tooltip="Bring your own photo").add_class(
+            "fer-upload"
+        )
         self.target = widgets.Dropdown(options=[PREDICTED], description="Evidence for")
-        self.sliders = {
-            name: widgets.FloatSlider(
-                0, min=explore_faces.INTERFERENCE[name][0], max=1, step=0.05, description=text
-            )
-            for name, text in SLIDERS.items()
-        }
+        self.sliders = {name: self._slider(*kind[:2]) for name, kind in INTERFERENCE.items()}
+        self.frame = {name: self._slider(text, 0, 0.5) for name, text in FRAME.items()}
         self.reset = widgets.Button(description="Undisturbed", icon="undo")
+        self.keep = widgets.Button(description="Save this picture", icon="download")
+        # What comes and goes keeps its place, so that nothing below it jumps.
         self.bar = widgets.FloatProgress(0, max=1, layout={"visibility": "hidden", "width": "100%"})
-        self.message, self.about, self.answer, self.images = (widgets.HTML() for _ in range(4))
-        controls = [self.corpus, self.model, self.expression, self.index, self.upload, *self.sliders.values()]
-        for widget in (*controls, self.reset, self.target):
+        self.message = widgets.HTML(layout={"height": "44px", "overflow": "auto"})
+        self.about = widgets.HTML(layout={"height": "84px", "overflow": "auto"})
+        self.image = widgets.Image(format="png", layout={"width": "920px", "max_width": "100%"})
+        controls = [self.corpus, self.model, self.teach, self.expression, self.index, *self.sliders.values()]
+        controls += [self.reset, self.target, self.keep, self.upload, *self.frame.values()]
+        for widget in controls:
             widget.style.description_width = "118px"
             widget.layout.width = "320px"
-        for widget, changed in (
-            (self.corpus, self._on_corpus),
-            (self.model, self._on_model),
-            (self.expression, self._on_face),
-            (self.index, self._on_face),
-            (self.upload, self._on_upload),
-            (self.target, self._on_slider),
-            *((slider, self._on_slider) for slider in self.sliders.values()),
+        chosen = [self.model, self.expression, self.index, self.target, *self.sliders.values()]
+        for changed, observed in (
+            (self._on_corpus, [self.corpus]),
+            (self._on_change, chosen),
+            (self._on_upload, [self.upload]),
+            (self._on_frame, self.frame.values()),
         ):
-            widget.observe(changed, "value")
+            for widget in observed:
+                widget.observe(changed, "value")
+        self.teach.on_click(lambda _: self.train())
         self.reset.on_click(self._on_reset)
-        left = widgets.VBox(
-            [*controls, self.reset, self.target], layout={"width": "340px", "flex": "0 0 auto"}
-        )
+        self.keep.on_click(self._on_keep)
+        left = widgets.VBox([widgets.HTML(CSS), *controls], layout={"width": "340px", "flex": "0 0 auto"})
         right = widgets.VBox(
-            [self.message, self.bar, self.about, self.answer], layout={"flex": "1 1 380px", "min_width": "0"}
+            [self.message, self.bar, self.image, self.about], layout={"flex": "1 1 480px", "min_width": "0"}
         )
-        top = widgets.HBox([left, right], layout={"flex_flow": "row wrap"})
-        self.box = widgets.VBox([top, self.images])
+        self.box = widgets.HBox([left, right], layout={"flex_flow": "row wrap"})
+
+    @staticmethod
+    def _slider(text: str, lowest: float, value: float = 0.0) -> widgets.FloatSlider:
+        options = {"step": 0.05, "description": text, "continuous_update": False}
+        return widgets.FloatSlider(value, min=lowest, max=1, **options)
 
     def show(self) -> None:
-        """Display the panel and then load and train what it needs, with progress in it."""
+        """Display the panel, and then load the corpus that it begins with."""
         from IPython.display import display
 
         display(self.box)
@@ -186,26 +219,19 @@ class Panel:
     # --- what happens when something is changed -------------------------------------------------------------
 
     @contextmanager
-    def _still(self) -> Iterator[None]:
-        """Keep observers still while the panel sets its own widgets."""
+    def _working(self, said: str = "") -> Iterator[None]:
+        """Keep observers still, show progress, and turn what goes wrong into a sentence."""
+        self._say(said)
         self._quiet = True
         try:
-            yield
-        finally:
-            self._quiet = False
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        """Show progress, and turn what goes wrong into a sentence."""
-        try:
-            with self._still(), progress.told(self._progress):
+            with progress.told(self._progress):
                 yield
         except FerError as error:
-            self.message.value = pictures.page(pictures.said(str(error), fault=True))
+            self._say(str(error), fault=True)
         except Exception as error:  # a widget's traceback would go where nobody looks
-            said = f"Something went wrong that should not: {type(error).__name__}: {error}"
-            self.message.value = pictures.page(pictures.said(said, fault=True))
+            self._say(f"Something went wrong that should not: {type(error).__name__}: {error}", fault=True)
         finally:
+            self._quiet = False
             self.bar.layout.visibility = "hidden"
 
     def _progress(self, bar: progress.Bar) -> None:
@@ -213,90 +239,124 @@ class Panel:
             return
         self.bar.layout.visibility = "visible"
         self.bar.value = bar.done / max(1, bar.total)
-        self.message.value = pictures.page(pictures.said(f"{bar.label} … {bar.status}"))
+        self._say(f"{bar.label} … {bar.status}")
+
+    def _say(self, text: str, fault: bool = False) -> None:
+        look = ' style="border-left:4px solid #c44a00;padding-left:10px" class="fault"' if fault else ""
+        self.message.value = f"<p{look}>{escape(text)}</p>" if text else ""
 
     def _on_corpus(self, change: dict[str, Any]) -> None:
         if self._quiet:
             return
-        with self._working():
-            name = self.corpus.value
+        name = self.corpus.value
+        with self._working(f"Getting {datasets.CARDS[name].title} ready …"):
             try:
                 if name not in self._collections:
-                    self._say(f"Getting {datasets.CARDS[name].title} ready …")
-                    loaded = explore_faces.collection(name, self.data_dir)
-                    self._collections[name] = loaded, words_of(loaded.train)
+                    self._collections[name] = explore_faces.collection(name, self.data_dir)
             except Exception:
-                self.corpus.value = self._shown or name
+                self.corpus.value = self._corpus or name
                 raise
-            self._shown, self.photo = name, None
+            self._corpus, self.photo = name, None
             for dropdown, first in ((self.expression, ANY), (self.target, PREDICTED)):
                 dropdown.options = [first, *self.collection.held.classes]
-            self._choose_among()
+            self._restart()
             self._refresh()
 
-    def _on_model(self, change: dict[str, Any]) -> None:
-        self._changed(f"Getting {explore_models.KINDS[self.model.value].title} ready …")
-
-    def _on_face(self, change: dict[str, Any]) -> None:
-        if not self._quiet:
-            self.photo = None
-            with self._still():
-                if change["owner"] is self.expression:
-                    self._choose_among()
-            self._changed()
-
-    def _on_slider(self, change: dict[str, Any]) -> None:
-        if not self._quiet:
-            moved = [name for name, slider in self.sliders.items() if slider is change["owner"]]
-            self.last = moved[0] if moved else self.last
-            self._changed()
-
-    def _on_reset(self, button: Any) -> None:
-        with self._still():
-            for slider in self.sliders.values():
-                slider.value = 0
-        self._changed()
+    def _on_change(self, change: dict[str, Any]) -> None:
+        if self._quiet or self._corpus is None:
+            return
+        with self._working():
+            owner = change["owner"]
+            if owner in (self.expression, self.index):
+                self.photo = None
+            if owner is self.expression:
+                self._restart()
+            self._last = next((n for n, slider in self.sliders.items() if slider is owner), self._last)
+            self._refresh()
 
     def _on_upload(self, change: dict[str, Any]) -> None:
         if self._quiet or not self.upload.value:
             return
-        with self._working():
-            self._say("Looking for a face …")
+        with self._working("Looking for a face …"):
             brought = bytes(self.upload.value[0]["content"])
             self.upload.value = ()  # the same file may be brought again
-            self.photo = explore_faces.photograph(brought)
+            pixels, note = explore_faces.read_photo(brought), ""
+            height, width = pixels.shape
+            try:
+                self.photo = explore_faces.photograph(pixels)
+            except explore_faces.NoFaceError as error:
+                middle = np.array([width / 4, height / 4, width / 2, height / 2])
+                self.photo = explore_faces.photograph(pixels, middle)
+                note = f"{error} Or put the frame on the face yourself, with the three sliders below."
+            left, top, *sides = self.photo.box
+            place = (
+                (left + sides[0] / 2) / width,
+                (top + sides[1] / 2) / height,
+                max(sides) / min(pixels.shape),
+            )
+            for slider, value in zip(self.frame.values(), place, strict=True):
+                slider.value = value
+            self._refresh(note)
+
+    def _on_frame(self, change: dict[str, Any]) -> None:
+        if self._quiet or self.photo is None:
+            return
+        with self._working():
+            pixels = self.photo.pixels
+            across, down, side = (slider.value for slider in self.frame.values())
+            side = side * min(pixels.shape)
+            corner = np.array([across, down]) * pixels.shape[::-1] - side / 2
+            self.photo = explore_faces.photograph(pixels, np.array([*corner, side, side]))
             self._refresh()
 
-    def _changed(self, text: str = "") -> None:
-        if not self._quiet and self._shown is not None:
-            with self._working():
-                if text:
-                    self._say(text)
-                self._refresh()
+    def _on_reset(self, button: Any) -> None:
+        with self._working():
+            for slider in self.sliders.values():
+                slider.value = 0
+            self._refresh()
 
-    def _say(self, text: str) -> None:
-        self.message.value = pictures.page(pictures.said(text))
+    def _on_keep(self, button: Any) -> None:
+        with self._working():
+            said, card = f"Saved as {self.save()}.", datasets.CARDS[self._corpus]
+            if self.photo is None and not card.may_show:
+                said += f" The terms of {card.title} do not allow its images to be published."
+            self._say(said)
 
-    def _choose_among(self) -> None:
+    def _restart(self) -> None:
+        """Begin with the first of the faces that may be chosen."""
         self.index.max, self.index.value = max(1, len(self._members())), 1
 
     # --- what it looks like ---------------------------------------------------------------------------------
 
-    def _refresh(self) -> None:
-        """Draw everything anew."""
-        network, disturbed = self.network, self.disturbed
-        severities, series = explore_faces.along(self.face, self.last, **self.severities)
-        line = explore_views.Line(self.last, SLIDERS[self.last], severities, network.probabilities(series))
-        self.answer.value = explore_views.answer(
-            network, disturbed, self.truth, line, self.severities[self.last]
+    def _refresh(self, said: str = "") -> None:
+        """Draw everything anew; a network that was trained before is read back, and none is trained."""
+        key, collection = (self._corpus, self.model.value), self.collection
+        if key not in self._networks:
+            kept = explore_models.explored(key[1], collection.train, collection.held, learn=False)
+            self._networks |= {} if kept is None else {key: kept}
+        network = self._networks.get(key)
+        self.teach.disabled = network is not None
+        self.teach.description = "Trained" if network else "Train it here (seconds)"
+        for slider in self.frame.values():
+            slider.layout.visibility = "visible" if self.photo is not None else "hidden"
+        whose = "your photo" if self.photo is not None else collection.train.card.title
+        changes = [f"{INTERFERENCE[n][0].lower()} {v:g}" for n, v in self.severities.items() if v]
+        self.figure = picture(
+            f"{explore_models.title(key[1])} on {whose}\n{', '.join(changes) or 'undisturbed'}",
+            self.face,
+            collection,
+            network,
+            self.severities,
+            self._last,
+            None if self.target.value == PREDICTED else collection.held.classes.index(self.target.value),
+            self.photo,
         )
-        words = self._collections[self._shown][1]
-        figures = explore_views.figures(
-            self.face, disturbed, self.truth, network, self.chosen, words, self.photo
-        )
-        self.images.value = pictures.page(pictures.tiles(*figures))
-        self.about.value = explore_views.about(network, self.collection, self.photo is not None)
-        self.message.value = ""
+        file = io.BytesIO()
+        self.figure.savefig(file, format="png", dpi=100)
+        self.image.value = file.getvalue()
+        about = explore_models.about(network, collection, self.photo is not None)
+        self.about.value = f"<p>{escape(about)}</p>"
+        self._say(said)
 
 
 def explore(**options: Any) -> Panel:

@@ -1,7 +1,8 @@
-"""The faces to explore: those at hand, framed alike, one's own photograph, and what is done to them.
+"""The faces to explore: those of a corpus, one's own photograph, and what is done to them.
 
-Every face is turned level and cropped by its eyes to 48 pixels, as paper ``multimodal`` does, so that small
-networks trained on one corpus may be asked about a photograph. What is disturbed is that crop.
+Every face is turned level and cropped by its eyes to 48 pixels, as the networks of :mod:`fer_lib.play.zoo`
+read it, so that networks trained on one corpus may be asked about a photograph. That crop is what sliders
+disturb.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
-from fer_lib import faces
+from fer_lib import faces, files
 from fer_lib.data import datasets, splits
 from fer_lib.data.corpus import Card, Corpus
 from fer_lib.errors import FerError, one_of
 from fer_lib.expressions import EXPRESSIONS
 from fer_lib.features import robustness
+from fer_lib.features.geometry import warp_points
+from fer_lib.features.sift import Vocabulary, sift, sift_of, word_patches
+from fer_lib.play.zoo import REACH, SIZE
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SIDE = 48  # pixels
-REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # in half eye distances: a square of brows and chin
 CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 TRAIN, HELD = 2000, 500  # faces of a large corpus that are used
 OPTIONS = {
@@ -34,16 +37,18 @@ OPTIONS = {
     "ckplus": {"crop": faces.FACE},
     "jaffe": {"crop": faces.FACE},
 }
+VOCABULARY = 64  # visual words; paper ``cnn_sift`` has 256 to 1,024, of many more descriptors
+PATCHES = 10  # a word that occurs less often among the training faces is not shown
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MEGABYTES, MEGAPIXELS = 8, 50  # of a photograph; Jupyter's server takes messages of 10 MB
 WORK = 1024  # pixels of a photograph's longer side; more shows nothing that a crop of 48 pixels keeps
 
-INTERFERENCE = {  # slider -> (lowest value, what the ends are)
-    "mouth": (0.0, "uncovered", "covered"),
-    "eyes": (0.0, "uncovered", "covered"),
-    "light": (-1.0, "dark", "bright"),
-    "tones": (0.0, "as they are", "distorted"),
+INTERFERENCE = {  # slider -> (its title, its lowest value, what the ends are)
+    "mouth": ("Cover the mouth", 0.0, "uncovered", "covered"),
+    "eyes": ("Cover the eyes", 0.0, "uncovered", "covered"),
+    "light": ("Light", -1.0, "dark", "bright"),
+    "tones": ("Distort tones", 0.0, "as they are", "distorted"),
 }
 
 PHOTO = Card(
@@ -58,6 +63,29 @@ PHOTO = Card(
 
 
 @dataclass(frozen=True, eq=False)
+class Words:
+    """The visual words of a corpus.
+
+    Attributes
+    ----------
+    vocabulary : Vocabulary
+    patches : dict
+        Frequent word -> patches of the training faces, uint8 ``(P, s, s)``.
+    """
+
+    vocabulary: Vocabulary
+    patches: dict[int, np.ndarray]
+
+    def of(self, image: np.ndarray, n: int = 3) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Return keypoints (K, 4) of a face uint8 (H, W), their words (K,), and its n commonest words."""
+        found = sift(image[None], workers=1)
+        words = self.vocabulary.assign(found.values)
+        counts = np.bincount(words, minlength=VOCABULARY)
+        order = [int(w) for w in np.argsort(-counts, kind="stable") if counts[w] and int(w) in self.patches]
+        return found.keypoints, words, order[:n]
+
+
+@dataclass(frozen=True, eq=False)
 class Collection:
     """A corpus as the panel uses it.
 
@@ -66,17 +94,20 @@ class Collection:
     train, held : Corpus
         Faces to train on and held-out ones, framed by :func:`framed`; they share no person where the
         corpus knows persons.
+    words : Words
+        Of the training faces.
     missed : int
         Images that were left out because no face was found.
     """
 
     train: Corpus
     held: Corpus
+    words: Words
     missed: int = 0
 
     @property
     def held_out_by(self) -> str:
-        """Say what keeps the two parts apart."""
+        """What keeps the two parts apart, in words."""
         if self.held.subjects is not None:
             return f"{len(np.unique(self.held.subjects))} other people"
         return "the official test part" if self.held.split is not None else "other images"
@@ -106,7 +137,12 @@ def collection(dataset: str = "synthetic", data_dir: str | Path | None = None) -
     """
     corpus = datasets.load(dataset, data_dir or None, **OPTIONS.get(dataset, {}))
     corpus = corpus.only([name for name in CLASSES if name in corpus.classes])
-    train, held = (_some(corpus, *part) for part in zip(_parts(corpus), (TRAIN, HELD), strict=True))
+    if corpus.split is not None and {"train", "private_test"} <= set(corpus.split):
+        parts = [np.flatnonzero(corpus.split == name) for name in ("train", "private_test")]
+    else:
+        parts = splits.hold_out(corpus, np.arange(len(corpus)), 0.25, by_subject=corpus.subjects is not None)
+    sizes = zip(parts, (TRAIN, HELD), strict=True)
+    train, held = (corpus.select(splits.subset(corpus, i, min(n, len(i)))) for i, n in sizes)
     missed = 0
     if not corpus.card.synthetic:
         marked = [faces.annotate(part, "dlib") for part in (train, held)]
@@ -114,18 +150,8 @@ def collection(dataset: str = "synthetic", data_dir: str | Path | None = None) -
         missed = sum(map(len, marked)) - len(train) - len(held)
     if not len(train) or not len(held):
         raise FerError(f"dlib finds too few faces in {corpus.card.title} to train on some and show others.")
-    return Collection(framed(train), framed(held), missed)
-
-
-def _parts(corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
-    """Return which images to train on and which to hold out, int64."""
-    if corpus.split is not None and {"train", "private_test"} <= set(corpus.split):
-        return np.flatnonzero(corpus.split == "train"), np.flatnonzero(corpus.split == "private_test")
-    return splits.hold_out(corpus, np.arange(len(corpus)), 0.25, by_subject=corpus.subjects is not None)
-
-
-def _some(corpus: Corpus, index: np.ndarray, n: int) -> Corpus:
-    return corpus.select(splits.subset(corpus, index, min(n, len(index))))
+    train = framed(train)
+    return Collection(train, framed(held), words_of(train), missed)
 
 
 def framed(corpus: Corpus) -> Corpus:
@@ -136,16 +162,33 @@ def framed(corpus: Corpus) -> Corpus:
     corpus : Corpus
         With landmarks ``(N, 68, 2)``, all known.
     """
-    import torch
-
-    from fer_lib.features.geometry import warp_points
-
-    images, matrices = faces.align(corpus.images, faces.eyes(corpus.landmarks), SIDE, **REACH)
+    images, matrices = faces.align(corpus.images, faces.eyes(corpus.landmarks), SIZE, **REACH)
     points = warp_points(torch.as_tensor(corpus.landmarks), torch.as_tensor(matrices))
     return replace(corpus, images=images, landmarks=points.numpy(), meta=None)
 
 
+def words_of(train: Corpus) -> Words:
+    """Return the visual words of framed training faces, from the cache if they were made before."""
+    import cv2
+
+    key = files.digest(train.fingerprint, VOCABULARY, PATCHES, cv2.__version__)
+
+    def make() -> dict[str, np.ndarray]:
+        descriptors = sift_of(train)
+        words = Vocabulary.fit(descriptors, VOCABULARY)
+        patches = word_patches(words, descriptors, train.images, VOCABULARY, PATCHES)
+        return {"centres": words.centres} | {f"word{name}": cut for name, cut in patches.items()}
+
+    arrays = files.cached_arrays("explore-words", key, make)
+    patches = {int(k.removeprefix("word")): cut for k, cut in arrays.items() if k != "centres"}
+    return Words(Vocabulary(arrays["centres"]), patches)
+
+
 # --- one's own photograph -----------------------------------------------------------------------------------
+
+
+class NoFaceError(FerError):
+    """No detector finds a face in a photograph."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,16 +264,28 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.uint8((levels - low) / max(high - low, 1e-12) * 255 + 0.5))
 
 
-def photograph(data: bytes) -> Photograph:
-    """Decode a photograph, find its face and its landmarks, and frame it as the networks expect.
+def photograph(photo: bytes | np.ndarray, box: np.ndarray | None = None) -> Photograph:
+    """Find the landmarks of the face in a photograph, and frame it as the networks expect.
+
+    Parameters
+    ----------
+    photo : bytes or uint8 (H, W)
+        A file, or the grey pixels that :func:`read_photo` returns.
+    box : float (4,), optional
+        Left, top, width and height of the face in those pixels, from brows to chin; by default it is looked
+        for.
 
     Raises
     ------
+    NoFaceError
+        If no face is found.
     FerError
-        As :func:`read_photo`; if no face is found; or if the package dlib-bin is absent.
+        As :func:`read_photo`; if the box is less than 8 pixels wide; or if the package dlib-bin is absent.
     """
-    pixels = read_photo(data)
-    box = _face(pixels)
+    pixels = read_photo(photo) if isinstance(photo, bytes) else photo
+    box = _face(pixels) if box is None else np.asarray(box, float)
+    if min(box[2:]) < 8:
+        raise FerError("No face was found in this photograph: so small, it shows none.")
     points = faces.landmarks([pixels], "dlib", box[None])
     one = Corpus(pixels[None], np.zeros(1, int), CLASSES, PHOTO, np.array(["photo"]), landmarks=points)
     return Photograph(pixels, box, framed(one))
@@ -243,7 +298,7 @@ def _face(pixels: np.ndarray) -> np.ndarray:
         if np.isfinite(box).all():
             break
     else:
-        raise FerError(
+        raise NoFaceError(
             "No face was found in this photograph. A face seen from the front, upright, with light on it and "
             "at least a fifth as high as the picture, is found most easily."
         )
@@ -269,8 +324,6 @@ def disturbed(face: Corpus, **severities: float) -> Corpus:
         ``mouth``, ``eyes`` and ``tones`` in [0, 1], ``light`` in [-1, 1]; see
         :func:`fer_lib.features.robustness.disturb`.
     """
-    import torch
-
     for name in severities:
         one_of(name, INTERFERENCE, "interference")
     light = severities.get("light", 0.0)
@@ -296,10 +349,10 @@ def along(face: Corpus, name: str, steps: int = 11, **others: float) -> tuple[np
     faces : Corpus
         Of ``steps`` faces.
     """
-    lowest = INTERFERENCE[one_of(name, INTERFERENCE, "interference")][0]
+    lowest = INTERFERENCE[one_of(name, INTERFERENCE, "interference")][1]
     severities = np.linspace(lowest, 1, steps)
-    shown = [disturbed(face, **others | {name: float(s)}) for s in severities]
-    columns = {"images": np.concatenate([f.images for f in shown])}
+    images = [disturbed(face, **others | {name: float(s)}).images for s in severities]
+    columns = {"images": np.concatenate(images)}
     columns |= {k: np.repeat(getattr(face, k), steps, axis=0) for k in ("labels", "landmarks")}
-    others_of_it = dict.fromkeys(("subjects", "sequences", "split", "valid"))
-    return severities, replace(face, ids=np.arange(steps).astype(str), **columns, **others_of_it)
+    unknown = dict.fromkeys(("subjects", "sequences", "split", "valid"))
+    return severities, replace(face, ids=np.arange(steps).astype(str), **columns, **unknown)

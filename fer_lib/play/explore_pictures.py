@@ -1,189 +1,207 @@
-"""What the explore panel shows, as HTML with inline SVG: sharp at any size, and drawn in milliseconds.
-
-Points and circles lie over the pixels as vectors, in the pixels' own coordinates. Colours of text are those
-of JupyterLab's theme, light or dark.
-"""
+"""The picture of the explore panel: what a network answers to a face, and what there is to see in it."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
-from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
-from fer_lib.show.plots.style import EXPRESSION_STYLE, MARK
+from fer_lib.data.corpus import Corpus
+from fer_lib.features import hog
+from fer_lib.papers.lkrnet.key_regions import KeyRegions, geometry_of
+from fer_lib.play.explore_faces import INTERFERENCE, Collection, Photograph, Words, disturbed
+from fer_lib.play.explore_faces import along as faces_along
+from fer_lib.play.explore_models import Explored
+from fer_lib.play.zoo import SIZE
+from fer_lib.show.plots.style import EXPRESSION_STYLE, INK, MARK, MUTED, SMALL, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WORD_COLOURS = ("#ff5a1f", "#2fb5e9", "#b6e61d")  # of visual words, on grey pixels
-CSS = """<style>
-.fer-explore{color:var(--jp-ui-font-color1,#222);font:13px/1.4 var(--jp-ui-font-family,sans-serif)}
-.fer-explore .tiles{display:flex;flex-wrap:wrap;gap:12px 14px}
-.fer-explore figure{margin:0;width:158px}
-.fer-explore figure.wide{width:330px}
-.fer-explore figure svg{width:100%;display:block;background:#808080}
-.fer-explore figcaption{margin-top:4px;line-height:1.3}
-.fer-explore figcaption small{display:block;font-size:12px;opacity:.85}
-.fer-explore table.bars{border-collapse:collapse;margin:0}
-.fer-explore table.bars td,.fer-explore table.bars th{padding:1px 6px 1px 0;border:0;background:none;
-  text-align:left;font-weight:normal;color:inherit;white-space:nowrap}
-.fer-explore table.bars td:last-child{text-align:right}
-.fer-explore .track{width:170px;height:12px;background:rgba(128,128,128,.25)}
-.fer-explore .track div{height:12px}
-.fer-explore .said{max-width:70em;margin:2px 0}
-.fer-explore .fault{border-left:4px solid #c44a00;padding:4px 10px;background:rgba(196,74,0,.12)}
-</style>"""
+INCHES = (9.2, 7.8)
 
 
-def page(*parts: str) -> str:
-    """Return parts as one block in the panel's style."""
-    return f'{CSS}<div class="fer-explore">{"".join(parts)}</div>'
-
-
-def said(text: str, fault: bool = False) -> str:
-    """Return a sentence; a fault stands out."""
-    return f'<p class="said{" fault" if fault else ""}">{escape(text)}</p>'
-
-
-def tiles(*figures: str) -> str:
-    """Return figures side by side, in as many rows as the window needs."""
-    return f'<div class="tiles">{"".join(figures)}</div>'
-
-
-def tile(caption: str, pixels: np.ndarray, over: str = "", note: str = "", wide: bool = False) -> str:
-    """Return a figure: pixels enlarged without smoothing, with SVG over them and a caption below.
-
-    Parameters
-    ----------
-    caption, note : str
-        What it is, which is its alternative text too; and a smaller line.
-    pixels : uint8 (H, W) or (H, W, 3) in OpenCV's order, or float (H, W) in [0, 1]
-    over : str
-        SVG in pixels; the upper left corner of the image is (0, 0).
-    """
-    import cv2
-
-    if pixels.dtype != np.uint8:
-        pixels = (pixels.clip(0, 1) * 255).round().astype(np.uint8)
-    height, width = pixels.shape[:2]
-    png = base64.b64encode(cv2.imencode(".png", np.ascontiguousarray(pixels))[1]).decode()
-    small = f"<small>{escape(note)}</small>" if note else ""
-    return (
-        f'<figure{" class=wide" if wide else ""}><svg viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(caption)}. {escape(note)}"><image width="{width}" height="{height}" '
-        f'style="image-rendering:pixelated" href="data:image/png;base64,{png}"/>{over}</svg>'
-        f"<figcaption>{escape(caption)}{small}</figcaption></figure>"
-    )
-
-
-def dots(points: np.ndarray, radius: float = 0.45) -> str:
-    """Return points (K, 2) in pixels as dots."""
-    return "".join(
-        f'<circle cx="{x + 0.5:.2f}" cy="{y + 0.5:.2f}" r="{radius}" fill="{MARK}"/>' for x, y in points
-    )
-
-
-def box(edges: np.ndarray, size: int) -> str:
-    """Return a box (left, top, width, height) as an outline, in an image of ``size`` pixels."""
-    x, y, width, height = edges
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="none" '
-        f'stroke="{MARK}" stroke-width="{size / 80:.2f}"/>'
-    )
-
-
-def keypoints(points: np.ndarray, words: np.ndarray, named: Sequence[int]) -> str:
-    """Return SIFT keypoints as circles of their size with their direction, in the colour of their word.
-
-    Parameters
-    ----------
-    points : float (K, 4)
-        As :class:`fer_lib.features.sift.Descriptors` holds them.
-    words : int64 (K,)
-        The visual word of each.
-    named : sequence of int
-        The words that have a colour; others are thin and white.
-    """
-    drawn = []
-    for (x, y, size, angle), word in sorted(zip(points, words, strict=True), key=lambda k: k[1] in named):
-        colour, width = "#ffffff", 0.25
-        if word in named:
-            colour, width = WORD_COLOURS[list(named).index(word)], 0.7
-        x, y, radius, tip = x + 0.5, y + 0.5, size / 2, np.deg2rad(angle)
-        hand = f"M{x:.2f} {y:.2f}l{radius * np.cos(tip):.2f} {radius * np.sin(tip):.2f}"
-        drawn.append(
-            f'<g fill="none" stroke="{colour}" stroke-width="{width}"><circle cx="{x:.2f}" cy="{y:.2f}" '
-            f'r="{radius:.2f}"/><path d="{hand}"/></g>'
-        )
-    return "".join(drawn)
-
-
-def heat(pixels: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return grey pixels (H, W) under a map (H, W), float in [0, 1], as uint8 (H, W, 3) for :func:`tile`."""
-    import cv2
-
-    hot = cv2.applyColorMap((share * 255).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
-    alpha = 0.75 * np.sqrt(share)[..., None]  # the face stays visible where there is little evidence
-    return ((1 - alpha) * 255 * pixels[..., None] + alpha * hot).round().astype(np.uint8)
-
-
-def bars(probabilities: np.ndarray, classes: Sequence[str], truth: str | None = None) -> str:
-    """Return the probabilities (C,) of one face as a table of bars; the true class is marked."""
-    rows = []
-    for name, value in zip(classes, probabilities, strict=True):
-        answer = "<b>{}</b>" if value == probabilities.max() else "{}"
-        mark = " ✓" if name == truth else ""
-        rows.append(
-            f'<tr><th scope="row">{answer.format(name)}{mark}</th><td><div class="track"><div style="width:'
-            f'{100 * value:.1f}%;background:{EXPRESSION_STYLE[name][0]}"></div></div></td>'
-            f"<td>{answer.format(f'{100 * value:.1f} %')}</td></tr>"
-        )
-    return f'<table class="bars">{"".join(rows)}</table>'
-
-
-def sweep(
-    severities: np.ndarray,
-    probabilities: np.ndarray,
-    classes: Sequence[str],
-    here: float,
-    ends: tuple[str, str],
+@styled
+def picture(
     title: str,
-) -> str:
-    """Return how the probabilities (S, C) change with a severity (S,), as lines; ``here`` is marked."""
-    width, height, top = 300.0, 120.0, 8.0
-    low, high = severities[0], severities[-1]
-    x = 2 + (severities - low) / (high - low) * (width - 4)
-    lines = []
-    for name, values in zip(classes, probabilities.T, strict=True):
-        y = top + (1 - values) * height
-        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        colour = EXPRESSION_STYLE[name][0]
-        lines.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
-    mark = 2 + (here - low) / (high - low) * (width - 4)
-    frame = "".join(
-        f'<path d="M2 {top + share * height:.0f}H{width - 2:.0f}" stroke="currentColor" stroke-opacity=".3"/>'
-        for share in (0, 0.5, 1)
-    )
-    text = f'fill="currentColor" font-size="12" y="{top + height + 16:.0f}"'
-    return (
-        f'<figure class="wide"><svg viewBox="0 0 {width:.0f} {top + height + 20:.0f}" role="img" '
-        f'aria-label="{escape(title)}" style="background:none">{frame}{"".join(lines)}'
-        f'<path d="M{mark:.1f} {top - 4}V{top + height + 4}" stroke="currentColor" stroke-dasharray="3 3"/>'
-        f'<text x="2" {text}>{escape(ends[0])}</text>'
-        f'<text x="{width - 2:.0f}" text-anchor="end" {text}>{escape(ends[1])}</text>'
-        f"</svg><figcaption>{escape(title)}</figcaption></figure>"
-    )
+    face: Corpus,
+    collection: Collection,
+    network: Explored | None,
+    severities: dict[str, float],
+    along: str,
+    target: int | None = None,
+    photo: Photograph | None = None,
+) -> Figure:
+    """Draw bars and a curve of the answers, and eight pictures of the face, each always in its place.
+
+    Parameters
+    ----------
+    title : str
+        Of the whole picture.
+    face : Corpus
+        One framed face, undisturbed, of ``collection`` or ``photo``.
+    network : Explored or None
+        None where none is trained yet.
+    severities : dict
+        What is done to the face, for :func:`fer_lib.play.explore_faces.disturbed`.
+    along : str
+        Which of them the curve follows.
+    target : int, optional
+        The class whose evidence is wanted; the predicted one by default.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=INCHES, dpi=100, layout="none")
+    figure.text(0.012, 0.985, title, va="top", fontweight="bold")
+    top = figure.add_gridspec(1, 2, left=0.13, right=0.985, bottom=0.705, top=0.9, wspace=0.28)
+    changed = disturbed(face, **severities)
+    truth = None if photo else face.classes[face.labels[0]]
+    answers = None if network is None else network.probabilities(changed)[0]
+    _bars(figure.add_subplot(top[0]), answers, face.classes, truth)
+    _curve(figure.add_subplot(top[1]), face, network, severities, along)
+
+    tiles = figure.add_gridspec(2, 4, left=0.012, right=0.985, bottom=0.04, top=0.59, wspace=0, hspace=0.3)
+    axes = [figure.add_subplot(place) for place in tiles]
+    (image,), (points,) = changed.images, face.landmarks
+    if photo:
+        _tile(axes[0], photo.pixels, "Your photo", "in grey; the frame is the face")
+        left, upper, width, height = photo.box
+        axes[0].plot(
+            *([left, left + width, left + width, left, left], [upper, upper, *[upper + height] * 2, upper]),
+            color=MARK,
+        )
+    else:
+        _tile(
+            axes[0],
+            face.images[0],
+            "The face",
+            f"{truth}, {(face.ids if face.subjects is None else face.subjects)[0]}",
+        )
+    _tile(axes[1], image, "Landmarks", "68 points of the face undisturbed")
+    axes[1].scatter(*points.T, s=3, color=MARK, zorder=2)
+    _evidence(axes[2:4], network, changed, target)
+    geometry = torch.as_tensor(geometry_of(changed, SIZE)[0])
+    mask = KeyRegions().draw(geometry, SIZE)[0, 0].numpy()
+    _tile(axes[4], image / 255 * (0.25 + 0.75 * mask), "Key regions", "weights around five points (paper 5)")
+    axes[4].scatter(*geometry[0, :5].T, s=9, color=MARK, zorder=2)
+    (drawn,) = hog.render(torch.as_tensor(changed.images)).numpy()
+    _tile(axes[5], drawn / max(drawn.max(), 1e-6), "HOG", "strokes along edges, 8-pixel cells")
+    _words(axes[6:8], image, collection.words)
+    return figure
 
 
-def strips(patches: Sequence[np.ndarray], columns: int = 10) -> np.ndarray:
-    """Return patches of visual words (P, s, s), a row for each word behind a bar of its colour, (H, W, 3)."""
-    rows = []
-    for colour, found in zip(WORD_COLOURS, patches, strict=False):
+def _bars(axes: Axes, answers: np.ndarray | None, classes: tuple[str, ...], truth: str | None) -> None:
+    axes.set_title("Answer", fontsize=11)
+    if answers is None:
+        axes.text(0, 0.5, "This network is not trained yet:\npress the button to train it here.", color=MUTED)
+        axes.set_axis_off()
+        return
+    places, best = np.arange(len(classes))[::-1], int(answers.argmax())
+    axes.barh(places, 100 * answers, color=[EXPRESSION_STYLE[name][0] for name in classes])
+    axes.set_yticks(places, [f"{name} ✓" if name == truth else name for name in classes])
+    for i, (place, chance) in enumerate(zip(places, 100 * answers, strict=True)):
+        weight = "bold" if i == best else "normal"
+        axes.text(chance + 1.5, place, f"{chance:.1f} %", va="center", fontsize=SMALL, fontweight=weight)
+        axes.get_yticklabels()[i].set_fontweight(weight)
+    axes.set_xlim(0, 118)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _curve(
+    axes: Axes,
+    face: Corpus,
+    network: Explored | None,
+    severities: dict[str, float],
+    name: str,
+) -> None:
+    """Draw the answers along one slider, the others staying as they are; lines that rise are named."""
+    label, low, *ends = INTERFERENCE[name]
+    axes.set_title(f"The answer along “{label}”", fontsize=11)
+    axes.set(xlim=(low, 1), ylim=(0, 102), yticks=[0, 50, 100], ylabel="Probability (%)")
+    axes.set_xlabel(label, labelpad=-8)
+    axes.set_xticks([low, 1], ends)
+    for text, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
+        text.set_horizontalalignment(side)
+    axes.grid(axis="y")
+    axes.axvline(severities[name], color=INK, ls=(0, (3, 3)), lw=1)
+    if network is None:
+        return
+    steps, series = faces_along(face, name, **severities)
+    for expression, chances in zip(network.classes, 100 * network.probabilities(series).T, strict=True):
+        tint, highest = EXPRESSION_STYLE[expression][0], int(chances.argmax())
+        axes.plot(steps, chances, color=tint, lw=2)
+        if chances[highest] > 25:
+            side = ("left", "center", "right")[(highest > 3) + (highest > 7)]
+            place, lift = (steps[highest], chances[highest]), (0, -12 if chances[highest] > 85 else 4)
+            look = {"ha": side, "fontsize": SMALL, "color": tint}
+            axes.annotate(expression, place, lift, textcoords="offset points", **look)
+
+
+def _tile(axes: Axes, pixels: np.ndarray, title: str, note: str) -> None:
+    """Show pixels without smoothing, grey (H, W) or colours (H, W, 3), with a title and a line below."""
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1)
+    axes.autoscale(False)  # what is drawn over them may leave them
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(note, fontsize=8, labelpad=3)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def _evidence(axes: list[Axes], network: Explored | None, face: Corpus, target: int | None) -> None:
+    blank = np.ones((SIZE, SIZE))
+    if network is None:
+        _tile(axes[0], blank, "What the network reads", "once it is trained")
+        _tile(axes[1], blank, "Grad-CAM", "once it is trained")
+        return
+    (seen,), maps = network.seen(face), network.evidence(face, target)
+    if maps is None:
+        _tile(axes[0], seen, "What the network reads", "the HOG of this image")
+        _tile(axes[1], blank, "Grad-CAM", "none: this model has no convolution")
+        return
+    _tile(axes[0], seen, "What the network reads", "its image, as it is normalised")
+    code = network.probabilities(face)[0].argmax() if target is None else target
+    note = "bright is what speaks for it" if maps[0].any() else "nothing in this layer speaks for it"
+    _tile(axes[1], seen, f"Grad-CAM: {network.classes[code]}", note)
+    # The face stays visible where there is little evidence.
+    axes[1].imshow(maps[0], cmap="inferno", vmin=0, vmax=1, alpha=0.75 * np.sqrt(maps[0]))
+
+
+def _words(axes: list[Axes], image: np.ndarray, words: Words) -> None:
+    from matplotlib.collections import EllipseCollection, LineCollection
+
+    keypoints, found, common = words.of(image)
+    note = f"{len(found)} keypoints, commonest in colour"
+    _tile(axes[0], image, "SIFT words", note)
+    x, y, size, angle = keypoints.T
+    tints = [WORD_COLOURS[common.index(w)] if w in common else "#ffffff" for w in found]
+    widths = [1.6 if w in common else 0.6 for w in found]
+    ends = np.stack([x + size / 2 * np.cos(np.deg2rad(angle)), y + size / 2 * np.sin(np.deg2rad(angle))], 1)
+    look = {"linewidths": widths, "zorder": 2}
+    circles = {"units": "xy", "offsets": keypoints[:, :2], "offset_transform": axes[0].transData}
+    axes[0].add_collection(
+        EllipseCollection(size, size, 0 * size, facecolors="none", edgecolors=tints, **circles, **look)
+    )
+    axes[0].add_collection(LineCollection(np.stack([keypoints[:, :2], ends], 1), colors=tints, **look))
+    _tile(axes[1], _strips([words.patches[w] for w in common]), "The same words", "in training faces")
+
+
+def _strips(patches: list[np.ndarray], columns: int = 5) -> np.ndarray:
+    """Return patches (P, s, s) of each word, in two rows behind a bar of its colour, as one square."""
+    from matplotlib.colors import to_rgb
+
+    sheet = np.ones((96, 96, 3))
+    for i, (colour, found) in enumerate(zip(WORD_COLOURS, patches, strict=False)):
         side = found.shape[1]
-        rgb = [int(colour[i : i + 2], 16) for i in (5, 3, 1)]  # OpenCV's order
-        row = np.full((side + 2, 8 + columns * (side + 1), 3), 128, np.uint8)
-        row[:side, :6] = rgb
-        for i, patch in enumerate(found[:columns]):
-            start = 8 + i * (side + 1)
-            row[:side, start : start + side] = patch[..., None]
-        rows.append(row)
-    return np.concatenate(rows)
+        step, top = 90 // columns, 32 * i
+        sheet[top : top + 30, :3] = to_rgb(colour)
+        for j, patch in enumerate(found[: 2 * columns]):
+            row, left = top + 15 * (j // columns), 5 + step * (j % columns)
+            cell = patch[:: -(-side // 14), :: -(-side // 14)][:14, :14] / 255
+            sheet[row : row + len(cell), left : left + cell.shape[1]] = cell[..., None]
+    return sheet

@@ -1,8 +1,8 @@
-"""One preparation of faces for all networks of the matrix: found, turned by the eyes, 48 pixels square.
+"""The faces of the matrix: found, turned by the eyes, 48 pixels square, with all that any network reads.
 
 The five papers prepare their images differently. To compare networks and not preparations, every network of
-:mod:`fer_lib.play.matrix` gets the same pixels of the same images; what one needs beyond them (landmarks, key
-regions, SIFT words, the frames before) is made of the same faces.
+:mod:`fer_lib.play.zoo` gets the same pixels of the same images, in the same folds, and under the same
+disturbances.
 """
 
 from __future__ import annotations
@@ -20,21 +20,17 @@ from fer_lib.data import datasets, protocols, splits
 from fer_lib.data.clips import sequences
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
-from fer_lib.errors import AbsentDataError, FerError, one_of
+from fer_lib.errors import AbsentDataError, FerError
+from fer_lib.expressions import EXPRESSIONS
 from fer_lib.features import sift as features
-from fer_lib.features.geometry import Augmentation, warp_images, warp_points
+from fer_lib.features.geometry import warp_points
 from fer_lib.features.robustness import disturb
-from fer_lib.learn.training import Feed, Part
+from fer_lib.learn.training import Part
 from fer_lib.papers.cnn_sift.network import VISUAL_WORDS
-from fer_lib.papers.lkrnet import key_regions
-from fer_lib.papers.multimodal.modalities import warp_landmarks
+from fer_lib.play import zoo
+from fer_lib.play.zoo import CLIP, LANDMARKS, N_FRAMES, REACH, SIZE, WORDS
 
-CLASSES = (*protocols.SIX, "neutral")
-SIZE = 48
-N_FRAMES = 10
-REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # of the crop in half eye distances: brows and chin
-LANDMARKS, GEOMETRY, WORDS, CLIP = range(4)
-"""Places of a part's ``extra``; only parts of corpora with sequences have the last."""
+CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 
 SEQUENCES = {"ckplus": {"frames": "last10"}, "oulu_casia": {"frames": "last10"}}
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -54,8 +50,6 @@ class Faces:
     corpus : Corpus
         Images uint8 ``(N, 48, 48)`` with 68 landmarks each; ``valid`` says where a face was found. Where
         none was, the image is used whole and its landmarks are those of a face that fills it.
-    geometry : ndarray
-        float32 ``(N, 6, 2)``, see :func:`fer_lib.papers.lkrnet.key_regions.geometry_of`.
     descriptors : Descriptors
         SIFT of the images.
     clips : ndarray or None
@@ -65,7 +59,6 @@ class Faces:
     """
 
     corpus: Corpus
-    geometry: np.ndarray
     descriptors: features.Descriptors
     clips: np.ndarray | None
     fingerprint: str
@@ -77,12 +70,10 @@ class Faces:
     def part(
         self, index: np.ndarray, vocabulary: features.Vocabulary, device: torch.device | str = "cpu"
     ) -> Part:
-        """Return the images at ``index`` on the device with all that any network reads beside them."""
+        """Return the images at ``index`` on the device, with all that any network reads beside them."""
         bags = vocabulary.histograms(self.descriptors.take(index))
-        extra = [self.corpus.landmarks[index], self.geometry[index], bags]
-        if self.clips is not None:
-            extra.append(self.clips[index])
-        return Part.of(self.corpus.images[index], self.corpus.labels[index], *extra, device=device)
+        clips = None if self.clips is None else self.clips[index]
+        return zoo.part(self.corpus.select(index), bags, clips, device)
 
 
 def load(
@@ -91,7 +82,6 @@ def load(
     *,
     limit: int | None = None,
     seed: int = 0,
-    align: str = "eyes",
     drawn: dict[str, int] | None = None,
 ) -> Faces:
     """Read a corpus and prepare it.
@@ -101,8 +91,6 @@ def load(
     limit : int, optional
         Keep so many images with the classes in proportion; of a corpus with an official split so many for
         training and half as many for testing.
-    align : {"eyes", "none"}
-        Turn faces level and cut them out by their eyes, or take every image whole.
     drawn : dict, optional
         Arguments of :func:`fer_lib.data.datasets.synthetic.generate`.
 
@@ -113,14 +101,12 @@ def load(
     FerError
         Where it cannot be read.
     """
-    one_of(align, ("eyes", "none"), "align")
     corpus, fingerprint, clips = _read(name, data_dir, limit, seed, drawn or {})
     found, points = corpus.valid, corpus.landmarks
     if not corpus.card.synthetic:
         corpus = faces.annotate(corpus, "mtcnn", points=False)
         found, points = corpus.valid, find_landmarks(corpus.images, faces.boxes(corpus))
-    known = found if align == "eyes" else np.zeros(len(corpus), bool)
-    eyes = faces.eyes(np.where(known[:, None, None], points, np.nan))
+    eyes = faces.eyes(np.where(found[:, None, None], points, np.nan))
     images, matrices = faces.align(corpus.images, eyes, SIZE, **REACH)
     points = warp_points(torch.as_tensor(points), torch.as_tensor(matrices)).numpy()
     if clips is not None:
@@ -128,8 +114,7 @@ def load(
         turned, _ = faces.align(clips.reshape(-1, *clips.shape[2:]), eyes.repeat(steps, 0), SIZE, **REACH)
         clips = turned.reshape(len(clips), steps, SIZE, SIZE)
     made = replace(corpus, images=images, landmarks=points, valid=found)
-    geometry, _ = key_regions.geometry_of(replace(made, valid=None), SIZE)
-    return Faces(made, geometry, features.sift_of(made), clips, fingerprint)
+    return Faces(made, features.sift_of(made), clips, fingerprint)
 
 
 def find_landmarks(images: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
@@ -179,16 +164,12 @@ def limited(corpus: Corpus, limit: int | None, seed: int) -> np.ndarray:
     Of an official split, the training part and the private test part, the second half as large; the public
     test part is left out, as nothing is selected on it.
     """
-    if corpus.split is None:
-        return _some(corpus, np.arange(len(corpus)), limit, seed)
-    sizes = {"train": limit, "private_test": limit and limit // 2}
-    parts = [_some(corpus, np.flatnonzero(corpus.split == name), n, seed) for name, n in sizes.items()]
-    return np.sort(np.concatenate(parts))
-
-
-def _some(corpus: Corpus, index: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
-    """Return at most ``limit`` of the images at ``index``, the classes in proportion."""
-    return splits.subset(corpus, index, min(limit, len(index)), seed) if limit else index
+    parts = {"all": (np.arange(len(corpus)), limit)}
+    if corpus.split is not None:
+        sizes = {"train": limit, "private_test": limit and limit // 2}
+        parts = {name: (np.flatnonzero(corpus.split == name), n) for name, n in sizes.items()}
+    kept = [splits.subset(corpus, i, min(n, len(i)), seed) if n else i for i, n in parts.values()]
+    return np.sort(np.concatenate(kept))
 
 
 def folds(corpus: Corpus, k: int, seed: int, keep: int | None = None) -> tuple[str, list[Fold]]:
@@ -232,45 +213,6 @@ def others(
     return found, absent
 
 
-# --- what happens to a batch --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Augmented:
-    """The feed of a network, on batches that are moved while training, the same way for every network.
-
-    Attributes
-    ----------
-    inner : Feed
-        What the network's chapter makes of a test batch.
-    augmentation : Augmentation
-        Drawn anew for every sample; landmarks, key regions and frames follow their image. SIFT words stay
-        those of the image as it was, as in their chapter.
-    """
-
-    inner: Feed
-    augmentation: Augmentation
-
-    def __call__(self, batch: Part, training: bool) -> tuple[torch.Tensor, ...]:
-        """Return the network's inputs."""
-        return self.inner(moved(batch, self.augmentation) if training else batch, False)
-
-
-def moved(batch: Part, augmentation: Augmentation) -> Part:
-    """Return the batch with every sample turned, scaled, shifted and mirrored as ``augmentation`` draws."""
-    images = batch.images.float().unsqueeze(1)
-    matrices = augmentation.matrices(len(batch), SIZE, SIZE, images.device)
-    extra = list(batch.extra)
-    extra[LANDMARKS] = warp_landmarks(extra[LANDMARKS], matrices)
-    points, sides = extra[GEOMETRY][:, :5], extra[GEOMETRY][:, 5:]
-    grown = torch.linalg.det(matrices[:, :, :2]).abs().sqrt()[:, None, None]
-    extra[GEOMETRY] = torch.cat([warp_points(points, matrices), sides * grown], dim=1)
-    if len(extra) > CLIP:
-        extra[CLIP] = warp_images(extra[CLIP], matrices)  # frames are moved as channels are
-    images = warp_images(images, matrices).squeeze(1).round_().clamp_(0, 255).byte()
-    return Part(images, batch.labels, tuple(extra))
-
-
 def disturbed(part: Part, condition: str, severity: float, vocabulary: features.Vocabulary) -> Part:
     """Return a part under a condition of :func:`fer_lib.features.robustness.disturb`.
 
@@ -281,7 +223,7 @@ def disturbed(part: Part, condition: str, severity: float, vocabulary: features.
     extra = list(part.extra)
     bags = vocabulary.histograms(features.sift(images.cpu().numpy()))
     extra[WORDS] = torch.as_tensor(bags, device=images.device)
-    if len(extra) > CLIP:
+    if extra[CLIP].numel():
         n, steps = extra[CLIP].shape[:2]
         marks = extra[LANDMARKS].repeat_interleave(steps, 0)
         frames = disturb(extra[CLIP].byte().flatten(0, 1), condition, severity, marks)

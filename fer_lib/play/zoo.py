@@ -1,0 +1,418 @@
+"""Every network of the five papers behind one interface, for the matrix and the explorer.
+
+All of them read one kind of part: faces of 48 pixels with their landmarks, key regions, SIFT words and
+frames (:func:`part`), moved in the same way while training (:class:`Augmented`). A :class:`Network` says what
+is its own: its layers, what it reads of a face, how grey values are normalised, its recipe and its loss, each
+under the recommended reading of its paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fer_lib.data.corpus import Corpus
+from fer_lib.errors import FerError
+from fer_lib.features import hog
+from fer_lib.features.geometry import MILD, Augmentation, warp_images, warp_points
+from fer_lib.learn.normalisation import NORMALISATIONS, Normalisation
+from fer_lib.learn.recipes import Loss, cross_entropy
+from fer_lib.learn.training import Feed, Part, Recipe, predict
+from fer_lib.papers import baselines
+from fer_lib.papers.cnn3d import network as cnn3d
+from fer_lib.papers.cnn3d.readings import Readings
+from fer_lib.papers.cnn_sift import network as cnn_sift
+from fer_lib.papers.cspp import network as cspp
+from fer_lib.papers.cspp.eye_noise import EyeFeed
+from fer_lib.papers.lkrnet import network as lkrnet
+from fer_lib.papers.lkrnet.key_regions import KeyRegionFeed, KeyRegions, geometry_of
+from fer_lib.papers.lkrnet.triplets import CombinedLoss, TripletTraining, numbered
+from fer_lib.papers.multimodal import modalities
+from fer_lib.papers.multimodal import network as multimodal
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+SIZE = 48  # pixels, of every face
+REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # of its crop in half eye distances: brows and chin
+N_FRAMES = 10  # of a clip
+LANDMARKS, GEOMETRY, WORDS, CLIP = range(4)
+"""Places of a part's ``extra``. The last two have no columns where there are no words or no frames."""
+
+SVM = "HOG-SVM"
+PENALTY = 0.01  # C of the support vector machine, as in the chapter on the multimodal network
+MINING = "random"  # of LKRNet's triplets: the recommended reading of ``triplet_sampling``
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is one network's own.
+
+    Attributes
+    ----------
+    paper, what : str
+        The key of its paper; what it is, in a few words.
+    build : callable
+        (number of classes, ``width=`` and further readings) -> the network; width 1 is its paper's.
+    normalisation : str
+        How grey values are normalised: a mode of :class:`fer_lib.learn.normalisation.Normalisation`, or in
+        words what the network reads does by itself.
+    reads : callable
+        (training part, its normalisation or None) -> what makes the network's inputs of a batch; only its
+        test mode is used.
+    inputs : tuple of Tensor
+        A batch of one, for counting.
+    recipe : callable or None
+        Number of epochs -> its paper's optimiser, rates, batches and targets; None for the support vector
+        machine, which is fitted at once.
+    loss : callable or None
+        See :func:`fer_lib.learn.training.fit`; None is the cross-entropy of the recipe's targets.
+    mining : str or None
+        How LKRNet finds its triplets; see :class:`fer_lib.papers.lkrnet.triplets.TripletTraining`.
+    needs : str or None
+        What must be found in an image before the network can read it: ``landmarks`` or ``words``;
+        ``clips`` where it reads more than the image.
+    layer : callable or None
+        Network -> the layer that Grad-CAM looks at; None where there is no convolution.
+    """
+
+    paper: str
+    what: str
+    build: Callable[..., nn.Module]
+    normalisation: str
+    reads: Callable[[Part, Normalisation | None], Feed]
+    inputs: tuple[Tensor, ...]
+    recipe: Callable[[int], Recipe] | None
+    loss: Loss | None = None
+    mining: str | None = None
+    needs: str | None = None
+    layer: Callable[[nn.Module], nn.Module] | None = lambda model: model.last_convolution
+
+    def feed(self, train: Part) -> Feed:
+        """Return what makes the network's inputs of a batch, with statistics of the training part."""
+        own = self.normalisation in NORMALISATIONS
+        return self.reads(train, Normalisation.fit(train.images, self.normalisation) if own else None)
+
+
+# --- what a network reads -----------------------------------------------------------------------------------
+
+
+def _image(_: Part, normalise: Normalisation) -> Feed:
+    return lambda batch, _: (normalise(batch.images),)
+
+
+def _image_and_words(_: Part, normalise: Normalisation) -> Feed:
+    return lambda batch, _: (normalise(batch.images), batch.extra[WORDS])
+
+
+def _three_modalities(train: Part, normalise: Normalisation) -> Feed:
+    face = modalities.mean_face(train.extra[LANDMARKS].cpu().numpy())
+    return modalities.MultimodalFeed(normalise, face.to(train.images.device))
+
+
+def _local_contrast(*_: object) -> Feed:
+    feed = EyeFeed(SIZE)  # the faces are aligned already: without eyes it normalises alone
+    return lambda batch, _: feed(Part(batch.images, batch.labels), False)
+
+
+def _key_regions(_: Part, normalise: Normalisation) -> Feed:
+    with torch.device("meta"):
+        cells = lkrnet.build("Our method").map_size
+    feed = KeyRegionFeed(normalise, KeyRegions(), cells)
+    return lambda batch, _: feed(Part(batch.images, batch.labels, (batch.extra[GEOMETRY],)), False)
+
+
+def _gradients(*_: object) -> Feed:
+    return lambda batch, _: (hog.describe(batch.images),)
+
+
+def _frames(*_: object) -> Feed:
+    def feed(batch: Part, _: bool) -> tuple[Tensor]:
+        x = (batch.extra[CLIP] / 127.5 - 1).unsqueeze(1).expand(-1, 3, -1, -1, -1)
+        return (x.contiguous(memory_format=torch.channels_last_3d),)
+
+    return feed
+
+
+# --- how it is trained --------------------------------------------------------------------------------------
+
+
+def _adam(epochs: int) -> Recipe:
+    """Return the recipe of papers 1 and 2: Adam with its usual rate."""
+    return Recipe(epochs, batch_size=128, lr=1e-3)
+
+
+def _momentum(epochs: int) -> Recipe:
+    """Return the recipe of paper 3 (Table 2, Sect. 3.2)."""
+    return Recipe(epochs, batch_size=128, lr=9e-4, optimiser="sgd", momentum=0.9, true_class_target=0.9)
+
+
+def _falling(epochs: int) -> Recipe:
+    """Return the recipe of paper 5 (Table 1, Sect. 4.2), its 60 epochs stretched or shortened.
+
+    The printed rates add up to 7 epochs at 0.001, at which nothing converges. Those of the public code with
+    the same other settings are taken: 0.01 for 20 epochs of 60, and then 0.8 times as much every epoch.
+    """
+    rates = tuple(float(f"{0.01 * 0.8 ** max(0.0, 60 * e / epochs - 20):.6g}") for e in range(epochs))
+    return Recipe(epochs, batch_size=128, lr=0.01, optimiser="sgd", weight_decay=5e-4, learning_rates=rates)
+
+
+def _scores_alone(output: tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return VGG19's loss: the traditional cross-entropy, on single images."""
+    return cross_entropy()(output[0], labels)
+
+
+def recipe_of(
+    name: str, epochs: int, *, smaller: int = 1, rate: float = 1.0, augmentation: Augmentation = MILD
+) -> Recipe:
+    """Return the recipe of a network's paper over so many epochs; the last one counts.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`NETWORKS`, with a recipe.
+    smaller : int
+        Batches are so many times as small as the paper's, but of 8 images at least.
+    rate : float
+        Times every learning rate.
+    augmentation
+        Of all networks alike.
+    """
+    own = NETWORKS[name].recipe(epochs)
+    rates = own.learning_rates and tuple(float(f"{value * rate:.6g}") for value in own.learning_rates)
+    batch_size = own.batch_size if smaller == 1 else max(8, own.batch_size // smaller)
+    return replace(
+        own, batch_size=batch_size, lr=own.lr * rate, learning_rates=rates, augmentation=augmentation
+    )
+
+
+_FACE = torch.zeros(1, 1, SIZE, SIZE)
+_CROP = (torch.zeros(1, 1, 44, 44), torch.zeros(1, 1, 2, 2))
+NETWORKS: dict[str, Network] = {
+    "C2": Network(
+        "cnn_sift",
+        "four convolutions and a dense layer of 2048",
+        partial(cnn_sift.build, "C2"),
+        "image",
+        _image,
+        (_FACE,),
+        _adam,
+    ),
+    "S2": Network(
+        "cnn_sift",
+        "C2 beside 512 SIFT words",
+        partial(cnn_sift.build, "S2"),
+        "image",
+        _image_and_words,
+        (_FACE, torch.zeros(1, cnn_sift.VISUAL_WORDS["S2"])),
+        _adam,
+        needs="words",
+    ),
+    "Multimodal": Network(
+        "multimodal",
+        "image with attention, landmarks and HOG",
+        multimodal.Multimodal,
+        "global",
+        _three_modalities,
+        (_FACE, torch.zeros(1, 136), torch.zeros(1, hog.length())),
+        _adam,
+        needs="landmarks",
+    ),
+    "ResNet18": Network(
+        "multimodal",
+        "a competitor, with a stem for small images",
+        baselines.resnet,
+        "global",
+        _image,
+        (_FACE,),
+        _adam,
+    ),
+    SVM: Network(
+        "multimodal",
+        "a competitor: HOG and a linear machine",
+        lambda n, width: nn.Linear(hog.length(), n),  # what it costs; scikit-learn fits it
+        "blocks of HOG",
+        _gradients,
+        (torch.zeros(1, hog.length()),),
+        None,
+        layer=None,
+    ),
+    "Benchmark": Network(
+        "cspp",
+        "two convolutions, after Lopes et al.",
+        partial(cspp.build, "Benchmark"),
+        "local contrast",
+        _local_contrast,
+        (_FACE,),
+        _momentum,
+    ),
+    "C-SPP": Network(
+        "cspp",
+        "two spatial pyramids",
+        partial(cspp.build, "C-SPP"),
+        "local contrast",
+        _local_contrast,
+        (_FACE,),
+        _momentum,
+    ),
+    "3D-CNN": Network(
+        "cnn3d",
+        "ten frames (the Oulu-CASIA optimum)",
+        partial(cnn3d.c2, size=SIZE),
+        "to [-1, 1]",
+        _frames,
+        (torch.zeros(1, 3, N_FRAMES, SIZE, SIZE),),
+        lambda epochs: Readings().recipe(cnn3d.C2, epochs),
+        needs="clips",
+    ),
+    "VGG19": Network(
+        "lkrnet",
+        "LKRNet's trunk and one classifier",
+        partial(lkrnet.build, "VGG19"),
+        "image",
+        _key_regions,
+        _CROP,
+        _falling,
+        loss=_scores_alone,
+        layer=lambda model: model.activation(4),  # the last convolution has 2 x 2 cells: too few to look at
+    ),
+    "LKRNet": Network(
+        "lkrnet",
+        "key regions and triplets",
+        partial(lkrnet.build, "Our method"),
+        "image",
+        _key_regions,
+        _CROP,
+        _falling,
+        mining=MINING,
+        needs="landmarks",
+        layer=lambda model: model.activation(4),
+    ),
+}
+"""Name -> network, by the order of the papers."""
+
+
+# --- parts and batches --------------------------------------------------------------------------------------
+
+
+def part(
+    faces: Corpus,
+    words: np.ndarray | None = None,
+    clips: np.ndarray | None = None,
+    device: torch.device | str = "cpu",
+) -> Part:
+    """Return faces on the device, with all that any network reads beside the image.
+
+    Parameters
+    ----------
+    faces : Corpus
+        Images uint8 ``(N, 48, 48)`` with 68 landmarks each, all known.
+    words : float (N, 512), optional
+        Bags of SIFT words, for S2.
+    clips : uint8 (N, 10, 48, 48), optional
+        The frames up to each image, for the 3D-CNN.
+    """
+    geometry, _ = geometry_of(replace(faces, valid=None), SIZE)
+    none = np.zeros((len(faces), 0), np.float32)
+    extra = [faces.landmarks, geometry, none if words is None else words, none if clips is None else clips]
+    return Part.of(faces.images, faces.labels, *extra, device=device)
+
+
+def augmented(batch: Part, augmentation: Augmentation) -> Part:
+    """Return the batch with every sample turned, scaled, shifted and mirrored as ``augmentation`` draws.
+
+    Landmarks, key regions and frames follow their image. SIFT words stay those of the image as it was, as in
+    their chapter.
+    """
+    images = batch.images.float().unsqueeze(1)
+    matrices = augmentation.matrices(len(batch), SIZE, SIZE, images.device)
+    extra = list(batch.extra)
+    extra[LANDMARKS] = modalities.warp_landmarks(extra[LANDMARKS], matrices)
+    points, sides = extra[GEOMETRY][:, :5], extra[GEOMETRY][:, 5:]
+    grown = torch.linalg.det(matrices[:, :, :2]).abs().sqrt()[:, None, None]
+    extra[GEOMETRY] = torch.cat([warp_points(points, matrices), sides * grown], dim=1)
+    if extra[CLIP].numel():
+        extra[CLIP] = warp_images(extra[CLIP], matrices)  # frames are moved as channels are
+    images = warp_images(images, matrices).squeeze(1).round_().clamp_(0, 255).byte()
+    return Part(images, batch.labels, tuple(extra))
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """The feed of a network, on batches that are moved while training, the same way for every network."""
+
+    inner: Feed
+    augmentation: Augmentation
+
+    def __call__(self, batch: Part, training: bool) -> tuple[Tensor, ...]:
+        """Return the network's inputs."""
+        return self.inner(augmented(batch, self.augmentation) if training else batch, False)
+
+
+def training_of(network: Network, train: Part, augmentation: Augmentation) -> tuple[Part, Feed, Loss | None]:
+    """Return the part, the feed and the loss that a network is trained with."""
+    feed = Augmented(network.feed(train), augmentation)
+    if network.mining is None:
+        return train, feed, network.loss
+    made = TripletTraining(numbered(train), feed, CombinedLoss(), network.mining)
+    return made.train, made.feed, made.loss
+
+
+# --- once it is trained -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network or support vector machine with its weights, and what makes its inputs of a batch.
+
+    ``precision`` is what its arithmetic is done in: that of its training.
+    """
+
+    network: Network
+    model: nn.Module | Pipeline
+    feed: Feed
+    n_classes: int
+    precision: str = "fp32"
+
+    def predict(self, part: Part) -> np.ndarray:
+        """Return class probabilities float32 ``(N, C)``.
+
+        A support vector machine's are the softmax of its decision values, 0 for a class without training
+        images.
+        """
+        if isinstance(self.model, nn.Module):
+            return predict(self.model, part, self.feed, precision=self.precision)
+        scores = torch.as_tensor(self.model.decision_function(_described(self.feed, part)))
+        every = torch.full((len(scores), self.n_classes), -torch.inf, dtype=scores.dtype)
+        every[:, self.model.classes_] = scores
+        return every.softmax(1).float().numpy()
+
+
+def fitted_svm(train: Part, n_classes: int, seed: int = 0) -> Trained:
+    """Return scikit-learn's linear support vector machine, fitted to standardised HOG.
+
+    Raises
+    ------
+    FerError
+        If the part has fewer than three classes: scikit-learn's machine then has a single decision value.
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    labels, feed = train.labels.cpu().numpy(), NETWORKS[SVM].feed(train)
+    if len(np.unique(labels)) < 3:
+        raise FerError("The support vector machine needs training images of at least three classes.")
+    machine = make_pipeline(StandardScaler(), LinearSVC(C=PENALTY, random_state=seed))
+    return Trained(NETWORKS[SVM], machine.fit(_described(feed, train), labels), feed, n_classes)
+
+
+def _described(feed: Feed, part: Part) -> np.ndarray:
+    batches = torch.arange(len(part), device=part.labels.device).split(1024)
+    return torch.cat([feed(part.take(index), False)[0] for index in batches]).cpu().numpy()
