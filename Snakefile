@@ -204,8 +204,9 @@ RECORDED = sorted(
 LIBRARY = sorted(path.as_posix() for kind in ("py", "yaml") for path in Path("fer_lib").rglob(f"*.{kind}"))
 # What was measured of the corpora themselves and of speed, for their pages.
 MEASURED = sorted(path.as_posix() for kind in ("data", "benchmarks") for path in Path("results", kind).rglob("*.*"))
-# A page writes scorecard.csv: as an input it would call for the book once more.
-PAGES = sorted(path.as_posix() for path in Path("book").rglob("*.*") if path.suffix not in (".pyc", ".csv"))
+# What the book's own build writes would, as an input, call for the book once more.
+WRITTEN = {".pyc", ".csv"}
+PAGES = sorted(p.as_posix() for p in Path("book").rglob("*.*") if p.suffix not in WRITTEN and "_api" not in p.parts)
 
 # Everything runs with the environment that snakemake itself runs in.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
@@ -319,4 +320,4 @@ rule book:
         data=os.environ.get("FER_DATA", ""),  # pages of corpora show the copy at hand
     shell:
         # Pages read evidence and claims, which Sphinx does not know of: build all pages, from nothing.
-        "rm -rf _build/html _build/.jupyter_cache && FER_JOBS={threads} jupyter-book build . --all -q -n -W --keep-going"
+        "rm -rf _build/html _build/.jupyter_cache book/_api && FER_JOBS={threads} jupyter-book build . --all -q -n -W --keep-going"

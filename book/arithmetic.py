@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 import pandas as pd
+from about_runs import NAMES
 from IPython.display import HTML
-from markup import Html, Long, Short, cell, facts, table, two_lines
-from overview import NAMES
+from markup import Html, Long, Short, cell, facts, fold, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.judge import forensics, significance
@@ -24,15 +24,11 @@ SEVERITIES = ("high", "medium", "low")
 def _what(row: pd.Series) -> Html:
     expression = f" of {row['expression']}" if isinstance(row.get("expression"), str) else ""
     where = f"{NAMES[row['paper']]}, {row['dataset']}" + (f", {row['table']}" if "table" in row else "")
-    return two_lines(f"{row['model']}{expression}", where, Short)
-
-
-def _figure(value: float, digits: int = 2, sign: bool = False) -> Html | None:
-    return None if pd.isna(value) else Html(f"{value:{'+' if sign else ''}.{digits}f}")
+    return with_note(f"{row['model']}{expression}", where, Short)
 
 
 def summary() -> HTML:
-    """Show how many figures each check covers and how many of them fail it."""
+    """Show how many printed numbers each check covers and how many of them fail it."""
     found = {
         "Accuracies that are fractions of their test samples": forensics.fractions()["fits"].ne(""),
         "Averages that follow from their class accuracies": forensics.averages()["agrees"].ne(""),
@@ -40,35 +36,35 @@ def summary() -> HTML:
         "Differences that follow from the tables": forensics.differences()["agrees"],
         "Differences that add up among themselves": forensics.chains()["agrees"],
     }
-    rows = [
-        {"Check": Long(name), "Figures": len(ok), "Agree": int(ok.sum()), "Do not": int((~ok).sum())}
-        for name, ok in found.items()
-    ]
-    return table(rows, ["Figures", "Agree", "Do not"], "Checks")
+    return table(
+        [
+            {"Check": Long(name), "Checked": len(ok), "Agree": int(ok.sum()), "Do not": int((~ok).sum())}
+            for name, ok in found.items()
+        ],
+        label="Checks",
+    )
 
 
 def fractions() -> HTML:
     """Show the printed accuracies that no number of right answers gives, and count the others."""
     frame = forensics.fractions()
-    wrong = frame[frame["fits"] == ""]
     rows = [
         {
-            "Figure": _what(row),
-            "Printed": _figure(row["printed"]),
+            "Claim": _what(row),
+            "Printed (%)": number(row["printed"]),
             "Answers": row["n"],
-            "Nearest possible": _figure(row["nearest"], 3),
+            "Nearest possible (%)": number(row["nearest"], 3),
         }
-        for _, row in wrong.iterrows()
+        for _, row in frame[frame["fits"] == ""].iterrows()
     ]
-    shown = table(rows, ["Printed", "Answers", "Nearest possible"], "Accuracies that are no fraction")
-    counts = frame.loc[frame["fits"] != "", "fits"].value_counts()
+    counts = frame["fits"].value_counts()
     others = {
         "Fit when rounded": counts.get("rounded", 0),
         "Fit when cut off": counts.get("truncated", 0),
         "Fit as the mean of folds": counts.get("mean of folds", 0),
-        "Of these, with class sizes found from the same figures": int(frame["inferred"].sum()),
+        "Of these, with class sizes found from the same numbers": int(frame["inferred"].sum()),
     }
-    return HTML(shown.data + facts(others).data)
+    return HTML(table(rows, label="Accuracies that are no fraction").data + facts(others).data)
 
 
 def averages() -> HTML:
@@ -78,16 +74,16 @@ def averages() -> HTML:
     text = set(frame.loc[noted, "id"])
     rows = [
         {
-            "Figure": _what(row),
+            "Claim": _what(row),
             "Called": "accuracy" if row["id"] in text else row["metric"].replace("_", " "),
-            "Printed": _figure(row["printed"]),
-            "Mean of classes": _figure(row["class_mean"]),
-            "By images": _figure(row["weighted"]),
+            "Printed (%)": number(row["printed"]),
+            "Mean of classes": number(row["class_mean"]),
+            "By images": number(row["weighted"]),
             "It is": row["agrees"] or Html("<strong>neither</strong>"),
         }
         for _, row in forensics.averages().iterrows()
     ]
-    return table(rows, ["Printed", "Mean of classes", "By images"], "Averages")
+    return table(rows, ["Printed (%)", "Mean of classes", "By images"], "Averages")
 
 
 def confusions() -> HTML:
@@ -97,8 +93,8 @@ def confusions() -> HTML:
             "Row": _what(row),
             "Images in the row": row["images"],
             "Images of the class": row["expected"],
-            "Recall of the row": _figure(row["recall"]),
-            "Printed": _figure(row["printed"]),
+            "Recall of the row (%)": number(row["recall"]),
+            "Printed (%)": number(row["printed"]),
             "Agrees": row["agrees"],
         }
         for _, row in forensics.confusions().iterrows()
@@ -106,51 +102,51 @@ def confusions() -> HTML:
     return table(rows, list(rows[0])[1:5], "Rows of the confusion matrix")
 
 
-def differences() -> HTML:
-    """Show every printed difference with what the tables give for it."""
+def differences(paper: str | None = None) -> HTML:
+    """Show the printed differences of all papers, or of one, with what the tables give, in points."""
     columns = {
         "From accuracies": "from_accuracies",
         "From class means": "from_class_means",
         "By images": "from_weighted_classes",
     }
     rows = [
-        {"Difference": _what(row), "Printed": _figure(row["printed"], 3, sign=True)}
-        | {name: _figure(row[column], 2, sign=True) for name, column in columns.items()}
+        {"Difference (points)": _what(row), "Printed": number(row["printed"], 3, "+")}
+        | {name: number(row[column], sign="+") for name, column in columns.items()}
         | {"Agrees": row["agrees"]}
-        for _, row in forensics.differences().iterrows()
+        for _, row in forensics.differences(paper).iterrows()
     ]
     return table(rows, ["Printed", *columns], "Differences")
 
 
-def chains() -> HTML:
-    """Show printed differences beside those that two others imply."""
+def chains(paper: str | None = None) -> HTML:
+    """Show printed differences and those that two others imply, in points."""
     rows = [
         {
-            "Difference": _what(row),
-            "Printed": _figure(row["printed"], 3, sign=True),
-            "Implied": _figure(row["implied"], 3, sign=True),
+            "Difference (points)": _what(row),
+            "Printed": number(row["printed"], 3, "+"),
+            "Implied": number(row["implied"], 3, "+"),
             "Through": row["over"],
             "Agrees": row["agrees"],
         }
-        for _, row in forensics.chains().iterrows()
+        for _, row in forensics.chains(paper).iterrows()
     ]
     return table(rows, ["Printed", "Implied"], "Differences that should add up")
 
 
 def p_values() -> HTML:
     """Show the printed p-values beside those of several tests on the printed folds."""
-    frame = significance.printed()
-    rows = [
-        {
-            "Comparison": two_lines(
-                f"{row['better']} over {row['worse']}", f"{row['dataset']}, {row['table']}", Long
-            )
-        }
-        | {"Printed": Html(f"{row['printed']:g}")}
-        | {test.replace("_", " ").capitalize(): Html(f"{row[test]:.5f}") for test in significance.TESTS}
-        for _, row in frame.iterrows()
-    ]
-    return table(rows, list(rows[0])[1:], "p-values from printed folds")
+    rows = []
+    for _, row in significance.printed().iterrows():
+        name = f"{row['better']} against {row['worse']}"
+        tests = {test.capitalize(): _p(row[key]) for key, test in significance.TESTS.items()}
+        compared = with_note(name, f"{row['dataset']}, {row['table']}", Long)
+        rows.append({"Comparison": compared, "Printed": number(row["printed"], 5)} | tests)
+    return table(rows, label="p-values from the printed folds")
+
+
+def _p(value: float) -> Html:
+    """Return a p-value, marked where it is not significant."""
+    return Html(f"{value:.5f}" + ("" if value < significance.LEVEL else " (not significant)"))
 
 
 def found(paper: str) -> HTML:
@@ -158,14 +154,13 @@ def found(paper: str) -> HTML:
     entries = sorted(claims.load(paper).inconsistencies, key=lambda e: SEVERITIES.index(e["severity"]))
     rows = [
         {
-            "What": two_lines(
+            "What": with_note(
                 Long(escape(e["what"])), f"{e['severity']}, {KINDS[e['kind']]}; {e['where']}", Long
             ),
             "Evidence": Long(cell(e["evidence"])),
         }
         for e in entries
     ]
-    body = table(rows, (), f"Found in {NAMES[paper]}").data
     high = sum(e["severity"] == "high" for e in entries)
     head = f'<span class="name">{NAMES[paper]}</span> {len(entries)} findings, {high} of them grave'
-    return HTML(f'<details class="fer-fold"><summary>{head}</summary>{body}</details>')
+    return HTML(fold(head, table(rows, (), f"Found in {NAMES[paper]}").data))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
-from markup import Html, facts, table, two_lines
+from markup import Html, facts, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -88,8 +88,8 @@ def _ckplus() -> Complete:
         subjects=tree["subjects"],
         about=f"{tree['labelled']} sequences of {tree['labelled_subjects']} subjects are labelled",
         more={
-            "As CK+48": two_lines(crops["images"], last),
-            "As ckextended.csv": two_lines(ckplus.OFFICIAL["ckextended"]["rows"], "images, without subjects"),
+            "As CK+48": with_note(crops["images"], last),
+            "As ckextended.csv": with_note(ckplus.OFFICIAL["ckextended"]["rows"], "images, without subjects"),
         },
     )
 

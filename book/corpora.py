@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from about_runs import NAMES, dataset_title, pages, run_link
 from complete import complete
 from IPython.display import HTML
-from markup import NOT_RUN, Html, Long, Short, facts, table, two_lines
-from overview import NAMES, dataset_title, pages, run_link
+from markup import NOT_RUN, Html, Long, Short, facts, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -24,13 +24,13 @@ def all_datasets() -> HTML:
         link = f'<a href="{page}.html">{text}</a>' if f"book/{page}" in pages() else text
         rows.append(
             {
-                "Dataset": two_lines(Html(link), Html(f"<code>{name}</code>"), Short),
-                "A complete copy": two_lines(*holds(name), Long),
-                "Terms, and how to obtain it": two_lines(terms(entry), entry.obtain, Long),
+                "Dataset": with_note(Html(link), Html(f"<code>{name}</code>"), Short),
+                "A complete copy": with_note(*holds(name), Long),
+                "Terms, and how to obtain it": with_note(terms(entry), entry.obtain, Long),
                 "Used by": using(name),
             }
         )
-    return table(rows, label="Datasets")
+    return table(rows, (), "Datasets")
 
 
 def short_name(name: str) -> str:
@@ -109,7 +109,7 @@ def certificates(shown: Iterable[runs.Run]) -> HTML:
         for name, found in run.info.get("certificates", {}).items():
             rows.append(
                 {
-                    "Split": two_lines(Html(f"{name}, {NAMES[run.paper]}"), run_link(run), Short),
+                    "Split": with_note(Html(f"{name}, {NAMES[run.paper]}"), run_link(run), Short),
                     "Folds": found["n_folds"],
                     "Tested": found["tested"],
                     "Each sample once": found["every_sample_tested_once"],

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from about_runs import NAMES
 from IPython.display import HTML
-from markup import Long, Short, table, two_lines
-from overview import NAMES
+from markup import Long, Short, table, with_note
 
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import repository
 
-NOT_MEASURED = HTML('<p class="not-run">Not measured.</p>')
+NOT_MEASURED = HTML('<p class="not-run">Not measured yet.</p>')
 MEASURED = "results/data/fer2013/faces.json"
 METHODS = {
     "haar": ("Haar cascade", f"OpenCV; what {NAMES['cspp']} uses"),
@@ -46,38 +45,8 @@ def audit_table(run: runs.Run | None) -> HTML:
         ("… whose twin has another label", sum(other.values()), per_split(other)),
         ("Black images", found["black"]["total"], per_split(found["black"])),
     )
-    rows = [{"What": two_lines(what, detail, Long), "How many": n} for what, n, detail in lines]
+    rows = [{"What": with_note(what, detail, Long), "How many": n} for what, n, detail in lines]
     return table(rows, ["How many"], "Identical and black images")
-
-
-def twins_figure(run: runs.Run | None) -> Any:
-    """Draw, per class, the share of a run's test images with a twin in training or under another label."""
-    if run is None:
-        return NOT_MEASURED
-    from fer_lib.show.plots.style import OTHER_COLOURS, legend, styled, subplots
-
-    samples = run.table("samples")
-    flagged = {"twin_in_training": "twin in training", "conflicting_label": "identical image, other label"}
-    share = 100 * samples.groupby("label")[list(flagged)].mean()
-    share.index = [run.info["classes"][code] for code in share.index]
-
-    @styled
-    def draw() -> Any:
-        figure, axes = subplots(0.9 + 0.46 * len(share))
-        colours = dict(zip(flagged, OTHER_COLOURS, strict=False))
-        for i, column in enumerate(flagged):
-            rows = [row + 0.2 * (2 * i - 1) for row in range(len(share))]
-            axes.barh(rows, share[column], height=0.36, color=colours[column])
-            for row, value in zip(rows, share[column], strict=True):
-                axes.text(value, row, f" {value:.1f}", va="center", fontsize=9)
-        axes.set_yticks(range(len(share)), share.index)
-        axes.set(xlabel="Test images of the class (%)", xlim=(0, 1.12 * share.to_numpy().max()))
-        axes.tick_params(axis="y", length=0)
-        axes.invert_yaxis()
-        legend(figure, [(flagged[column], colours[column]) for column in flagged])
-        return figure
-
-    return draw()
 
 
 # --- faces -------------------------------------------------------------------------------------
@@ -98,33 +67,13 @@ def detection_table() -> HTML:
         threads = f"on {one['threads']} threads" if one.get("threads") else ""
         rows.append(
             {
-                "Detector": two_lines(*METHODS.get(method, (method, "")), Long),
+                "Detector": with_note(*METHODS.get(method, (method, "")), Long),
                 "Faces found": one["detected"],
                 "Of all (%)": f"{100 * one['rate']:.1f}",
-                "Milliseconds per image": two_lines(f"{one['milliseconds_per_image']:.2f}", threads, Short),
+                "Milliseconds per image": with_note(f"{one['milliseconds_per_image']:.2f}", threads, Short),
             }
         )
     return table(rows, list(rows[0])[1:], "Face detection")
-
-
-def detection_per_class() -> HTML:
-    """Show the share of images with a face, in per cent, per class and detector."""
-    if (found := measured_faces()) is None:
-        return HTML("")
-    methods = found["methods"]
-    rows = []
-    for part in ("per_class", "per_split"):
-        for name in next(iter(methods.values())).get(part) or ():
-            row: dict[str, Any] = {"Images of": name.replace("_", " ")}
-            row |= {METHODS.get(m, (m,))[0]: _percent(one[part].get(name)) for m, one in methods.items()}
-            rows.append(row)
-    return table(rows, list(rows[0])[1:] if rows else (), "Face detection per class and split")
-
-
-def _percent(value: float | Mapping[str, float] | None) -> str | None:
-    """Return a rate, or the rate among a part's figures, in per cent."""
-    rate = value.get("rate") if isinstance(value, Mapping) else value
-    return None if rate is None else f"{100 * rate:.1f}"
 
 
 def measured_on() -> HTML:

@@ -1,4 +1,4 @@
-"""The front page: which claims hold, on which data, and the findings most worth knowing."""
+"""The front page: how many claims hold, on which data, and the findings most worth knowing."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ from html import escape
 from urllib.parse import urlencode
 
 import pandas as pd
+from about_runs import NAMES, run_name, run_page
 from IPython.display import HTML
-from markup import Html, Long, badge, badges, table, two_lines
-from overview import NAMES, run_link, run_page
+from markup import Html, Short, badge, badges, table
 
 from fer_lib import claims
 from fer_lib.evidence import runs
-from fer_lib.judge import findings, report, verdicts
-from fer_lib.judge.answers import name
-
-JUDGEMENTS = verdicts.DECIDED
-NOTHING = {"printed": "forensics.html", "test set": "inflation.html", "part": "reproduce.html"}
-"""Where to read on, by kind of finding, where no run is behind it."""
+from fer_lib.judge import findings, report
 
 
 def standing(score: pd.DataFrame) -> HTML:
     """Say of how many claims what is known."""
     counts = report.summary(score)
+    uncertain = f" {counts.inconclusive} are inconclusive: the evidence is too thin to decide." * bool(
+        counts.inconclusive
+    )
+    apart = (
+        f" For {counts.apart} we have a number, but from a run too short or too different to count."
+        * bool(counts.apart)
+    )
     return HTML(
-        f"<p>Of <strong>{counts.claims} claims</strong>, {counts.judged} are judged: {counts.running} by "
-        f"running, {counts.arithmetic} by arithmetic on what the paper prints, {counts.counting} by counting "
-        f"a corpus. {counts.inconclusive} were tested and stay inconclusive. Beside {counts.apart} stands a "
-        "figure of ours that may not judge them: its networks have not converged, or it follows another "
-        f"protocol. {counts.waiting} wait for a run, most of them for data that their owners grant. "
-        f"{counts.never} no run can answer. Not counted are {counts.repeats} repeats, {counts.folds} "
-        f"accuracies of single folds and {counts.images} confidences on single images.</p>"
+        f"<p>The papers make <strong>{counts.claims} claims</strong>. {counts.judged} of them are judged: "
+        f"{counts.running} by running, {counts.arithmetic} by arithmetic on the paper’s own numbers, "
+        f"{counts.counting} by counting a dataset.{uncertain}{apart}</p>"
+        f"<p>{counts.waiting} claims need a run: most need data that their owners grant; those "
+        f'under way <a href="runs.html">are listed here</a>. {counts.never} cannot be tested: only a bound, '
+        "one image or undescribed folds are given, or another work’s network is not built here. Not counted "
+        f"as claims are {counts.repeats} repeats, {counts.folds} accuracies of single folds and "
+        f"{counts.images} confidences on single images.</p>"
     )
 
 
@@ -48,73 +51,60 @@ def unsaid() -> HTML:
     )
 
 
-def matrix(everything: Sequence[runs.Run], score: pd.DataFrame) -> HTML:
+def matrix(score: pd.DataFrame) -> HTML:
     """Show one row per paper and one column per dataset, each cell what became of its claims."""
     columns = [label for label in claims.CORPORA if (score["dataset"] == label).any()]
     rows = []
     for paper in claims.PAPERS:
-        about, mine = claims.load(paper), score[score["paper"] == paper]
-        row = {"Paper": two_lines(Html(f'<a href="{paper}.html">{NAMES[paper]}</a>'), about.title, Long)}
+        mine = score[score["paper"] == paper]
+        row = {"Paper": Short(f'<a href="{paper}.html">{NAMES[paper]}</a>')}
         for label in columns:
-            row[label] = _cell(paper, label, mine[mine["dataset"] == label], everything)
-        row["Left open"] = Html(f'<a href="ambiguities.html">{len(about.ambiguities)}</a>')
-        row["Does not add up"] = Html(f'<a href="forensics.html">{len(about.inconsistencies)}</a>')
+            row[label] = _cell(paper, label, mine[mine["dataset"] == label])
         rows.append(row)
-    return table(rows, ["Left open", "Does not add up"], "Papers by datasets")
+    return table(rows, (), "Papers by datasets")
 
 
-def _cell(paper: str, label: str, part: pd.DataFrame, everything: Sequence[runs.Run]) -> Html | None:
-    """Return the verdicts on a paper's claims on one dataset, linked to the run that they rest on."""
+def _cell(paper: str, label: str, part: pd.DataFrame) -> Html | None:
+    """Return the verdicts on a paper's claims on one dataset, linked to the claims themselves."""
     if part.empty:
         return None
-    behind = {run for names in part["run"].dropna() for run in names.split(", ")}
-    shown = [run for run in everything if name(run) in behind]
-    link = next(filter(None, map(run_page, shown)), f"{paper}.html")
-    counts, part = report.summary(part), part[part["kind"] == "claim"]
-    if counts.judged:
-        head = badges(part.loc[part["verdict"].isin(JUDGEMENTS), "verdict"])
-        less = f"{counts.judged} of {counts.claims} judged"
-    elif shown:
-        head = Html(f'<span class="verdict verdict-not-comparable">budget {shown[0].budget}</span>')
-        less = f"{counts.apart} of {counts.claims} figures, none judged"
-    else:
-        head = badge("needs data")
-        some = f"{counts.waiting} of {counts.claims}" if counts.waiting < counts.claims else counts.claims
-        less = f"{some} claims"
+    counts, mine = report.summary(part), part[part["kind"] == "claim"]
+    decided = mine.loc[mine["verdict"].isin(report.DECIDED), "verdict"]
+    head = badges(decided) if counts.judged else badge("needs data")
     query = escape(urlencode({"paper": NAMES[paper], "dataset": label}))
-    small = f'<a class="small" href="scorecard.html?{query}">{less}</a>'
-    return Html(f'<a class="verdict-link" href="{link}">{head}</a>{small}')
+    link = f'<a class="small" href="scorecard.html?{query}">{counts.judged} of {counts.claims} judged</a>'
+    return Html(f'<a class="verdict-link" href="{paper}.html#claims-and-verdicts">{head}</a>{link}')
 
 
 def demonstrations(everything: Sequence[runs.Run]) -> HTML:
     """Link the chapters' runs on synthetic faces."""
-    links = [
-        f"{NAMES[run.paper]}: {run_link(run)}"
-        for run in everything
-        if run.dataset == "synthetic" and run_page(run) and not run.variant
-    ]
+    shown = [run for run in everything if run.dataset == "synthetic" and run_page(run) and not run.variant]
+    links = (f'{NAMES[run.paper]}: <a href="{run_page(run)}">{escape(run_name(run))}</a>' for run in shown)
     text = "; ".join(links) or "none has been run"
     return HTML(f'<p class="small">Chapters run on synthetic faces, as a demonstration: {text}.</p>')
 
 
 def worth_knowing(everything: Sequence[runs.Run]) -> HTML:
-    """Show the findings, each with its figure, conditions and a link."""
-    told = "".join(map(_finding, findings.findings(everything)))
-    return HTML(f'<link rel="stylesheet" href="../_static/front.css"><ol class="fer-findings">{told}</ol>')
+    """Show the findings, each with its number, conditions and a link, and which kinds have none yet."""
+    every = findings.findings(everything)
+    told = "".join(_finding(found) for found in every if found.paper)
+    absent = [findings.RULES[found.kind] for found in every if not found.paper]
+    rest = f'<p class="small">Nothing to show yet on {escape("; or on ".join(absent))}.</p>' if absent else ""
+    return HTML(
+        f'<link rel="stylesheet" href="../_static/front.css"><ol class="fer-findings">{told}</ol>{rest}'
+    )
 
 
 def _finding(found: findings.Finding) -> str:
-    link = (run_page(found.run) or f"{found.paper}.html") if found.run else NOTHING[found.kind]
+    link = (run_page(found.run) or f"{found.paper}.html") if found.run else "forensics.html"
     title = f'<a href="{link}">{escape(found.headline)}</a>'
-    if found.paper is None:
-        return f'<li><p class="headline">{title}</p></li>'
-    figure = f"{found.points:.2f} points apart"
+    value = f"{found.points:.2f} points apart"
     if found.low == found.low:
         bounds = f"[{found.low:+.2f}, {found.high:+.2f}]"
-        figure = f'{found.points:+.2f} points <span class="interval">{bounds}</span>'
-    chosen = f"the most pronounced of {found.of}" if found.of > 1 else "the only one of its kind"
+        value = f'{found.points:+.2f} points <span class="interval">{bounds}</span>'
+    chosen = f"the strongest of {found.of}" if found.of > 1 else "the only one of its kind"
     return (
-        f'<li><p class="headline">{title}</p><p class="figure">{figure}</p>'
+        f'<li><p class="headline">{title}</p><p class="figure">{value}</p>'
         f"<p>{NAMES[found.paper]}. {escape(found.detail)}</p>"
         f'<p class="small">{escape(found.conditions[:1].upper() + found.conditions[1:])}; {chosen}.</p></li>'
     )
@@ -124,7 +114,7 @@ def rule() -> HTML:
     """Say how the findings were chosen."""
     kinds = escape("; ".join(findings.RULES.values()))
     return HTML(
-        f'<p class="small">Three kinds of finding are asked for: {kinds}. Of each kind the one is told whose '
-        "95 % interval stays farthest from zero, and of printed figures the one farthest off. The largest of "
-        "several flatters itself, so the number it was chosen among is given.</p>"
+        f'<p class="small">We look for three kinds of finding: {kinds}. We show the strongest example of '
+        "each kind, the one whose 95 % interval stays farthest from zero. Picking the largest exaggerates "
+        "it, so we say how many it was picked from. Only runs that may judge a claim are asked.</p>"
     )

@@ -10,9 +10,9 @@ from importlib import metadata
 from itertools import groupby
 from typing import Any
 
+from about_runs import NAMES, run_link
 from IPython.display import HTML
-from markup import Html, Long, Short, cell, table, two_lines
-from overview import NAMES, run_link
+from markup import Html, Long, Short, cell, fold, table, with_note
 from packaging.requirements import Requirement
 
 from fer_lib.evidence import runs
@@ -67,7 +67,7 @@ def packages() -> HTML:
         rows.append(
             {"Package": name, "Pinned": lock.get(name), "This build": installed(name), "Recorded runs": ran}
         )
-    return table(rows, label="Packages")
+    return table(rows, (), "Packages")
 
 
 def other_packages() -> HTML:
@@ -75,10 +75,7 @@ def other_packages() -> HTML:
     rows = [
         {"Package": name, "Pinned": version} for name, version in pinned().items() if name not in PACKAGES
     ]
-    return HTML(
-        f'<details class="fer-fold"><summary>All other pinned packages ({len(rows)})</summary>'
-        f"{table(rows, label='Other packages').data}</details>"
-    )
+    return HTML(fold(f"All other pinned packages ({len(rows)})", table(rows, (), "Other packages").data))
 
 
 # --- machines ----------------------------------------------------------------------------------
@@ -88,30 +85,8 @@ def machine(made: Mapping[str, Any]) -> Long:
     """Return the hardware of one provenance: the graphics card or the processor first."""
     processor = f"{made['cpu']}, {made['cores']} core{'' if made['cores'] == 1 else 's'}"
     if made.get("gpu"):
-        return two_lines(f"{made['gpu']}, {made['gpu_memory_gib']} GiB", processor, Long)
-    return two_lines(processor, made.get("platform"), Long)
-
-
-def machines() -> HTML:
-    """Show where each recorded run was made, what it took and from which sources."""
-    rows = []
-    for run in recorded():
-        made = run.info["provenance"]
-        seconds = run.info.get("training_seconds") or made["wall_seconds"]
-        memory = [f"{made['peak_memory_mib'] / 1024:.1f} GiB"]
-        if made.get("peak_gpu_memory_mib"):
-            memory.append(f"{made['peak_gpu_memory_mib'] / 1024:.1f} GiB on the card")
-        commit = (made["commit"] or "unknown")[:9] + (", changed" if made["dirty"] else "")
-        rows.append(
-            {
-                "Run": two_lines(run_link(run), NAMES[run.paper], Short),
-                "Made on": machine(made),
-                "Training": Short(f"{seconds / 60:,.1f} min" if seconds else "–"),
-                "Most memory": Short("<br>".join(memory)),
-                "Commit": Short(f"<code>{cell(commit)}</code>"),
-            }
-        )
-    return table(rows, ["Training", "Most memory"], "Machines of the recorded runs")
+        return with_note(f"{made['gpu']}, {made['gpu_memory_gib']} GiB", processor, Long)
+    return with_note(processor, made.get("platform"), Long)
 
 
 # --- benchmarks --------------------------------------------------------------------------------
@@ -153,13 +128,13 @@ def what_there_is() -> HTML:
         count = kept.count(name)
         rows.append(
             {
-                "Benchmark": two_lines(text.replace("``", ""), f"python -m benchmarks.{name}", Long),
+                "Benchmark": with_note(text.replace("``", ""), f"python -m benchmarks.{name}", Long),
                 "Recorded": Short(f'<a href="#recorded-{name}">{count}</a>')
                 if count
                 else Html('<span class="not-run">not recorded</span>'),
             }
         )
-    return table(rows, label="Benchmarks")
+    return table(rows, (), "Benchmarks")
 
 
 def precisions() -> HTML:
@@ -172,7 +147,7 @@ def precisions() -> HTML:
             rows.append(
                 {
                     "Machine": machine(made),
-                    "Run": two_lines(run_link(run), NAMES.get(run.paper, run.paper), Short),
+                    "Run": with_note(run_link(run), NAMES.get(run.paper, run.paper), Short),
                     "Networks": ", ".join(networks),
                     "Trained in": {"fp32": "float32"}.get(entry["name"], entry["name"]),
                     "bf16 over float32": Short(f"{entry['gain']:.2f}×") if entry["gain"] else None,
@@ -182,7 +157,7 @@ def precisions() -> HTML:
     return table(rows, ["bf16 over float32"], "Precision by machine and network") if rows else NOT_RECORDED
 
 
-def figures() -> HTML:
+def recordings() -> HTML:
     """Show what was measured: per benchmark one table, a column per recording."""
     parts = []
     for name, group in groupby(measured(), key=lambda entry: entry["benchmark"]):
@@ -192,13 +167,11 @@ def figures() -> HTML:
         made = [machine(entry["provenance"]) for entry in group]
         commands = [Long(f"<code>{cell(entry['command'])}</code>") for entry in group]
         rows = [
-            {"Figure": "Machine"} | dict(zip(heads, made, strict=True)),
-            {"Figure": "Command"} | dict(zip(heads, commands, strict=True)),
+            {"Measured": "Machine"} | dict(zip(heads, made, strict=True)),
+            {"Measured": "Command"} | dict(zip(heads, commands, strict=True)),
         ]
-        for figure in dict.fromkeys(key for column in columns for key in column):
-            values = {head: column.get(figure) for head, column in zip(heads, columns, strict=True)}
-            rows.append({"Figure": figure.replace("_", " ")} | values)
-        parts.append(
-            f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, label=f"Benchmark {name}").data}'
-        )
+        for key in dict.fromkeys(key for column in columns for key in column):
+            values = {head: column.get(key) for head, column in zip(heads, columns, strict=True)}
+            rows.append({"Measured": key.replace("_", " ")} | values)
+        parts.append(f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, (), f"Benchmark {name}").data}')
     return HTML("".join(parts)) if parts else NOT_RECORDED

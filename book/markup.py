@@ -1,4 +1,4 @@
-"""HTML for the overview pages: tables that scroll, badges, lists of facts."""
+"""HTML for the pages: the one table, badges, lists of facts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from IPython.display import HTML
 
-NOT_RUN = HTML('<p class="not-run">Not run.</p>')
+NOT_RUN = HTML(
+    '<p class="not-run">Not run yet. <a href="runs.html">The runs under way are listed here.</a></p>'
+)
 
 
 class Html(str):
@@ -36,7 +38,9 @@ def cell(value: Any) -> str:
     return f"{value:,.10g}"
 
 
-def table(rows: Iterable[Mapping[str, Any]], right: Iterable[str] = (), label: str = "Table") -> HTML:
+def table(
+    rows: Iterable[Mapping[str, Any]], right: Iterable[str] | None = None, label: str = "Table"
+) -> HTML:
     """Return rows as a table that scrolls inside its own box on a narrow screen.
 
     Parameters
@@ -44,16 +48,17 @@ def table(rows: Iterable[Mapping[str, Any]], right: Iterable[str] = (), label: s
     rows
         One mapping per row, all with the same keys: the column heads.
     right
-        Columns of figures, set to the right.
+        Columns of numbers, set to the right; all but the first unless given.
     label
         What a screen reader calls the scrolling box.
     """
-    rows, right = list(rows), set(right)
+    rows = list(rows)
     if not rows:
         return NOT_RUN
+    numbers = set(list(rows[0])[1:] if right is None else right)
 
     def css(name: str, value: Any) -> str:
-        kind = "num" if name in right else {Long: "long", Short: "short"}.get(type(value), "")
+        kind = "num" if name in numbers else {Long: "long", Short: "short"}.get(type(value), "")
         return f' class="{kind}"' if kind else ""
 
     heads = {name: escape(name).replace(" [95 %]", "&nbsp;[95&nbsp;%]") for name in rows[0]}
@@ -72,9 +77,14 @@ def facts(pairs: Mapping[str, Any]) -> HTML:
     return HTML(f'<dl class="simple fer-facts">{rows}</dl>')
 
 
-def two_lines(first: Any, second: Any = "", kind: type[Html] = Html) -> Html:
-    """Return a cell with a smaller second line."""
-    small = f'<span class="small">{cell(second)}</span>' if second else ""
+def fold(head: str, body: str) -> str:
+    """Return HTML that is folded up under a line of HTML until a reader opens it."""
+    return f'<details class="fer-fold"><summary>{head}</summary>{body}</details>'
+
+
+def with_note(first: Any, note: Any = "", kind: type[Html] = Html) -> Html:
+    """Return a cell with a smaller line below."""
+    small = f'<span class="small">{cell(note)}</span>' if note else ""
     return kind(f"{cell(first)}{small}")
 
 
@@ -92,8 +102,14 @@ def badges(verdicts: Iterable[str]) -> Html:
     return Html(" ".join(badge(v, verdicts.count(v)) for v in VERDICTS if v in verdicts))
 
 
-def interval(value: float, low: float, high: float) -> Html | None:
-    """Return a figure in per cent with its 95 % interval; None where there is none."""
-    if value != value:
-        return None
-    return Html(f'{value:.2f} <span class="interval">[{low:.2f}, {high:.2f}]</span>')
+def number(value: float, digits: int = 2, sign: str = "") -> Html | None:
+    """Return a number with so many digits; None where there is none."""
+    return None if value is None or value != value else Html(f"{value:{sign}.{digits}f}")
+
+
+def interval(value: float, low: float, high: float, digits: int = 2, sign: str = "") -> Html | None:
+    """Return a number with its 95 % interval, alone where it has none; None where there is no number."""
+    if value != value or low != low:
+        return number(value, digits, sign)
+    bounds = f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    return Html(f'{value:{sign}.{digits}f} <span class="interval">{bounds}</span>')

@@ -8,11 +8,12 @@ network.
 from __future__ import annotations
 
 import argparse
+import posixpath
 import shutil
 import sys
 from collections.abc import Iterable
 from html import escape
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -34,13 +35,20 @@ NUMBER = (
 )
 
 
-def contents(toc: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the pages in reading order, each with the caption of the part that it opens ("" for others)."""
+def contents(toc: dict[str, Any], html: Path) -> list[tuple[str, str]]:
+    """Return the pages in reading order, each with the caption of the part that it opens ("" for others).
+
+    A pattern stands for the built pages that it matches.
+    """
     found = [(toc["root"], "")]
 
     def walk(chapters: Iterable[dict[str, Any]]) -> Iterable[str]:
         for chapter in chapters:
-            yield chapter["file"]
+            if "glob" in chapter:
+                found = sorted(html.glob(f"{chapter['glob']}.html"))
+                yield from (file.relative_to(html).as_posix().removesuffix(".html") for file in found)
+            else:
+                yield chapter["file"]
             yield from walk(chapter.get("sections", ()))
 
     for part in toc["parts"]:
@@ -87,13 +95,7 @@ def article(html: Path, page: str, pages: set[str]) -> Tag:
 
 def _inside(page: str, address: str) -> str:
     """Return a relative address of a page as one from the root of the book."""
-    parts: list[str] = []
-    for part in (*PurePosixPath(page).parent.parts, *PurePosixPath(address).parts):
-        if part == "..":
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return "/".join(parts)
+    return posixpath.normpath(posixpath.join(posixpath.dirname(page), address))
 
 
 def _relink(link: Tag, page: str, pages: set[str]) -> None:
@@ -110,7 +112,7 @@ def _relink(link: Tag, page: str, pages: set[str]) -> None:
 
 def document(html: Path, toc: dict[str, Any], title: str) -> str:
     """Return the whole book as one page of HTML that lies in the folder of the built book."""
-    listed = [(page, part) for page, part in contents(toc) if (html / f"{page}.html").is_file()]
+    listed = [(page, part) for page, part in contents(toc, html) if (html / f"{page}.html").is_file()]
     if not listed:
         raise FerError(f"{html.name} holds no built page; `make book` builds them.")
     pages = {page for page, _ in listed}

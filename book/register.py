@@ -7,14 +7,13 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from about_runs import NAMES, dataset_title
 from IPython.display import HTML, Markdown
-from markup import NOT_RUN, Html, Long, Short, table, two_lines
-from overview import NAMES, dataset_title
+from markup import NOT_RUN, Html, Long, Short, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
 from fer_lib.evidence import runs
-from fer_lib.evidence.provenance import notebook_path
 from fer_lib.judge import sensitivity
 from fer_lib.show import plots
 
@@ -34,12 +33,12 @@ def counts() -> HTML:
     for paper in claims.PAPERS:
         frame = claims.ambiguities(paper)
         knobs = frame["knob"].dropna()
-        measured = [knob for knob in knobs if _lines(paper, knob)]
+        measured = {knob for knob in knobs if _lines(paper, knob)}
         rows.append(
             {
                 "Paper": Short(NAMES[paper]),
                 "Left open": len(frame),
-                "Parameters of a notebook": len(knobs) if notebook_path(paper).exists() else None,
+                "Parameters of a notebook": len(knobs),
                 "Measured": len(measured) or None,
             }
         )
@@ -51,13 +50,13 @@ def of(paper: str) -> HTML:
     rows = []
     for entry in claims.ambiguities(paper).to_dict("records"):
         readings = "".join(f"<li>{escape(str(reading))}</li>" for reading in entry["readings"])
-        knob = entry["knob"]
-        ours = two_lines(str(entry["recommended"]), f"{knob} = {entry['default']!r}" if knob else "", Long)
+        knob = f"{entry['knob']} = {entry['default']!r}" if entry["knob"] else "no parameter: we read it so"
+        ours = with_note(str(entry["recommended"]), knob, Long)
         rows.append(
             {
                 "What is open": Long(f"{escape(entry['problem'])}<ul>{readings}</ul>"),
                 "Ours": ours,
-                "Measured": Html("<br>".join(_lines(paper, knob))) or None,
+                "Measured": Html("<br>".join(_lines(paper, entry["knob"]))) if entry["knob"] else None,
             }
         )
     return table(rows, (), f"Open readings of {NAMES[paper]}")
@@ -114,16 +113,15 @@ def measured() -> HTML:
         where = f"{NAMES[row['paper']]}: {row['model']}, {dataset_title(row['dataset'])}"
         rows.append(
             {
-                "Reading": two_lines(f"{row['knob']}: {row['default']} → {row['value']}", where, Long),
-                "Ours": Html(f"{row['ours']:.1f}"),
-                "Other": Html(f"{row['other']:.1f}"),
-                "Difference [95 %]": two_lines(_points(row), _noise(row)),
-                "By the seed alone": Html(f"{row['spread']:.1f}") if row["spread"] == row["spread"] else None,
+                "Reading": with_note(f"{row['knob']}: {row['default']} → {row['value']}", where, Long),
+                "Ours": number(row["ours"], 1),
+                "Other": number(row["other"], 1),
+                "Difference [95 %]": with_note(_points(row), _noise(row)),
+                "By the seed alone": number(row["spread"], 1),
                 "Test images": row["n"],
             }
         )
-    figures = list(rows[0])[1:] if rows else ()
-    return table(rows, figures, "Readings measured, in per cent and points")
+    return table(rows, label="Readings measured, in per cent and points")
 
 
 def _lines(paper: str, knob: str) -> list[str]:
@@ -139,8 +137,7 @@ def _lines(paper: str, knob: str) -> list[str]:
 
 def _points(row: dict[str, Any]) -> Html:
     """Return a difference with its interval."""
-    low, high = row["low"], row["high"]
-    return Html(f'{row["difference"]:+.1f} <span class="interval">[{low:+.1f}, {high:+.1f}]</span>')
+    return interval(row["difference"], row["low"], row["high"], 1, "+")
 
 
 def _noise(row: dict[str, Any]) -> str:

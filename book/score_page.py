@@ -7,9 +7,10 @@ from html import escape
 from typing import Any
 
 import pandas as pd
+from about_runs import NAMES, run_page
+from chapter import measure, ours, verdict
 from IPython.display import HTML
-from markup import Html, Long, Short, badges, cell, table, two_lines
-from overview import NAMES, because, measure, ours, run_page
+from markup import Html, Long, Short, badges, cell, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
@@ -85,7 +86,7 @@ def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
         f"{selects}"
         '<label>Text <input type="search" name="text" autocomplete="off"></label>'
         '<button type="reset">Clear</button></form>'
-        f'<p id="score-count" role="status">{len(lines)} claims</p>'
+        f'<p id="score-count" role="status">{len(lines)} rows</p>'
         '<div class="table-scroll" role="region" tabindex="0" aria-label="Scorecard">'
         '<table id="score-table" class="fer-table score-table" role="table"><thead role="rowgroup">'
         f'<tr role="row">{heads}</tr></thead>\n<tbody role="rowgroup">\n'
@@ -118,7 +119,7 @@ def _select(label: str, values: list[str]) -> str:
         f'<option value="{escape(value)}">{escape(value)} ({values.count(value)})</option>'
         for value in dict.fromkeys(values)
     )
-    title = {"kind": "Kind of figure", "figure": "Whose figure"}.get(label, label.capitalize())
+    title = {"kind": "Kind of claim", "figure": "Whose result"}.get(label, label.capitalize())
     return f'<label>{title} <select name="{label}"><option value="">all</option>{options}</select></label>'
 
 
@@ -133,12 +134,12 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
     gap = row["ours"] - row["claimed"] if row["unit"] != "probability" else float("nan")
     what = f"{measure(row)}; {about['paper']}, {row['table']}"
     cells = {
-        "Claim": (two_lines(row["model"], what, Long), ""),
+        "Claim": (with_note(row["model"], what, Long), ""),
         "Claimed": (_claimed(row), row["claimed"]),
-        "Ours [95 %]": (two_lines(figure, n), row["ours"]),
+        "Ours [95 %]": (with_note(figure, n), row["ours"]),
         "Gap": (None if pd.isna(gap) else Html(f"{gap:+.2f}"), gap),
-        "Verdict": (because(row), row["verdict"]),
-        "Protocol": (two_lines(row["dataset"], split, Long), row["dataset"]),
+        "Verdict": (verdict(row), row["verdict"]),
+        "Protocol": (with_note(row["dataset"], split, Long), row["dataset"]),
         "Run": (_run(row, known), row["run"] or ""),
     }
     cells["Claim"] = (cells["Claim"][0], f"{row['model']} {what}")

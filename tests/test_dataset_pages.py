@@ -61,11 +61,11 @@ def book(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FER_DATA", raising=False)
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
-    import at_hand
+    import local_copy
 
-    at_hand.corpus_at_hand.cache_clear()
+    local_copy.corpus_here.cache_clear()
     yield
-    at_hand.corpus_at_hand.cache_clear()
+    local_copy.corpus_here.cache_clear()
 
 
 def outputs(name):
@@ -113,7 +113,7 @@ def test_no_image_of_a_restricted_corpus_is_opened_for_its_page(name, tmp_path, 
     watch()
     opened.clear()
     shown = outputs(name)
-    assert "The copy at hand" in html(shown), "the copy was not found, so nothing was tested"
+    assert "The copy here" in html(shown), "the copy was not found, so nothing was tested"
     assert [path for path in opened if path.lower().endswith(PICTURES) and str(tmp_path) in path] == []
     # The class balance, from constants, where there are any.
     assert sum(hasattr(output, "savefig") for output in shown) == (name != "crema_d")
@@ -123,11 +123,11 @@ def test_no_image_of_a_restricted_corpus_is_opened_for_its_page(name, tmp_path, 
 
 @pytest.mark.parametrize("name", RESTRICTED)
 def test_pictures_of_a_restricted_corpus_are_refused_even_if_a_run_kept_some(name, tmp_path):
-    from at_hand import corpus_at_hand, disagreeing, faces
+    from local_copy import corpus_here, faces
 
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "contact_sheet.png").write_bytes(b"kept by mistake")
-    for draw in (corpus_at_hand, disagreeing, functools.partial(faces, run=runs.Run(tmp_path))):
+    for draw in (corpus_here, functools.partial(faces, run=runs.Run(tmp_path))):
         with pytest.raises(FerError, match="licence"):
             draw(name)
 
@@ -175,18 +175,18 @@ def test_without_a_data_folder_no_copy_is_looked_for(name, tmp_path, monkeypatch
 @pytest.mark.parametrize("name", datasets.READERS)
 def test_an_absent_copy_is_called_absent(name, tmp_path, monkeypatch):
     monkeypatch.setenv("FER_DATA", str(tmp_path))
-    from at_hand import at_hand
+    from local_copy import copy_here
 
-    assert "Absent:" in at_hand(name).data
+    assert "Absent:" in copy_here(name).data
 
 
 def test_a_copy_that_cannot_be_read_is_called_faulty_and_no_path_is_shown(tmp_path, monkeypatch):
     write_cmu(tmp_path / "cmu_faces")
     (tmp_path / "cmu_faces" / "an2i" / "an2i_straight_sad_open.pgm").write_bytes(b"P5 cut")
     monkeypatch.setenv("FER_DATA", str(tmp_path))
-    from at_hand import at_hand, faces
+    from local_copy import copy_here, faces
 
-    for output in (at_hand("cmu_faces"), faces("cmu_faces")):
+    for output in (copy_here("cmu_faces"), faces("cmu_faces")):
         assert "fer data check cmu_faces" in output.data
         assert str(tmp_path) not in output.data
 
@@ -230,12 +230,12 @@ def test_codes_are_those_that_the_readers_understand():
 
 
 def test_every_printed_count_is_shown_and_one_that_is_not_reached_is_explained():
-    from taken import same_count, taken, ways
+    from printed_counts import counts, same_count, ways
 
     frame = claims.frame().query("role == 'data' and metric in ('sample_count', 'subject_count')")
     for name in frame["corpus"].unique():
         mine = frame[(frame["corpus"] == name) & frame["expression"].isna()]
-        page = text([taken(name)])
+        page = text([counts(name)])
         for claim in mine.to_dict("records"):
             assert f"{claim['value']:,.0f} {claim['unit']}" in page
             _, complete, why = ways(name).get(claim["id"]) or same_count(name, claim, ways(name))
@@ -243,14 +243,14 @@ def test_every_printed_count_is_shown_and_one_that_is_not_reached_is_explained()
 
 
 def test_swapped_counts_per_class_are_named():
-    from taken import taken
+    from printed_counts import counts
 
-    assert "neutral 30, not 31; sadness 31, not 30" in text([taken("jaffe")])
-    assert "the same" in text([taken("ckplus")])
+    assert "neutral 30, not 31; sadness 31, not 30" in text([counts("jaffe")])
+    assert "the same" in text([counts("ckplus")])
 
 
 def test_doubts_are_entries_of_the_claims():
-    from taken import DOUBTS, doubts
+    from printed_counts import DOUBTS, doubts
 
     assert set(DOUBTS) < set(datasets.NAMES)
     for name, entries in DOUBTS.items():
@@ -268,35 +268,35 @@ def measured(tmp_path, monkeypatch):
 
 
 def test_face_detection_is_shown_as_measured(measured):
-    from fer2013_audit import detection_per_class, detection_table, measured_on
+    from fer2013_audit import detection_table, measured_on
 
     assert "Not measured" in detection_table().data
     one = {"detected": 701, "rate": 0.701, "milliseconds_per_image": 2.346, "threads": 2}
-    parts = {"per_class": {"anger": 0.5, "fear": {"rate": 0.75}}, "per_split": {"private_test": 0.25}}
     measured.parent.mkdir(parents=True)
     provenance = {"cpu": "a <processor>"}
     content = {
-        "methods": {"dlib": one | parts},
+        "methods": {"dlib": one},
         "corpus": {"fingerprint": "ab" * 32},
         "provenance": provenance,
     }
     measured.write_text(json.dumps(content))
     assert re.search(r"dlib .* 701 70\.1 2\.35 on 2 threads", text([detection_table()]))
-    assert re.search(r"anger 50\.0 fear 75\.0 private test 25\.0", text([detection_per_class()]))
     assert "a &lt;processor&gt;" in measured_on().data
 
 
-def test_twins_are_drawn_per_class_from_the_recorded_run():
-    from corpora import recorded
-    from fer2013_audit import NOT_MEASURED, audit_table, twins_figure
+def test_the_audit_of_a_run_is_counted_and_its_absence_is_said(tmp_path):
+    from fer2013_audit import NOT_MEASURED, audit_table
 
-    run = recorded("fer2013")
-    samples = run.samples()
-    widths = [bar.get_width() for bar in twins_figure(run).axes[0].patches]
-    expected = 100 * samples.groupby("label")[["twin_in_training", "conflicting_label"]].mean()
-    assert widths == pytest.approx(expected.to_numpy().T.ravel().tolist())
-    assert f"{run.info['audit']['distinct']:,}" in text([audit_table(run)])
-    assert twins_figure(None) is audit_table(None) is NOT_MEASURED
+    assert audit_table(None) is NOT_MEASURED
+    nothing = {"total": 0}
+    audit = {"images": 35_887, "distinct": 34_034, "redundant": 1_853, "groups": 1_500}
+    audit |= {"conflicting_groups": 60, "cross_split_groups": 300, "black": {"total": 12, "train": 11}}
+    audit |= {"twins_in_training": {"private_test": 123}, "twins_with_other_label": nothing}
+    (tmp_path / "run.json").write_text(json.dumps({"audit": audit}))
+    said = text([audit_table(runs.Run(tmp_path))])
+    assert "Distinct images 34,034" in said
+    assert "123 in private test 123" in said
+    assert "11 in train 12" in said
 
 
 # --- the pages themselves ----------------------------------------------------------------------

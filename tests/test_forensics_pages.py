@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fer_lib import claims
-from fer_lib.judge import forensics
+from fer_lib.judge import forensics, report
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 
@@ -18,7 +18,7 @@ def helpers(monkeypatch):
     """Import the pages' helpers as a page does, from its own folder."""
     monkeypatch.syspath_prepend(str(BOOK))
     yield
-    for name in ("arithmetic", "register", "overview", "markup", "front"):
+    for name in ("arithmetic", "register", "chapter", "about_runs", "markup", "front", "score_page"):
         sys.modules.pop(name, None)
 
 
@@ -93,18 +93,6 @@ def test_without_probes_the_page_says_so(monkeypatch):
     assert "Not run" in register.forest().data
 
 
-def test_many_claims_are_folded_up_per_model_and_few_are_not(tmp_path):
-    import overview
-
-    from fer_lib.judge import report
-
-    frame = report.compare("multimodal", [])
-    folded = overview.verdicts(frame, "Claims").data
-    assert folded.count("<details") == frame["model"].nunique()
-    assert folded.count('<td class="long">') == 2 * len(frame)  # the claim and its verdict
-    assert "<details" not in overview.verdicts(frame.head(overview.FOLDED), "Claims").data
-
-
 def test_the_front_page_counts_what_is_left_open_and_what_does_not_add_up():
     import front
 
@@ -118,30 +106,37 @@ def test_front_page_scorecard_and_chapters_say_the_same_numbers(tmp_path):
     import front
     import score_page
 
-    from fer_lib.judge import report
-
     score = report.scorecard(tmp_path, roles=(*report.ROLES, "quoted"))
     counts = report.summary(score)
     said = front.standing(score).data
-    assert f"Of <strong>{counts.claims} claims</strong>, {counts.judged} are judged: 0 by running" in said
+    assert (
+        f"<strong>{counts.claims} claims</strong>. {counts.judged} of them are judged: 0 by running" in said
+    )
     assert f"{counts.arithmetic} by arithmetic" in said
     assert f"{counts.counting} by counting" in said
-    assert f"{counts.waiting} wait for a run" in said
+    assert f"{counts.inconclusive} are inconclusive" in said
+    assert "too different to count" not in said  # no run, so none stands apart
+    assert f"{counts.waiting} claims need a run" in said
+    assert f"{counts.never} cannot be tested" in said
     assert f"{counts.folds} accuracies of single folds" in said
+    parts = []
     table = score_page.counts(score).data
     for paper in claims.PAPERS:
-        mine = report.summary(report.compare(paper, []))
+        mine = report.summary(report.compare(paper, []))  # as tests/test_chapter_pages.py reads a chapter
         assert mine == report.summary(score[score["paper"] == paper])
-        assert f'<td class="num">{mine.claims:,}</td>' in table
+        assert f'<td class="num">{mine.claims:,}</td><td class="num">{mine.judged:,}</td>' in table
+        parts.append(mine)
+    assert counts == report.Summary(*(sum(column) for column in zip(*parts, strict=True)))
 
 
 def test_the_front_page_shows_what_became_of_each_part(tmp_path):
     import front
 
-    from fer_lib.judge import report
-
     score = report.scorecard(tmp_path)
     part = score[(score["paper"] == "cnn3d") & (score["dataset"] == "CK+") & (score["kind"] == "claim")]
     judged = part["verdict"].isin(report.DECIDED).sum()
     assert 0 < judged < len(part)
-    assert f"{judged} of {len(part)} judged" in front.matrix([], score).data
+    assert f"{judged} of {len(part)} judged" in front.matrix(score).data
+    told = front.worth_knowing([]).data
+    assert told.count("<li>") == 1  # arithmetic needs no run
+    assert "Nothing to show yet" in told

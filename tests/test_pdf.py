@@ -18,7 +18,7 @@ TOC = {
     "parts": [
         {
             "caption": "First part",
-            "chapters": [{"file": "book/a", "sections": [{"file": "results/x/notebook"}]}],
+            "chapters": [{"file": "book/a", "sections": [{"glob": "results/*/notebook"}]}],
         },
         {"caption": "Second part", "chapters": [{"file": "book/absent"}]},
     ],
@@ -50,8 +50,8 @@ def document(html):
     return BeautifulSoup(pdf.document(html, TOC, "A <title>"), "html.parser")
 
 
-def test_contents_are_in_reading_order_and_name_the_parts():
-    assert pdf.contents(TOC) == [
+def test_contents_are_in_reading_order_and_name_the_parts(html):
+    assert pdf.contents(TOC, html) == [
         ("book/intro", ""),
         ("book/a", "First part"),
         ("results/x/notebook", ""),

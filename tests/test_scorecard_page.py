@@ -11,6 +11,7 @@ from fer_lib.judge import report
 
 SHOWN = "#score-table tbody tr:not([hidden])"
 FIRST = 40
+ALL = (*report.ROLES, "quoted")
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,9 @@ def column(page, name: str) -> list[str]:
 
 def test_every_claim_has_a_row_and_the_first_are_shown(fresh):
     ids = fresh.eval_on_selector_all("#score-table tbody tr", "rows => rows.map(row => row.id)")
-    frame = claims.frame()
-    expected = frame.loc[frame["role"].isin((*report.JUDGED, "quoted")), "id"]
-    assert {f"claim-{name}" for name in expected} == set(ids)
+    papers = [claims.load(paper) for paper in claims.PAPERS]
+    expected = [claim for paper in papers for claim in (*paper.claims, *paper.order)]
+    assert {f"claim-{claim.id}" for claim in expected if claim.role in ALL} == set(ids)
     assert fresh.locator("#score-table tbody tr").locator("visible=true").count() == FIRST
     fresh.click("#score-more")
     assert fresh.locator("#score-table tbody tr").locator("visible=true").count() == len(ids)
@@ -76,11 +77,11 @@ def test_filters_combine_and_are_counted(fresh):
     fresh.select_option("select[name=kind]", "p-value")
     frame = claims.frame("cnn3d").query("metric == 'p_value'")
     assert fresh.locator(SHOWN).count() == len(frame)
-    assert fresh.inner_text("#score-count") == f"{len(frame)} of {total(fresh)} claims"
+    assert fresh.inner_text("#score-count") == f"{len(frame)} of {total(fresh)} rows"
     fresh.select_option("select[name=dataset]", "CK+")
     assert fresh.locator(SHOWN).count() == (frame["dataset"] == "CK+").sum()
     fresh.select_option("select[name=dataset]", "JAFFE")
-    assert fresh.inner_text("#score-count") == f"0 of {total(fresh)} claims"
+    assert fresh.inner_text("#score-count") == f"0 of {total(fresh)} rows"
 
 
 @pytest.mark.parametrize("name", ["dataset", "verdict", "figure"])
@@ -134,9 +135,9 @@ def test_one_column_at_a_time_is_sorted_and_the_keyboard_does_it(fresh):
 def test_a_link_opens_a_view_and_a_claim_is_found_by_its_name(browser, scorecard):
     page = opened(browser, scorecard + "?paper=C-SPP&dataset=CK%2B")
     page.wait_for_selector("#score-filters:not([hidden])")
-    frame = claims.frame("cspp")
-    here = frame["role"].isin((*report.JUDGED, "quoted")) & (frame["dataset"] == "CK+")
-    assert page.locator(SHOWN).count() == here.sum()
+    paper = claims.load("cspp")
+    here = [claim for claim in (*paper.claims, *paper.order) if claim.dataset == "CK+" and claim.role in ALL]
+    assert page.locator(SHOWN).count() == len(here)
     page.goto("about:blank")
     page.goto(scorecard + "#claim-lkrnet-s434-ck-ours-vs-vgg19")
     page.wait_for_selector("#score-filters:not([hidden])")

@@ -46,7 +46,7 @@
     found.forEach((row, i) => row.classList.toggle("later", !all && i >= FIRST));
     body.replaceChildren(...rows);
     const later = all ? 0 : Math.max(0, found.length - FIRST);
-    count.textContent = `${found.length} of ${printed.length} claims` +
+    count.textContent = `${found.length} of ${printed.length} rows` +
       (later ? `; the first ${FIRST} are shown` : "");
     more.hidden = !later;
     more.textContent = `Show all ${found.length}`;

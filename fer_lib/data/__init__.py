@@ -1,0 +1,1 @@
+"""Corpora: their readers, splits, decoding, and how files arrive."""

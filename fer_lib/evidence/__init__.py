@@ -1,0 +1,1 @@
+"""Runs: written, read back and executed, with where they come from."""

@@ -1,0 +1,1 @@
+"""What is computed of a face by hand: geometry, SIFT, HOG; and disturbances."""

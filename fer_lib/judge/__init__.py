@@ -1,0 +1,1 @@
+"""Claims against evidence: verdicts, convergence, arithmetic on printed numbers."""

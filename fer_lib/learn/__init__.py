@@ -1,0 +1,1 @@
+"""Layers, training, metrics, and what networks look at."""

@@ -1,0 +1,1 @@
+"""The five papers' networks, one folder each, and baselines of other works."""

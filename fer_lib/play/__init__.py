@@ -1,0 +1,1 @@
+"""All networks side by side: the matrix, and the panel to explore."""

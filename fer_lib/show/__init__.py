@@ -1,0 +1,1 @@
+"""What notebooks show: chapters, results, pictures."""

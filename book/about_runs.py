@@ -1,0 +1,203 @@
+"""What pages say of runs: names and links, what they are not, what they cost, which are still to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+from IPython.display import HTML
+from markup import Html, Long, Short, badge, table, with_note
+
+from fer_lib import claims
+from fer_lib.data import datasets
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import repository
+from fer_lib.judge import convergence
+
+NAMES = {paper: claims.load(paper).short_name for paper in claims.PAPERS} | {"matrix": "One matrix"}
+"""What the chapters are called, and the notebook across them."""
+STALE = "older code"
+
+
+@cache
+def pages() -> tuple[str, ...]:
+    """Return the pages of the book in reading order, without suffix; a pattern is the files it matches."""
+
+    def walk(entry: Any) -> Iterable[str]:
+        if isinstance(entry, dict):
+            yield from (entry[key] for key in ("root", "file") if key in entry)
+            if "glob" in entry:
+                found = (file for kind in ("ipynb", "rst") for file in root.glob(f"{entry['glob']}.{kind}"))
+                yield from sorted(file.relative_to(root).with_suffix("").as_posix() for file in found)
+            entry = list(entry.values())
+        for value in entry if isinstance(entry, list) else ():
+            yield from walk(value)
+
+    root = repository()
+    return tuple(walk(yaml.safe_load((root / "_toc.yml").read_text("utf-8"))))
+
+
+def dataset_title(name: str) -> str:
+    """Return a dataset's short name, as the papers print it."""
+    return datasets.CARDS[name].title.split(" (")[0]
+
+
+def run_name(run: runs.Run) -> str:
+    """Return what a reader calls a run of a paper whose name is known."""
+    variant = f", {run.variant}" if run.variant else ""
+    return f"{dataset_title(run.dataset)}, budget {run.budget}, seed {run.seed}{variant}"
+
+
+def run_page(run: runs.Run) -> str | None:
+    """Return the address of a run's executed notebook, from a page in book/; None if it is no page."""
+    page = "/".join(("results", *run.path.parts[-4:], "notebook"))
+    return f"../{page}.html" if page in pages() else None
+
+
+def run_link(run: runs.Run) -> Html:
+    """Return the run's name, linked to its executed notebook where the book has it as a page."""
+    page, name = run_page(run), escape(run_name(run))
+    return Html((f'<a href="{page}">{name}</a>' if page else name) + stale_badge(run))
+
+
+@cache
+def _is_current(path: Path) -> bool:
+    run = runs.Run(path)
+    return runs.current(path, run.info.get("parameters", {})) is not None
+
+
+def stale_badge(run: runs.Run) -> Html:
+    """Return a badge where the code behind a run has changed since it was made, else nothing."""
+    return Html("" if _is_current(run.path) else f" {badge(STALE)}")
+
+
+def banner(shown: Iterable[runs.Run]) -> HTML:
+    """Say at the top of a page what its runs are not; nothing where all are current runs that may judge."""
+    shown = list(shown)
+    real = [run for run in shown if run.dataset != "synthetic"]
+    small = [run for run in real if run.budget not in ("full", "paper")]
+    stale = [run for run in shown if not _is_current(run.path)]
+    lines = []
+    if not real:
+        lines.append(
+            "Nothing on this page was run on a paper’s own data yet. "
+            '<a href="runs.html">The runs under way are listed here</a>.'
+        )
+    if len(real) < len(shown):
+        lines.append("Results on synthetic faces are a demonstration. They are never compared with a claim.")
+    if small:
+        lines.append(
+            "Runs below budget <em>full</em> train less than their networks need. They judge no claim."
+        )
+    if stale:
+        part = "All" if len(stale) == len(shown) else f"{len(stale)} of {len(shown)}"
+        lines.append(f"{part} runs shown here were made by {badge(STALE)}: it has changed since.")
+    if not lines:
+        return HTML("")
+    title = "Not every run here is evidence" if real else "No run on a paper’s own data is shown here"
+    body = "".join(f"<p>{line}</p>" for line in lines)
+    return HTML(
+        f'<div class="admonition warning budget-banner"><p class="admonition-title">{title}</p>{body}</div>'
+    )
+
+
+# --- the page of runs --------------------------------------------------------------------------
+
+
+def _minutes(run: runs.Run) -> float:
+    """Return how long a run trained, over all processes that it took; else its last process's wall time."""
+    made = run.info.get("provenance", {})
+    return (run.info.get("training_seconds") or made.get("wall_seconds") or 0) / 60
+
+
+def made() -> HTML:
+    """Show every run that the book has: how long it took, on what, and whether its networks converged."""
+    rows = []
+    for run in runs.find():
+        provenance = run.info.get("provenance", {})
+        memory = provenance.get("peak_gpu_memory_mib") or provenance.get("peak_memory_mib")
+        rows.append(
+            {
+                "Run": with_note(run_link(run), NAMES[run.paper]),
+                "Training (min)": Html(f"{_minutes(run):,.1f}"),
+                "Peak memory (GiB)": Html(f"{memory / 1024:.1f}") if memory else None,
+                "Made on": with_note(
+                    provenance.get("gpu") or provenance.get("cpu"),
+                    f"threads: {provenance['threads']}" if provenance.get("threads") else "",
+                    Long,
+                ),
+                "Commit": Short(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>"),
+                "Networks converged": _converged(run),
+            }
+        )
+    return table(rows, ["Training (min)", "Peak memory (GiB)"], "Runs")
+
+
+def _converged(run: runs.Run) -> Html:
+    if run.dataset == "synthetic":
+        return Html('<span class="absent">demonstration</span>')
+    found = {one.model: one.converged for model in run.models() for one in convergence.of_run(run, model)}
+    return Html(f"{sum(found.values())} of {len(found)}")
+
+
+def planned(campaign: str = "campaign.yaml") -> list[dict[str, Any]]:
+    """Return the runs of the campaign, one per seed, each with ``made``, its evidence or None."""
+    file, found = repository() / campaign, []
+    for entry in (yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None) or ():
+        knobs = ",".join(f"{name}={value}" for name, value in sorted(entry.get("knobs", {}).items()))
+        for seed in entry["seeds"]:
+            where = [
+                entry["paper"],
+                entry["dataset"],
+                entry["budget"],
+                f"seed{seed}{',' * bool(knobs)}{knobs}",
+            ]
+            run = runs.Run(repository().joinpath("results", *where))
+            done = (run.path / "run.json").is_file()
+            found.append({**entry, "seed": seed, "knobs": knobs, "made": run if done else None})
+    return found
+
+
+def under_way() -> HTML:
+    """Show which runs of the campaign are done and which are still to come."""
+    rows = [
+        {
+            "Chapter": Html(f'<a href="{one["paper"]}.html">{NAMES[one["paper"]]}</a>'),
+            "Run": Short(
+                escape(
+                    ", ".join(
+                        filter(
+                            None,
+                            (
+                                dataset_title(one["dataset"]),
+                                f"budget {one['budget']}",
+                                f"seed {one['seed']}",
+                                one["knobs"],
+                            ),
+                        )
+                    )
+                )
+            ),
+            "State": run_link(one["made"])
+            if one["made"]
+            else Html('<span class="absent">not finished</span>'),
+        }
+        for one in planned()
+    ]
+    return table(rows, (), "Campaign")
+
+
+def cost() -> HTML:
+    """Say how many runs there are and how long they trained in all."""
+    found = runs.find()
+    real = [run for run in found if run.dataset != "synthetic"]
+    todo = [one for one in planned() if one["made"] is None]
+    hours = sum(map(_minutes, real)) / 60
+    return HTML(
+        f"<p>The book shows {len(found)} runs: {len(real)} on real data ({hours:,.1f} hours of training) and "
+        f"{len(found) - len(real)} on drawn faces. {len(todo)} runs of the campaign are not finished.</p>"
+    )

@@ -1,0 +1,239 @@
+"""What only one chapter or study shows, from claims and evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+from about_runs import NAMES, dataset_title, run_link, run_name
+from IPython.display import HTML, Markdown, display
+from markup import NOT_RUN, Html, Long, Short, interval, number, table, with_note
+
+from fer_lib import claims
+from fer_lib.data import datasets
+from fer_lib.evidence import runs
+from fer_lib.judge import forensics, paper_tables
+from fer_lib.learn import metrics
+from fer_lib.show import plots
+
+# --- CNN-SIFT-AVG and the fusion ---------------------------------------------------------------
+
+
+def claimed_accuracies(paper: str, model: str) -> str:
+    """Return the accuracies that a paper claims for a model, dataset by dataset."""
+    frame = claims.frame(paper).query("model == @model and metric == 'accuracy' and fold.isna()")
+    frame = frame[frame["expression"].isna()].drop_duplicates("dataset")
+    return "; ".join(f"{row.dataset} {row.value:g} %" for row in frame.itertuples())
+
+
+def printed_gains(paper: str, better: str, worse: str) -> HTML:
+    """Show what a paper's own tables print for two of its models, the largest dataset first."""
+    rows = []
+    for row in paper_tables.printed_gains(paper, better, worse).to_dict("records"):
+        values = {name: number(row[name]) for name in (worse, better)}
+        gain = {"Gain (points)": number(row["gain"], sign="+")}
+        rows.append({"Dataset": Short(row["dataset"]), "Images": row["images"]} | values | gain)
+    return table(rows, label="Printed gains by dataset")
+
+
+# --- C-SPP -------------------------------------------------------------------------------------
+
+STEPS = {
+    "Benchmark": "the network of Lopes et al., run by the authors",
+    "SmallKernels": "two 3×3 kernels in place of 5×5, 3×3 and 5×5 in place of 7×7",
+    "Plain7CNN": "one more stage: two convolutions and a pool",
+    "Plain8CNN": "three 3×3 kernels in place of 3×3 and 5×5",
+    "C-SPP": "Plain7CNN with a pyramid over the last map and one over an early map",
+}
+"""What is new in each network of Sect. 4.2."""
+
+
+def ladder() -> HTML:
+    """Show the five networks as the paper grows them: size, claimed accuracy and what it is in images.
+
+    Images are marked ``about`` where no number of them rounds to the claim.
+    """
+    from fer_lib.learn.layers import count_parameters
+    from fer_lib.papers.cspp.network import NETWORKS, build
+
+    frame = claims.frame("cspp").query("table == 'Sect. 4.2' and metric == 'accuracy'").set_index("model")
+    fits = forensics.fractions("cspp").set_index("id")["fits"]
+    rows, right, about = [], {}, {}
+    for name in NETWORKS:
+        claimed = frame.loc[name]
+        n = claims.load("cspp").protocol(claimed["protocol"])["samples"]
+        right[name] = round(n * claimed["value"] / 100)
+        about[name] = "" if fits[claimed["id"]] == "rounded" else "about "
+        low, high = metrics.wilson(right[name], n)
+        origin = {"Benchmark": None, "C-SPP": "Plain7CNN"}.get(name, NETWORKS[NETWORKS.index(name) - 1])
+        step = None
+        if origin is not None:
+            step = Html(f"{about[name] or about[origin]}{right[name] - right[origin]:+d}".replace("-", "−"))
+        rows.append(
+            {
+                "Network": with_note(name, STEPS[name], Long),
+                "Parameters": count_parameters(build(name)),
+                "Claimed (%) [95 %]": interval(claimed["value"], 100 * low, 100 * high),
+                f"Right of {n}": Html(f"{about[name]}{right[name]}"),
+                "Step in images": None if step is None else with_note(step, f"from {origin}"),
+            }
+        )
+    return table(rows, label="The five networks")
+
+
+def waterfalls(made: Iterable[runs.Run]) -> HTML | None:
+    """Show, run by run, what each habit adds to an accuracy; real people before drawn ones."""
+    shown = [(run, frame) for run in made if len(frame := run.table("inflation"))]
+    for run, frame in sorted(shown, key=lambda pair: pair[0].dataset == "synthetic"):
+        display(Markdown(f"### {run_name(run)}"))
+        model, folds = frame["model"].iloc[0], frame["folds"].iloc[0]
+        display(HTML(f"<p>{run_link(run)}: {model} in {folds}-fold cross-validation.</p>"))
+        display(plots.waterfall(frame))
+        rows = []
+        for row in frame.to_dict("records"):
+            parts = [[100 * row[f"{name}{end}"] for end in ends] for name, ends in _STEP.items()]
+            gain = interval(*parts[1], digits=1, sign="+")
+            rows.append({"Step": row["step"], "Accuracy (%) [95 %]": interval(*parts[0], digits=1)})
+            rows[-1]["Gain (points) [95 %]"] = gain
+        display(table(rows, label=run_name(run)))
+    return None if shown else NOT_RUN
+
+
+_STEP = {"": ("accuracy", "low", "high"), "gain": ("", "_low", "_high")}
+
+
+def across(made: Iterable[runs.Run]) -> HTML:
+    """Show what the models of one corpus's folds reach on other corpora."""
+    rows = []
+    for run in made:
+        for name, found in run.info.get("across_datasets", {}).items():
+            other = name if name.startswith("synthetic") else dataset_title(name)
+            mean = interval(*(100 * found[key] for key in ("accuracy", "low", "high")))
+            row = {"Trained on": run_link(run), "Tested on": Short(other), "Models": len(found["models"])}
+            rows.append(row | {"Mean accuracy (%) [95 %]": mean})
+    return table(rows, ["Models", "Mean accuracy (%) [95 %]"], "Across datasets")
+
+
+# --- 3D-CNN ------------------------------------------------------------------------------------
+
+OPTIONS = {
+    "optimization": "optimiser",
+    "clahe": "contrast equalised (CLAHE)",
+    "normalization": "pixels scaled to [−1, 1]",
+    "activation": "activation",
+    "loss_weights": "weights of the classes in the loss",
+    "temporal_size": "frames that a kernel spans",
+    "initializer": "initial weights",
+    "pooling": "pooling",
+    "second_conv": "a second convolution in the first two groups",
+    "dropout": "dropout",
+}
+"""What the paper's search decides (its Table 1), in words."""
+
+
+def chosen() -> HTML:
+    """Show what the paper's two searches chose, option by option."""
+    printed = {entry["id"]: entry["value"] for entry in claims.load("cnn3d").hyperparameters}
+    words = {True: "yes", False: "no"}
+    rows = []
+    for name, title in OPTIONS.items():
+        both = [printed[f"best_{corpus}_{name}"] for corpus in ("ck", "oulu")]
+        c1, c2 = (words[value] if isinstance(value, bool) else str(value) for value in both)
+        rows.append({"Option": title, "CK+ (c1)": c1, "Oulu-CASIA (c2)": c2, "Same": c1 == c2})
+    return table(rows, (), "What the two searches chose")
+
+
+def searches(made: Iterable[runs.Run]) -> HTML:
+    """Show the search of each run: on what, its trials by state, its workers and the best accuracy."""
+    rows = []
+    for run in made:
+        if (frame := run.table("search")).empty:
+            continue
+        counts = frame["state"].value_counts()
+        best = frame.loc[frame["state"] == "complete", "accuracy"].max()
+        corpus, budget = frame.iloc[0].get("corpus"), frame.iloc[0].get("budget")
+        on = f"{dataset_title(corpus)}, budget {budget}" if isinstance(corpus, str) else "not noted"
+        rows.append(
+            {
+                "Run": with_note(run_name(run), f"searched on: {on}", Short),
+                "Workers": frame["worker"].nunique(),
+            }
+            | {name.capitalize(): int(counts.get(name, 0)) for name in ("complete", "pruned", "lost")}
+            | {"Best accuracy (%)": number(100 * best, 1)}
+        )
+    return table(rows, label="Studies of the search")
+
+
+# --- LKRNet ------------------------------------------------------------------------------------
+
+
+def over_quoted() -> HTML:
+    """Say what LKRNet's gains are over the works that its tables quote."""
+    frame = claims.frame("lkrnet").query("metric == 'class_accuracy' and table.str.startswith('Table')")
+    disgust = frame.query("corpus == 'fer2013' and expression == 'disgust'").set_index("model")
+    own, quoted = disgust["value"]["Our method"], disgust.query("role == 'quoted'")["value"].max()
+    on_ckplus = frame.query("corpus == 'ckplus'").pivot_table("value", "model", "expression", sort=False)
+    means = on_ckplus.dropna().mean(axis=1)
+    theirs = set(frame.loc[frame["role"] == "quoted", "model"])
+    others = " and ".join(f"{mean:.2f} ({name})" for name, mean in means.items() if name in theirs)
+    claim = claims.load("lkrnet").claim("lkrnet-s434-fer-disgust-gain")
+    return HTML(
+        f"<p>On FER2013 the text also prints a gain of at least {claim.value:g} points on disgust. Over the "
+        f"best accuracy that the table quotes from other work it is {own - quoted:+g} points, over the "
+        f"authors’ own VGG19 {own - disgust['value']['VGG19']:+g}. On CK+ the method’s class accuracies "
+        f"average {means['Our method']:.2f}. Those of the works that the table quotes for all seven classes "
+        f"average {others}.</p>"
+    )
+
+
+# --- the matrix --------------------------------------------------------------------------------
+
+
+def best(made: Iterable[runs.Run]) -> list[runs.Run]:
+    """Return of each corpus the runs at its highest budget; photographs come before drawn faces."""
+    ranks = {run: runs.BUDGETS.index(run.budget) for run in made if not run.variant}
+    top: dict[str, int] = {}
+    for run, rank in ranks.items():
+        top[run.dataset] = max(rank, top.get(run.dataset, 0))
+    chosen_runs = [run for run, rank in ranks.items() if rank == top[run.dataset]]
+    return sorted(
+        chosen_runs, key=lambda run: (run.dataset == "synthetic", datasets.NAMES.index(run.dataset))
+    )
+
+
+def matrix_accuracies(shown: Sequence[runs.Run]) -> HTML:
+    """Show models by corpora: accuracy in per cent with its interval."""
+    if not shown:
+        return NOT_RUN
+    known = pd.concat([run.table("costs")[["model", "paper"]] for run in shown]).drop_duplicates("model")
+    rows = []
+    for model, paper in sorted(known.itertuples(index=False), key=lambda pair: list(NAMES).index(pair[1])):
+        row = {"Model": with_note(model, Html(f'<a href="{paper}.html">{NAMES[paper]}</a>'), Short)}
+        for run in shown:
+            found = run.table("costs").query("model == @model")
+            values = (
+                [100 * found.iloc[0][name] for name in ("accuracy", "low", "high")] if len(found) else None
+            )
+            row[f"{run_name(run)} [95 %]"] = values and interval(*values)
+        rows.append(row)
+    return table(rows, label="Accuracy of every model on every corpus")
+
+
+def tested(shown: Sequence[runs.Run]) -> HTML:
+    """Show on what each run of the matrix tested, and which corpora it could not use."""
+    rows = []
+    for run in shown:
+        (certificate,) = run.info["certificates"].values()
+        protocol = {"official": "official split", "subject": "people held out"}[run.info["common_protocol"]]
+        folds = certificate["n_folds"]
+        rows.append(
+            {
+                "Run": run_link(run),
+                "Protocol": with_note(protocol, f"{folds} fold{'s' * (folds > 1)}"),
+                "Images": int(pd.DataFrame(run.info["counts"]).to_numpy().sum()),
+                "Tested": int(certificate["tested"]),
+                "No face found": run.info["faces_found"]["missed"],
+                "Not on the machine": ", ".join(map(dataset_title, run.info["absent"])),
+            }
+        )
+    return table(rows, ["Images", "Tested", "No face found"], "Runs of the matrix")

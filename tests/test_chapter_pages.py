@@ -1,0 +1,198 @@
+"""The overview pages say what claims and evidence say; runs of several seeds are taken together."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_lib import claims
+from fer_lib.evidence import runs
+from fer_lib.judge import answers, report
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+N = 40
+LABELS = np.arange(N) % 7
+
+
+@pytest.fixture(autouse=True)
+def helpers(monkeypatch):
+    """Import the pages' helpers as the pages do, from their own folder."""
+    monkeypatch.syspath_prepend(str(BOOK))
+    yield
+    for name in ("papers", "measured", "chapter", "about_runs", "markup"):
+        sys.modules.pop(name, None)
+
+
+def right(model, seed):
+    """Which of the images a network gets right in this test, bool (N,)."""
+    return np.random.default_rng([seed, len(model)]).random(N) < (0.7 if model == "Our method" else 0.5)
+
+
+def recorded(root, seed, budget="full", dataset="fer2013", **tables):
+    """Leave the evidence of a run of two networks."""
+    ids = np.array([f"image{i:02d}" for i in range(N)])
+    with runs.Recorder("lkrnet", dataset, budget, seed, root=root) as recorder:
+        frame = pd.DataFrame({"ids": ids, "label": LABELS, "fold": "official", "subject": ""})
+        recorder.add_samples(frame.assign(twin_in_training=ids < "image04", conflicting_label=False))
+        for model in ("VGG19", "Our method"):
+            chosen = np.where(right(model, seed), LABELS, (LABELS + 1) % 7)
+            recorder.add_predictions(model, np.eye(7)[chosen], LABELS, ids, "official")
+        for name, rows in tables.items():
+            recorder.add_table(name, pd.DataFrame(rows))
+        return runs.Run(recorder.commit())
+
+
+@pytest.fixture
+def made(tmp_path):
+    masks = {"cells": "2×2", "where": "stage 5", "said by a constant": 0.9, "text": "as it is"}
+    return [
+        recorded(
+            tmp_path, seed, masks=[masks | {"mean weight": 0.2 + seed / 10}], energy_gain=[{"gain": seed}]
+        )
+        for seed in (0, 1)
+    ]
+
+
+def test_accuracies_and_leads_are_those_that_judge(made):
+    import measured
+
+    shown = measured.accuracies(made, ["Our method", "no such network"]).data
+    assert f"{answers.scores(made, 'Our method').mean().ours:.2f}" in shown
+    assert "2 seeds" in shown
+    assert "no such" not in shown
+    assert f"{100 * np.bincount(LABELS).max() / N:.2f}" in shown  # the commonest expression
+    shown = measured.leads("lkrnet", made, [("Our method", "VGG19")]).data
+    gap = [100 * (right("Our method", s).mean() - right("VGG19", s).mean()) for s in (0, 1)]
+    assert f"{np.mean(gap):+.2f}" in shown
+    assert "+3.13" in shown  # Sect. 4.3.4
+
+
+def test_tables_of_the_evidence_give_means_and_ranges_over_seeds(made):
+    import measured
+
+    columns = {"Mean weight": ("mean weight", 3), "Uniform (%)": ("said by a constant", 1, 100)}
+    shown = measured.evidence(made, "masks", ["cells", "where"], columns | {"Never": ("absent",)}).data
+    assert "0.250" in shown
+    assert "0.200 to 0.300" in shown
+    assert "90.0" in shown
+    assert shown.count('class="absent"') == 1
+    everything = measured.evidence(made[:1], "masks", ["cells", "where"]).data
+    assert "as it is" in everything
+    assert " to " not in everything
+    assert "Not run" in measured.evidence(made, "unheard of", ["cells"]).data
+
+
+def test_results_without_questionable_images(made):
+    import measured
+
+    shown = measured.without_questionable(made[:1], ["VGG19", "absent"]).data
+    assert "36 images" in shown
+    assert f"{100 * right('VGG19', 0)[4:].mean():.2f}" in shown
+
+
+def test_robustness_is_the_loss_at_full_severity(tmp_path):
+    import measured
+
+    rows = [
+        {"condition": "low_brightness", "severity": s, "model": "VGG19", "n": 40, "accuracy": 0.6 - s / 4}
+        for s in (0.0, 0.5, 1.0)
+    ]
+    shown = measured.robustness([recorded(tmp_path, 0, robustness=rows)]).data
+    assert "60.0" in shown
+    assert "-25.0" in shown
+
+
+def test_a_page_says_what_its_runs_are_not(tmp_path, monkeypatch):
+    import about_runs
+
+    monkeypatch.setattr(about_runs.runs, "current", lambda folder, values: None)
+    short = recorded(tmp_path, 0, budget="smoke")
+    said = about_runs.banner([short]).data
+    assert "judge no claim" in said
+    assert "older code" in said
+    assert "older-code" in about_runs.run_link(short)
+    about_runs._is_current.cache_clear()
+    monkeypatch.setattr(about_runs.runs, "current", lambda folder, values: short)
+    assert "older" not in about_runs.run_link(short)
+    assert about_runs.banner([recorded(tmp_path, 1)]).data == ""
+    drawn = about_runs.banner([recorded(tmp_path, 2, dataset="synthetic")]).data
+    assert "demonstration" in drawn
+    assert "runs.html" in drawn
+
+
+@pytest.mark.parametrize("paper", claims.PAPERS)
+def test_an_overview_counts_as_the_scorecard_does(paper, tmp_path, monkeypatch):
+    import chapter
+
+    monkeypatch.setattr(chapter.runs, "find", lambda paper: [])
+    page = chapter.Overview(paper, "a network")
+    counts = report.summary(page.compared)
+    glance = page.glance().data
+    assert f"{counts.judged} of {counts.claims} claims" in glance
+    assert f"{counts.arithmetic} by arithmetic" in glance
+    assert f"{counts.waiting} need a run" in glance
+    assert page.paper.inconsistencies[0]["where"]
+    shown = page.claims().data
+    frame = page.compared[page.compared["kind"] == "claim"]
+    said = sum(int(n) for n in re.findall(r">(\d+) claims?</a> needs? a run", shown))
+    waiting = frame["verdict"] == "needs data"
+    assert said == waiting.sum()
+    assert shown.count("<tr>") == (~waiting).sum() + shown.count("<table")
+    assert page.doubts().data.count("<tr>") == len(page.paper.inconsistencies) + page.doubts().data.count(
+        "<table"
+    )
+    assert "Not run yet" in page.ran().data
+
+
+def test_the_campaign_is_listed_with_what_is_done(tmp_path, monkeypatch):
+    import about_runs
+
+    (tmp_path / "campaign.yaml").write_text(
+        "- {paper: lkrnet, dataset: fer2013, budget: full, seeds: [0, 1], knobs: {lr: 0.01}}", "utf-8"
+    )
+    monkeypatch.setattr(about_runs, "repository", lambda: tmp_path)
+    assert [(one["seed"], one["knobs"], one["made"]) for one in about_runs.planned()] == [
+        (0, "lr=0.01", None),
+        (1, "lr=0.01", None),
+    ]
+    folder = tmp_path / "results/lkrnet/fer2013/full/seed1,lr=0.01"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}", "utf-8")
+    assert about_runs.planned()[1]["made"].path == folder
+
+
+def test_the_ladder_counts_what_cspp_claims_in_images():
+    import papers
+
+    shown = papers.ladder().data
+    assert all(text in shown for text in ("927,206", "97.41", ">903<", "+18", "−7", "from Plain7CNN"))
+    assert shown.count(">about ") == 3
+    assert shown.count("from Plain7CNN") == 2  # Plain8CNN and C-SPP both grow out of it
+    assert "CK+ 97.41 %" in papers.claimed_accuracies("cspp", "C-SPP")
+
+
+def test_both_searches_of_cnn3d_stand_side_by_side():
+    import papers
+
+    shown = papers.chosen().data
+    assert shown.count("<tr>") == len(papers.OPTIONS) + 1
+    assert "Lookahead + Adam" in shown
+
+
+def test_a_search_says_on_what_it_searched(tmp_path):
+    import papers
+
+    trial = {"state": "complete", "accuracy": 0.5, "worker": "worker1", "corpus": "ckplus", "budget": "full"}
+    shown = papers.searches([recorded(tmp_path, 0, search=[trial, trial | {"state": "lost"}])]).data
+    assert "searched on: CK+, budget full" in shown
+    assert "50.0" in shown
+
+
+def test_lkrnet_over_the_works_that_its_tables_quote():
+    import papers
+
+    said = papers.over_quoted().data
+    assert all(text in said for text in ("average 91.71", "96.57 (DeRL)", "+6", "+0"))
