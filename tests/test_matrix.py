@@ -219,9 +219,12 @@ def test_vgg19_learns_from_single_images_and_lkrnet_from_triplets(split):
     value, _ = loss((logits, None, None), torch.arange(4))
     assert value == torch.nn.functional.cross_entropy(logits, torch.arange(4))
     assert len(feed(part.take(torch.arange(4)), True)[0]) == 4
-    part, feed, _ = zoo.training_of(NETWORKS["LKRNet"], learn, MILD)
-    assert len(feed(part.take(torch.arange(4)), True)[0]) == 3 * 4
-    assert len(feed(part.take(torch.arange(4)), False)[0]) == 4
+    part, feed, loss = zoo.training_of(NETWORKS["LKRNet"], learn, MILD)
+    assert len(feed(part.take(torch.arange(4)), True)[0]) == 4  # triplets are found in the batch
+    apart, near = (torch.eye(4, 8)[:, None].repeat(1, 2, 1), torch.ones(4, 2, 8))
+    output = (logits, logits[:, None].repeat(1, 2, 1))
+    far, close = (loss((*output, points), part.labels[:4])[0] for points in (apart, near))
+    assert far != close
 
 
 def test_the_machine_is_scikit_learns(split, tmp_path):
