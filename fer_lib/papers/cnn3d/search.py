@@ -97,7 +97,7 @@ def open_study(
     path.parent.mkdir(parents=True, exist_ok=True)
     pruner: Any = optuna.pruners.NopPruner()
     if threshold is not None:
-        # What is reported after each fold is the best accuracy that the trial can still reach, but for rounding.
+        # Reported after each fold: the best accuracy that the trial can still reach, but for rounding.
         pruner = optuna.pruners.ThresholdPruner(lower=threshold - 1e-9)
     try:
         return optuna.create_study(
@@ -374,7 +374,7 @@ def best(journal: str | Path) -> tuple[Configuration, float] | None:
 
 
 def beside_printed(frame: pd.DataFrame, n: int = 3) -> pd.DataFrame:
-    """Return the n best completed of :func:`trials` above the paper's c1 and c2, and what they are made of."""
+    """Return the n best completed of :func:`trials`, and the paper's c1 and c2, option by option."""
     import pandas as pd
 
     done = frame[frame["state"] == "complete"].sort_values("accuracy", ascending=False, kind="stable").head(n)
