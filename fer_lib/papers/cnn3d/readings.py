@@ -38,6 +38,9 @@ SOURCES = {
     "lookahead": "Sect. 3.3",
     "checkpoint": "Sect. 3.1 (best epoch)",
 }
+# The network that is pre-trained, and on what (Tables 4 and 5); films take CK+'s.
+PRETRAINED = dict.fromkeys(("ckplus", "ravdess", "crema_d"), ("c3", "oulu_casia"))
+PRETRAINED |= {"oulu_casia": ("c4", "ckplus"), "synthetic": ("c3", "synthetic")}
 
 PAPER = {
     "size": 112,  # of frames in pixels
@@ -94,6 +97,20 @@ class Readings:
         drawn = {"n_subjects": plan["subjects"], "per_expression": 1} | synthetic
         chosen = {"face_box": self.face_box, "oulu_camera": self.oulu_camera}
         return clips.load(dataset, data_dir, size=plan["size"], synthetic=drawn, **chosen)
+
+    def load_other(
+        self, dataset: str, data_dir: str | Path | None, plan: dict[str, Any], seed: int
+    ) -> Sequences:
+        """Read the corpus on which the third network is pre-trained before it is trained on ``dataset``.
+
+        Of drawn faces these are others, without contempt, as Oulu-CASIA has none.
+        """
+        source = self.load(PRETRAINED[dataset][1], data_dir, plan, seed=seed + 1)
+        if dataset == "synthetic":
+            kept = np.flatnonzero(source.corpus.labels != source.corpus.classes.index("contempt"))
+            source = source.select(kept)
+            source = replace(source, corpus=source.corpus.only(clips.CLASSES["oulu_casia"]))
+        return source
 
     def ten_folds(self, corpus: Corpus, k: int = 10, seed: int = 0) -> list[Fold]:
         """Return the folds of Tables 4 and 5."""
