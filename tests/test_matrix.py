@@ -222,10 +222,12 @@ def test_vgg19_learns_from_single_images_and_lkrnet_from_triplets(split):
     part, feed, loss = zoo.training_of(NETWORKS["LKRNet"], learn, MILD)
     two_of_two = torch.cat([torch.nonzero(part.labels == label).flatten()[:2] for label in (0, 1)])
     assert len(feed(part.take(two_of_two), True)[0]) == 4  # triplets are found in the batch
-    apart, near = (torch.eye(4, 8)[:, None].repeat(1, 2, 1), torch.ones(4, 2, 8))
+    fed = part.labels[two_of_two]
     output = (logits, logits[:, None].repeat(1, 2, 1))
-    far, close = (loss((*output, points), part.labels[two_of_two])[0] for points in (apart, near))
-    assert far != close
+    by_class = torch.nn.functional.one_hot(fed, 8)[:, None].repeat(1, 2, 1).float()
+    mixed = torch.eye(8)[torch.tensor([0, 1, 0, 1])][:, None].repeat(1, 2, 1)
+    apart, together = (loss((*output, points), fed)[0] for points in (by_class, mixed))
+    assert apart < together
 
 
 def test_the_machine_is_scikit_learns(split, tmp_path):

@@ -298,11 +298,7 @@ def audit_table(facts: dict[str, Any]) -> pd.DataFrame:
 def certify(corpus: Corpus, protocols: dict[str, list[Fold]]) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return each protocol's certificate, and the lines of it that a reader looks for as a table.
 
-<<<<<<< HEAD
     A protocol called ``subject``, or by a name that ends in ``loso``, must keep every person on one side,
-=======
-    A protocol called ``subject``, or with a name that ends in ``loso``, must keep every person on one side,
->>>>>>> cnn3d
     else it is refused.
     """
     made = {

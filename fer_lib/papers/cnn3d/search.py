@@ -97,11 +97,7 @@ def open_study(
     path.parent.mkdir(parents=True, exist_ok=True)
     pruner: Any = optuna.pruners.NopPruner()
     if threshold is not None:
-<<<<<<< HEAD
         # After each fold the best accuracy that the trial can still reach is reported, but for rounding.
-=======
-        # Reported after each fold: the best accuracy that the trial can still reach, but for rounding.
->>>>>>> cnn3d
         pruner = optuna.pruners.ThresholdPruner(lower=threshold - 1e-9)
     try:
         return optuna.create_study(
@@ -378,11 +374,7 @@ def best(journal: str | Path) -> tuple[Configuration, float] | None:
 
 
 def beside_printed(frame: pd.DataFrame, n: int = 3) -> pd.DataFrame:
-<<<<<<< HEAD
     """Return the n best completed trials above the paper's c1 and c2, and what they are made of."""
-=======
-    """Return the n best completed of :func:`trials`, and the paper's c1 and c2, option by option."""
->>>>>>> cnn3d
     import pandas as pd
 
     done = frame[frame["state"] == "complete"].sort_values("accuracy", ascending=False, kind="stable").head(n)
