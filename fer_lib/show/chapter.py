@@ -108,7 +108,7 @@ class Chapter:
     # --- before the data: what is said at the top ---------------------------------------------------------
 
     def departs(self, phrase: str, here: object, printed: object) -> None:
-        """Add a phrase such as ``"{} epochs, not {}"`` to :attr:`changes` if the two values differ."""
+        """Add a phrase such as ``"{} epochs, not {}"`` to ``changes`` if the two values differ."""
         if here != printed:
             self.changes.append(phrase.format(here, printed))
 
