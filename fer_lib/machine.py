@@ -10,7 +10,12 @@ from pathlib import Path
 
 @cache
 def processor() -> str:
-    """Return the processor's name."""
+    """Return the processor's name, as the system tells it.
+
+    On Linux it is the model name in ``/proc/cpuinfo``; elsewhere, or where that cannot be read, it is what
+    Python's ``platform`` knows, at least the architecture. Decisions on precision are kept under this
+    name, and every run records it beside its times.
+    """
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8")
         return re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE).group(1).strip()

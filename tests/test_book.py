@@ -43,6 +43,7 @@ def contents(entry) -> list[str]:
 
 
 PAGES = contents(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))
+UNCOUNTED = ("book/datasets_crema_d",)  # its films are not counted by class anywhere: no chart of classes
 RESULTS = [page for page in PAGES if page.startswith("results/")]
 
 
@@ -260,7 +261,7 @@ def test_figures_are_numbered_once(book):
 @pytest.mark.parametrize("page", PAGES)
 def test_figures_are_not_blank(visit, page):
     images = visit(page).seen["images"]
-    if page in RESULTS or page.startswith("book/datasets_"):
+    if page in RESULTS or (page.startswith("book/datasets_") and page not in UNCOUNTED):
         assert images, "a page of figures has none"
     for image in images:
         path = unquote(urlsplit(image["src"]).path)
@@ -274,7 +275,9 @@ def test_figures_are_not_blank(visit, page):
 )
 def test_the_page_of_a_restricted_corpus_has_no_picture_but_its_class_balance(visit, page):
     images = visit(page).seen["images"]
-    assert len(images) == 1
+    assert len(images) == (page not in UNCOUNTED)
+    if not images:
+        return
     pixels = cv2.imread(unquote(urlsplit(images[0]["src"]).path))
     assert (pixels == 255).all(axis=2).mean() > 0.5  # bars on white; a photograph has little pure white
 

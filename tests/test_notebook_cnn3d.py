@@ -1,11 +1,8 @@
 """What the chapter on the 3D-CNN leaves as evidence at budget smoke, and its page."""
 
-import sys
-
 import numpy as np
 import pytest
 
-from fer_lib.evidence.provenance import repository
 from fer_lib.papers.cnn3d import search
 from fer_lib.papers.cnn3d.readings import BUDGETS
 
@@ -13,15 +10,6 @@ from fer_lib.papers.cnn3d.readings import BUDGETS
 @pytest.fixture(scope="module")
 def smoke(smoke_of):
     return smoke_of("cnn3d")
-
-
-@pytest.fixture
-def page(monkeypatch):
-    monkeypatch.syspath_prepend(str(repository() / "book"))
-    import cnn3d_page
-
-    yield cnn3d_page
-    sys.modules.pop("cnn3d_page")
 
 
 def test_models_of_both_protocols_are_there(smoke):
@@ -88,10 +76,3 @@ def test_cost_at_full_size_is_recorded(smoke):
     assert configurations["c1, temporal size 1"] == configurations["c1"] | {"temporal_size": 1}
     assert smoke.info["recipes"]["c2"]["lookahead"] == [5, 0.5]
     assert "lookahead" not in smoke.info["recipes"]["c1"]
-
-
-def test_page_shows_the_run(smoke, page):
-    assert "not significant" in page.p_values().data
-    for show in (page.leaving_one_out, page.epochs, page.views, page.studies):
-        assert "smoke" in show([smoke]).data
-        assert "Not run" in show([]).data

@@ -61,11 +61,11 @@ def test_steps_that_do_not_fill_an_epoch_are_refused():
     names |= {"main": "official", "folds": {"official": [SimpleNamespace(train=range(5866))]}}
     cells = nbformat.read(notebook_path("multimodal"), 4).cells
     (schedule,) = [cell.source for cell in cells if cell.source.startswith("batch = ")]
-    with pytest.raises(FerError, match="one of 175,980 images in batches of 64 has more than 500 steps"):
+    with pytest.raises(FerError, match="one of 175,980 images in batches of 128 has more than 500 steps"):
         exec(schedule, names)
     names["augment_factor"] = 0
     exec(schedule, names)
-    assert names["epochs"] == 5
+    assert names["epochs"] == 11
 
 
 def accuracy(run, model):

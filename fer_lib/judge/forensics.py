@@ -341,7 +341,7 @@ def count(claim: Claim) -> Verdict | None:
 
     if claim.role != "data" or claim.corpus is None or claim.value is None:
         return None
-    entries = {entry.claim: entry for entry in getattr(READERS[claim.corpus], "PRINTED", ())}
+    entries = {entry.claim: entry for entry in READERS[claim.corpus].printed}
     parts = dict(fer2013.OFFICIAL)
     parts["all"] = tuple(sum(counts) for counts in zip(*parts.values(), strict=True))
     known, why = None, ""
