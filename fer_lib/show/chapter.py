@@ -331,5 +331,5 @@ def beside_claims(paper: str, evidence: Run) -> HTML | Markdown:
         why = "this run is on synthetic data" if evidence.dataset == "synthetic" else "the paper prints none"
         return Markdown(f"*No claim is compared: {why}.*")
     figures = ["claimed", "ours", "low", "high"]
-    columns = ["id", "model", "expression", *figures, "verdict", "reason"]
+    columns = ["id", "model", "expression", *figures, "verdict", "reason", "apart"]
     return pages.table(frame[columns].dropna(axis=1, how="all"), dict.fromkeys(figures, ".2f"))
