@@ -21,7 +21,7 @@ from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.training import Part
 from fer_lib.learn.units import Outcome
-from fer_lib.papers.cnn_sift.network import AVERAGES, CNN, CNNS, FUSED, VISUAL_WORDS
+from fer_lib.papers.cnn_sift.network import AVERAGES, CNN, CNNS, CONTROLS, FUSED, VISUAL_WORDS
 
 
 @dataclass
@@ -172,7 +172,7 @@ def averages(tested: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def by_size(
     ensemble: Ensemble, fold: Fold, recipe: Recipe, plan: dict[str, Any], gains: dict[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train all networks on nested parts of a fold's training side, and record their averages' answers.
+    """Train the paper's networks on nested parts of a fold's training side, and record their averages' answers.
 
     Parameters
     ----------
@@ -206,6 +206,7 @@ def by_size(
                 {
                     name: ensemble.train(name, small, shorter, score_epochs=False).test
                     for name in ensemble.names
+                    if name not in CONTROLS
                 }
             )
             for model in [model for model in AVERAGES if model in tested]:
