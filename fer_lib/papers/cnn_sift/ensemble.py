@@ -172,7 +172,7 @@ def averages(tested: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def by_size(
     ensemble: Ensemble, fold: Fold, recipe: Recipe, plan: dict[str, Any], gains: dict[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train the paper's networks on nested parts of a fold's training side, and record their averages' answers.
+    """Train the networks on nested parts of a fold's training side, and record their averages' answers.
 
     Parameters
     ----------
