@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from fer_lib.errors import FerError
 from fer_lib.files import UnitFolder
-from fer_lib.learn import precision, units
+from fer_lib.learn import precision, trial, units
 from fer_lib.learn.precision import decide
 from fer_lib.learn.recipes import Recipe, cross_entropy
 from fer_lib.learn.training import Part
@@ -191,3 +191,34 @@ def test_a_unit_keeps_what_it_was_trained_in(tmp_path, monkeypatch):
         == first.precision
     )
     assert first.precision.name == "bf16"
+
+
+def test_layers_are_tried_by_their_shapes_in_a_second_process():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 6, 1), nn.Flatten(), nn.Linear(384, 3)
+    ).to(memory_format=torch.channels_last)
+    inputs, _ = batch()
+    shapes = trial.shapes_of(model, (inputs[0].contiguous(memory_format=torch.channels_last),))
+    assert [shapes[name]["input"] for name in ("0", "2", "4")] == [[24, 1, 8, 8], [24, 4, 8, 8], [24, 384]]
+    assert [shapes[name]["channels_last"] for name in ("0", "2", "4")] == [True, True, False]
+    exact = trial.errors({"dense": shapes["4"]}, 0.05)
+    assert 0 < exact["dense"] < 0.02
+
+
+def test_a_layer_that_ends_its_process_ends_the_trial_and_the_next_one_begins_anew():
+    good = {"kind": "Linear", "arguments": {"in_features": 4, "out_features": 2}, "input": [3, 4]}
+    good["channels_last"] = False
+    tried = trial.errors({"first": good, "bad": good | {"kind": "Nothing"}, "never": good}, 0.05)
+    assert list(tried) == ["first", "bad"]
+    assert tried["first"] < 0.05
+    assert tried["bad"] != tried["bad"]
+    assert trial.errors({"first": good}, 0.05) == {"first": tried["first"]}
+
+
+def test_a_layer_that_crashes_in_bf16_is_never_computed_in_it_here(monkeypatch):
+    monkeypatch.setattr(trial, "errors", lambda layers, tolerance: {"1": float("nan")})
+    monkeypatch.setattr(precision, "_layer_errors", pytest.fail)
+    found = chosen(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
+    assert (found.name, found.reason) == ("fp32", "bf16 crashes in 1 on this machine")
+    with pytest.raises(FerError, match="cannot be trained in it"):
+        chosen(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), precision="bf16")

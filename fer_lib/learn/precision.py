@@ -4,7 +4,8 @@
 that are plausible and wrong. So one real batch is stepped in bf16, and every layer is computed again in
 float32 from the very tensors that it was given: its output, the gradient of its input and the gradient of
 every parameter must agree to within what rounding to bf16 can change. Then a few whole steps are timed in
-both precisions. bf16 is used where it is right and faster, else float32. The decision is kept per machine,
+both precisions. On a CPU, :mod:`fer_lib.learn.trial` goes first, since some kernels damage the memory of the
+process that calls them. bf16 is used where it is right and faster, else float32. The decision is kept per machine,
 torch version and network.
 """
 
@@ -25,7 +26,9 @@ from torch import Tensor, nn
 
 from fer_lib.errors import FerError
 from fer_lib.files import cache_folder, digest, write_json
+from fer_lib.learn import trial
 from fer_lib.learn.recipes import Loss, Recipe, optimiser_of
+from fer_lib.learn.trial import relative, rms
 from fer_lib.machine import processor
 
 LAYER_TOLERANCE = 0.05
@@ -54,7 +57,7 @@ class Precision:
     gain : float or None
         Speed of a training step in bf16 over float32; None where it was not timed.
     error : float or None
-        The largest relative error of any layer in bf16; None where it was not looked at.
+        The largest relative error of any layer in bf16; None where it was not looked at or is not finite.
     layer : str
         The layer with that error.
     """
@@ -139,12 +142,16 @@ def _look(
     model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss, recipe: Recipe
 ) -> Precision:
     """Step one batch in both precisions, compare, and time what is right."""
+    if inputs[0].device.type == "cpu":
+        tried = trial.errors(trial.shapes_of(_copy(model), inputs), LAYER_TOLERANCE)
+        for layer, error in tried.items():
+            if not error <= LAYER_TOLERANCE:
+                return _wrong(layer, error)
     errors, bf16_loss, bf16 = _layer_errors(model, inputs, labels, loss)
     layer = max(errors, key=errors.get, default="")
     error = errors.get(layer, 0.0)
     if not error <= LAYER_TOLERANCE:
-        what = "gives values that are not finite" if error == math.inf else f"is wrong by {error:.0%}"
-        return Precision("fp32", f"bf16 {what} in {layer} on this machine", None, error, layer)
+        return _wrong(layer, error)
     fp32_loss, fp32 = _step(_copy(model), inputs, labels, loss, "fp32")
     cosine = float(torch.nn.functional.cosine_similarity(bf16.double(), fp32.double(), dim=0))
     if not (abs(bf16_loss / fp32_loss - 1) <= LOSS_TOLERANCE and cosine >= LEAST_COSINE):
@@ -152,12 +159,19 @@ def _look(
             f"every layer is right in bf16, but the whole network is not (loss {bf16_loss:.4g} in place of "
             f"{fp32_loss:.4g}, cosine of the gradients {cosine:.2f})"
         )
-        return Precision("fp32", reason, None, math.inf, "what is computed between the layers")
+        return Precision("fp32", reason, layer="what is computed between the layers")
     gain = _gain(model, inputs, labels, loss, recipe)
     close = f"right in every layer (largest error {error:.1%}, in {layer})"
     if gain < LEAST_GAIN:
         return Precision("fp32", f"bf16 is {close} but {gain:.2f} times as fast", gain, error, layer)
     return Precision("bf16", f"{close} and {gain:.1f} times as fast as float32", gain, error, layer)
+
+
+def _wrong(layer: str, error: float) -> Precision:
+    what, known = f"is wrong by {error:.0%}", error if math.isfinite(error) else None
+    if known is None:
+        what = "crashes" if math.isnan(error) else "gives values that are not finite"
+    return Precision("fp32", f"bf16 {what} in {layer} on this machine", None, known, layer)
 
 
 def _copy(model: nn.Module) -> nn.Module:
@@ -199,7 +213,7 @@ def _layer_errors(
 
     def note(name: str, got: Tensor | None, wanted: Tensor | None, least: float = 0.0) -> None:
         if got is not None and wanted is not None:
-            errors[name] = max(errors.get(name, 0.0), _relative(got, wanted, least))
+            errors[name] = max(errors.get(name, 0.0), relative(got, wanted, least))
 
     # Copies on the way in and out keep what a layer got and gave from sums in place that follow it, and make
     # the gradient of its input its own where others read the same tensor.
@@ -237,26 +251,12 @@ def _layer_errors(
         pairs = zip(layers[name].parameters(recurse=False), reference.parameters(recurse=False), strict=True)
         pairs = [(p.grad, q.grad) for p, q in pairs if p.grad is not None and q.grad is not None]
         # A bias before normalisation has no gradient but noise: less than this share of the others' is none.
-        least = 0.01 * max((_rms(wanted) for _, wanted in pairs), default=0.0)
+        least = 0.01 * max((rms(wanted) for _, wanted in pairs), default=0.0)
         for got, wanted in pairs:
             note(name, got, wanted, least)
     if not math.isfinite(value):
         errors["the loss"] = math.inf
     return errors, value, gradients
-
-
-def _rms(x: Tensor) -> float:
-    return float(x.double().square().mean().sqrt())
-
-
-def _relative(got: Tensor, wanted: Tensor, least: float) -> float:
-    """Return the deviation of ``got`` over the size of ``wanted`` (root mean squares), at least ``least``."""
-    error, scale = _rms(got.double() - wanted.double()), max(_rms(wanted), least)
-    if not math.isfinite(error):
-        return math.inf
-    if not scale:
-        return math.inf if error else 0.0
-    return error / scale
 
 
 def _gain(
