@@ -4,9 +4,9 @@
 that are plausible and wrong. So one real batch is stepped in bf16, and every layer is computed again in
 float32 from the very tensors that it was given: its output, the gradient of its input and the gradient of
 every parameter must agree to within what rounding to bf16 can change. Then a few whole steps are timed in
-both precisions. On a CPU, :mod:`fer_lib.learn.trial` goes first, since some kernels damage the memory of the
-process that calls them. bf16 is used where it is right and faster, else float32. The decision is kept per machine,
-torch version and network.
+both precisions. On a CPU, :mod:`fer_lib.learn.trial` goes first: some kernels damage the memory of the process that
+calls them. bf16 is used where it is right and faster, else float32. The decision is kept per machine, torch
+version and network.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ def _look(
 
 
 def _wrong(layer: str, error: float) -> Precision:
-    what, known = f"is wrong by {error:.0%}", error if math.isfinite(error) else None
+    known = error if math.isfinite(error) else None
+    what = f"is wrong by {error:.0%}" if error < 1 else "is wrong by more than the values' own size"
     if known is None:
         what = "crashes" if math.isnan(error) else "gives values that are not finite"
     return Precision("fp32", f"bf16 {what} in {layer} on this machine", None, known, layer)
@@ -262,14 +263,18 @@ def _layer_errors(
 def _gain(
     model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss, recipe: Recipe, times: int = 3
 ) -> float:
-    """Return how many times as fast a training step is in bf16: the best of a few, in turn."""
+    """Return how many times as fast a training step is in bf16: the best of a few, in turn.
+
+    On a CPU this process's own seconds count, so that other work beside it changes little.
+    """
     device = inputs[0].device
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     runners = {name: copy.deepcopy(model).train() for name in ("fp32", "bf16")}
     optimisers = {name: optimiser_of(twin, recipe) for name, twin in runners.items()}
     best = dict.fromkeys(runners, math.inf)
     for _ in range(times + 1):  # the first prepares kernels and memory
         for name, twin in runners.items():
-            began = time.perf_counter()
+            began = clock()
             with autocast(device, name):
                 value, _ = loss(twin(*inputs), labels)
             optimisers[name].zero_grad(set_to_none=True)
@@ -277,7 +282,7 @@ def _gain(
             optimisers[name].step()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
-            best[name] = min(best[name], time.perf_counter() - began)
+            best[name] = min(best[name], clock() - began)
     return best["fp32"] / best["bf16"]
 
 
