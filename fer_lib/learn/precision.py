@@ -1,12 +1,12 @@
 """Decide by looking whether a network may be trained in bf16 on this machine.
 
-"Has units for bf16" does not mean "computes in bf16 correctly": for some shapes some kernels return gradients
-that are plausible and wrong. So one real batch is stepped in bf16, and every layer is computed again in
-float32 from the very tensors that it was given: its output, the gradient of its input and the gradient of
-every parameter must agree to within what rounding to bf16 can change. Then a few whole steps are timed in
-both precisions. On a CPU, :mod:`fer_lib.learn.trial` goes first: some kernels damage the memory of the process that
-calls them. bf16 is used where it is right and faster, else float32. The decision is kept per machine, torch
-version and network.
+"Has units for bf16" does not mean "computes in bf16 correctly": for some shapes some kernels return
+gradients that are plausible and wrong. So one real batch is stepped in bf16, and every layer is computed
+again in float32 from the very tensors that it was given: its output, the gradient of its input and the
+gradient of every parameter must agree to within what rounding to bf16 can change. Then a few whole steps
+are timed in both precisions. On a CPU, :mod:`fer_lib.learn.trial` goes first: some kernels damage the
+memory of the process that calls them. bf16 is used where it is right and faster, else float32. The decision
+is kept per machine, torch version and network.
 """
 
 from __future__ import annotations
