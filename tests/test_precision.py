@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from fer_lib.errors import FerError
 from fer_lib.files import UnitFolder
-from fer_lib.learn import precision, trial, units
+from fer_lib.learn import layout, precision, training, trial, units
 from fer_lib.learn.precision import decide
 from fer_lib.learn.recipes import Recipe, cross_entropy
 from fer_lib.learn.training import Part
@@ -116,8 +116,9 @@ def test_right_and_slower_is_not_used(monkeypatch):
 
 def test_without_units_for_bf16_nothing_is_looked_at(monkeypatch):
     monkeypatch.setattr(precision, "has_bf16_units", lambda device: False)
-    assert decide(network(), pytest.fail, cross_entropy(), Recipe(1)).name == "fp32"
-    assert decide(network(), pytest.fail, cross_entropy(), Recipe(1, precision="fp32")).name == "fp32"
+    monkeypatch.setattr(precision, "_look", pytest.fail)
+    assert chosen(network()).reason == "this processor has no units for bf16"
+    assert chosen(network(), precision="fp32").reason == "float32 was asked for"
 
 
 def test_the_outcome_is_kept_per_network(monkeypatch):
@@ -196,29 +197,48 @@ def test_a_unit_keeps_what_it_was_trained_in(tmp_path, monkeypatch):
 def test_layers_are_tried_by_their_shapes_in_a_second_process():
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 6, 1), nn.Flatten(), nn.Linear(384, 3)
-    ).to(memory_format=torch.channels_last)
-    inputs, _ = batch()
-    shapes = trial.shapes_of(model, (inputs[0].contiguous(memory_format=torch.channels_last),))
+    )
+    shapes = trial.shapes_of(model, batch()[0])
     assert [shapes[name]["input"] for name in ("0", "2", "4")] == [[24, 1, 8, 8], [24, 4, 8, 8], [24, 384]]
     assert [shapes[name]["channels_last"] for name in ("0", "2", "4")] == [True, True, False]
-    exact = trial.errors({"dense": shapes["4"]}, 0.05)
+    exact = trial.errors({"dense": shapes["4"]}, "bf16", 0.05)
     assert 0 < exact["dense"] < 0.02
 
 
 def test_a_layer_that_ends_its_process_ends_the_trial_and_the_next_one_begins_anew():
     good = {"kind": "Linear", "arguments": {"in_features": 4, "out_features": 2}, "input": [3, 4]}
     good["channels_last"] = False
-    tried = trial.errors({"first": good, "bad": good | {"kind": "Nothing"}, "never": good}, 0.05)
+    tried = trial.errors({"first": good, "bad": good | {"kind": "Nothing"}, "never": good}, "bf16", 0.05)
     assert list(tried) == ["first", "bad"]
     assert tried["first"] < 0.05
     assert tried["bad"] != tried["bad"]
-    assert trial.errors({"first": good}, 0.05) == {"first": tried["first"]}
+    assert trial.errors({"first": good}, "bf16", 0.05) == {"first": tried["first"]}
 
 
 def test_a_layer_that_crashes_in_bf16_is_never_computed_in_it_here(monkeypatch):
-    monkeypatch.setattr(trial, "errors", lambda layers, tolerance: {"1": float("nan")})
+    monkeypatch.setattr(
+        trial, "errors", lambda layers, precision, tolerance: dict.fromkeys(layers, float("nan"))
+    )
     monkeypatch.setattr(precision, "_layer_errors", pytest.fail)
     found = chosen(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
     assert (found.name, found.reason) == ("fp32", "bf16 crashes in 1 on this machine")
     with pytest.raises(FerError, match="cannot be trained in it"):
         chosen(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), precision="bf16")
+
+
+def test_a_layout_that_crashes_is_left_alone_in_float32_too(monkeypatch):
+    model = layout.channels_last(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten()), "cpu")
+    monkeypatch.setattr(
+        trial,
+        "errors",
+        lambda layers, precision, tolerance: dict.fromkeys(
+            layers, float("nan") if precision == "fp32" else 0.0
+        ),
+    )
+    for asked in ("fp32", "auto"):
+        found = chosen(model, precision=asked)
+        assert found.layout == "plain"
+        assert "channels last crashes in 0 here" in found.reason
+    images, labels = torch.zeros(24, 8, 8, dtype=torch.uint8).random_(), torch.arange(24) % 3
+    training.fit(model, Part(images, labels), Recipe(1, 8), precision=found)
+    assert not layout.lies_channels_last(model)

@@ -30,7 +30,7 @@ PACKAGES = (
 # Parameters that name a run, with defaults; all others are knobs, and changing one makes a variant.
 RUN_PARAMETERS = {"dataset": "synthetic", "budget": "smoke", "seed": 0, "device": "auto", "data_dir": ""}
 # Notebooks that are no paper's: they have no register, so their knobs stand here: default, values.
-STUDIES = {"matrix": {"k": (5, None)}}
+STUDIES = {"matrix": {"k": (5, None)}, "control": {}}
 
 
 BUDGETS = ("smoke", "short", "full", "paper")

@@ -18,7 +18,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -27,12 +27,15 @@ from torch import Tensor, nn
 from fer_lib.errors import FerError
 from fer_lib.files import cache_folder, digest, write_json
 from fer_lib.learn import trial
+from fer_lib.learn.layout import as_weights, lies_channels_last, plain
 from fer_lib.learn.recipes import Loss, Recipe, optimiser_of
 from fer_lib.learn.trial import relative, rms
 from fer_lib.machine import processor
 
 LAYER_TOLERANCE = 0.05
 """Largest relative error of a layer's output or gradients. Rounding to bf16 (2^-9) gives 0.002 to 0.005."""
+LAYOUT_TOLERANCE = 1e-3
+"""Largest relative error of a layer in float32 that channels last may make."""
 LOSS_TOLERANCE = 0.05
 """Largest relative difference of the loss between the precisions, for what is computed outside any layer."""
 LEAST_COSINE = 0.3
@@ -60,6 +63,8 @@ class Precision:
         The largest relative error of any layer in bf16; None where it was not looked at or is not finite.
     layer : str
         The layer with that error.
+    layout : {"channels_last", "plain"}
+        How weights and inputs lie in memory; plain where a layer is wrong channels last.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Precision:
     gain: float | None = None
     error: float | None = None
     layer: str = ""
+    layout: str = "channels_last"
 
 
 def autocast(device: torch.device, name: str) -> contextlib.AbstractContextManager:
@@ -104,27 +110,36 @@ def decide(model: nn.Module, batch: Batch, loss: Loss, recipe: Recipe, label: st
     FerError
         Where ``recipe.precision`` is ``"bf16"`` and the machine computes this network wrongly in it.
     """
-    if recipe.precision == "fp32":
-        return Precision("fp32", "float32 was asked for")
     device = next(model.parameters()).device
+    why = "float32 was asked for" if recipe.precision == "fp32" else None
     if recipe.precision == "auto" and not has_bf16_units(device):
-        return Precision("fp32", "this processor has no units for bf16")
+        why = "this processor has no units for bf16"
+    if why and device.type == "cuda":
+        return Precision("fp32", why)
     with _random_state_kept(device):
         inputs, labels = batch()
-        path = cache_folder() / "precision" / f"{_key(model, inputs, loss, device)}.json"
+        key = _key(model, inputs, loss, device)
+        path = cache_folder() / "precision" / f"{key}{'-layout' if why else ''}.json"
         try:
             found = Precision(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
-            found = _look(model, inputs, labels, loss, recipe)
+            layout, note = _layout(model, inputs)
+            if layout == "plain":
+                model = plain(copy.deepcopy(model))
+                inputs = as_weights(model, inputs)
+            found = Precision("fp32", "") if why else _look(model, inputs, labels, loss, recipe)
+            found = replace(found, layout=layout, reason=found.reason + note)
             with contextlib.suppress(OSError):  # a read-only cache: looked at again next time
                 write_json(path, asdict(found))
+    if why:
+        return replace(found, reason=why + found.reason)
     if recipe.precision == "bf16":
         if found.error is None or not found.error <= LAYER_TOLERANCE:
             raise FerError(
                 f"precision='bf16' was asked for, but {label or 'this network'} cannot be trained in it "
                 f"here: {found.reason}. Use precision='auto' or 'fp32'."
             )
-        return Precision("bf16", "bf16 was asked for", found.gain, found.error, found.layer)
+        return replace(found, name="bf16", reason="bf16 was asked for")
     return found
 
 
@@ -133,7 +148,7 @@ def _key(model: nn.Module, inputs: tuple[Tensor, ...], loss: Loss, device: torch
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     limits = [os.environ.get(name, "") for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")]
     where = [name, torch.backends.cpu.get_cpu_capability(), limits, torch.get_num_threads()]
-    rule = [LAYER_TOLERANCE, LOSS_TOLERANCE, LEAST_COSINE, LEAST_GAIN]
+    rule = [LAYER_TOLERANCE, LAYOUT_TOLERANCE, LOSS_TOLERANCE, LEAST_COSINE, LEAST_GAIN]
     inputs_of = [list(x.shape) for x in inputs]
     return digest(where, torch.__version__, rule, repr(model), shapes, inputs_of, repr(type(loss)))
 
@@ -143,8 +158,10 @@ def _look(
 ) -> Precision:
     """Step one batch in both precisions, compare, and time what is right."""
     if inputs[0].device.type == "cpu":
-        tried = trial.errors(trial.shapes_of(_copy(model), inputs), LAYER_TOLERANCE)
-        for layer, error in tried.items():
+        shapes = trial.shapes_of(_copy(model), inputs)
+        for shape in shapes.values():
+            shape["channels_last"] &= lies_channels_last(model)
+        for layer, error in trial.errors(shapes, "bf16", LAYER_TOLERANCE).items():
             if not error <= LAYER_TOLERANCE:
                 return _wrong(layer, error)
     errors, bf16_loss, bf16 = _layer_errors(model, inputs, labels, loss)
@@ -167,12 +184,27 @@ def _look(
     return Precision("bf16", f"{close} and {gain:.1f} times as fast as float32", gain, error, layer)
 
 
+def _layout(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[str, str]:
+    """Return how weights and inputs should lie in memory, and what to say of it."""
+    if inputs[0].device.type == "cpu" and lies_channels_last(model):
+        shapes = trial.shapes_of(_copy(model), inputs)
+        shapes = {name: shape for name, shape in shapes.items() if shape["channels_last"]}
+        for layer, error in trial.errors(shapes, "fp32", LAYOUT_TOLERANCE).items():
+            if not error <= LAYOUT_TOLERANCE:
+                note = f"; channels last {_fault(error)} in {layer} here, so that layout is not used"
+                return "plain", note
+    return "channels_last", ""
+
+
 def _wrong(layer: str, error: float) -> Precision:
     known = error if math.isfinite(error) else None
-    what = f"is wrong by {error:.0%}" if error < 1 else "is wrong by more than the values' own size"
-    if known is None:
-        what = "crashes" if math.isnan(error) else "gives values that are not finite"
-    return Precision("fp32", f"bf16 {what} in {layer} on this machine", None, known, layer)
+    return Precision("fp32", f"bf16 {_fault(error)} in {layer} on this machine", None, known, layer)
+
+
+def _fault(error: float) -> str:
+    if not math.isfinite(error):
+        return "crashes" if math.isnan(error) else "gives values that are not finite"
+    return f"is wrong by {error:.0%}" if error < 1 else "is wrong by more than the values' own size"
 
 
 def _copy(model: nn.Module) -> nn.Module:

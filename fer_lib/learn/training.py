@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.files import atomic
+from fer_lib.learn.layout import as_weights, channels_last, plain
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.precision import Batch, Precision, autocast, decide
 from fer_lib.learn.recipes import Augment, Loss, Recipe, cross_entropy, optimiser_of
@@ -114,31 +115,15 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def real_batch(train: Part, recipe: Recipe, feed: Feed) -> Batch:
+def real_batch(model: nn.Module, train: Part, recipe: Recipe, feed: Feed) -> Batch:
     """Return what makes one training batch, for :func:`fer_lib.learn.precision.decide` to look at."""
 
     def batch() -> tuple[tuple[Tensor, ...], Tensor]:
         index = torch.randperm(len(train))[: recipe.batch_size].to(train.labels.device)
         chosen = train.take(index)
-        return _laid_out(feed(chosen, True)), chosen.labels
+        return as_weights(model, feed(chosen, True)), chosen.labels
 
     return batch
-
-
-LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by dimensions, of images and of clips
-
-
-def channels_last(model: nn.Module, device: torch.device | str) -> nn.Module:
-    """Move a network to a device and lay its weights out channels last, as kernels want them; return it."""
-    model.to(device)
-    for values in (*model.parameters(), *model.buffers()):
-        if values.ndim in LAYOUTS:
-            values.data = values.data.to(device, memory_format=LAYOUTS[values.ndim])
-    return model
-
-
-def _laid_out(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(x.contiguous(memory_format=LAYOUTS[x.ndim]) if x.ndim in LAYOUTS else x for x in inputs)
 
 
 @contextlib.contextmanager
@@ -221,7 +206,9 @@ def fit(
     channels_last(model, device)
     feed = feed or image_feed(normalise or Normalisation(), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
-    precision = precision or decide(model, real_batch(train, recipe, feed), loss, recipe, label)
+    precision = precision or decide(model, real_batch(model, train, recipe, feed), loss, recipe, label)
+    if precision.layout == "plain":
+        plain(model)
     recipe = replace(recipe, precision=precision.name)
     optimiser = optimiser_of(model, recipe)
     rows: list[dict[str, float]] = []
@@ -283,7 +270,7 @@ def _epoch(
     look_every = 1 if device.type == "cpu" else 32  # to look makes the host wait for a GPU
     for step, index in enumerate(batches):
         batch = train.take(index)
-        inputs = _laid_out(feed(batch, True))
+        inputs = as_weights(model, feed(batch, True))
         with autocast(device, recipe.precision):
             value, logits = loss(model(*inputs), batch.labels)
         optimiser.zero_grad(set_to_none=True)
@@ -345,7 +332,7 @@ def predict(
     rows = []
     device = part.images.device
     for index in torch.arange(len(part), device=device).split(batch_size):
-        inputs = _laid_out(feed(part.take(index), False))
+        inputs = as_weights(model, feed(part.take(index), False))
         with autocast(device, precision):
             y = (output or model)(*inputs)
         y = (y[0] if isinstance(y, tuple) else y).float()

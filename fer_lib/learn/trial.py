@@ -1,13 +1,15 @@
-"""Try layers in bf16 in a process of its own, where a kernel that writes past its memory does no harm.
+"""Try layers in a process of its own, where a kernel that writes past its memory does no harm.
 
 Some kernels do not only return wrong gradients: they damage the memory of the process that calls them, which
-then ends at once or, worse, later. A layer's fault depends on its shapes and not on its values, so its shapes
-alone are sent to a second process, which computes the layer on random numbers in both precisions.
+then ends at once or, worse, later. It has been seen of three-dimensional convolutions in bf16, and in float32
+of strided 1x1 convolutions that are laid out channels last. A layer's fault depends on its shapes and not on
+its values, so its shapes alone are sent to a second process, which computes the layer on random numbers.
 """
 
 from __future__ import annotations
 
 import atexit
+import copy
 import json
 import math
 import subprocess
@@ -18,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fer_lib.learn.layout import LAYOUTS, as_weights, plain
+
 KINDS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 ARGUMENTS = {
     "Linear": ("in_features", "out_features"),
@@ -26,26 +30,26 @@ ARGUMENTS = {
         ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"),
     ),
 }
-FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 _helper: subprocess.Popen | None = None
 
 
 def shapes_of(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, dict[str, Any]]:
     """Return what decides how each convolution and dense layer of ``model`` is computed, by its name.
 
-    ``model`` is run once in float32, without gradients.
+    A copy of ``model`` is run once in float32, in the plain layout and without gradients.
     """
+    model = plain(copy.deepcopy(model))
+    inputs = as_weights(model, inputs)
     found: dict[str, dict[str, Any]] = {}
 
     def note(name: str, layer: nn.Module, x: Tensor) -> None:
         kind = type(layer).__name__
-        layout = FORMATS.get(x.ndim)
         found[name] = {
             "kind": kind,
             "arguments": {key: getattr(layer, key) for key in ARGUMENTS[kind]}
             | {"bias": layer.bias is not None},
             "input": list(x.shape),
-            "channels_last": layout is not None and x.is_contiguous(memory_format=layout),
+            "channels_last": x.ndim in LAYOUTS,
         }
 
     hooks = [
@@ -60,13 +64,14 @@ def shapes_of(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, dict[st
     return found
 
 
-def errors(layers: dict[str, dict[str, Any]], tolerance: float) -> dict[str, float]:
-    """Return each layer's largest relative error in bf16, up to the first that is wrong.
+def errors(layers: dict[str, dict[str, Any]], precision: str, tolerance: float) -> dict[str, float]:
+    """Return each layer's largest relative error in a precision, up to the first that is wrong.
 
     Parameters
     ----------
     layers
-        What :func:`shapes_of` returned.
+        What :func:`shapes_of` returned; the reference is float32 in the plain layout.
+    precision : {"bf16", "fp32"}
     tolerance
         A layer with a larger error ends the trial, and the process with it: its memory may be damaged.
 
@@ -77,7 +82,7 @@ def errors(layers: dict[str, dict[str, Any]], tolerance: float) -> dict[str, flo
     """
     tried: dict[str, float] = {}
     for name, layer in layers.items():
-        tried[name] = _ask({"layer": layer, "threads": torch.get_num_threads()})
+        tried[name] = _ask({"layer": layer, "precision": precision, "threads": torch.get_num_threads()})
         if not tried[name] <= tolerance:
             close()
             break
@@ -121,24 +126,27 @@ def rms(x: Tensor) -> float:
     return float(x.double().square().mean().sqrt())
 
 
-def _compute(spec: dict[str, Any]) -> float:
+def _compute(spec: dict[str, Any], precision: str) -> float:
     """Return a layer's largest relative error, of output or gradients, on random numbers."""
     torch.manual_seed(0)
     layer = getattr(nn, spec["kind"])(**spec["arguments"])
     x = torch.randn(spec["input"])
+    gradient = torch.randn(layer(x).shape)
+    wanted = _values(layer, x, gradient)
     if spec["channels_last"]:
-        layer, x = layer.to(memory_format=FORMATS[x.ndim]), x.contiguous(memory_format=FORMATS[x.ndim])
-    gradient = None
-    made = []
-    for precise in (True, False):
-        layer.zero_grad()
-        one = x.clone().requires_grad_()
-        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-            y = layer(one)
-        gradient = torch.randn_like(y) if gradient is None else gradient
-        y.backward(gradient.to(y.dtype))
-        made.append([y.detach(), one.grad, *(p.grad.clone() for p in layer.parameters())])
-    return max(relative(got, wanted) for wanted, got in zip(*made, strict=True))
+        layer, x = layer.to(memory_format=LAYOUTS[x.ndim]), x.contiguous(memory_format=LAYOUTS[x.ndim])
+    got = _values(layer, x, gradient, precision)
+    return max(relative(one, other) for one, other in zip(got, wanted, strict=True))
+
+
+def _values(layer: nn.Module, x: Tensor, gradient: Tensor, precision: str = "fp32") -> list[Tensor]:
+    """Return a layer's output and the gradients of its input and parameters."""
+    x = x.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        y = layer(x)
+    layer.zero_grad()
+    y.backward(gradient.to(y.dtype))
+    return [y.detach(), x.grad, *(p.grad.clone() for p in layer.parameters())]
 
 
 def main() -> None:
@@ -146,7 +154,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         torch.set_num_threads(request["threads"])
-        print(json.dumps(_compute(request["layer"])), flush=True)
+        print(json.dumps(_compute(request["layer"], request["precision"])), flush=True)
 
 
 if __name__ == "__main__":

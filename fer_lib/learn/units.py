@@ -105,7 +105,7 @@ def train_unit(
     model = channels_last(make(), train.images.device)
     feed = feed or image_feed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
-    precision = _precision(store, unit, model, real_batch(train, recipe, feed), loss, recipe)
+    precision = _precision(store, unit, model, real_batch(model, train, recipe, feed), loss, recipe)
     scored_on = {"validation": validation, "test": test}
     if not score_epochs:
         scored_on = {name: part for name, part in scored_on.items() if recipe.checkpoint == f"best_{name}"}
