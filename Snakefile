@@ -164,10 +164,10 @@ def campaign():
             Planned(
                 *(entry["paper"], entry["dataset"], entry["budget"], seed),
                 tuple(f"{name}={value}" for name, value in entry.get("knobs", {}).items()),
-                entry.get("priority", len(entries) - place),
+                entry.get("priority", 100 * (len(entries) - place)) - number,
             )
             for place, entry in enumerate(entries)
-            for seed in entry["seeds"]
+            for number, seed in enumerate(entry["seeds"])
         ]
     except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise FerError(

@@ -1,0 +1,44 @@
+"""The positive control: the published network, layer by layer, and its schedule."""
+
+import pytest
+import torch
+from torch import nn
+
+from fer_lib.learn.layers import count_parameters
+from fer_lib.papers.control import published
+from fer_lib.papers.control.network import L2, MiniXception, sizes
+
+
+def test_it_has_the_published_size():
+    model = MiniXception()
+    # Keras prints 58,423 with the running means and variances of batch normalisation.
+    running = sum(b.numel() for name, b in model.named_buffers() if "running" in name)
+    assert count_parameters(model) == 56_951
+    assert count_parameters(model) + running == 58_423
+    assert sizes(model) == (1, 128, 4, 4)
+    assert model(torch.zeros(2, 1, 64, 64)).shape == (2, 7)
+
+
+def test_taking_every_second_pixel_first_is_a_stride_of_two():
+    torch.manual_seed(0)
+    block = MiniXception().eval().blocks[0]
+    strided = nn.Conv2d(8, 16, 1, stride=2, bias=False)
+    strided.weight = block.beside[0].weight
+    x = torch.randn(2, 8, 59, 60)
+    torch.testing.assert_close(block(x) - block.through(x), block.beside[1](strided(x)), atol=1e-5, rtol=1e-5)
+
+
+def test_only_the_stem_is_penalised():
+    model = MiniXception()
+    assert set(model.l2_penalties.values()) == {L2}
+    assert {type(model.get_submodule(name.removesuffix(".weight"))) for name in model.l2_penalties} == {
+        nn.Conv2d
+    }
+
+
+@pytest.mark.parametrize("epochs", [1, 4, 50, 110])
+def test_the_rate_falls_twice(epochs):
+    rates = published.learning_rates(epochs)
+    assert len(rates) == epochs
+    assert list(rates) == sorted(rates, reverse=True)
+    assert rates[0] == 1e-3 or epochs == 1
