@@ -1,8 +1,8 @@
 """Keep what ten people said of FER2013's test images, for the book's page on it.
 
 Run ``python -m benchmarks.people [--data-dir D]`` where ``fer2013new.csv`` of FER+ (MIT licence) lies beside
-``fer2013.csv``. It writes ``results/data/fer2013/people.npz``: ids, labels, parts and votes of the test images,
-and no image.
+``fer2013.csv``. It writes ``results/data/fer2013/people.npz``: ids, labels, parts and votes of the test
+images, and no image.
 """
 
 from __future__ import annotations

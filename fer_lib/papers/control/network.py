@@ -31,8 +31,8 @@ def norm(channels: int) -> nn.BatchNorm2d:
 class Block(nn.Module):
     """Two separable convolutions and a pool, added to a 1x1 convolution of every second pixel.
 
-    To take the pixels first is the same as a stride of two. Strided 1x1 convolutions that are laid out channels
-    last crash on some processors.
+    To take the pixels first is the same as a stride of two. Strided 1x1 convolutions that are laid out
+    channels last crash on some processors.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
