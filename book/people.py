@@ -44,8 +44,8 @@ def facts() -> HTML:
     other = 2 * found.votes.sum(1) < found.cast
     text = (
         f"On {100 * tied.mean():.1f} % of the {len(found.ids):,} images several expressions tie for "
-        f"the most votes; each then counts in part. On {100 * other.mean():.1f} % fewer than half of the votes are for "
-        f"any of the seven: the others say contempt, unknown or no face. On "
+        f"the most votes; each then counts in part. On {100 * other.mean():.1f} % fewer than half of the "
+        "votes are for any of the seven: the others say contempt, unknown or no face. On "
         f"{100 * found.clear().mean():.1f} % at least {people.AGREED} of ten raters name the same expression."
     )
     return HTML(f"<p>{text}</p>")
