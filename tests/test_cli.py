@@ -14,7 +14,8 @@ import nbformat
 import pytest
 
 import fer_lib
-from fer_lib import cli, cli_data
+from fer_lib import cli
+from fer_lib.cli import data as cli_data
 from fer_lib.errors import AbsentDataError, FerError
 from fer_lib.evidence import execution, preflight, provenance
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fer_lib import cli_search
 from fer_lib.claims import ambiguities
+from fer_lib.cli import search as cli_search
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError
 from fer_lib.learn.training import Part

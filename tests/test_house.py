@@ -15,7 +15,7 @@ FLOORS = {
     4: ("features", "evidence"),
     5: ("faces", "judge"),
     6: ("papers", "show"),
-    7: ("play", "cli", "cli_data", "cli_search"),
+    7: ("play", "cli"),
 }
 FLOOR = {folder: floor for floor, folders in FLOORS.items() for folder in folders}
 STRANGERS = {("papers", "show"), ("show", "papers")}  # only notebooks and play join them

@@ -152,7 +152,7 @@ def test_a_probe_is_a_run_that_flips_one_reading(snakemake, tmp_path):
 
 
 def test_workers_of_a_search_join_again_after_one_was_killed(snakemake, tmp_path):
-    with (tmp_path / "fer_lib/cli_search.py").open("a") as file:
+    with (tmp_path / "fer_lib/cli/search.py").open("a") as file:
         file.write("""
 
 def _run(arguments):

@@ -297,10 +297,12 @@ def _gain(
 ) -> float:
     """Return how many times as fast a training step is in bf16: the best of a few, in turn.
 
-    On a CPU this process's own seconds count, so that other work beside it changes little.
+    On one thread of a CPU this process's own seconds count, so that other work beside it changes little; of
+    several threads, those that wait would count as well.
     """
     device = inputs[0].device
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     runners = {name: copy.deepcopy(model).train() for name in ("fp32", "bf16")}
     optimisers = {name: optimiser_of(twin, recipe) for name, twin in runners.items()}
     best = dict.fromkeys(runners, math.inf)

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fer_lib import __version__, cli_data, cli_search
+from fer_lib import __version__
+from fer_lib.cli import care, data, search
 from fer_lib.errors import FerError, one_of
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ examples:
   fer run cnn_sift fer2013 -p use_batchnorm=True    another reading of what the paper leaves open
   fer claims cnn_sift                       every claim of the paper, with its figure
   fer scorecard                             claimed, ours, verdict
+  fer export results/cnn_sift/fer2013/full/seed0    a run as an RO-Crate, which archives understand
+  fer doctor                                what this machine can do, and what to mend
 
-papers:   {papers} matrix
+papers:   {papers} matrix control
 datasets: synthetic, which is built in, and those that `fer data list` names
 data:     looked for at --data-dir, else $FER_DATA, else ~/fer-data; give the corpus's own folder or
           the folder that holds it under its name
@@ -93,13 +96,18 @@ class Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser of ``fer``."""
     raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
-    papers = " ".join(sorted(path.stem for path in (Path(__file__).parent / "claims").glob("*.yaml")))
+    papers = " ".join(sorted(path.stem for path in (Path(__file__).parents[1] / "claims").glob("*.yaml")))
     top = Parser(prog="fer", description=DESCRIPTION, epilog=EXAMPLES.format(papers=papers), **raw)
     top.add_argument("--version", action="version", version=f"fer {__version__}")
+    with suppress(ImportError):
+        import shtab
+
+        shtab.add_argument_to(top, "--completion", help="print a shell's completion script, such as bash")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    cli_data.add(commands)
+    data.add(commands)
     _add_run(commands)
-    cli_search.add(commands)
+    search.add(commands)
+    care.add(commands)
 
     claims = commands.add_parser("claims", help="what the papers claim, as a table")
     score = commands.add_parser("scorecard", help="claims against evidence, with verdicts and reasons")
@@ -278,7 +286,3 @@ def _table(frame: pd.DataFrame) -> None:
     for row in rows:
         cells = (text if len(text) <= n else text[: n - 1] + "…" for text, n in zip(row, widths, strict=True))
         print("  ".join(f"{text:<{n}}" for text, n in zip(cells, widths, strict=True)).rstrip())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

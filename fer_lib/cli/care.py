@@ -1,0 +1,157 @@
+"""``fer doctor`` and ``fer export``: is this machine ready, and a run for an archive."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fer_lib.errors import FerError
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+GIB = 2**30
+ROOM, MEMORY = 10, 4  # GiB that an environment and runs take, and that a run at full size takes
+
+
+def add(commands: Any) -> None:
+    """Add ``doctor`` and ``export`` to the subparsers of ``fer``."""
+    doctor = commands.add_parser("doctor", help="what this machine can do, and what to mend")
+    doctor.set_defaults(action=_doctor)
+    export = commands.add_parser("export", help="write a run as an RO-Crate (zip) for an archive")
+    export.add_argument("run", metavar="RUN", help="its folder, as results/cnn_sift/fer2013/full/seed0")
+    export.add_argument("--output", metavar="FILE", help="the zip to write (default: the run's name)")
+    export.set_defaults(action=_export)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from fer_lib.evidence.crate import export
+    from fer_lib.evidence.runs import Run
+
+    folder = Path(arguments.run)
+    if not (folder / "run.json").is_file():
+        raise FerError(f"{folder} is no run: it has no run.json. `fer scorecard` shows which runs there are.")
+    run = Run(folder)
+    parts = (run.paper, run.dataset, run.budget, f"seed{run.seed}", run.variant)
+    name = "-".join(filter(None, parts)).replace("=", "-").replace(",", "-")
+    print(export(run, Path(arguments.output or f"{name}.crate.zip")))
+    return 0
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    """Print a line per thing looked at; return 1 if anything must be mended."""
+    well = True
+    for name, look in CHECKS.items():
+        fine, said = look()
+        well &= fine
+        print(f"{'ok  ' if fine else 'MEND'}  {name:<11} {said}")
+    return int(not well)
+
+
+def _python() -> tuple[bool, str]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fine = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return fine, f"{version}" if fine else f"{version}: install 3.11, 3.12 or 3.13"
+
+
+def _threads() -> tuple[bool, str]:
+    import torch
+
+    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
+    note = " (--threads or OMP_NUM_THREADS change it)" if threads < cores else ""
+    return True, f"{threads} of {cores} cores are used{note}"
+
+
+def _device() -> tuple[bool, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        return True, f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    return True, "no GPU that PyTorch can use; everything runs on the processor, budget paper takes days"
+
+
+def _precision() -> tuple[bool, str]:
+    import torch
+    from torch import nn
+
+    from fer_lib.learn.layout import channels_last
+    from fer_lib.learn.precision import decide
+    from fer_lib.learn.recipes import Recipe, cross_entropy
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    layers = nn.Conv2d(16, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.Flatten(), nn.Linear(25_600, 7)
+    network = channels_last(nn.Sequential(*layers), device)
+    x = torch.randn(64, 16, 24, 24, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(64, device=device) % 7
+    found = decide(network, lambda: ((x,), labels), cross_entropy(), Recipe(1))
+    return True, f"{found.name}: {found.reason}"
+
+
+def _memory() -> tuple[bool, str]:
+    if not hasattr(os, "sysconf"):
+        return True, "not known on this system"
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+    note = "" if free >= MEMORY else f": runs at full size want {MEMORY}"
+    return free >= MEMORY, f"{free:.1f} GiB free{note}"
+
+
+def _folder(path: Path, variable: str) -> tuple[bool, str]:
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        return False, f"{path} cannot be written: name another folder in {variable}"
+    free = shutil.disk_usage(there).free / GIB
+    note = "" if free >= ROOM else f": {ROOM} are wanted, {variable} moves it"
+    return free >= ROOM, f"{path}, {free:.0f} GiB free{note}"
+
+
+def _cache() -> tuple[bool, str]:
+    from fer_lib.files import cache_folder
+
+    return _folder(cache_folder(), "FER_CACHE")
+
+
+def _results() -> tuple[bool, str]:
+    from fer_lib.evidence.provenance import repository
+
+    return _folder(repository() / "results", "--results")
+
+
+def _data() -> tuple[bool, str]:
+    from fer_lib.data import datasets
+
+    here = []
+    for name in datasets.NAMES:
+        try:
+            here += [name] * (name != "synthetic" and datasets.find(name) is not None)
+        except FerError:
+            continue
+    return True, f"{', '.join(here) or 'none'} (`fer data list` says how to get others)"
+
+
+def _kernel() -> tuple[bool, str]:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    found = "python3" in KernelSpecManager().find_kernel_specs()
+    return found, "python3" if found else "no kernel python3: run `make book` once, or install ipykernel"
+
+
+def _browser() -> tuple[bool, str]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    return True, found or "none: `make pdf` and the book's tests need Chromium or Chrome"
+
+
+CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
+    "python": _python,
+    "device": _device,
+    "threads": _threads,
+    "precision": _precision,
+    "memory": _memory,
+    "cache": _cache,
+    "results": _results,
+    "data": _data,
+    "kernel": _kernel,
+    "browser": _browser,
+}
