@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 from rocrate.rocrate import ROCrate
@@ -13,7 +14,7 @@ from fer_lib.evidence.crate import PROFILE, export
 
 @pytest.fixture(scope="module")
 def run(smoke_of):
-    return smoke_of("cspp")
+    return smoke_of("control")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_each_check_answers(name):
 
 
 def test_a_full_or_closed_folder_names_the_variable_that_moves_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(cli.care.shutil, "disk_usage", lambda path: (0, 0, 2**30))
+    monkeypatch.setattr(cli.care.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
     assert cli.care._folder(tmp_path / "a" / "b", "FER_CACHE") == (
         False,
         f"{tmp_path / 'a' / 'b'}, 1 GiB free: 10 are wanted, FER_CACHE moves it",
