@@ -1,0 +1,40 @@
+"""What a run of chapter 3 may cost, budget by budget.
+
+``width`` scales every layer; ``factor`` is the samples per training image, itself included; ``folds`` is K
+in all cross-validations. None is the paper's figure, or this run's reading of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+BUDGETS: dict[str, dict[str, Any]] = {
+    # Narrow networks of tanh start to learn sooner than those of ReLU.
+    "smoke": {
+        "width": 0.25,
+        "epochs": 5,
+        "batch_size": 16,
+        "lr": 0.02,
+        "factor": 2,
+        "activation": "tanh",
+        "folds": 2,
+    },
+    "full": {
+        "width": 1,
+        "epochs": 25,
+        "batch_size": 32,
+        "lr": 0.02,
+        "factor": 8,
+        "activation": None,
+        "folds": None,
+    },
+    "paper": {
+        "width": 1,
+        "epochs": None,
+        "batch_size": None,
+        "lr": None,
+        "factor": None,
+        "activation": None,
+        "folds": None,
+    },
+}
