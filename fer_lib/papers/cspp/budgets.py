@@ -1,7 +1,8 @@
 """What a run of chapter 3 may cost, budget by budget.
 
-``width`` scales every layer; ``factor`` is the samples per training image, itself included; ``folds`` is K
-in all cross-validations. None is the paper's figure, or this run's reading of it.
+``width`` scales every layer; ``decay`` lets the rate fall linearly to zero; ``factor`` is the samples per
+training image, itself included; ``folds`` is K in all cross-validations. None is the paper's figure, or this
+run's reading of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "epochs": 5,
         "batch_size": 16,
         "lr": 0.02,
+        "decay": False,
         "factor": 2,
         "activation": "tanh",
         "folds": 2,
@@ -22,8 +24,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "full": {
         "width": 1,
         "epochs": 25,
-        "batch_size": 32,
-        "lr": 0.02,
+        "batch_size": 16,
+        "lr": 0.03,
+        "decay": True,
         "factor": 8,
         "activation": None,
         "folds": None,
@@ -33,6 +36,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "epochs": None,
         "batch_size": None,
         "lr": None,
+        "decay": False,
         "factor": None,
         "activation": None,
         "folds": None,
