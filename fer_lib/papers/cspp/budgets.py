@@ -23,7 +23,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
     },
     "full": {
         "width": 1,
-        "epochs": 25,
+        "epochs": 30,
         "batch_size": 16,
         "lr": 0.03,
         "decay": True,

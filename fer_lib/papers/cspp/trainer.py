@@ -105,19 +105,23 @@ class Trainer:
         factor
             Samples per training image, where they are others than the run's.
         """
-        jobs = []
-        for name, fold in wanted:
-            hard = name.endswith("without label smoothing")
-            job = {
+        parts = {
+            fold.name: (self.noisy(fold.train, factor or self.factor), None, self.take(fold.test))
+            for fold in {fold.name: fold for _, fold in wanted}.values()
+        }
+        hard = replace(self.recipe, true_class_target=None)
+        jobs = [
+            {
                 "unit": f"{name} {fold.name}",
                 "make": self.make(name),
-                "parts": (self.noisy(fold.train, factor or self.factor), None, self.take(fold.test)),
-                "recipe": replace(self.recipe, true_class_target=None) if hard else self.recipe,
+                "parts": parts[fold.name],
+                "recipe": hard if name.endswith("without label smoothing") else self.recipe,
                 "feed": self.feed,
                 "seed": self.seed,
                 "keep_weights": name in keep,
             }
-            jobs.append(job)
+            for name, fold in wanted
+        ]
         return side_by_side.train_units(self.recorder, jobs, self.workers)
 
     def trained(self, name: str, outcome: Outcome) -> network.Network:
