@@ -21,12 +21,12 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "activation": "tanh",
         "folds": 2,
     },
-    # Seen on CMU Face Images (117 training images a fold, of 15 people): at a constant rate of 0.02, in batches
+    # Seen on CMU Face Images (117 training images a fold, of 15 people): at a constant rate of 0.02, batches
     # of 32, C-SPP at half its width knew 88 % of its training images after 200 visits of each, and its test
-    # accuracy swung from epoch to epoch. At 0.03, in batches of 16, falling to zero, the whole network stays
-    # at chance for 40 visits of each image and knows 97 % after 160, 99 % after 240, when its loss falls by
-    # less than 1 % an epoch. Noise is drawn at every visit: 60 epochs of 4 samples are as many as 30 of 8,
-    # and show more of the end.
+    # accuracy swung from epoch to epoch. At 0.03, batches of 16, falling to zero, the whole network stays at
+    # chance for 40 visits of each image and knows 97 % after 160, 99 % after 240, when its loss falls by less
+    # than 1 % an epoch. Noise is drawn at every visit: 60 epochs of 4 samples are as many as 30 of 8, and
+    # show more of the end.
     "full": {
         "width": 1,
         "epochs": 60,
