@@ -15,7 +15,7 @@ from fer_lib.judge.inflation import Step
 from fer_lib.learn import metrics
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part, image_feed
-from fer_lib.papers.cspp import transfer
+from fer_lib.papers.cspp import corpora, transfer
 from fer_lib.show import plots
 
 
@@ -168,6 +168,6 @@ def test_cross_dataset_figure_is_the_mean_of_the_models():
 def test_both_corpora_need_the_same_expressions():
     corpus = synthetic.generate(2, 1)
     six = corpus.only(("anger", "disgust", "fear", "happiness", "sadness", "surprise"))
-    assert transfer.same_classes(six, corpus).classes == six.classes
+    assert corpora.same_classes(six, corpus).classes == six.classes
     with pytest.raises(FerError, match="has no surprise, neutral, contempt"):
-        transfer.same_classes(corpus, six.only(six.classes[:5]))
+        corpora.same_classes(corpus, six.only(six.classes[:5]))

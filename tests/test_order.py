@@ -10,7 +10,7 @@ from fer_lib import claims
 from fer_lib.claims import Claim
 from fer_lib.errors import FerError
 from fer_lib.evidence import runs
-from fer_lib.judge import answers, convergence, order, report
+from fer_lib.judge import answers, convergence, forensics, order, report
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
 N = 1400
@@ -152,6 +152,8 @@ def test_a_claim_of_order_reaches_the_scorecard(write, monkeypatch):
     paper = claims.load("cnn_sift")
     made_up = claim(better=["A"], worse=["B"])
     monkeypatch.setattr(report.claims, "load", lambda key: replace(paper, order=(made_up,)))
+    for name in ("decided", "remarks"):  # whose caches would keep the made-up paper for the tests that follow
+        monkeypatch.setattr(forensics, name, getattr(forensics, name).__wrapped__)
     made = write({"A": 0.80, "B": 0.70})
     row = report.compare("cnn_sift", made).set_index("id").loc[made_up.id]
     assert (row["verdict"], row["how"], row["metric"]) == ("holds", "running", "order")

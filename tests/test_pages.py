@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from fer_lib.data import datasets
 from fer_lib.show import pages
 
 
@@ -18,3 +19,9 @@ def test_absent_values_are_dashes_and_truth_is_told_in_words():
 
 def test_the_value_of_a_parameter_stays_as_it_is_typed():
     assert "True" in pages.table(pd.DataFrame({"in this run": [repr(True)]})).data
+
+
+def test_a_corpus_that_stands_in_is_said_to_judge_nothing():
+    card = datasets.CARDS["cmu_faces"]
+    assert "no claim is judged" in pages.banner(card, "full", [], stand_in=True).data
+    assert "no claim is judged" not in pages.banner(card, "full", []).data

@@ -146,7 +146,8 @@ def test_curves_have_a_panel_per_model_in_its_colour():
     assert np.allclose(validation.get_ydata(), 50)
     assert (list(test.get_xdata()), list(test.get_ydata())) == ([4], [45])
     assert test.get_marker() == "o"
-    assert [text.get_text() for text in figure.legends[0].texts] == ["training", "validation", "test"]
+    said = [[text.get_text() for text in legend.texts] for legend in figure.legends]
+    assert said == [["C1", "C2", "S1"], ["training", "validation", "test"]]
 
 
 def test_curves_average_the_folds():

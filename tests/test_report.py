@@ -386,6 +386,15 @@ def test_a_claim_across_corpora_is_answered_by_the_run_of_the_corpus_that_was_tr
     assert table.loc["cspp-t3-jaffe-average", "verdict"] == "needs data"
 
 
+def test_a_claim_of_order_across_corpora_is_judged_by_the_run_that_trained_there(record):
+    share = {"C-SPP": 0.97, "C-SPP@cross_ck_to_jaffe": 0.6, "Benchmark@cross_ck_to_jaffe": 0.3}
+    made = record(share, dataset="ckplus", protocol="ckplus_6class_8fold_si", n=183, paper="cspp")
+    table = report.compare("cspp", made).set_index("id")
+    assert table.loc["cspp-o-transfer-above-benchmark-jaffe", "verdict"] == "holds"
+    beyond = table.loc["cspp-o-transfer-mmi-nimstim-above-jaffe"]  # of which there are no predictions
+    assert (beyond["verdict"], beyond["how"]) == ("not comparable", "")
+
+
 def test_a_claim_under_a_further_protocol_is_answered_by_the_model_that_names_it(record):
     share = {"c1": 0.9, "c1@ckplus_7class_loso": 0.6}
     made = record(share, dataset="ckplus", protocol="ckplus_7class_10fold_si", n=327, paper="cnn3d")

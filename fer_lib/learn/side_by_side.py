@@ -7,17 +7,16 @@ cores, or a GPU, by themselves (``python -m benchmarks.folds`` measures it).
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from fer_lib.files import UnitFolder
 from fer_lib.learn.units import Outcome, train_unit
-from fer_lib.progress import Bar, told
+from fer_lib.progress import told, track
 
 Job = dict[str, Any]
 """The arguments of ``train_unit`` beside the store, by name; all of them can be pickled."""
@@ -44,65 +43,27 @@ def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> lis
         See :data:`Job`. Networks are made by something that can be pickled, such as
         ``functools.partial(cspp.build, "C-SPP")``.
     workers
-        Processes; they share this process's threads. What a process leaves undone, because it failed or was
+        Processes; they share this process's threads. What fails in one, or is left undone because one was
         killed, is done here at the end, where an error can be seen.
     """
     waiting = [job for job in jobs if store.unit(job["unit"]) is None]
-    if min(workers, len(waiting)) > 1:
-        _train(store, waiting, min(workers, len(waiting)))
+    workers = min(workers, len(waiting))
+    if workers > 1:
+        from joblib import Parallel, delayed
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        threads = max(1, torch.get_num_threads() // workers)
+        # Pickled here, tensors go by value: shared memory may be scarce.
+        work = (delayed(_attempt)(store.work, pickle.dumps(job), threads) for job in waiting)
+        done = Parallel(workers, return_as="generator_unordered")(work)
+        with suppress(TerminatedWorkerError):
+            for _ in track(done, f"trainings, {workers} at a time", len(waiting), "training"):
+                pass
     return [train_unit(store, **job) for job in jobs]
 
 
-def _train(store: UnitFolder, jobs: list[Job], workers: int) -> None:
-    """Hand the jobs to processes, one whenever one is free, and show how far they are together."""
-    context = get_context("spawn")  # a forked process can use neither a GPU nor the threads of its parent
-    threads = max(1, torch.get_num_threads() // workers)
-    started, pipes = [], []
-    images = sum(job["recipe"].epochs * len(job["parts"][0]) for job in jobs)
-    left = iter(jobs)
-    try:
-        for _ in range(workers):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, store.work, threads), daemon=True)
-            process.start()
-            theirs.close()  # else a process that ends would not be noticed
-            started.append(process)
-            pipes.append(ours)
-        with Bar(images, f"{len(jobs)} trainings, {workers} at a time", "img") as bar:
-            for n in _served(pipes, left):
-                bar.update(n)
-    finally:
-        for process in started:
-            process.kill()
-            process.join()
-
-
-def _served(pipes: list[Connection], jobs: Iterator[Job]) -> Iterator[int]:
-    """Give each process another job until there is none; yield the images that it has trained on since."""
-    seen = dict.fromkeys(pipes, 0)
-    while seen:
-        for pipe in wait(list(seen)):
-            try:
-                said = pipe.recv()
-                if said is not None:  # how many images of its unit it has been through
-                    yield said - seen[pipe]
-                    seen[pipe] = said
-                elif (job := next(jobs, None)) is not None:
-                    pipe.send_bytes(pickle.dumps(job))  # tensors by value: shared memory may be scarce
-                    seen[pipe] = 0
-                else:
-                    del seen[pipe]
-            except (EOFError, OSError):  # it failed or was killed
-                del seen[pipe]
-
-
-def _work(pipe: Connection, folder: Any, threads: int) -> None:
-    """Train one unit after another until no more are sent; what fails is done, and told, by the parent."""
+def _attempt(folder: Path, job: bytes, threads: int) -> None:
+    """Train one unit in a process of its own, in silence."""
     torch.set_num_threads(threads)
-    # A parent that is gone breaks the pipe, so that nobody trains on for nothing.
-    with suppress(Exception, KeyboardInterrupt), told(lambda bar: pipe.send(bar.done)):
-        while True:
-            pipe.send(None)
-            job = pickle.loads(pipe.recv_bytes())
-            train_unit(UnitFolder(folder), **job)
-            pipe.send(job["recipe"].epochs * len(job["parts"][0]))
+    with suppress(Exception), told(lambda bar: None):
+        train_unit(UnitFolder(folder), **pickle.loads(job))

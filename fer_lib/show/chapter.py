@@ -114,7 +114,8 @@ class Chapter:
 
     def banner(self) -> HTML:
         """Say what the run is made on and how it departs from the paper."""
-        return pages.banner(datasets.CARDS[self.dataset], self.budget, self.changes)
+        card = datasets.CARDS[self.dataset]
+        return pages.banner(card, self.budget, self.changes, stand_in=self.paper in card.stands_in)
 
     def ledger(self) -> HTML:
         """Show the accuracies that the paper's tables print of its own models, one column per dataset."""
@@ -328,7 +329,10 @@ def beside_claims(paper: str, evidence: Run) -> HTML | Markdown:
     frame = report.compare(paper, [evidence])
     frame = frame[frame["run"].notna()]
     if not len(frame):
-        why = "this run is on synthetic data" if evidence.dataset == "synthetic" else "the paper prints none"
+        card = datasets.CARDS[evidence.dataset]
+        why = "this run is on synthetic data" if card.synthetic else "the paper prints none"
+        if paper in card.stands_in:
+            why = f"{card.title} stands in for the paper's corpora"
         return Markdown(f"*No claim is compared: {why}.*")
     figures = ["claimed", "ours", "low", "high"]
     columns = ["id", "model", "expression", *figures, "verdict", "reason", "apart"]

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 
-def banner(card: Card, budget: str, changes: list[str], against: str = "the paper") -> HTML:
+def banner(
+    card: Card, budget: str, changes: list[str], against: str = "the paper", stand_in: bool = False
+) -> HTML:
     """Say at the top of a page what it was made on, and what that means for the claims.
 
     Parameters
@@ -25,6 +27,8 @@ def banner(card: Card, budget: str, changes: list[str], against: str = "the pape
         What the budget or the reader changed, one short phrase each.
     against : str
         What the changes are against; a notebook that is no paper's says something else than the paper.
+    stand_in : bool
+        Whether the paper does not use the corpus, which stands in for those that it uses.
     """
     from IPython.display import HTML
 
@@ -34,6 +38,11 @@ def banner(card: Card, budget: str, changes: list[str], against: str = "the pape
         lines.append(
             f"The faces are drawn: nothing on this page is evidence about {'the' if paper else 'a'} paper, "
             "and no figure is compared with a claim."
+        )
+    elif stand_in:
+        lines.append(
+            "The paper does not use this corpus. It stands in for those that it uses, to show the chapter on "
+            "photographs: no claim is judged by this run."
         )
     elif budget == "probe":
         lines.append(

@@ -9,7 +9,7 @@ intensity normalised, so that 70 samples per image cost no memory.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class EyeFeed:
     """Aligned, intensity-normalised faces of a batch: a feed for :func:`fer_lib.learn.training.fit`.
 
     The part's ``extra`` holds the eyes ``(B, 2, 2)`` in pixels and, for a :class:`NoisyPart`, the noise to
-    add to them while training. A part without ``extra`` holds aligned faces already (:func:`materialise`).
+    add to them while training. A part without ``extra`` holds aligned faces already.
 
     Attributes
     ----------
@@ -81,19 +81,18 @@ class EyeFeed:
 class NoisyPart(Part):
     """A training part in which every image occurs once as it is and ``copies`` times with noise on its eyes.
 
+    The noise is drawn anew at every visit.
+
     Attributes
     ----------
     copies : int
         Synthetic samples per image (Sect. 4.1: 70).
     sigma : float
         Deviation of the noise in pixels of a face whose eyes are :data:`EYE_DISTANCE` apart.
-    draws : Tensor or None
-        ``(copies, N, 2, 2)`` standard normal; None draws anew at every visit. See :meth:`fixed`.
     """
 
     copies: int = 70
     sigma: float = 3.0
-    draws: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.copies < 0 or not 0 <= self.sigma < math.inf:
@@ -104,37 +103,13 @@ class NoisyPart(Part):
     def __len__(self) -> int:
         return len(self.labels) * (1 + self.copies)
 
-    def fixed(self, seed: int = 0) -> NoisyPart:
-        """Return the part with its noise drawn once: exactly ``copies`` synthetic samples per image."""
-        generator = torch.Generator().manual_seed(seed)
-        draws = torch.randn(self.copies, len(self.labels), 2, 2, generator=generator)
-        return replace(self, draws=draws.to(self.images.device))
-
     def take(self, index: Tensor) -> Part:
         """Return the samples at ``index``: sample ``i`` is copy ``i // N`` of image ``i % N``."""
         image, copy = index % len(self.labels), index // len(self.labels)
         eyes = self.extra[0][image]
-        if self.draws is None or not self.copies:
-            noise = torch.randn_like(eyes)
-        else:
-            noise = self.draws[(copy - 1).clamp_min(0), image]
         distance = (eyes[:, 1] - eyes[:, 0]).norm(dim=1)
-        noise = noise * (self.sigma / EYE_DISTANCE * distance * (copy > 0))[:, None, None]
+        noise = torch.randn_like(eyes) * (self.sigma / EYE_DISTANCE * distance * (copy > 0))[:, None, None]
         return Part(self.images[image], self.labels[image], (eyes, noise))
-
-
-@torch.inference_mode()
-def materialise(part: NoisyPart, size: int = 48, batch_size: int = 4096) -> Part:
-    """Return all samples of ``part`` as aligned faces, uint8 ``(N * (1 + copies), size, size)``.
-
-    The same faces as a fixed part gives batch by batch, rounded to grey levels; 70 copies of 811 images
-    take 130 MB.
-    """
-    batches = [
-        part.take(index) for index in torch.arange(len(part), device=part.images.device).split(batch_size)
-    ]
-    faces = [EyeFeed(size).faces(batch, noise=True).squeeze(1).round().to(torch.uint8) for batch in batches]
-    return Part(torch.cat(faces), torch.cat([batch.labels for batch in batches]))
 
 
 def working_images(

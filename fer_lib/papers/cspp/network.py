@@ -2,9 +2,9 @@
 
 The paper is ``cspp`` in :mod:`fer_lib.claims`. Sect. 4.2 goes from a benchmark of two convolutions (Lopes
 et al., at 48x48) to smaller kernels, to one more stage (Plain7CNN), to one more convolution (Plain8CNN), and
-from Plain7CNN to C-SPP, whose dense layer reads pyramids over the second and the last convolution. All
-figures that show the networks are missing from the text, so the keyword arguments are open readings;
-their defaults are the recommended ones.
+from Plain7CNN to C-SPP, whose dense layer reads pyramids over the second and the last convolution. The
+figures that show the networks are missing from the text, so the keyword arguments are open readings; their
+defaults are the recommended ones.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.learn.layers import Dropout, glorot
-from fer_lib.papers.cspp.pyramid import SpatialPyramidPooling
 
 # Kernel sizes of the convolutions, stage by stage; every stage ends in a 2x2 max pool (Sect. 4.2).
 KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -28,14 +28,66 @@ KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
     "C-SPP": ((3, 3), (3, 5), (3, 3)),
 }
 NETWORKS = tuple(KERNELS)
-FILTERS = (32, 64, 128)  # 128 is printed; the first two are those of the benchmark's authors
+# What the paper never tests apart: C-SPP with one of its pyramids, and trained on hard targets.
+PYRAMIDS = {
+    "C-SPP": ("low", "high"),
+    "C-SPP, high pyramid alone": ("high",),
+    "C-SPP, low pyramid alone": ("low",),
+    "C-SPP without label smoothing": ("low", "high"),
+}
+ABLATIONS = tuple(PYRAMIDS)[1:]
+FILTERS = (32, 64, 128)  # of each stage; 128 is printed, the first two are those of the benchmark's authors
+LEVELS = (3, 2, 1)  # the only ones that the text names (Fig. 5)
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 SMOOTHINGS = ("true_class_0.9", "framework_0.9", "framework_0.1", "none")
-TAPS, PLACES = ("before_pool", "after_pool"), ("after", "before", "both")
+
+
+class SpatialPyramidPooling(nn.Module):
+    """Divide a feature map into 3x3, 2x2 and 1x1 cells (say), and keep the maximum of each (Fig. 5).
+
+    Cell ``i`` of ``n`` along a side of ``s`` pixels runs from ``floor(i s / n)`` to ``ceil((i + 1) s / n)``.
+    Where ``n`` divides ``s`` these are the paper's steps ``s / n`` without overlap; elsewhere, also where
+    ``n`` exceeds ``s``, cells overlap, and no pixel is left out.
+
+    Parameters
+    ----------
+    levels : sequence of int
+        Cells per side, one pooling each.
+    """
+
+    def __init__(self, levels: Sequence[int] = LEVELS) -> None:
+        super().__init__()
+        if not levels or min(levels) < 1:
+            raise FerError(f"A pyramid needs levels of at least one cell per side, not {tuple(levels)}.")
+        self.levels = tuple(levels)
+
+    @property
+    def cells(self) -> int:
+        """Features per channel: 14 for levels 3, 2 and 1."""
+        return sum(level**2 for level in self.levels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, cells * C)`` from a map ``(B, C, H, W)`` of any size, level after level."""
+        return torch.cat([self._level(x, n).flatten(1) for n in self.levels], dim=1)
+
+    def _level(self, x: Tensor, n: int) -> Tensor:
+        """Return ``(B, C, n, n)``."""
+        height, width = x.shape[2:]
+        if height % n == 0 and width % n == 0:
+            # The same cells, but on a GPU the adaptive pool's gradient differs from run to run.
+            return F.max_pool2d(x, (height // n, width // n))
+        return F.adaptive_max_pool2d(x, n)
+
+    def extra_repr(self) -> str:
+        """Return what ``print(model)`` shows."""
+        return f"levels={self.levels}"
 
 
 class Network(nn.Module):
-    """Any of the five networks of Sect. 4.2.
+    """Any of the networks of Sect. 4.2.
+
+    Both pyramids read their maps after the 2x2 pool. Before it they would give the same function, since
+    aligned maxima compose (with ``same`` padding, and levels that divide the pooled map).
 
     Parameters
     ----------
@@ -43,27 +95,19 @@ class Network(nn.Module):
         Kernel sizes of the convolutions per stage, as in :data:`KERNELS`.
     n_classes : int
         Softmax outputs; the paper has six expressions.
-    pyramids : bool
-        Whether the dense layer reads two spatial pyramids (C-SPP) or the flattened map.
+    pyramids : sequence of {"low", "high"}
+        Over the last convolution of the first stage, over the last one of all. Without the high one the dense
+        layer reads the flattened last map in its place, without the low one nothing.
     size : int
-        Height and width of the input image in pixels; only networks without pyramids depend on it.
-    filters : sequence of int
-        Feature maps of each stage.
+        Height and width of the input image in pixels; only networks without a high pyramid depend on it.
     padding : {"same", "valid"}
         Whether convolutions keep the size of their map.
-    spp_high, spp_low : sequence of int
-        Levels of the pyramids over the last convolution and over the last one of the first stage. Without
-        levels there is no such pyramid: the dense layer reads the flattened last map in place of the first,
-        and nothing in place of the second. The paper adds both at once.
-    spp_high_tap, spp_low_tap : {"before_pool", "after_pool"}
-        Whether a pyramid reads its map before or after the 2x2 pool. Aligned max pools compose, so under
-        ``same`` padding, with levels that divide the pooled map, both give the same function; after the pool
-        it takes a quarter of the work. Under ``valid`` padding the two differ.
-    spp_pool : {"max", "average"}
+    spp_low : sequence of int
+        Levels of the low pyramid; those of the high one are :data:`LEVELS`.
     hidden : int
         Units of the dense layer; 0 leaves it out.
-    dropout, dropout_place
-        Rate, and whether it follows the dense layer, precedes it, or ``both``.
+    dropout : float
+        Rate after the dense layer.
     activation : {"relu", "tanh"}
     use_batchnorm : bool
         Batch normalisation after each convolution (not mentioned in the paper).
@@ -80,34 +124,21 @@ class Network(nn.Module):
         self,
         kernels: Sequence[Sequence[int]],
         n_classes: int = 6,
-        pyramids: bool = False,
+        pyramids: Sequence[str] = (),
         *,
         size: int = 48,
-        filters: Sequence[int] = FILTERS,
         padding: str = "same",
-        spp_high: Sequence[int] = (3, 2, 1),
-        spp_low: Sequence[int] = (3, 2, 1),
-        spp_high_tap: str = "after_pool",
-        spp_low_tap: str = "after_pool",
-        spp_pool: str = "max",
+        spp_low: Sequence[int] = LEVELS,
         hidden: int = 256,
         dropout: float = 0.5,
-        dropout_place: str = "after",
         activation: str = "relu",
         use_batchnorm: bool = False,
         width: float = 1.0,
     ) -> None:
         super().__init__()
         one_of(padding, ("same", "valid"), "padding")
-        one_of(spp_high_tap, TAPS, "spp_high_tap")
-        one_of(spp_low_tap, TAPS, "spp_low_tap")
-        one_of(dropout_place, PLACES, "dropout_place")
         act = ACTIVATIONS[one_of(activation, ACTIVATIONS, "activation")]
-        maps = [_scaled(n, width) for n in filters]
-        if len(maps) < len(kernels):
-            raise FerError(f"filters={tuple(filters)} should name the feature maps of {len(kernels)} stages.")
-
-        self.taps = {"low": spp_low_tap, "high": spp_high_tap}
+        maps = [_scaled(n, width) for n in FILTERS]
         self.stages, self.pools = nn.ModuleList(), nn.ModuleList()
         channels = 1
         for stage, sizes in enumerate(kernels):
@@ -126,18 +157,14 @@ class Network(nn.Module):
         if size < 1:
             raise FerError("The image is too small for the stages of this network; use a larger size.")
 
-        self.low = SpatialPyramidPooling(spp_low, spp_pool) if pyramids and spp_low else None
-        self.high = SpatialPyramidPooling(spp_high, spp_pool) if pyramids and spp_high else None
+        self.low = SpatialPyramidPooling(spp_low) if "low" in pyramids else None
+        self.high = SpatialPyramidPooling() if "high" in pyramids else None
         inputs = channels * (self.high.cells if self.high else size * size)
         inputs += maps[0] * self.low.cells if self.low else 0
         units, dense = _scaled(hidden, width) if hidden else 0, nn.Sequential()
-        if dropout_place != "after" or not units:
-            dense.append(Dropout(dropout))
         if units:
             dense.extend([nn.Linear(inputs, units), act()])
-            if dropout_place != "before":
-                dense.append(Dropout(dropout))
-        self.dense = dense
+        self.dense = dense.append(Dropout(dropout))
         self.classify = nn.Linear(units or inputs, n_classes)
         self.apply(glorot)  # the default of the framework that the paper names
 
@@ -151,19 +178,17 @@ class Network(nn.Module):
 
         From the pyramids ``(B, 1792 + 448)``, else ``(B, 4608)``, or ``(B, 9216)`` of two stages.
         """
-        x, tapped = images, {}
-        for i, (stage, pool) in enumerate(zip(self.stages, self.pools, strict=True)):
-            unpooled = stage(x)  # (B, 32, 48, 48), (B, 64, 24, 24), (B, 128, 12, 12)
-            x = pool(unpooled)  # (B, 32, 24, 24), (B, 64, 12, 12), (B, 128, 6, 6)
-            tapped[i] = {"before_pool": unpooled, "after_pool": x}
-        # Channel-major whatever the memory format.
-        read = [self.high(tapped[len(self.stages) - 1][self.taps["high"]]) if self.high else x.flatten(1)]
+        x, pooled = images, []
+        for stage, pool in zip(self.stages, self.pools, strict=True):
+            x = pool(stage(x))  # (B, 32, 24, 24), (B, 64, 12, 12), (B, 128, 6, 6)
+            pooled.append(x)
+        read = [self.high(x) if self.high else x.flatten(1)]  # channel-major whatever the memory format
         if self.low:  # the cross-connection, (B, 14 * 32) beside (B, 14 * 128)
-            read.append(self.low(tapped[0][self.taps["low"]]))
+            read.append(self.low(pooled[0]))
         return torch.cat(read, dim=1)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features before the softmax layer, ``(B, 256)``."""
+        """Return the features before the softmax layer, ``(B, 256)``, after their activation."""
         return self.dense(self.features(images))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -171,29 +196,10 @@ class Network(nn.Module):
         return self.classify(self.embed(images))
 
 
-def build(
-    name: str, n_classes: int = 6, *, kernel_order: str = "3-5", plain8: str = "plain7", **readings: object
-) -> Network:
-    """Return one of :data:`NETWORKS`.
-
-    Parameters
-    ----------
-    kernel_order : {"3-5", "5-3"}
-        Order of the 3x3 and the 5x5 kernel that replace the 7x7 one.
-    plain8 : {"plain7", "benchmark"}
-        What Plain8CNN's three 3x3 kernels are put into: Plain7CNN, or the network of two stages.
-    readings
-        Passed to :class:`Network`.
-    """
-    one_of(name, NETWORKS, "network")
-    one_of(kernel_order, ("3-5", "5-3"), "kernel_order")
-    one_of(plain8, ("plain7", "benchmark"), "plain8")
-    kernels = KERNELS[name]
-    if kernel_order == "5-3":
-        kernels = tuple((5, 3) if stage == (3, 5) else stage for stage in kernels)
-    if name == "Plain8CNN" and plain8 == "benchmark":
-        kernels = kernels[:2]
-    return Network(kernels, n_classes, name == "C-SPP", **readings)
+def build(name: str, n_classes: int = 6, **readings: object) -> Network:
+    """Return one of :data:`NETWORKS` or :data:`ABLATIONS`; ``readings`` are passed to :class:`Network`."""
+    one_of(name, (*NETWORKS, *ABLATIONS), "network")
+    return Network(KERNELS.get(name, KERNELS["C-SPP"]), n_classes, PYRAMIDS.get(name, ()), **readings)
 
 
 def true_class_target(reading: str, n_classes: int = 6) -> float:

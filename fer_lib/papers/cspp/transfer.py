@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from fer_lib.data.corpus import Corpus
-from fer_lib.errors import FerError
 from fer_lib.learn import metrics
 from fer_lib.learn.training import Feed, Part, predict
 
@@ -54,21 +52,3 @@ class Transfer:
 def apply_models(models: Iterable[nn.Module], part: Part, feed: Feed, precision: str = "auto") -> np.ndarray:
     """Return softmax probabilities float32 ``(K, N, C)`` of every model on every image of ``part``."""
     return np.stack([predict(model, part, feed, precision=precision) for model in models])
-
-
-def same_classes(source: Corpus, target: Corpus) -> Corpus:
-    """Return the part of ``target`` whose expressions the models of ``source`` know, labelled as they are.
-
-    Raises
-    ------
-    FerError
-        If the two share no expression, or the target lacks one: the models' accuracy would then be over
-        fewer classes than the paper's.
-    """
-    missing = [name for name in source.classes if name not in target.classes]
-    if missing:
-        raise FerError(
-            f"{target.card.title} has no {', '.join(missing)}, which models of {source.card.title} tell "
-            "apart; the cross-dataset protocol needs the same expressions on both sides."
-        )
-    return target.only(source.classes)

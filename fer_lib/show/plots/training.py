@@ -42,7 +42,8 @@ def curves(frame: pd.DataFrame) -> Figure:
     if loss:
         loss.set(ylabel="Training loss", ylim=(0, None))
         if len(tints) > 1:
-            loss.legend(ncols=3, handlelength=1.2, columnspacing=1.2)
+            columns = 2 if max(map(len, tints)) > 20 else 4
+            legend(figure, list(tints.items()), columns, marker="", ls="-", lw=2)
     if accuracies:
         _line_legend(figure, [ACCURACIES[name] for name in accuracies])
     return figure
