@@ -56,12 +56,16 @@ class Faces:
         uint8 ``(N, 10, 48, 48)``: the frames up to each image, turned as it is; None for stills.
     fingerprint : str
         Of the corpus before it was prepared.
+    photographs : ndarray or None
+        uint8 ``(n, H, W)``: a few images as they were read, in which faces were looked for; None for drawn
+        faces, whose landmarks come with them.
     """
 
     corpus: Corpus
     descriptors: features.Descriptors
     clips: np.ndarray | None
     fingerprint: str
+    photographs: np.ndarray | None
 
     def words(self, train: np.ndarray, seed: int, sample: int = 200_000) -> features.Vocabulary:
         """Return the vocabulary of S2, of the images at ``train`` alone."""
@@ -114,7 +118,8 @@ def load(
         turned, _ = faces.align(clips.reshape(-1, *clips.shape[2:]), eyes.repeat(steps, 0), SIZE, **REACH)
         clips = turned.reshape(len(clips), steps, SIZE, SIZE)
     made = replace(corpus, images=images, landmarks=points, valid=found)
-    return Faces(made, features.sift_of(made), clips, fingerprint)
+    photographs = None if corpus.card.synthetic else corpus.images[:40].copy()
+    return Faces(made, features.sift_of(made), clips, fingerprint, photographs)
 
 
 def find_landmarks(images: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
