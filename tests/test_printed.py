@@ -65,7 +65,7 @@ def test_a_full_oulu_casia_has_its_subjects_and_ten_frames_each(tmp_path):
         folder.mkdir(parents=True)
         for n in range(11):
             (folder / f"{n:03}.jpeg").touch()
-    source = oulu_casia.locate(tmp_path)
+    source = oulu_casia.READER.locate(tmp_path)
     assert len(source.rows) == 80 * 2 * 10
     assert {row["frame"] for row in source.rows} == set(range(1, 11))
     (row,) = compare(oulu_casia.READER, tmp_path)

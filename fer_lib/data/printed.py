@@ -14,7 +14,8 @@ from fer_lib.errors import FerError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_lib.data.sources import Reader, Source
+    from fer_lib.data.reader import Reader
+    from fer_lib.data.sources import Source
 
 
 @dataclass(frozen=True)

@@ -282,7 +282,7 @@ def robustness(
     part: Part,
     conditions: Sequence[str],
     severities: Sequence[float],
-    groups: np.ndarray | None,
+    groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Return a line per condition, severity and model: accuracy as a fraction with its 95 % interval.
 

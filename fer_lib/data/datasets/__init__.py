@@ -1,6 +1,6 @@
 """The corpora: where their files are, what is wrong with them, and their cached arrays.
 
-Each file of this folder describes one corpus with a :class:`~fer_lib.data.sources.Reader`, ``READER``; a file
+Each file of this folder describes one corpus with a :class:`~fer_lib.data.reader.Reader`, ``READER``; a file
 put here is a corpus wherever corpora are listed. ``find`` looks for a corpus, ``load`` returns its
 :class:`~fer_lib.data.corpus.Corpus`, ``check`` reports on the copy that is here. Decoding happens once; the
 cache is keyed by the path, size and modification time of every source file and by what the readers' code
@@ -24,8 +24,9 @@ from fer_lib.data.corpus import Card, Corpus, pack, unpack
 from fer_lib.data.first_bytes import is_archive, read_head
 from fer_lib.data.image_files import Crop, checked_crop
 from fer_lib.data.printed import compare
+from fer_lib.data.reader import Reader
 from fer_lib.data.reporting import report
-from fer_lib.data.sources import ENTRIES, Reader, Source, shown, sighted
+from fer_lib.data.sources import ENTRIES, Source, shown, sighted
 from fer_lib.errors import AbsentDataError, FerError, one_of
 
 _modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
@@ -121,10 +122,10 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     name, data_dir
         As in :func:`find`.
     **options
-        ``synthetic``: the arguments of :func:`fer_lib.data.datasets.synthetic.generate`. Others: the keyword
-        arguments of their reader's ``read`` (:func:`fer_lib.data.datasets.ckplus.read`, ...) and, where
-        the owners' counts are known (``fer2013``, ``ckplus``, ``jaffe``, ...), ``strict`` (default True);
-        False accepts a copy that has others. Photographs of more than a face (``ckplus``, ``jaffe``) are
+        ``synthetic``: the arguments of :func:`fer_lib.data.datasets.synthetic.generate`. Others: what
+        their module describes (:mod:`fer_lib.data.datasets.ckplus`, ...) and, where the owners' counts are
+        known (``fer2013``, ``ckplus``, ``jaffe``, ...), ``strict`` (default True); False accepts a copy that
+        has others. Photographs of more than a face (``ckplus``, ``jaffe``) are
         returned whole, or with ``crop=fer_lib.faces.FACE`` cropped to the face. Most corpora have the six
         basic expressions and more; ``cmu_faces``, which anyone may have, has four: ``anger``,
         ``happiness``, ``sadness`` and ``neutral`` (``pose="straight"`` takes its frontal quarter).
@@ -219,7 +220,7 @@ def authenticity(corpus: Corpus) -> dict[str, Any] | None:
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the options a corpus is read with: its reader's defaults, changed by what is ``given``."""
     reader = (READERS | GENERATED)[one_of(name, NAMES, "dataset")]
-    known = {**reader.options, **({"strict": True} if reader.faults else {})}
+    known = {**reader.defaults, **({"strict": True} if reader.faults else {})}
     for option in given:
         one_of(option, known, f"option of the dataset {name}")
     return known | given
@@ -227,7 +228,7 @@ def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _selection(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return those of ``options`` that decide which files are listed."""
-    return {option: options[option] for option in READERS[name].selecting}
+    return {option: options[option] for option in READERS[name].choices}
 
 
 def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, list[str]]:
@@ -258,7 +259,7 @@ def _faults(reader: Reader, source: Source, corpus: Corpus) -> list[str]:
 
 def _generate(name: str, options: dict[str, Any]) -> Corpus:
     reader = GENERATED[name]
-    return _cached(reader.card, [options], lambda: reader.read(**options))
+    return _cached(reader.card, [options], lambda: reader.build(**options))
 
 
 def _cached(card: Card, key: list[Any], build: Callable[[], Corpus]) -> Corpus:

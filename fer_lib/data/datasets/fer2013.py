@@ -9,6 +9,11 @@ Copies that agree in split, label and pixels are interchangeable, so this order 
 the same pixels give the same ids, the same row numbers and the same fingerprint in every form. (The
 JPEG files are compressed once more, so folders and csv hold slightly different pixels.) Ordering by
 hash and not by the pixels themselves keeps neighbours in the corpus unrelated.
+
+The corpus has labels 0..6 in FER2013's (and canonical) order and ``split``; no subjects. With the option
+``labels="ferplus"`` labels are 0..7 (7 is contempt), the same ids in the same order. With it or ``votes`` its
+``meta`` has the votes (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and FER2013's own expression
+(``original``).
 """
 
 from __future__ import annotations
@@ -31,8 +36,9 @@ from fer_lib.data.datasets.fer2013_folders import (
     list_images,
     read_images,
 )
-from fer_lib.data.sources import Reader, folded, settle, shown
-from fer_lib.errors import FerError, one_of
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import folded, settle, shown
+from fer_lib.errors import FerError
 from fer_lib.progress import track
 
 if TYPE_CHECKING:
@@ -45,7 +51,6 @@ OFFICIAL = {
 }
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv", "fer2013")  # the last without suffix, if it is a csv
 WRAPPERS = ("", "fer2013", "images", "archive")  # folders that the downloads unpack into
-LABELS = ("original", "ferplus")
 SPLITS = {usage: SPLIT_ORDER.index(split) for usage, split in USAGE.items()}
 
 CARD = Card(
@@ -86,13 +91,25 @@ and fer2013new.csv           votes of FER+, beside fer2013.csv (optional)""",
 )
 
 
-def locate(root: Path, *, labels: str = "original", votes: bool = False) -> Source | None:
-    """Find FER2013 in ``root`` or in a folder its downloads unpack into; None where there is nothing."""
-    one_of(labels, LABELS, "labels of fer2013")
+def locate(root: Path, labels: str, votes: bool) -> Source | None:
+    """Find FER2013 in ``root`` or in a folder its downloads unpack into; None where there is nothing.
+
+    Parameters
+    ----------
+    root : Path
+    labels : {"original", "ferplus"}
+        ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`); only
+        with the csv form. Rows without a majority, or with one for unknown or no face, are left out; how
+        many, and which, is remarked.
+    votes : bool
+        Whether the votes come with the original labels, all rows kept, as columns of ``meta``; only with the
+        csv form.
+    """
     for folder in (root / wrapper for wrapper in WRAPPERS):
         if (source := _located(folder)) is not None:
+            source.majority = labels == "ferplus"
             source.expected = {split: sum(counts) for split, counts in OFFICIAL.items()}
-            _add_votes(source, ferplus.find(source.root) or ferplus.find(root), votes or labels == "ferplus")
+            _add_votes(source, ferplus.find(source.root) or ferplus.find(root), votes or source.majority)
             return source
     return None
 
@@ -138,48 +155,8 @@ def _add_votes(source: Source, path: Path | None, asked: bool) -> None:
     ferplus.describe(ferplus.read(path, SPLITS), source)
 
 
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    labels: str = "original",
-    votes: bool = False,
-) -> Corpus:
-    """Read FER2013 from ``root``.
-
-    Parameters
-    ----------
-    root : path or Source
-        The folder that :func:`locate` accepts, or what it returned (then ``labels`` has been chosen).
-    problems : list of str, optional
-        If given, what cannot be read is described here (one sentence each, naming file and row) and
-        left out; without it the first such thing raises.
-    labels : {"original", "ferplus"}
-        ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`); only
-        with the csv form. Rows without a majority, or with one for unknown or no face, are left out;
-        how many, and which, is said by ``locate`` and ``fer data check`` counts the votes.
-    votes : bool
-        Whether the votes come with the original labels, all rows kept, as columns of ``meta``; only with
-        the csv form.
-
-    Returns
-    -------
-    Corpus
-        N images uint8 (N, 48, 48), labels 0..6 in FER2013's (and canonical) order, ``split`` one of
-        train, public_test, private_test; no subjects. In the order the module's text describes. With
-        ``ferplus``: labels 0..7 (7 is contempt), the same ids in the same order. With it or ``votes``:
-        in ``meta`` the votes (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and FER2013's own
-        expression (``original``).
-
-    Raises
-    ------
-    FerError
-        If nothing is there, votes and rows do not belong together or, without ``problems``, if
-        something cannot be read.
-    """
-    source = root if isinstance(root, Source) else locate(Path(root), labels=labels, votes=votes)
-    if source is None:
-        raise FerError(f"{root} holds no FER2013; expected\n{CARD.tree}")
+def _build(source: Source, card: Card, problems: list[str] | None) -> Corpus:
+    """Read whatever form of FER2013 was found."""
     found = list(source.problems)
     meta = None
     if source.form == "folders":
@@ -200,9 +177,9 @@ def read(
             if source.form == "folders"
             else f"{source.files[0]} has no rows; get it again."
         )
-    settle(found, problems, CARD.name, source.root)
+    settle(found, problems, card.name, source.root)
     corpus = _canonical_order(images, codes, split, meta)
-    return ferplus.relabel(corpus) if labels == "ferplus" else corpus
+    return ferplus.relabel(corpus) if source.majority else corpus
 
 
 def authenticity(corpus: Corpus) -> dict[str, Any]:
@@ -311,10 +288,10 @@ def _read_csv(
 
 READER = Reader(
     CARD,
-    read,
-    options={"labels": "original", "votes": False},
-    locate=locate,
-    selecting=("labels", "votes"),
+    locate,
+    {"labels": ("original", "ferplus"), "votes": (False, True)},
+    {},
+    _build,
     faults=lambda source, corpus: unfit(source) + wrong_counts(corpus),
     authenticity=authenticity,
     doubts=doubts,

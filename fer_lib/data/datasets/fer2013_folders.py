@@ -35,7 +35,8 @@ class Source(sources.Source):
     ``form`` is ``csv``, ``folders`` or ``raw`` (train.csv and test.csv of the competition).
     ``files`` are paths as text (as many ``Path`` would take half of a warm load's time); ``labels`` and
     ``splits`` are the codes of each file (forms with one image per file only); ``votes`` is the file of
-    FER+ if it is asked for, ``unusable`` why one that is here is none.
+    FER+ if it is asked for, ``unusable`` why one that is here is none; ``majority`` says whether the labels
+    are to be theirs.
     """
 
     files: list[str] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Source(sources.Source):
     splits: list[int] = field(default_factory=list)
     votes: Path | None = None
     unusable: str = ""
+    majority: bool = False
 
 
 def has_classes(folder: Path) -> bool:

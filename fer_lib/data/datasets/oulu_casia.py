@@ -1,4 +1,8 @@
-"""Oulu-CASIA NIR&VIS: image sequences from neutral to apex, two cameras, three illuminations."""
+"""Oulu-CASIA NIR&VIS: image sequences from neutral to apex, two cameras, three illuminations.
+
+The corpus has ``subjects``, ``sequences`` (``VL-Strong-P001-Anger``) and the columns ``camera``,
+``illumination`` and ``frame`` (the number in the file name). Missing and empty sequences are remarked.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,11 @@ import itertools
 import re
 from pathlib import Path
 
-from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.image_files import read_stills
+from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
+from fer_lib.data.reader import Reader
 from fer_lib.data.sequence_frames import FRAMES, NAMED, pick, wanted
-from fer_lib.data.sources import Reader, Source, located, shown, walk
-from fer_lib.errors import one_of
+from fer_lib.data.sources import Source, shown, walk
 from fer_lib.expressions import EXPRESSIONS, canonical
 
 FOLDER = re.compile(
@@ -78,19 +81,22 @@ def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]
     return found
 
 
-def locate(
-    root: Path,
-    *,
-    camera: str = "VL",
-    illumination: str = "Strong",
-    frames: str = "last10",
-    tree: str = "any",
-) -> Source | None:
-    """List the frames asked for; None where ``root`` has no sequence at all. Options as in :func:`read`."""
-    one_of(camera, CAMERAS, "camera of oulu_casia")
-    one_of(illumination, ILLUMINATIONS, "illumination of oulu_casia")
-    one_of(frames, FRAMES, "frames of oulu_casia")
-    one_of(tree, TREES, "tree of oulu_casia")
+def locate(root: Path, camera: str, illumination: str, frames: str, tree: str) -> Source | None:
+    """List the frames asked for; None where ``root`` has no sequence at all.
+
+    Parameters
+    ----------
+    root : Path
+    camera : {"VL", "NI", "all"}
+        Visible light or near infrared.
+    illumination : {"Strong", "Weak", "Dark", "all"}
+        Paper 4's "normal illumination" is ``VL`` with ``Strong``.
+    frames : {"last10", "last3", "apex", "neutral", "all"}
+        ``apex`` is the last frame; ``neutral`` the first, labelled neutral. A sequence that is shorter
+        gives the frames it has.
+    tree : {"any", "original", "preprocessed"}
+        Whole images or the owners' face crops; ``any`` takes the originals where they are.
+    """
     source = Source(root, "", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
     found = _list_sequences(root, source)
     if not found:
@@ -166,58 +172,15 @@ def _report(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: str
             source.remarks.append(f"{short:,} sequences have fewer than {n} frames; all they have are taken.")
 
 
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    camera: str = "VL",
-    illumination: str = "Strong",
-    frames: str = "last10",
-    tree: str = "any",
-    size: int | tuple[int, int] | None = None,
-) -> Corpus:
-    """Read Oulu-CASIA from ``root``; only the frames that are asked for are opened.
-
-    Parameters
-    ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`; missing and empty sequences are
-        no problems but remarks of the source.
-    camera : {"VL", "NI", "all"}
-        Visible light or near infrared.
-    illumination : {"Strong", "Weak", "Dark", "all"}
-        Paper 4's "normal illumination" is ``VL`` with ``Strong``.
-    frames : {"last10", "last3", "apex", "neutral", "all"}
-        ``apex`` is the last frame; ``neutral`` the first, labelled neutral. A sequence that is shorter
-        gives the frames it has.
-    tree : {"any", "original", "preprocessed"}
-        Whole images or the owners' face crops; ``any`` takes the originals where they are.
-    size : int or (height, width), optional
-        Size of the images; default the most frequent one.
-
-    Returns
-    -------
-    Corpus
-        Grey frames ordered by sequence and frame, with ``subjects``, ``sequences``
-        (``VL-Strong-P001-Anger``) and the columns ``camera``, ``illumination`` and ``frame`` (the number
-        in the file name).
-
-    Raises
-    ------
-    FerError
-        As ``read_stills``, and if nothing is there or an option is unknown.
-    """
-    selection = {"camera": camera, "illumination": illumination, "frames": frames, "tree": tree}
-    source = located(root, CARD, locate, **selection)
-    return read_stills(source, CARD, size, problems)
-
-
 READER = Reader(
     CARD,
-    read,
-    options={"camera": "VL", "illumination": "Strong", "frames": "last10", "tree": "any", "size": None},
-    locate=locate,
-    selecting=("camera", "illumination", "frames", "tree"),
+    locate,
+    {
+        "camera": CAMERAS,
+        "illumination": ILLUMINATIONS,
+        "frames": ("last10", *(name for name in FRAMES if name != "last10")),
+        "tree": TREES,
+    },
     is_ours=is_ours,
     printed=PRINTED,
 )
