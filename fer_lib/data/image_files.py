@@ -104,7 +104,9 @@ def read_stills(
         return images
 
     paths = [row["path"] for row in source.rows]
-    images, owners, sizes = decode_all(paths, card.name, found, size, attempt, unit)
+    faults: list[tuple[str, str]] = []
+    images, owners, sizes = decode_all(paths, card.name, faults, size, attempt, unit)
+    found += [f"{where}: {what}" for where, what in faults]
     if not source.rows and not found:
         found.append(f"{shown(source.root)} holds no {unit} of the selection that was asked for.")
     settle(found, problems, card.name, source.root)

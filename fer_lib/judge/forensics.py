@@ -353,7 +353,8 @@ def count(claim: Claim) -> Verdict | None:
             "ckplus": ckplus.PER_CLASS | {"neutral": 0},
             "jaffe": jaffe.OFFICIAL,
         }
-        known = by_class.get(claim.corpus, {}).get(claim.expression)
+        complete = READERS[claim.corpus].card.complete
+        known = by_class.get(claim.corpus, complete).get(claim.expression)
     elif claim.metric == "sample_count" and claim.part:
         known = sum(parts[claim.part])
     elif claim.metric in ("sample_count", "subject_count") and not claim.expression:

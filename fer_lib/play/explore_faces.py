@@ -20,23 +20,16 @@ from fer_lib import faces, files
 from fer_lib.data import datasets, splits
 from fer_lib.data.corpus import Card, Corpus
 from fer_lib.errors import FerError, one_of
-from fer_lib.expressions import EXPRESSIONS
 from fer_lib.features import robustness
 from fer_lib.features.geometry import warp_points
 from fer_lib.features.sift import Vocabulary, sift, sift_of, word_patches
+from fer_lib.play.matrix_data import CLASSES, reading
 from fer_lib.play.zoo import REACH, SIZE
 
 if TYPE_CHECKING:
     from PIL import Image
 
-CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 TRAIN, HELD = 2000, 500  # faces of a large corpus that are used
-OPTIONS = {
-    "synthetic": {"size": 64},
-    "cmu_faces": {"pose": "straight"},
-    "ckplus": {"crop": faces.FACE},
-    "jaffe": {"crop": faces.FACE},
-}
 VOCABULARY = 64  # visual words; paper ``cnn_sift`` has 256 to 1,024, of many more descriptors
 PATCHES = 10  # a word that occurs less often among the training faces is not shown
 
@@ -135,7 +128,10 @@ def collection(dataset: str = "synthetic", data_dir: str | Path | None = None) -
     FerError
         As :func:`fer_lib.data.datasets.load`, or if dlib is absent or finds no face to train or to test on.
     """
-    corpus = datasets.load(dataset, data_dir or None, **OPTIONS.get(dataset, {}))
+    options = {"size": 64} if dataset == "synthetic" else reading(dataset)
+    if dataset in datasets.READERS and "crop" in datasets.READERS[dataset].options:
+        options["crop"] = faces.FACE
+    corpus = datasets.load(dataset, data_dir or None, **options)
     corpus = corpus.only([name for name in CLASSES if name in corpus.classes])
     if corpus.split is not None and {"train", "private_test"} <= set(corpus.split):
         parts = [np.flatnonzero(corpus.split == name) for name in ("train", "private_test")]

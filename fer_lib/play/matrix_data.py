@@ -32,13 +32,17 @@ from fer_lib.play.zoo import CLIP, LANDMARKS, N_FRAMES, REACH, SIZE, WORDS
 
 CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 
-SEQUENCES = {"ckplus": {"frames": "last10"}, "oulu_casia": {"frames": "last10"}}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "mmi": {"frames": "apex"},
-    "nimstim": {"classes": "seven"},
-    "cmu_faces": {"pose": "straight"},
-}
-"""How each corpus is read: whole photographs, at the height of the expression, from the front."""
+
+def reading(name: str, moving: bool = False) -> dict[str, Any]:
+    """Return the options by which a corpus is read at the height of the expression, from the front.
+
+    With ``moving`` the ten frames that lead there are read, where the corpus has them.
+    """
+    asked = {"frames": ("last10", "apex") if moving else ("apex",), "classes": ("seven",)}
+    asked["pose"] = ("straight",)
+    choices = (datasets.READERS | datasets.GENERATED)[name].choices
+    found = {option: [v for v in values if v in choices.get(option, ())] for option, values in asked.items()}
+    return {option: values[0] for option, values in found.items() if values}
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,19 +145,19 @@ def _read(
     name: str, data_dir: str | Path | None, limit: int | None, seed: int, drawn: dict[str, int]
 ) -> tuple[Corpus, str, np.ndarray | None]:
     """Return the corpus's images, the fingerprint of what was read and the frames of its sequences."""
-    options = OPTIONS.get(name, {})
-    moving = SEQUENCES.get(name, {})
+    options = reading(name, moving=True)
     if name == "synthetic":
-        options, moving = {}, {"sequences": True, "n_frames": N_FRAMES, **drawn}
+        options = {"sequences": True, "n_frames": N_FRAMES, **drawn}
+    moving = name == "synthetic" or options.get("frames") == "last10"
     try:
-        corpus = datasets.load(name, data_dir, **options | moving)
+        corpus = datasets.load(name, data_dir, **options)
     except AbsentDataError:
         raise
     except FerError:
-        if not moving or name == "synthetic":
+        if not moving:
             raise
         # A copy of single frames serves all networks but the one that reads clips.
-        corpus, moving = datasets.load(name, data_dir, **options), {}
+        corpus, moving = datasets.load(name, data_dir, **reading(name)), False
     corpus = corpus.only(c for c in CLASSES if c in corpus.classes)
     fingerprint, clips = corpus.fingerprint, None
     if moving:

@@ -72,7 +72,10 @@ def _locate(name: str, data_dir: str | Path | None, **selection: Any) -> Source:
     base = data_folder(data_dir)
     reader, whole = READERS[name], True
     with _refusals():
-        for folder in _candidates(name, base):
+        # Folders under the corpus's name come first, then the folder itself.
+        inside = sorted(base.iterdir()) if base.is_dir() else []
+        named = [folder for folder in inside if _plain(folder.name) == _plain(name) and folder.is_dir()]
+        for folder in [*named, base] if base.is_dir() else []:
             if reader.is_ours:  # those that search a folder to any depth
                 seen, whole = sighted(folder, reader.is_ours)
                 if not seen:
@@ -143,7 +146,7 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     if name in GENERATED:
         return _generate(name, options)
     strict = options.pop("strict", False)
-    source = _locate(name, data_dir, **_selection(name, options))
+    source = _locate(name, data_dir, **{option: options[option] for option in READERS[name].choices})
     corpus, problems = _read(name, source, options)
     if problems and strict:
         shown = " ".join(problems[:SHOWN_PROBLEMS])
@@ -226,11 +229,6 @@ def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     return known | given
 
 
-def _selection(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return those of ``options`` that decide which files are listed."""
-    return {option: options[option] for option in READERS[name].choices}
-
-
 def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, list[str]]:
     """Return the corpus and what keeps it from being the official one; raise for unreadable files."""
     reader = READERS[name]
@@ -274,14 +272,6 @@ def _cached(card: Card, key: list[Any], build: Callable[[], Corpus]) -> Corpus:
 def _plain(name: str) -> str:
     """Return what a folder's name has in common with its corpus's: FER-2013 -> fer2013, CK+ -> ckplus."""
     return re.sub("[^a-z0-9]", "", name.lower().replace("+", "plus"))
-
-
-def _candidates(name: str, base: Path) -> list[Path]:
-    """Return the folders that may be the corpus: those under its name first, then ``base`` itself."""
-    if not base.is_dir():
-        return []
-    named = sorted(f for f in base.iterdir() if _plain(f.name) == _plain(name) and f.is_dir())
-    return [*named, base]
 
 
 def _is_packed(path: Path, name: str) -> bool:

@@ -44,6 +44,7 @@ cmu_faces/
     codes={"In the name": {word: canonical(word) for word in ("angry", "happy", "sad", "neutral")}},
     lacks={"sequences": "CMU faces is stills, so no sequence can be read"},
     stands_in=("cspp",),
+    address="https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip",
 )
 
 

@@ -66,10 +66,6 @@ ravdess/
         **{name: n for name, n in OFFICIAL["speech"].items() if name in EXPRESSIONS},
     },
     stands_in=("cnn3d",),
-    addresses=tuple(
-        f"https://zenodo.org/records/1188976/files/Video_Speech_Actor_{actor:02}.zip"
-        for actor in range(1, 25)
-    ),
 )
 
 
