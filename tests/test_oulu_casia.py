@@ -126,7 +126,9 @@ def test_missing_empty_and_short_sequences_are_reported_and_no_problem(copy):
         in source.remarks[0]
     )
     assert source.remarks[0].endswith("and 465 more.")
-    assert source.remarks[1] == "1 sequences have fewer than 10 frames; all they have are taken."
+    assert source.remarks[1] == (
+        "1 sequences (VL-Strong-P080-Fear) have fewer than 10 frames; all they have are taken."
+    )
     assert source.ignored == 11 + 12 + 6  # Thumbs.db of every tree
     corpus = oulu_casia.READER.read(source)
     assert (corpus.sequences == "VL-Strong-P080-Fear").sum() == 4

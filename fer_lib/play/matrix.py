@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,59 +21,14 @@ from fer_lib.features import sift as features
 from fer_lib.learn.layers import count_parameters
 from fer_lib.learn.metrics import interval
 from fer_lib.learn.recipes import Recipe
-from fer_lib.learn.training import Part, channels_last, fit
+from fer_lib.learn.training import Part, channels_last
 from fer_lib.learn.units import Outcome, Store, read_weights, train_unit
-from fer_lib.play.matrix_data import Faces, disturbed, find_landmarks, shared
+from fer_lib.play.matrix_data import Faces, disturbed, find_landmarks
 from fer_lib.play.zoo import NETWORKS, SVM, Network, Trained, fitted_svm, recipe_of, training_of
 
 if TYPE_CHECKING:
     from fer_lib.data.splits import Fold
     from fer_lib.evidence.recorder import Recorder
-
-BUDGETS: dict[str, dict[str, Any]] = {
-    # width scales every layer, and rate every learning rate, as short runs of narrow networks take more; of
-    # some networks by widths and rates. Batches are so many times as small as a network's own. All train for
-    # these epochs, or more of them where they would show it fewer images than seen. limit keeps that many
-    # training images, and half as many for testing where the split is official; folds None is all. drawn
-    # makes the synthetic faces, others those of other people; robust and transfer are how many images are
-    # disturbed, and taken of each other corpus (None: all).
-    "smoke": {
-        "width": 0.125,
-        "widths": {"C2": 0.25, "S2": 0.25, "Benchmark": 0.25, "C-SPP": 0.25, "3D-CNN": 0.0625},
-        "rate": 3,
-        "rates": {"Benchmark": 6, "C-SPP": 6, "3D-CNN": 20, "VGG19": 0.3, "LKRNet": 0.3},
-        "activation": "tanh",  # of paper 3's networks
-        "smaller": 16,
-        "epochs": 16,
-        "seen": 0,
-        "limit": 600,
-        "folds": 1,
-        "drawn": {"n_subjects": 8, "per_expression": 2, "size": 64, "n_frames": 8},
-        "others": {"n_subjects": 3, "per_expression": 1},
-        "severities": (1.0,),
-        "robust": 28,
-        "transfer": 70,
-    },
-    "full": {
-        "width": 1,
-        "widths": {},
-        "rate": 1,
-        "rates": {},
-        "activation": "relu",
-        "smaller": 1,
-        "epochs": 30,
-        "seen": 860_000,
-        "limit": None,
-        "folds": None,
-        "drawn": {"n_subjects": 24, "per_expression": 3, "size": 64},
-        "others": {"n_subjects": 8},
-        "severities": (0.25, 0.5, 0.75, 1.0),
-        "robust": None,
-        "transfer": None,
-    },
-}
-BUDGETS["paper"] = BUDGETS["full"] | {"epochs": 60, "seen": 1_720_000}
-
 
 # --- training and testing -----------------------------------------------------------------------------------
 
@@ -106,7 +61,7 @@ class Bench:
     store : Store
         Where finished networks are kept, such as a recorder.
     plan : mapping
-        One of :data:`BUDGETS`.
+        One of :data:`fer_lib.play.budgets.BUDGETS`.
     epochs : int
         Of every network's training; the last one counts.
     """
@@ -158,10 +113,10 @@ class Bench:
         """
         network, recipe = NETWORKS[name], self.recipe(name)
         if recipe is None:
-            now = clock(learn.images.device)
-            began = now()
+            began = time.perf_counter()
             one = fitted_svm(learn, self.n_classes, self.seed)
-            outcome = Outcome(one.predict(test), np.empty(0), [{"epoch": 1, "seconds": now() - began}], None)
+            curves = [{"epoch": 1, "seconds": time.perf_counter() - began}]
+            outcome = Outcome(one.predict(test), np.empty(0), curves, None)
             return Tested(network, one.model, one.feed, self.n_classes, outcome=outcome)
         learn, feed, loss = training_of(network, learn, recipe.augmentation)
         outcome = train_unit(
@@ -181,8 +136,6 @@ class Bench:
         model = channels_last(model, learn.images.device).eval()
         return Tested(network, model, feed, self.n_classes, outcome.precision.name, outcome=outcome)
 
-    # --- what a network costs -------------------------------------------------------------------------------
-
     def counts(self, name: str) -> dict[str, Any]:
         """Return width, parameters and multiply-adds of a network as trained here, and in full."""
         parameters, operations = multiply_adds(name, self.n_classes, self.width(name))
@@ -190,41 +143,8 @@ class Bench:
         own = {"width": self.width(name), "parameters": parameters, "multiply_adds": operations}
         return own | {"parameters_full": full[0], "multiply_adds_full": full[1]}
 
-    def times(self, name: str, fitted: Fitted) -> dict[str, float]:
-        """Return what training and prediction take: seconds of the whole training, and images per second."""
-        one, recipe = fitted.networks[name], self.recipe(name)
-        n, epochs = len(fitted.train), len(one.outcome.curves)
-        pace = n / one.outcome.curves[0]["seconds"]  # of the support vector machine, which is fitted once
-        if recipe is not None:
-            pace = self.training_rate(name, fitted.train, recipe)
-        some = fitted.test.take(torch.arange(min(512, len(fitted.test)), device=fitted.test.labels.device))
-        return {
-            "training_seconds": n * epochs / pace,
-            "training_images_per_second": pace,
-            "images_per_second": images_per_second(one, some),
-        }
 
-    def training_rate(self, name: str, learn: Part, recipe: Recipe, batches: int = 6) -> float:
-        """Return how many images a network trains on per second, measured on a few batches."""
-        device = learn.images.device
-        some = learn.take(torch.arange(min(len(learn), batches * recipe.batch_size), device=device))
-        some, feed, loss = training_of(NETWORKS[name], some, recipe.augmentation)
-        model, once, now = self.build(name), replace(recipe, epochs=1), clock(device)
-        best = math.inf
-        for _ in range(2):  # the first warms up
-            started = now()
-            fit(model, some, once, feed=feed, loss=loss, label=f"{name}, timed")
-            best = min(best, now() - started)
-        return len(some) / best
-
-
-def clock(device: torch.device) -> Callable[[], float]:
-    """Return what times are taken with: processor time on a CPU, which other work there hardly changes.
-
-    It is the sum over cores, so that a figure does not depend on the number of threads either. On a GPU it
-    is the time on the wall.
-    """
-    return time.process_time if device.type == "cpu" else time.perf_counter
+# --- what a network costs -----------------------------------------------------------------------------------
 
 
 def multiply_adds(name: str, n_classes: int = 7, width: float = 1.0) -> tuple[int, int]:
@@ -243,12 +163,15 @@ def multiply_adds(name: str, n_classes: int = 7, width: float = 1.0) -> tuple[in
     return count_parameters(model), counter.get_total_flops() // 2
 
 
-def images_per_second(one: Trained, part: Part, seconds: float = 0.5) -> float:
-    """Return how many images of a part a model predicts per second, its feed included.
+def images_per_second(one: Trained, part: Part, n: int = 512, seconds: float = 0.5) -> float:
+    """Return how many of a part's first ``n`` images a model predicts per second, its feed included.
 
-    The best of as many passes as ``seconds`` allow, at least two after one that warms up.
+    The best of as many passes as ``seconds`` allow, at least two after one that warms up. On a CPU seconds
+    are of processor time, which other work there hardly changes: what one core would do, however many there
+    are.
     """
-    now = clock(part.images.device)
+    part = part.take(torch.arange(min(n, len(part)), device=part.labels.device))
+    now = time.process_time if part.images.device.type == "cpu" else time.perf_counter
     one.predict(part)
     best, began, passes = math.inf, now(), 0
     while passes < 2 or now() - began < seconds:
@@ -316,7 +239,7 @@ def transfer(
         A line per model: the mean accuracy over the folds' networks, with its 95 % interval.
     """
     corpus = target.corpus
-    common = shared(classes, corpus)
+    common = tuple(name for name in classes if name in corpus.classes)
     index = np.flatnonzero(np.isin(corpus.labels, [corpus.classes.index(name) for name in common]))
     truth = np.array([common.index(corpus.classes[label]) for label in corpus.labels[index]])
     people = None if corpus.subjects is None else corpus.subjects[index]

@@ -7,7 +7,6 @@ disturbances.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -238,17 +237,3 @@ def disturbed(part: Part, condition: str, severity: float, vocabulary: features.
         frames = disturb(extra[CLIP].byte().flatten(0, 1), condition, severity, marks)
         extra[CLIP] = frames.view(n, steps, SIZE, SIZE).float()
     return Part(images, part.labels, tuple(extra))
-
-
-def shared(classes: Iterable[str], target: Corpus) -> tuple[str, ...]:
-    """Return the expressions that a network of ``classes`` knows and ``target`` has.
-
-    Raises
-    ------
-    FerError
-        If that is fewer than two, so that there is nothing to tell apart.
-    """
-    common = tuple(name for name in classes if name in target.classes)
-    if len(common) < 2:
-        raise FerError(f"{target.card.title} shares {len(common)} expressions with the training corpus.")
-    return common
