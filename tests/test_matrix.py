@@ -267,7 +267,7 @@ def test_a_network_is_trained_once_and_read_back(faces, split, tmp_path):
     assert np.allclose(again.predict(parts[1]), one.outcome.test, atol=1e-5)
     assert len(one.outcome.curves) == 2
     assert np.isnan(one.outcome.curves[0]["test_accuracy"])  # nothing looks at the test part
-    fitted = matrix.Fitted(fold, words, *parts, {"LKRNet": one})
+    fitted = matrix.Fitted(fold, words, parts[1], {"LKRNet": one})
     table = matrix.robustness(fitted, parts[1], ("low_brightness",), (1.0,))
     assert table["severity"].tolist() == [0.0, 1.0]
     clear = metrics.accuracy(parts[1].labels.numpy(), one.outcome.test.argmax(1))

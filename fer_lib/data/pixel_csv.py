@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_lib.data import first_bytes
-from fer_lib.data.sources import shown
+from fer_lib.data.sources import folded, shown
 from fer_lib.errors import FerError
+from fer_lib.progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,52 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
     except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
         why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         problems.append(f"{path}: not a readable csv file ({why}); get it again.")
+
+
+def read_images(
+    path: Path, size: int, columns: dict[str, dict[str, int]], problems: list[str]
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Read a csv with an image of ``size`` pixels a side in each row; show progress.
+
+    Parameters
+    ----------
+    path : Path
+    columns : dict
+        Column to what its entries mean, as codes.
+    problems : list of str
+        Receives what is wrong with the file and with rows, which are then left out.
+
+    Returns
+    -------
+    images : uint8 (N, size, size)
+    codes : dict
+        Column to int64 (N,).
+    kept : int64 (N,)
+        Positions of those images among the rows that are not blank.
+    rows : int64 (M,)
+        The number in the file, less one, of every row that is not blank.
+    """
+    none = np.zeros(0, np.int64)
+    parts, numbers = [(np.zeros((0, size, size), np.uint8), none, *[none] * len(columns))], [none]
+    faults: list[tuple[str, str]] = []
+    first, *others = columns
+    found = blocks(path, [first, "pixels", *others], problems)
+    expected = path.stat().st_size // (ROWS * 8400) + 1  # a row has about 8,400 bytes
+    for rows in track(found, path.name, expected, "block"):
+        read = {name: codes(rows[name], known) for name, known in columns.items()}
+        pixels, unread = parse_pixels(rows["pixels"].fillna("").tolist(), size**2)
+        wrong = {row: why for _, bad in read.values() for row, why in bad.items()}
+        wrong |= unread  # last: a row that ends within its pixels lacks what stands behind them
+        faults += row_faults(path, rows, wrong)
+        good = np.array([i for i in range(len(rows)) if i not in wrong], np.int64)
+        before = sum(map(len, numbers))
+        parts.append(
+            (pixels.reshape(-1, size, size)[good], good + before, *(c[good] for c, _ in read.values()))
+        )
+        numbers.append(rows.index.to_numpy(np.int64))
+    problems += folded(faults, "row")
+    images, kept, *by_column = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return images, dict(zip(columns, by_column, strict=True)), kept, np.concatenate(numbers)
 
 
 def row_faults(path: Path, rows: pd.DataFrame, faults: dict[int, str]) -> list[tuple[str, str]]:

@@ -21,10 +21,8 @@ from fer_lib.data import datasets, splits
 from fer_lib.data.corpus import Card, Corpus
 from fer_lib.errors import FerError, one_of
 from fer_lib.features import robustness
-from fer_lib.features.geometry import warp_points
 from fer_lib.features.sift import Vocabulary, sift, sift_of, word_patches
-from fer_lib.play.matrix_data import CLASSES, reading
-from fer_lib.play.zoo import REACH, SIZE
+from fer_lib.play.matrix_data import CLASSES, framed, reading
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,7 +83,7 @@ class Collection:
     Attributes
     ----------
     train, held : Corpus
-        Faces to train on and held-out ones, framed by :func:`framed`; they share no person where the
+        Faces to train on and held-out ones, framed by :func:`level`; they share no person where the
         corpus knows persons.
     words : Words
         Of the training faces.
@@ -146,21 +144,13 @@ def collection(dataset: str = "synthetic", data_dir: str | Path | None = None) -
         missed = sum(map(len, marked)) - len(train) - len(held)
     if not len(train) or not len(held):
         raise FerError(f"dlib finds too few faces in {corpus.card.title} to train on some and show others.")
-    train = framed(train)
-    return Collection(train, framed(held), words_of(train), missed)
+    train = level(train)
+    return Collection(train, level(held), words_of(train), missed)
 
 
-def framed(corpus: Corpus) -> Corpus:
-    """Turn faces level and crop them by their eyes to 48 pixels; the 68 landmarks follow.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        With landmarks ``(N, 68, 2)``, all known.
-    """
-    images, matrices = faces.align(corpus.images, faces.eyes(corpus.landmarks), SIZE, **REACH)
-    points = warp_points(torch.as_tensor(corpus.landmarks), torch.as_tensor(matrices))
-    return replace(corpus, images=images, landmarks=points.numpy(), meta=None)
+def level(corpus: Corpus) -> Corpus:
+    """Frame faces whose 68 landmarks are all known, as the matrix does."""
+    return replace(framed(corpus, faces.eyes(corpus.landmarks)), meta=None)
 
 
 def words_of(train: Corpus) -> Words:
@@ -284,7 +274,7 @@ def photograph(photo: bytes | np.ndarray, box: np.ndarray | None = None) -> Phot
         raise FerError("No face was found in this photograph: so small, it shows none.")
     points = faces.landmarks([pixels], "dlib", box[None])
     one = Corpus(pixels[None], np.zeros(1, int), CLASSES, PHOTO, np.array(["photo"]), landmarks=points)
-    return Photograph(pixels, box, framed(one))
+    return Photograph(pixels, box, level(one))
 
 
 def _face(pixels: np.ndarray) -> np.ndarray:

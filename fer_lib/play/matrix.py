@@ -19,9 +19,10 @@ import torch
 
 from fer_lib.features import sift as features
 from fer_lib.learn.layers import count_parameters
+from fer_lib.learn.layout import channels_last, plain
 from fer_lib.learn.metrics import interval
 from fer_lib.learn.recipes import Recipe
-from fer_lib.learn.training import Part, channels_last
+from fer_lib.learn.training import Part
 from fer_lib.learn.units import Outcome, Store, read_weights, train_unit
 from fer_lib.play.matrix_data import Faces, disturbed, find_landmarks
 from fer_lib.play.zoo import NETWORKS, SVM, Network, Trained, fitted_svm, recipe_of, training_of
@@ -42,11 +43,10 @@ class Tested(Trained):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """All networks as trained on one fold, by name, with its parts and SIFT words."""
+    """All networks as trained on one fold, by name, with its test part and SIFT words."""
 
     fold: Fold
     vocabulary: features.Vocabulary
-    train: Part
     test: Part
     networks: dict[str, Tested]
 
@@ -104,7 +104,8 @@ class Bench:
         """Train every network on a fold, or read back what ``store`` holds of it."""
         words = self.faces.words(fold.train, self.seed)
         parts = [self.faces.part(index, words, self.device) for index in (fold.train, fold.test)]
-        return Fitted(fold, words, *parts, {name: self.train(name, fold, *parts) for name in self.networks})
+        networks = {name: self.train(name, fold, *parts) for name in self.networks}
+        return Fitted(fold, words, parts[1], networks)
 
     def train(self, name: str, fold: Fold, learn: Part, test: Part) -> Tested:
         """Train one network on one fold, or read back what ``store`` holds of it.
@@ -134,6 +135,8 @@ class Bench:
         model = self.build(name)
         model.load_state_dict(read_weights(outcome.weights))
         model = channels_last(model, learn.images.device).eval()
+        if outcome.precision.layout == "plain":
+            plain(model)
         return Tested(network, model, feed, self.n_classes, outcome.precision.name, outcome=outcome)
 
     def counts(self, name: str) -> dict[str, Any]:

@@ -114,15 +114,23 @@ def load(
         corpus = faces.annotate(corpus, "mtcnn", points=False)
         found, points = corpus.valid, find_landmarks(corpus.images, faces.boxes(corpus))
     eyes = faces.eyes(np.where(found[:, None, None], points, np.nan))
-    images, matrices = faces.align(corpus.images, eyes, SIZE, **REACH)
-    points = warp_points(torch.as_tensor(points), torch.as_tensor(matrices)).numpy()
+    made = framed(replace(corpus, landmarks=points, valid=found), eyes)
     if clips is not None:
         steps = clips.shape[1]
         turned, _ = faces.align(clips.reshape(-1, *clips.shape[2:]), eyes.repeat(steps, 0), SIZE, **REACH)
         clips = turned.reshape(len(clips), steps, SIZE, SIZE)
-    made = replace(corpus, images=images, landmarks=points, valid=found)
     photographs = None if corpus.card.synthetic else corpus.images[:40].copy()
     return Faces(made, features.sift_of(made), clips, fingerprint, photographs)
+
+
+def framed(corpus: Corpus, eyes: np.ndarray) -> Corpus:
+    """Turn faces level and crop them by their ``eyes`` (N, 2, 2) to 48 pixels; landmarks follow.
+
+    See :func:`fer_lib.faces.align` for eyes that are not known.
+    """
+    images, matrices = faces.align(corpus.images, eyes, SIZE, **REACH)
+    points = warp_points(torch.as_tensor(corpus.landmarks), torch.as_tensor(matrices))
+    return replace(corpus, images=images, landmarks=points.numpy())
 
 
 def find_landmarks(images: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:

@@ -134,11 +134,7 @@ def _gradients(*_: object) -> Feed:
 
 
 def _frames(*_: object) -> Feed:
-    def feed(batch: Part, _: bool) -> tuple[Tensor]:
-        x = (batch.extra[CLIP] / 127.5 - 1).unsqueeze(1).expand(-1, 3, -1, -1, -1)
-        return (x.contiguous(memory_format=torch.channels_last_3d),)
-
-    return feed
+    return lambda batch, _: ((batch.extra[CLIP] / 127.5 - 1).unsqueeze(1).expand(-1, 3, -1, -1, -1),)
 
 
 # --- how it is trained --------------------------------------------------------------------------------------

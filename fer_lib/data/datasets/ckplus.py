@@ -25,7 +25,7 @@ from fer_lib.data.image_files import Crop, read_stills
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
 from fer_lib.data.sequence_frames import FRAMES, by_sequence, named, take
-from fer_lib.data.sources import Source, drop_repeats, folded, settle, shown, walk, wrong_counts
+from fer_lib.data.sources import Source, drop_repeats, settle, shown, walk, wrong_counts
 from fer_lib.errors import FerError
 from fer_lib.expressions import ALIASES, EXPRESSIONS, canonical, codes
 
@@ -271,24 +271,16 @@ def _read_table(path: Path, classes: tuple[str, ...], problems: list[str]) -> Co
     Images are named ``row0001`` ... by their number in the file. The column Usage is nobody's official split
     and is left alone.
     """
-    known = {code: int(code) for code in TABLE_CODES}
-    images, labels, ids = [np.zeros((0, TABLE_SIZE, TABLE_SIZE), np.uint8)], [], []
-    before, wrong_rows = len(problems), []
-    for rows in pixel_csv.blocks(path, ["emotion", "pixels"], problems):
-        found, faults = pixel_csv.codes(rows["emotion"], known)
-        pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), TABLE_SIZE**2)
-        faults |= wrong
-        numbers = rows.index.to_numpy() + 1
-        wrong_rows += pixel_csv.row_faults(path, rows, faults)
-        names = [TABLE_CODES[str(code)] for code in found.tolist()]
-        good = [i for i, name in enumerate(names) if i not in faults and name in classes]
-        images.append(pixels.reshape(-1, TABLE_SIZE, TABLE_SIZE)[good])
-        labels += [classes.index(names[i]) for i in good]
-        ids += [f"row{numbers[i]:04}" for i in good]
-    problems += folded(wrong_rows, "row")
-    if not ids and len(problems) == before:
+    before = len(problems)
+    columns = {"emotion": {code: int(code) for code in TABLE_CODES}}
+    images, codes_of, kept, rows = pixel_csv.read_images(path, TABLE_SIZE, columns, problems)
+    names = np.array(list(TABLE_CODES.values()))[codes_of["emotion"]]
+    here = np.isin(names, classes)
+    if not here.any() and len(problems) == before:
         problems.append(f"{shown(path)} holds no image of the selection that was asked for.")
-    return Corpus(np.concatenate(images), np.array(labels, np.int64), classes, CARD, np.array(ids, np.str_))
+    labels = np.array([classes.index(name) for name in names[here]], np.int64)
+    ids = np.array([f"row{number + 1:04}" for number in rows[kept][here]], np.str_)
+    return Corpus(images[here], labels, classes, CARD, ids)
 
 
 def _build(

@@ -37,9 +37,8 @@ from fer_lib.data.datasets.fer2013_folders import (
     read_images,
 )
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import folded, settle, shown
+from fer_lib.data.sources import settle, shown
 from fer_lib.errors import FerError
-from fer_lib.progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,12 +161,16 @@ def _build(source: Source, card: Card, problems: list[str] | None) -> Corpus:
     if source.form == "folders":
         images, codes, split = read_images(source, found)
     else:
-        images, codes, split, kept, rows = _read_csv(Path(source.files[0]), found, source.form == "raw")
+        path = Path(source.files[0])
+        columns = {"emotion": {str(code): code for code in range(len(CLASSES))}}
+        columns |= {} if source.form == "raw" else {"Usage": SPLITS}  # raw rows are all for training
+        images, read, kept, rows = pixel_csv.read_images(path, SIZE, columns, found)
+        codes, split = read["emotion"], read.get("Usage", np.zeros(len(kept), np.int64))
         if source.votes:
             import pandas as pd
 
             counted = ferplus.read(source.votes, SPLITS)
-            ferplus.match(counted, Path(source.files[0]), rows, kept, codes, split)
+            ferplus.match(counted, path, len(rows), kept, codes, split)
             meta = pd.DataFrame(counted.counts[kept], columns=list(ferplus.COLUMNS))
             meta = meta.assign(original=np.array(CLASSES)[codes])
     if not len(images) and not found:
@@ -253,37 +256,6 @@ def _canonical_order(
         ids.append(key if seen[key] == 1 else f"{key}-{seen[key]}")
     columns: dict[str, Any] = {"split": names, "meta": None if meta is None else meta.iloc[order]}
     return Corpus(images[order], labels[order], CLASSES, CARD, np.array(ids, dtype=np.str_), **columns)
-
-
-def _read_csv(
-    path: Path, problems: list[str], raw: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
-    """Parse a csv in blocks of rows; ``raw`` files have no Usage and are all training samples.
-
-    Returns images, labels, splits, the position of each among the rows of the file, and how many those are.
-    """
-    emotions = {str(code): code for code in range(len(CLASSES))}
-    columns = ["emotion", "pixels"] if raw else ["emotion", "pixels", "Usage"]
-    none = np.zeros(0, np.int64)
-    wrong_rows: list[tuple[str, str]] = []
-    parts, total = [(np.zeros((0, SIZE, SIZE), np.uint8), none, none, none)], 0
-    expected = path.stat().st_size // (pixel_csv.ROWS * 8400) + 1  # a row has about 8,400 bytes
-    blocks = pixel_csv.blocks(path, columns, problems)
-    for rows in track(blocks, f"FER2013 {path.name}", expected, "block"):
-        emotion, faults = pixel_csv.codes(rows["emotion"], emotions)
-        split = np.zeros(len(rows), np.int64)
-        if not raw:
-            split, wrong = pixel_csv.codes(rows["Usage"], SPLITS)
-            faults |= wrong
-        pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), SIZE * SIZE)
-        faults |= wrong  # last: a row that ends within its pixels has no Usage either
-        wrong_rows += pixel_csv.row_faults(path, rows, faults)
-        good = np.array([i for i in range(len(rows)) if i not in faults], np.int64)
-        parts.append((pixels.reshape(-1, SIZE, SIZE)[good], emotion[good], split[good], good + total))
-        total += len(rows)
-    problems += folded(wrong_rows, "row")
-    images, labels, split, kept = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return images, labels, split, kept, total
 
 
 READER = Reader(
