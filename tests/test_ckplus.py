@@ -79,7 +79,7 @@ def full(tmp_path_factory):
 
 
 def test_a_complete_tree_has_the_official_counts(full):
-    source = ckplus.locate(full)
+    source = ckplus.READER.locate(full)
     assert (source.form, source.problems, source.ignored) == ("original", [], 1)
     assert wrong_counts(source) == []
     assert source.facts["unlabelled"] == 266
@@ -92,7 +92,7 @@ def test_a_complete_tree_has_the_official_counts(full):
     [("apex", "seven", 327), ("apex", "six", 309), ("neutral", "seven", 593)],
 )
 def test_selections_have_the_counts_that_papers_print(full, frames, classes, count):
-    corpus = ckplus.read(full, frames=frames, classes=classes)
+    corpus = ckplus.READER.read(full, frames=frames, classes=classes)
     assert corpus.images.shape == (count, 6, 8)
     numbers = corpus.meta["frame"].to_numpy()
     assert (corpus.images[:, 0, 0] == 10 * numbers).all()
@@ -108,7 +108,7 @@ def test_selections_have_the_counts_that_papers_print(full, frames, classes, cou
 def test_a_complete_tree_yields_what_papers_print(full):
     figures = claims.frame().set_index("id")["value"]
     for entry in ckplus.PRINTED:
-        found = printed.count(ckplus.locate(full, **entry.selection), entry)
+        found = printed.count(ckplus.READER.locate(full, **entry.selection), entry)
         if entry.complete is not None:
             assert found == entry.complete, entry
         assert (figures[entry.claim] == entry.complete) is not bool(entry.why), entry
@@ -116,13 +116,13 @@ def test_a_complete_tree_yields_what_papers_print(full):
 
 @pytest.mark.parametrize(("classes", "images"), [("seven", 981), ("six", 927)])
 def test_three_frames_of_every_sequence(full, classes, images):
-    corpus = ckplus.read(full, frames="last3", classes=classes)
+    corpus = ckplus.READER.read(full, frames="last3", classes=classes)
     assert len(corpus) == images
     assert np.bincount(corpus.labels).tolist() == [3 * n for n in PER_CLASS[: len(corpus.classes)]]
 
 
 def test_paper_4_has_ten_frames_of_every_labelled_sequence(full):
-    corpus = ckplus.read(full, frames="last10")
+    corpus = ckplus.READER.read(full, frames="last10")
     made = clips.sequences(corpus)
     assert made.rows.shape == (327, 10)
     assert np.bincount(made.labels).tolist() == PER_CLASS
@@ -132,22 +132,22 @@ def test_paper_4_has_ten_frames_of_every_labelled_sequence(full):
     assert (np.diff(frames) >= 0).all()
     assert (frames[made.lengths == 10] == np.arange(3, 13)).all()
     assert (frames[made.lengths == 3] == [1, 2, *[3] * 8]).all()
-    every = ckplus.locate(full, frames="all")
-    assert len(every.rows) == sum(1 + int(row["frame"]) - 1 for row in ckplus.locate(full).rows)
+    every = ckplus.READER.locate(full, frames="all")
+    assert len(every.rows) == sum(1 + int(row["frame"]) - 1 for row in ckplus.READER.locate(full).rows)
 
 
 def test_last_frames_are_the_last_frames(tmp_path):
     names = [("S010_001", 1), ("S010_002", 2), ("S011_001", 7), ("S011_002", None)]
     write_tree(tmp_path, names, (12, 4, 2, 11))
-    corpus = ckplus.read(tmp_path, frames="last3")
+    corpus = ckplus.READER.read(tmp_path, frames="last3")
     assert corpus.meta["frame"].tolist() == [10, 11, 12, 2, 3, 4, 1, 2]
     assert corpus.sequences.tolist() == ["S010_001"] * 3 + ["S010_002"] * 3 + ["S011_001"] * 2
     assert corpus.ids[0] == "S010_001_00000010"
     assert [corpus.classes[i] for i in corpus.labels[[0, 3, 6]]] == ["anger", "contempt", "surprise"]
-    source = ckplus.locate(tmp_path, frames="last10", classes="six")
+    source = ckplus.READER.locate(tmp_path, frames="last10", classes="six")
     assert source.facts["short_sequences"] == 1
     assert "(S011_001) have fewer than 10 frames" in source.remarks[-1]
-    corpus = ckplus.read(source)
+    corpus = ckplus.READER.read(source)
     rows = clips.sequences(corpus).rows
     assert corpus.meta["frame"].to_numpy()[rows].tolist() == [list(range(3, 13)), [1, *[2] * 9]]
     assert corpus.images[rows].shape == (2, 10, 6, 8)
@@ -165,7 +165,7 @@ def test_last_frames_are_the_last_frames(tmp_path):
 )
 def test_levels_and_their_names_do_not_matter(tmp_path, images, emotion):
     write_tree(tmp_path, [("S005_001", 3), ("S010_002", 7)], (3,), images, emotion)
-    corpus = ckplus.read(tmp_path)
+    corpus = ckplus.READER.read(tmp_path)
     assert corpus.ids.tolist() == ["S005_001_00000003", "S010_002_00000003"]
     assert [corpus.classes[i] for i in corpus.labels] == ["disgust", "surprise"]
 
@@ -183,9 +183,9 @@ def test_what_people_have_beside_the_data_does_not_matter(tmp_path):
         stream.write(b"\0")
     (root / "Emotion/S007/001").mkdir(parents=True)
     put(root / "Emotion/S007/001/S007_001_00000001_emotion.txt", b" \n")
-    source = ckplus.locate(root)
+    source = ckplus.READER.locate(root)
     assert (source.problems, source.ignored, source.facts["unlabelled"]) == ([], 5, 1)
-    assert ckplus.read(source).subjects.tolist() == ["S005", "S010"]
+    assert ckplus.READER.read(source).subjects.tolist() == ["S005", "S010"]
     said = wrong_counts(source)
     assert said[0] == "sequences: 3, officially 593."
     assert "labelled subjects: 2, officially 118." in said
@@ -197,12 +197,12 @@ def test_sizes_and_colours_become_one(tmp_path):
     put(folder / "S005/001/S005_001_00000002.png", png(np.full((49, 64, 3), 80, np.uint8)))
     put(folder / "S005/002/S005_002_00000002.png", png(np.full((48, 64), 40, np.uint8)))
     put(folder / "S006/001/S006_001_00000002.png", png(np.full((49, 64), 20, np.uint8)))
-    corpus = ckplus.read(root)
+    corpus = ckplus.READER.read(root)
     assert corpus.images.shape == (3, 49, 64)
     assert corpus.images[:, 20, 20].tolist() == [80, 40, 20]
     assert corpus.meta["height"].tolist() == [49, 48, 49]
     assert len(image_files.size_remarks(corpus)) == 1
-    assert ckplus.read(root, size=12).images.shape == (3, 12, 12)
+    assert ckplus.READER.read(root, size=12).images.shape == (3, 12, 12)
 
 
 def test_faces_are_cropped_and_failures_marked(tmp_path):
@@ -212,12 +212,12 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
         frame = np.full((490, 640), 90, np.uint8)
         frame[100:380, x : x + 280] = cv2.resize(drawn[0], (280, 280))
         put(root / f"cohn-kanade-images/S005/001/S005_001_{k:08}.png", png(frame))
-    corpus = ckplus.read(root, crop=FACE)
+    corpus = ckplus.READER.read(root, crop=FACE)
     assert corpus.images.shape == (2, 96, 96)
     assert corpus.valid.tolist() == [True, False]
     assert (corpus.images[1] == 20).all()
     assert "1 of 2 images (first S005_002_00000002)" in face_remarks(corpus)[0]
-    both = ckplus.read(root, frames="last3", size=48, crop=FACE)
+    both = ckplus.READER.read(root, frames="last3", size=48, crop=FACE)
     assert both.valid.tolist() == [True, True, False, False]
     one, other, *_ = both.images.reshape(4, -1)  # one face in two places
     assert np.corrcoef(one, other)[0, 1] > 0.9
@@ -237,9 +237,9 @@ def test_a_faulty_emotion_file_is_named(tmp_path, content, message):
     root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)])
     put(root / "Emotion/S005/001/S005_001_00000004_emotion.txt", content)
     with pytest.raises(FerError, match=f"S005_001_00000004_emotion.txt: .*{message}"):
-        ckplus.read(root)
+        ckplus.READER.read(root)
     problems = []
-    assert ckplus.read(root, problems).sequences.tolist() == ["S005_002"]
+    assert ckplus.READER.read(root, problems).sequences.tolist() == ["S005_002"]
     assert len(problems) == 1
 
 
@@ -247,7 +247,7 @@ def test_labels_that_disagree_or_have_no_frames_are_named(tmp_path):
     root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)])
     put(root / "Emotion/S005/001/S005_001_00000003_emotion.txt", b"4")
     put(root / "Emotion/S006/001/S006_001_00000003_emotion.txt", b"4")
-    source = ckplus.locate(root)
+    source = ckplus.READER.locate(root)
     assert len(source.problems) == 1
     assert "says disgust, but another emotion file of the sequence says fear" in source.problems[0]
     assert any("S006_001" in remark and "no frames" in remark for remark in source.remarks)
@@ -267,9 +267,9 @@ def test_an_unreadable_frame_is_named_and_the_others_read(tmp_path, content, mes
     root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)])
     put(root / "cohn-kanade-images/S005/001/S005_001_00000004.png", content)
     with pytest.raises(FerError, match=rf"S005_001_00000004\.png: {message}"):
-        ckplus.read(root, crop=crop)
+        ckplus.READER.read(root, crop=crop)
     problems = []
-    assert ckplus.read(root, problems, crop=crop).sequences.tolist() == ["S005_002"]
+    assert ckplus.READER.read(root, problems, crop=crop).sequences.tolist() == ["S005_002"]
     assert len(problems) == 1
 
 
@@ -277,8 +277,8 @@ def test_images_without_labels_say_what_is_missing(tmp_path):
     root = write_tree(tmp_path, [("S005_001", None), ("S005_002", None)], (3, 1))
     shutil.rmtree(root / "Emotion")
     with pytest.raises(FerError, match=r"no emotion file: put Emotion \(or Emotion_labels\)"):
-        ckplus.read(root)
-    corpus = ckplus.read(root, frames="neutral")
+        ckplus.READER.read(root)
+    corpus = ckplus.READER.read(root, frames="neutral")
     assert corpus.ids.tolist() == ["S005_001_00000001"]  # a lone frame is no neutral one
 
 
@@ -286,21 +286,21 @@ def test_copies_of_a_tree_are_read_once(tmp_path):
     for top in ("a", "b"):
         write_tree(tmp_path, [("S005_001", 3)], images=f"{top}/cohn-kanade-images")
     problems = []
-    assert len(ckplus.read(tmp_path, problems)) == 1
+    assert len(ckplus.READER.read(tmp_path, problems)) == 1
     assert problems == []
     remark = "4 files are here more than once, byte for byte; one of each is used."
-    assert remark in ckplus.locate(tmp_path).remarks
+    assert remark in ckplus.READER.locate(tmp_path).remarks
 
 
 def test_options_are_checked(full, tmp_path):
     with pytest.raises(FerError, match="Did you mean 'last3'"):
-        ckplus.read(full, frames="last")
+        ckplus.READER.read(full, frames="last")
     with pytest.raises(FerError, match="classes of ckplus"):
-        ckplus.read(full, classes="eight")
+        ckplus.READER.read(full, classes="eight")
     with pytest.raises(FerError, match="at least 1; got 0"):
-        ckplus.read(full, size=0)
+        ckplus.READER.read(full, size=0)
     with pytest.raises(FerError, match="holds no CK"):
-        ckplus.read(tmp_path)
+        ckplus.READER.read(tmp_path)
 
 
 # CK+48 -----------------------------------------------------------------------------------------------
@@ -316,32 +316,32 @@ def write_crops(root, names):
 
 def test_ck48(tmp_path):
     root = write_crops(tmp_path / "CK+48", [s for s in sequences() if s[1]])
-    source = ckplus.locate(tmp_path, frames="last3")
+    source = ckplus.READER.locate(tmp_path, frames="last3")
     assert (source.form, source.problems) == ("ck48", [])
     assert wrong_counts(source) == []
     assert "never at random" in source.remarks[0]
-    corpus = ckplus.read(source, crop=FACE)  # they are faces already
+    corpus = ckplus.READER.read(source, crop=FACE)  # they are faces already
     assert corpus.images.shape == (981, 48, 48)
     assert corpus.valid is None
     assert np.bincount(corpus.labels).tolist() == [3 * n for n in PER_CLASS]
     assert len(np.unique(corpus.sequences)) == 327
     assert len(np.unique(corpus.subjects)) == 118
-    assert len(ckplus.read(root, frames="last3", classes="six")) == 927
+    assert len(ckplus.READER.read(root, frames="last3", classes="six")) == 927
     with pytest.warns(UserWarning, match="several frames of one sequence.*leaks them"):
         random = splits.kfold(corpus, 10)
     leaks = splits.certify(corpus, random, subject_independent=False)
     assert leaks["sequences_shared"] > 300  # told in the certificate as well
     kept = splits.certify(corpus, splits.subject_kfold(corpus, 10), subject_independent=True)
     assert kept["sequences_shared"] == kept["subjects_shared"] == 0
-    apex = ckplus.read(root)
+    apex = ckplus.READER.read(root)
     assert len(splits.kfold(apex, 10)) == 10  # one frame of each: nothing to warn of
     assert len(apex) == 327
     assert (apex.meta["frame"] == 11).all()
     for frames in ("last10", "neutral"):
         with pytest.raises(FerError, match=f"only the last three frames.*'{frames}' needs the original"):
-            ckplus.read(root, frames=frames)
+            ckplus.READER.read(root, frames=frames)
     shutil.move(root / "fear" / os.listdir(root / "fear")[0], root / "anger")  # noqa: PTH208
-    source = ckplus.locate(root)
+    source = ckplus.READER.locate(root)
     assert "lies in the folders of anger and fear" in source.problems[0]
     assert wrong_counts(source) == ["anger: 136, officially 135.", "fear: 74, officially 75."]
 
@@ -349,9 +349,9 @@ def test_ck48(tmp_path):
 def test_the_original_tree_is_preferred(tmp_path):
     write_crops(tmp_path / "CK+48", [("S005_001", 3)])
     put(tmp_path / "ckextended.csv", b"emotion,pixels,Usage\n")
-    assert ckplus.locate(tmp_path).form == "ck48"
+    assert ckplus.READER.locate(tmp_path).form == "ck48"
     write_tree(tmp_path, [("S005_001", 3)])
-    assert ckplus.locate(tmp_path).form == "original"
+    assert ckplus.READER.locate(tmp_path).form == "original"
 
 
 # ckextended.csv --------------------------------------------------------------------------------------
@@ -368,17 +368,17 @@ def write_table(path, per_code=EXTENDED):
 
 def test_ckextended(tmp_path):
     write_table(tmp_path / "CKextended.csv")
-    source = ckplus.locate(tmp_path)
+    source = ckplus.READER.locate(tmp_path)
     assert (source.form, wrong_counts(source)) == ("ckextended", [])
-    corpus = ckplus.read(source)
+    corpus = ckplus.READER.read(source)
     assert corpus.images.shape == (327, 48, 48)
     assert np.bincount(corpus.labels).tolist() == PER_CLASS
     assert corpus.subjects is None
     assert corpus.ids[0] == "row0001"
-    assert len(ckplus.read(tmp_path, classes="six", size=24)) == 309
-    assert len(ckplus.read(tmp_path, frames="neutral")) == 593
+    assert len(ckplus.READER.read(tmp_path, classes="six", size=24)) == 309
+    assert len(ckplus.READER.read(tmp_path, frames="neutral")) == 593
     with pytest.raises(FerError, match="holds no sequences"):
-        ckplus.read(tmp_path, frames="last3")
+        ckplus.READER.read(tmp_path, frames="last3")
     for protocol in (splits.leave_one_subject_out, lambda c: splits.subject_kfold(c, 10)):
         with pytest.raises(FerError, match=r"no subject ids.*subject-independent protocols are impossible"):
             protocol(corpus)
@@ -393,15 +393,15 @@ def test_faulty_rows_of_ckextended_are_named(tmp_path):
     lines[3] = "9" + lines[3][1:]
     path.write_text("\n".join(lines))
     with pytest.raises(FerError, match=r"row 1 \(line 2\): .*pixel values, expected 2304.*\(1 more"):
-        ckplus.read(tmp_path)
+        ckplus.READER.read(tmp_path)
     problems = []
-    corpus = ckplus.read(tmp_path, problems)
+    corpus = ckplus.READER.read(tmp_path, problems)
     assert corpus.ids.tolist() == ["row0002"]
     assert "emotion is '9'" in problems[1]
-    assert wrong_counts(ckplus.locate(tmp_path)) == ["rows: 3, officially 920."]
+    assert wrong_counts(ckplus.READER.locate(tmp_path)) == ["rows: 3, officially 920."]
     path.write_text(lines[0] + "\n")
     with pytest.raises(FerError, match="no image of the selection"):
-        ckplus.read(tmp_path)
+        ckplus.READER.read(tmp_path)
 
 
 # Names -----------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def copy(tmp_path):
 
 @pytest.mark.parametrize(("scale", "shape"), [("full", (120, 128)), ("2", (60, 64)), (4, (30, 32))])
 def test_every_scale_is_a_corpus(copy, scale, shape):
-    corpus = cmu_faces.read(copy, scale=scale)
+    corpus = cmu_faces.READER.read(copy, scale=scale)
     assert corpus.images.shape == (63, *shape)
     assert corpus.classes == ("anger", "happiness", "sadness", "neutral")
     assert corpus.counts()["all"].tolist() == [16, 16, 15, 16]
@@ -50,35 +50,35 @@ def test_every_scale_is_a_corpus(copy, scale, shape):
 
 
 def test_pose_and_eyes_are_selections(copy):
-    corpus = cmu_faces.read(copy, pose="straight")
+    corpus = cmu_faces.READER.read(copy, pose="straight")
     assert len(corpus) == 16
     assert set(corpus.meta.pose) == {"straight"}
-    assert set(cmu_faces.read(copy, eyes="open").meta.eyes) == {"open"}
-    assert len(cmu_faces.read(copy, eyes="open")) == 31
-    assert len(cmu_faces.read(copy, pose="up", eyes="open", scale="2")) == 7
+    assert set(cmu_faces.READER.read(copy, eyes="open").meta.eyes) == {"open"}
+    assert len(cmu_faces.READER.read(copy, eyes="open")) == 31
+    assert len(cmu_faces.READER.read(copy, pose="up", eyes="open", scale="2")) == 7
 
 
 def test_glitches_are_skipped_counted_and_the_counts_reported(copy, monkeypatch):
-    source = cmu_faces.locate(copy, pose="straight")
+    source = cmu_faces.READER.locate(copy, pose="straight")
     assert (source.facts, source.ignored) == ({"bad": 1, "usable": 63}, 2)
     assert len(source.files) == 16
     assert source.problems == []
     assert source.remarks[0] == "1 images that the owners marked as glitches (.bad) were skipped."
     assert source.remarks[1] == "anger: 16 images at this scale, the complete set has 155."
     monkeypatch.setattr(cmu_faces, "USUAL", {"anger": 16, "happiness": 16, "sadness": 15, "neutral": 16})
-    assert len(cmu_faces.locate(copy, pose="straight").remarks) == 1
+    assert len(cmu_faces.READER.locate(copy, pose="straight").remarks) == 1
     assert sum({"anger": 155, "happiness": 155, "sadness": 156, "neutral": 158}.values()) == 624
 
 
 def test_the_most_complete_scale_is_read_unless_one_is_asked_for(copy):
-    assert cmu_faces.locate(copy).form == "scale full: 128x120"
+    assert cmu_faces.READER.locate(copy).form == "scale full: 128x120"
     for path in [*copy.rglob("*_straight_*open.pgm"), *copy.rglob("*_4.*")]:
         path.unlink()
-    assert cmu_faces.read(copy).images.shape == (63, 60, 64)
-    assert cmu_faces.locate(copy).form == "scale 2: 64x60"
-    assert len(cmu_faces.read(copy, scale="full")) == 55
+    assert cmu_faces.READER.read(copy).images.shape == (63, 60, 64)
+    assert cmu_faces.READER.locate(copy).form == "scale 2: 64x60"
+    assert len(cmu_faces.READER.read(copy, scale="full")) == 55
     with pytest.raises(FerError, match="holds no image of the selection"):
-        cmu_faces.read(copy, scale="4")
+        cmu_faces.READER.read(copy, scale="4")
 
 
 def test_a_copy_without_whole_classes_is_not_well(copy, monkeypatch, tmp_path):
@@ -96,18 +96,18 @@ def test_a_cut_image_and_a_second_copy_are_named(copy):
     again = copy / "again" / "an2i_up_sad_open_2.pgm"
     again.parent.mkdir()
     again.write_bytes(bad.read_bytes())
-    source = cmu_faces.locate(copy, scale="2")
+    source = cmu_faces.READER.locate(copy, scale="2")
     assert (len(source.rows), source.problems) == (63, [])
     assert "1 files are here more than once, byte for byte; one of each is used." in source.remarks
     again.write_bytes(bad.read_bytes()[:-1] + b"x")
     with pytest.raises(FerError, match="1 files are here in several versions"):
-        cmu_faces.read(copy, scale="2")
+        cmu_faces.READER.read(copy, scale="2")
     again.unlink()
     bad.write_bytes(bad.read_bytes()[:99])
     with pytest.raises(FerError, match=r"an2i_up_sad_open_2\.pgm: cannot be decoded"):
-        cmu_faces.read(copy, scale="2")
+        cmu_faces.READER.read(copy, scale="2")
     problems = []
-    assert len(cmu_faces.read(copy, problems, scale="2")) == 62
+    assert len(cmu_faces.READER.read(copy, problems, scale="2")) == 62
     assert len(problems) == 1
 
 
@@ -121,18 +121,18 @@ def test_a_cut_image_and_a_second_copy_are_named(copy):
 )
 def test_unknown_options(copy, options, message):
     with pytest.raises(FerError, match=message):
-        cmu_faces.read(copy, **options)
+        cmu_faces.READER.read(copy, **options)
 
 
 def test_the_corpus_survives_the_cache(copy):
-    corpus = cmu_faces.read(copy)
+    corpus = cmu_faces.READER.read(copy)
     assert unpack(pack(corpus), corpus.card).fingerprint == corpus.fingerprint
 
 
 def test_nothing_there(tmp_path):
-    assert cmu_faces.locate(tmp_path) is None
+    assert cmu_faces.READER.locate(tmp_path) is None
     with pytest.raises(FerError, match="holds no CMU Face Images; expected"):
-        cmu_faces.read(tmp_path)
+        cmu_faces.READER.read(tmp_path)
 
 
 @given(

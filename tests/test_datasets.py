@@ -57,9 +57,9 @@ def spied(name, monkeypatch):
 
     def spy(*arguments, **options):
         calls.append(options)
-        return reader.read(*arguments, **options)
+        return reader.build(*arguments, **options)
 
-    monkeypatch.setitem(datasets.READERS, name, replace(reader, read=spy))
+    monkeypatch.setitem(datasets.READERS, name, replace(reader, build=spy))
     return calls
 
 
@@ -244,7 +244,7 @@ def test_check_does_not_list_problems_without_end(copy):
     problems = datasets.check("fer2013")["problems"]
     assert ".0', not a whole number. (31 rows have a fault of this kind.)" in problems[0]
     with pytest.raises(FerError, match=rf"see `fer data check fer2013 --data-dir {copy}`"):
-        fer2013.read(write_two_faults(path, text).parent)
+        fer2013.READER.read(write_two_faults(path, text).parent)
 
 
 def write_two_faults(path, text):
@@ -265,7 +265,7 @@ def test_synthetic_is_cached_and_checked(cache):
 
 def test_check_of_the_synthetic_corpus(monkeypatch):
     small = datasets.synthetic.generate(n_subjects=2, per_expression=1, size=24)
-    drawn = replace(synthetic.READER, read=lambda **options: small)
+    drawn = replace(synthetic.READER, build=lambda **options: small)
     monkeypatch.setitem(datasets.GENERATED, "synthetic", drawn)
     report = datasets.check("synthetic")
     assert report["ok"]
@@ -559,12 +559,13 @@ def test_cnn_sift_gets_its_classes_folds_and_protocol(
 
 
 @pytest.mark.parametrize("reader", [*datasets.READERS.values(), *datasets.GENERATED.values()])
-def test_a_reader_states_its_options_as_its_functions_have_them(reader):
-    parameters = inspect.signature(reader.read).parameters.values()
-    assert reader.options == {p.name: p.default for p in parameters if p.name not in ("root", "problems")}
-    if reader.locate:
-        selecting = inspect.signature(reader.locate).parameters
-        assert list(reader.selecting) == [name for name in selecting if name != "root"]
+def test_a_reader_offers_what_its_functions_take(reader):
+    taken = inspect.signature(reader.build).parameters
+    assert set(reader.options) <= set(taken)
+    if reader.card.synthetic:
+        assert reader.defaults == {name: parameter.default for name, parameter in taken.items()}
+    else:
+        assert list(inspect.signature(reader.search).parameters) == ["root", *reader.choices]
 
 
 @pytest.mark.parametrize("crop", [True, 96])
@@ -589,8 +590,8 @@ def test_faces_and_whole_photographs_are_cached_apart(faces, tmp_path, monkeypat
 
 MADE_UP = """
 from fer_lib.data.corpus import Card
-from fer_lib.data.image_files import read_stills
-from fer_lib.data.sources import Reader, Source, located, named_rows
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import Source, named_rows, use
 
 CARD = Card("made_up", "Made-up faces", "nobody", "none", "nowhere", "made_up/face1_anger.png", may_show=True,
             codes={"In the name": {"anger": "anger", "fear": "fear"}}, stands_in=("cspp",),
@@ -605,16 +606,11 @@ def parse(name):
 
 def locate(root):
     source = Source(root, "files", ("anger", "fear"))
-    source.rows = list(named_rows(source, parse))
-    source.files = [row["path"] for row in source.rows]
+    use(source, named_rows(source, parse))
     return source if source.rows else None
 
 
-def read(root, problems=None, *, size=None):
-    return read_stills(located(root, CARD, locate), CARD, size, problems)
-
-
-READER = Reader(CARD, read, options={"size": None}, locate=locate)
+READER = Reader(CARD, locate)
 """
 
 

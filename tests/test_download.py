@@ -127,7 +127,7 @@ def test_download_check_and_record(served, whole, tmp_path, capsys):
     assert (record["url"], record["sha256"], record["size"]) == (url, sha256, len(whole))
     assert sorted(path.name for path in base.iterdir()) == [".cmu_faces.import.lock", "cmu_faces"]
     for scale in cmu_faces.SCALES:  # the smallest were there twice
-        assert cmu_faces.locate(base / "cmu_faces", scale=scale).problems == []
+        assert cmu_faces.READER.locate(base / "cmu_faces", scale=scale).problems == []
 
 
 def test_the_older_archive_and_one_without_a_name(served, tmp_path):

@@ -68,7 +68,7 @@ def layouts(root, samples):
 
 
 def test_every_layout_gives_one_and_the_same_corpus(tmp_path, samples):
-    corpora = [fer2013.read(root) for root in layouts(tmp_path, samples)]
+    corpora = [fer2013.READER.read(root) for root in layouts(tmp_path, samples)]
     assert len({c.fingerprint for c in corpora}) == 1
     corpus = corpora[0]
     assert len(corpus) == len(samples)
@@ -80,7 +80,7 @@ def test_every_layout_gives_one_and_the_same_corpus(tmp_path, samples):
 
 
 def test_ids_name_split_pixels_and_running_number(tmp_path, samples):
-    corpus = fer2013.read(write_csv(tmp_path / "fer2013.csv", samples).parent)
+    corpus = fer2013.READER.read(write_csv(tmp_path / "fer2013.csv", samples).parent)
     twins = [i for i in range(len(corpus)) if (corpus.images[i] == samples[0][3]).all()]
     assert len(twins) == 4
     ids = corpus.ids[twins].tolist()
@@ -95,7 +95,7 @@ def test_other_files_are_ignored_and_counted(tmp_path, samples):
         (root / "train" / "happy" / name).write_bytes(b"\xff")
     (root / "train" / "odd").mkdir()
     (root / "train" / "odd" / "notes.txt").write_text("")
-    source = fer2013.locate(root)
+    source = fer2013.READER.locate(root)
     assert (len(source.files), source.ignored, source.problems) == (len(samples), 6, [])
     assert len(source.ignored_names) == 3  # the hidden ones are counted, not named
     assert set(source.ignored_names) <= {"Training_1000.jpg0.jpg", "Training_1.png", "x_1.jpg", "notes.txt"}
@@ -104,12 +104,12 @@ def test_other_files_are_ignored_and_counted(tmp_path, samples):
 def test_csv_is_preferred_and_fer_plus_votes_are_no_data(tmp_path, samples):
     (tmp_path / "fer2013new.csv").write_text("Usage,Image name,neutral\n")
     (tmp_path / "train.csv").write_text("emotion,pixels\n")
-    assert fer2013.locate(tmp_path).form == "raw"
+    assert fer2013.READER.locate(tmp_path).form == "raw"
     write_folders(tmp_path, samples)
-    assert fer2013.locate(tmp_path).form == "folders"
+    assert fer2013.READER.locate(tmp_path).form == "folders"
     write_csv(tmp_path / "fer2013.csv", samples)
-    assert fer2013.locate(tmp_path).form == "csv"
-    assert fer2013.locate(tmp_path / "train") is None
+    assert fer2013.READER.locate(tmp_path).form == "csv"
+    assert fer2013.READER.locate(tmp_path / "train") is None
 
 
 PIXELS = " ".join(["7"] * 2304)
@@ -137,9 +137,9 @@ def test_a_faulty_csv_row_is_named_and_the_others_read(tmp_path, samples, fault,
     lines[3] = fault(lines[3].split(","))
     path.write_text("\n".join([lines[0], "", *lines[1:], "", ""]))  # blank lines count, and are no rows
     with pytest.raises(FerError, match=rf"fer2013\.csv, row 4 \(line 5\): .*{message}"):
-        fer2013.read(tmp_path)
+        fer2013.READER.read(tmp_path)
     problems = []
-    corpus = fer2013.read(tmp_path, problems)
+    corpus = fer2013.READER.read(tmp_path, problems)
     assert len(problems) == 1
     assert len(corpus) == len(samples) - 1
 
@@ -151,7 +151,7 @@ def test_short_and_long_rows_do_not_make_up_for_each_other(tmp_path, samples):
     lines[2] = f"0,{PIXELS} 7,Training"
     path.write_text("\n".join(lines))
     problems = []
-    fer2013.read(tmp_path, problems)
+    fer2013.READER.read(tmp_path, problems)
     assert [p.split(": ")[1].split(" pixel")[0] for p in problems] == ["2303", "2305"]
 
 
@@ -192,9 +192,9 @@ def test_an_unreadable_image_is_named_and_the_others_read(tmp_path, samples, con
     bad = root / "train" / "angry" / "Training_5.jpg"
     bad.write_bytes(content)
     with pytest.raises(FerError, match=f"{bad.name}.*{message}"):
-        fer2013.read(root)
+        fer2013.READER.read(root)
     problems = []
-    assert len(fer2013.read(root, problems)) == len(samples)
+    assert len(fer2013.READER.read(root, problems)) == len(samples)
     assert len(problems) == 1
 
 
@@ -208,7 +208,7 @@ def test_what_is_no_file_is_named_and_links_in_circles_end(tmp_path, samples):
     (angry / "again").symlink_to(root)
     (root / "self").symlink_to("self")
     problems = []
-    assert len(fer2013.read(root, problems)) == len(samples)
+    assert len(fer2013.READER.read(root, problems)) == len(samples)
     assert sorted(Path(p.split()[0]).name for p in problems) == names
     assert all("is no file" in p for p in problems)
 
@@ -222,17 +222,17 @@ def test_unknown_class_folders_and_double_files_are_problems(tmp_path, samples):
     known = next((root / "train/angry").iterdir())
     (root / "validation/angry" / known.name).write_bytes(known.read_bytes())
     problems = []
-    assert len(fer2013.read(root, problems)) == len(samples)
+    assert len(fer2013.READER.read(root, problems)) == len(samples)
     assert [p.split()[0] for p in problems] == [f"{root}/train/contempt:", f"{root}/train/hapy:", known.name]
     with pytest.raises(FerError, match="unknown class folder"):
-        fer2013.read(root)
+        fer2013.READER.read(root)
 
 
 def test_images_without_the_original_names_are_refused(tmp_path, samples):
     (tmp_path / "train" / "angry").mkdir(parents=True)
     (tmp_path / "train" / "angry" / "im0.jpg").write_bytes(samples[0][2])
     with pytest.raises(FerError, match="no image is named as FER2013 names them"):
-        fer2013.read(tmp_path)
+        fer2013.READER.read(tmp_path)
 
 
 def test_the_raw_competition_form_cannot_be_scored(tmp_path, monkeypatch, samples):
@@ -282,13 +282,13 @@ def test_class_folders_may_be_named_by_their_codes(tmp_path, samples):
         folder.rename(tmp_path / "codes" / folder.parent.name / str(code))
     (tmp_path / "again").mkdir()
     write_folders(root, samples)
-    assert fer2013.read(tmp_path / "codes").fingerprint == fer2013.read(root).fingerprint
+    assert fer2013.READER.read(tmp_path / "codes").fingerprint == fer2013.READER.read(root).fingerprint
 
 
 @pytest.mark.parametrize("place", ["fer2013", "fer2013/fer2013"])
 def test_a_csv_without_suffix_is_found(tmp_path, samples, place):
     write_csv(tmp_path / place, samples)
-    assert len(fer2013.read(datasets.find("fer2013", tmp_path))) == len(samples)
+    assert len(fer2013.READER.read(datasets.find("fer2013", tmp_path))) == len(samples)
 
 
 def test_an_archive_without_suffix_or_under_a_wrong_one_is_named(tmp_path, samples):
@@ -314,7 +314,7 @@ def test_a_resized_copy_is_one_problem(tmp_path, samples):
         (usage, code, cv2.imencode(".jpg", np.zeros((96, 96), np.uint8))[1], 0) for usage, code, *_ in samples
     ]
     problems = []
-    fer2013.read(write_folders(tmp_path, large), problems)
+    fer2013.READER.read(write_folders(tmp_path, large), problems)
     (problem,) = problems
     assert "is 96x96 pixels, expected 48x48; a resized copy has other grey levels" in problem
     assert "(45 files have a fault of this kind.)" in problem
@@ -492,7 +492,7 @@ def test_real_csv_gives_the_corpus_of_the_folders(real, tmp_path):
     part = corpus.select(np.random.default_rng(0).permutation(len(corpus))[:2100])  # three blocks
     rows = zip(part.split, part.labels, [b""] * len(part), part.images, strict=True)
     write_csv(tmp_path / "fer2013.csv", [(usage[s], *rest) for s, *rest in rows])
-    again = fer2013.read(tmp_path)
+    again = fer2013.READER.read(tmp_path)
     assert sorted(zip(again.split, again.labels, map(bytes, again.images), strict=True)) == sorted(
         zip(part.split, part.labels, map(bytes, part.images), strict=True)
     )

@@ -92,7 +92,7 @@ def test_ids_are_those_of_the_original_labels(copy):
 
 
 def test_what_is_left_out_is_counted_and_named(copy):
-    source = fer2013.locate(copy, labels="ferplus")
+    source = fer2013.READER.locate(copy, labels="ferplus")
     assert source.facts == {
         "ferplus_rows": ROWS,
         "ferplus_no_majority": 3,
@@ -162,7 +162,7 @@ def test_other_forms_are_refused(copy):
     cv2.imwrite(str(folder / "Training_1.jpg"), np.zeros((48, 48), np.uint8))
     with pytest.raises(FerError, match=r"without the order of its rows.*needs fer2013\.csv"):
         datasets.load("fer2013", copy, labels="ferplus")
-    assert "cannot be joined to this form" in fer2013.locate(copy).remarks[0]
+    assert "cannot be joined to this form" in fer2013.READER.locate(copy).remarks[0]
     with pytest.raises(FerError, match="Did you mean 'ferplus'"):
         datasets.load("fer2013", copy, labels="ferpluss")
 
@@ -221,7 +221,7 @@ def test_a_faulty_file_of_votes_is_named(copy, edit, message):
 def test_an_unreadable_row_does_not_move_the_others(copy):
     change(copy / "fer2013.csv", lambda lines: lines.__setitem__(6, "9" + lines[6][1:]))
     problems = []
-    corpus = fer2013.read(copy, problems, labels="ferplus")
+    corpus = fer2013.READER.read(copy, problems, labels="ferplus")
     assert len(problems) == 1
     rows = corpus.images[:, 0, 0]
     assert 5 not in rows

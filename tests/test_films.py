@@ -117,7 +117,7 @@ def test_a_file_that_is_no_whole_film_says_so(tmp_path, ending, damage, message)
 
 @pytest.mark.parametrize(("channel", "films"), [("speech", 1440), ("song", 1012), ("all", 2452)])
 def test_a_complete_ravdess_has_the_official_counts(full, channel, films):
-    source = ravdess.locate(full, channel=channel)
+    source = ravdess.READER.locate(full, channel=channel)
     assert wrong_counts(source) == []
     assert source.problems == []
     assert sum(n for name, n in source.facts.items() if name != "actors") == films
@@ -130,14 +130,14 @@ def test_what_is_missing_of_ravdess_is_named(full, tmp_path):
     for name in names_of_ravdess(("01",)):
         if not name.endswith("-24.mp4"):
             (tmp_path / name).touch()
-    said = wrong_counts(ravdess.locate(tmp_path))
+    said = wrong_counts(ravdess.READER.locate(tmp_path))
     assert said[0] == "actors: 23, officially 24."
     assert "neutral: 92, officially 96." in said
     assert "anger: 184, officially 192." in said
 
 
 def test_ravdess_by_default(two_actors):
-    corpus = ravdess.read(two_actors)
+    corpus = ravdess.READER.read(two_actors)
     assert corpus.images.shape == (6, 240, 426)
     assert corpus.ids[0] == "01-01-01-02-01-01-0020"
     assert corpus.sequences[0] == "01-01-01-02-01-01"
@@ -159,7 +159,7 @@ def test_ravdess_by_default(two_actors):
 
 
 def test_sequences_of_ravdess_are_clips_that_can_be_split_by_actor(two_actors):
-    corpus = ravdess.read(two_actors, frames="last10", classes="six", size=(24, 32))
+    corpus = ravdess.READER.read(two_actors, frames="last10", classes="six", size=(24, 32))
     made = clips.sequences(corpus)
     assert made.rows.shape == (4, 10)
     assert (made.lengths == 10).all()
@@ -185,7 +185,7 @@ def test_paper_4_reads_the_films_as_sequences(two_actors, tmp_path, monkeypatch)
 
 
 def test_the_first_frames_of_ravdess_are_neutral(two_actors):
-    corpus = ravdess.read(two_actors, frames="neutral", size=16)
+    corpus = ravdess.READER.read(two_actors, frames="neutral", size=16)
     assert corpus.classes == ("neutral",)
     assert (corpus.meta["frame"] == 1).all()
     assert len(corpus) == 6
@@ -194,15 +194,15 @@ def test_the_first_frames_of_ravdess_are_neutral(two_actors):
 def test_a_film_with_sound_and_without_is_one_film(two_actors):
     film = two_actors / "Actor_01" / "02-01-05-01-02-01-01.mp4"
     film.with_name("01-01-05-01-02-01-01.mp4").write_bytes(b"not opened")
-    assert len(ravdess.read(two_actors, size=16)) == 6
+    assert len(ravdess.READER.read(two_actors, size=16)) == 6
     (two_actors / "copy").mkdir()
     (two_actors / "copy" / film.name).write_bytes(b"another version")
     with pytest.raises(FerError, match="files are here"):
-        ravdess.read(two_actors)
+        ravdess.READER.read(two_actors)
     film.unlink()
     (two_actors / "copy" / film.name).unlink()
     with pytest.raises(FerError, match=r"01-01-05-01-02-01-01\.mp4: is empty|: is no AVI|: cannot be"):
-        ravdess.read(two_actors)
+        ravdess.READER.read(two_actors)
 
 
 @given(st.text("0123456789-.mp4٣", max_size=26))
@@ -243,24 +243,24 @@ def crema(tmp_path):
 
 
 def test_crema_d(crema):
-    source = crema_d.locate(crema)
+    source = crema_d.READER.locate(crema)
     assert (source.problems, source.ignored) == ([], 1)
     assert wrong_counts(source) == ["films: 12, officially 7,442.", "actors: 2, officially 91."]
-    corpus = crema_d.read(source)
+    corpus = crema_d.READER.read(source)
     assert corpus.images.shape == (12, 180, 240)
     assert corpus.classes == ("anger", "disgust", "fear", "happiness", "sadness", "neutral")
     assert np.bincount(corpus.labels).tolist() == [2] * 6
     assert corpus.ids[0] == "1001_IEO_ANG_HI-0011"
     assert set(corpus.meta["level"]) == {"high"}
     assert corpus.images.mean(axis=(1, 2)) == pytest.approx(66, abs=4)
-    moving = clips.sequences(crema_d.read(crema, frames="last10", size=16))
+    moving = clips.sequences(crema_d.READER.read(crema, frames="last10", size=16))
     assert (moving.rows.shape, set(moving.lengths)) == ((12, 10), {10})
 
 
 def test_of_two_containers_the_owners_is_read(crema):
     (crema / "mp4").mkdir()
     (crema / "mp4" / "1001_IEO_ANG_HI.mp4").write_bytes(b"not opened")
-    assert len(crema_d.read(crema, size=16)) == 12
+    assert len(crema_d.READER.read(crema, size=16)) == 12
 
 
 def test_a_clone_without_git_lfs_is_explained(tmp_path, monkeypatch):
@@ -301,6 +301,6 @@ def test_names_of_crema_d_say_what_they_mean():
 )
 def test_unknown_options_are_refused(tmp_path, reader, option):
     with pytest.raises(FerError, match=f"Unknown {option} of {reader.CARD.name}"):
-        reader.read(tmp_path, **{option: "?"})
+        reader.READER.read(tmp_path, **{option: "?"})
     with pytest.raises(FerError, match=f"holds no {reader.CARD.title.split()[0]}"):
-        reader.read(tmp_path)
+        reader.READER.read(tmp_path)

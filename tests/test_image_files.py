@@ -204,14 +204,14 @@ def test_decode_all_keeps_order_names_failures_and_fits_to_the_most_frequent_siz
         cv2.imwrite(str(paths[-1]), np.full((6, 5) if i == 3 else (8, 10), i, np.uint8))
     paths[7].write_bytes(b"")
     paths[9].unlink()
-    problems = []
-    images, items, sizes = decode_all(paths, "test", problems)
+    faults = []
+    images, items, sizes = decode_all(paths, "test", faults)
     assert images.shape == (38, 8, 10)
     assert images[:, 4, 5].tolist() == items.tolist() == [i for i in range(40) if i not in (7, 9)]
     assert sizes[3].tolist() == [6, 5]
-    assert problems == [
-        f"{paths[7]}: is empty; get this file again.",
-        f"{paths[9]}: No such file or directory",
+    assert faults == [
+        (str(paths[7]), "is empty; get this file again."),
+        (str(paths[9]), "cannot be read (No such file or directory)."),
     ]
 
 

@@ -56,10 +56,10 @@ def full(tmp_path_factory):
 
 
 def test_a_complete_copy_has_the_official_counts(full):
-    source = jaffe.locate(full)
+    source = jaffe.READER.locate(full)
     assert wrong_counts(source) == []
     assert source.ignored == 1
-    corpus = jaffe.read(source)
+    corpus = jaffe.READER.read(source)
     assert corpus.images.shape == (213, 16, 16)
     assert corpus.classes == ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
     assert np.bincount(corpus.labels).tolist() == [30, 29, 32, 31, 31, 30, 30]
@@ -70,13 +70,13 @@ def test_a_complete_copy_has_the_official_counts(full):
 
 
 def test_six_classes_are_the_183_that_are_not_neutral(full):
-    corpus = jaffe.read(full, classes="six", size=(8, 10))
+    corpus = jaffe.READER.read(full, classes="six", size=(8, 10))
     assert corpus.images.shape == (183, 8, 10)
     assert "neutral" not in corpus.classes
     assert set(corpus.labels.tolist()) == set(range(6))
-    assert wrong_counts(jaffe.locate(full, classes="six")) == []
+    assert wrong_counts(jaffe.READER.locate(full, classes="six")) == []
     with pytest.raises(FerError, match="Did you mean 'six'"):
-        jaffe.read(full, classes="sx")
+        jaffe.READER.read(full, classes="sx")
 
 
 @pytest.mark.parametrize("nest", ["jaffedbase", "jaffe/JAFFE images"])
@@ -91,9 +91,9 @@ def test_folders_and_spellings_do_not_matter(tmp_path, nest):
     (tmp_path / "loop").symlink_to(tmp_path)
     with open(os.fsencode(folder) + b"/M\xfcller.tiff", "wb") as stream:  # noqa: PTH123
         stream.write(b"\0")
-    source = jaffe.locate(tmp_path)
+    source = jaffe.READER.locate(tmp_path)
     assert source.ignored == 6
-    corpus = jaffe.read(source)
+    corpus = jaffe.READER.read(source)
     assert corpus.ids.tolist() == ["KA.AN1.39", "KL.DI2.7", "YM.SU5.110"]
     assert (corpus.images == pixels).all()
     assert [corpus.classes[i] for i in corpus.labels] == ["anger", "disgust", "surprise"]
@@ -111,7 +111,7 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
     photograph[60:220, 40:200] = cv2.resize(drawn[0], (160, 160))
     (tmp_path / "KA.AN1.39.tiff").write_bytes(tiff(photograph))
     (tmp_path / "KA.AN2.40.tiff").write_bytes(tiff(np.full((256, 256), 70, np.uint8)))
-    corpus = jaffe.read(tmp_path, crop=FACE)
+    corpus = jaffe.READER.read(tmp_path, crop=FACE)
     assert corpus.images.shape == (2, 96, 96)
     assert corpus.valid.tolist() == [True, False]
     assert (corpus.images[1] == 70).all()
@@ -119,15 +119,15 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
     assert "height" not in corpus.meta
     (said,) = face_remarks(corpus)
     assert "No face was found in 1 of 2 images (first KA.AN2.40)" in said
-    assert jaffe.read(tmp_path).valid is None
+    assert jaffe.READER.read(tmp_path).valid is None
     with pytest.raises(FerError, match="cropped to a square"):
-        jaffe.read(tmp_path, size=(96, 64), crop=FACE)
+        jaffe.READER.read(tmp_path, size=(96, 64), crop=FACE)
 
 
 def test_wrong_counts_are_named(full, tmp_path):
     for path in sorted(full.glob("*.tiff"))[2:]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    said = wrong_counts(jaffe.locate(tmp_path))
+    said = wrong_counts(jaffe.READER.locate(tmp_path))
     assert said[0] == "images: 211, officially 213."
     assert "anger: 28, officially 30." in said
     assert "KA: 21, officially 23." in said
@@ -147,9 +147,9 @@ def test_an_unreadable_image_is_named_and_the_others_read(tmp_path, content, mes
     (tmp_path / "KA.AN2.40.tiff").write_bytes(content)
     for crop in (None, FACE):
         with pytest.raises(FerError, match=rf"KA\.AN2\.40\.tiff: {message}"):
-            jaffe.read(tmp_path, crop=crop)
+            jaffe.READER.read(tmp_path, crop=crop)
         problems = []
-        assert jaffe.read(tmp_path, problems, crop=crop).ids.tolist() == ["KA.AN1.39"]
+        assert jaffe.READER.read(tmp_path, problems, crop=crop).ids.tolist() == ["KA.AN1.39"]
         assert len(problems) == 1
 
 
@@ -157,12 +157,12 @@ def test_copies_in_two_folders_are_read_once(tmp_path):
     for folder in ("a", "jaffe"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "KA.AN1.39.tiff").write_bytes(tiff(np.zeros((16, 16), np.uint8)))
-    source = jaffe.locate(tmp_path)
+    source = jaffe.READER.locate(tmp_path)
     assert (len(source.rows), source.problems) == (1, [])
     assert source.remarks == ["1 files are here more than once, byte for byte; one of each is used."]
     (tmp_path / "a" / "KA.AN1.39.tiff").write_bytes(tiff(np.ones((16, 16), np.uint8)))
     problems = []
-    assert len(jaffe.read(tmp_path, problems)) == 1
+    assert len(jaffe.READER.read(tmp_path, problems)) == 1
     assert len(problems) == 1
     assert "1 files are here in several versions" in problems[0]
 
@@ -171,16 +171,16 @@ def test_other_formats_than_tiff_are_read(tmp_path):
     pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     for name, suffix in (("KA.AN1.39", "png"), ("KA.DI1.42", "BMP")):
         Image.fromarray(pixels).save(tmp_path / f"{name}.{suffix}")
-    corpus = jaffe.read(tmp_path, crop=False)
+    corpus = jaffe.READER.read(tmp_path, crop=False)
     assert corpus.ids.tolist() == ["KA.AN1.39", "KA.DI1.42"]
     assert (corpus.images == pixels).all()
 
 
 def test_nothing_there(tmp_path):
     (tmp_path / "KA.AN1.39.gif").write_bytes(b"")
-    assert jaffe.locate(tmp_path) is None
+    assert jaffe.READER.locate(tmp_path) is None
     with pytest.raises(FerError, match="holds no JAFFE"):
-        jaffe.read(tmp_path)
+        jaffe.READER.read(tmp_path)
 
 
 @given(st.text(max_size=30) | st.text("KAMNULDISE123.tif٣", max_size=20))

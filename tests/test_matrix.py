@@ -1,5 +1,6 @@
 """The matrix: the same faces, folds and movements for every network, and what is counted of each."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -20,8 +21,10 @@ from fer_lib.features import sift as features
 from fer_lib.features.geometry import MILD, Augmentation
 from fer_lib.learn import metrics
 from fer_lib.learn.training import Part
+from fer_lib.papers.lkrnet import network as lkrnet
 from fer_lib.papers.multimodal.modalities import MIRRORED
 from fer_lib.play import matrix, matrix_data, zoo
+from fer_lib.play.budgets import BUDGETS
 from fer_lib.play.zoo import CLIP, GEOMETRY, LANDMARKS, NETWORKS, SVM, WORDS
 from fer_lib.show.plots import matrix as drawings
 
@@ -110,10 +113,9 @@ def test_stills_without_a_face_are_used_whole_and_train_no_network_of_clips(tmp_
     assert not made.corpus.valid.any()
     assert np.isfinite(made.corpus.landmarks).all()
     assert made.clips is None
-    assert set(NETWORKS) - set(matrix.networks(made)) == {"3D-CNN"}
-    assert matrix_data.shared(matrix_data.CLASSES, made.corpus) == made.corpus.classes
-    with pytest.raises(FerError, match="shares 1"):
-        matrix_data.shared(("fear", "anger"), made.corpus)
+    assert made.photographs.shape == (16, 120, 128)
+    bench = matrix.Bench(made, Store(tmp_path), BUDGETS["smoke"], 1)
+    assert set(NETWORKS) - set(bench.networks) == {"3D-CNN"}
 
 
 def test_other_corpora_are_those_on_this_machine(tmp_path):
@@ -186,11 +188,16 @@ def test_each_network_has_the_recipe_of_its_paper():
 
 
 @pytest.mark.parametrize("name", ["VGG19", "LKRNet"])
-def test_the_rates_of_paper_5_keep_their_shape_in_a_run_of_any_length(name):
-    long, short = (zoo.recipe_of(name, epochs) for epochs in (60, 30))
-    assert [long.learning_rate(e) for e in (0, 20)] == [0.01, 0.01]
-    assert long.learning_rate(21) == pytest.approx(0.008)
-    assert short.learning_rate(15) == long.learning_rate(30)
+@pytest.mark.parametrize("epochs", [30, 3000])
+def test_the_rates_of_paper_5_rise_and_fall_once_in_a_run_of_any_length(name, epochs):
+    rates = zoo.recipe_of(name, epochs).learning_rates
+    top = rates.index(max(rates))
+    assert len(rates) == epochs
+    assert list(rates[: top + 1]) == sorted(rates[: top + 1])
+    assert list(rates[top:]) == sorted(rates[top:], reverse=True)
+    assert top < 0.25 * epochs
+    if epochs < lkrnet.RECIPE_EPOCHS:
+        assert rates == lkrnet.learning_rates("known", epochs)
 
 
 def test_triplets_are_found_as_the_register_recommends():
@@ -230,13 +237,13 @@ def test_vgg19_learns_from_single_images_and_lkrnet_from_triplets(split):
     assert apart < together
 
 
-def test_the_machine_is_scikit_learns(split, tmp_path):
+def test_the_machine_is_scikit_learns(faces, split, tmp_path):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
     fold, _, parts = split
-    one = matrix.train(Store(tmp_path), SVM, fold, parts, 7, None)
+    one = matrix.Bench(faces, Store(tmp_path), BUDGETS["smoke"], 1).train(SVM, fold, *parts)
     described = [hog.describe(part.images).numpy() for part in parts]
     machine = make_pipeline(StandardScaler(), LinearSVC(C=zoo.PENALTY, random_state=0))
     machine.fit(described[0], parts[0].labels.numpy())
@@ -252,27 +259,28 @@ def test_a_class_without_training_images_is_never_chosen_and_two_are_too_few(spl
         zoo.fitted_svm(learn.take(torch.nonzero(learn.labels < 2).squeeze(1)), 7)
 
 
-def test_a_network_is_trained_once_and_read_back(split, tmp_path):
+def test_a_network_is_trained_once_and_read_back(faces, split, tmp_path):
     fold, words, parts = split
-    store, how = Store(tmp_path), zoo.recipe_of("LKRNet", 2, smaller=16)
-    one, again = (matrix.train(store, "LKRNet", fold, parts, 7, how, 0.05) for _ in range(2))
+    bench = matrix.Bench(faces, Store(tmp_path), BUDGETS["smoke"] | {"width": 0.05}, 2)
+    one, again = (bench.train("LKRNet", fold, *parts) for _ in range(2))
     assert np.array_equal(one.outcome.test, again.outcome.test)
     assert np.allclose(again.predict(parts[1]), one.outcome.test, atol=1e-5)
     assert len(one.outcome.curves) == 2
     assert np.isnan(one.outcome.curves[0]["test_accuracy"])  # nothing looks at the test part
-    rows = matrix.robustness({"LKRNet": one}, parts[1], words, ("low_brightness",), (1.0,))
-    assert [row["severity"] for row in rows] == [0.0, 1.0]
+    fitted = matrix.Fitted(fold, words, parts[1], {"LKRNet": one})
+    table = matrix.robustness(fitted, parts[1], ("low_brightness",), (1.0,))
+    assert table["severity"].tolist() == [0.0, 1.0]
     clear = metrics.accuracy(parts[1].labels.numpy(), one.outcome.test.argmax(1))
-    assert rows[0]["accuracy"] == pytest.approx(clear)
-    assert matrix.images_per_second(one, parts[1], 0.0) > 0
-    assert matrix.training_rate("LKRNet", parts[0], 7, how, 0.05, 1) > 0
+    assert table["accuracy"][0] == pytest.approx(clear)
+    assert matrix.images_per_second(one, parts[1], seconds=0.0) > 0
 
 
 def test_what_must_be_found_is_timed_where_it_must_be_found(faces):
-    spent = matrix.finding(faces, None, 3)
+    spent = matrix.finding(faces, 3)
     assert spent["words"] > 0
     assert np.isnan(spent["landmarks"])
-    assert matrix.finding(faces, faces.corpus.images, 3)["landmarks"] > 0
+    photographs = replace(faces, photographs=faces.corpus.images)
+    assert matrix.finding(photographs, 3)["landmarks"] > 0
 
 
 def test_a_disturbed_face_is_disturbed_in_all_that_is_read_of_it(split):

@@ -81,7 +81,7 @@ def copy(tmp_path):
 
 
 def test_two_frames_at_the_peak_of_every_labelled_clip(copy):
-    corpus = mmi.read(copy)
+    corpus = mmi.READER.read(copy)
     assert corpus.images.shape == (14, 48, 64)
     assert corpus.classes == ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
     assert corpus.counts()["all"].tolist() == [2, 2, 2, 4, 2, 2]
@@ -95,7 +95,7 @@ def test_two_frames_at_the_peak_of_every_labelled_clip(copy):
 
 
 def test_the_au_file_moves_the_peak(copy):
-    corpus = mmi.read(copy)
+    corpus = mmi.READER.read(copy)
     clip = corpus.select(corpus.sequences == "S021-001")
     assert clip.meta.frame.tolist() == [6, 7]  # both units are at their apex in 6 and 7
     assert clip.meta.chosen_by.tolist() == ["au", "au"]
@@ -104,7 +104,7 @@ def test_the_au_file_moves_the_peak(copy):
 
 @pytest.mark.parametrize(("frames", "number"), [("apex", 10), ("neutral", 1)])
 def test_one_frame_of_each_clip(copy, frames, number):
-    corpus = mmi.read(copy, frames=frames)
+    corpus = mmi.READER.read(copy, frames=frames)
     assert len(corpus) == 7
     assert corpus.meta.frame[0] == number
     assert corpus.classes == (("neutral",) if frames == "neutral" else corpus.classes)
@@ -112,17 +112,17 @@ def test_one_frame_of_each_clip(copy, frames, number):
 
 
 def test_views_are_a_column_and_a_selection(copy):
-    corpus = mmi.read(copy)
+    corpus = mmi.READER.read(copy)
     assert corpus.meta.view[::2].tolist() == ["profile", "both", "frontal"] * 2 + ["frontal"]
-    frontal = mmi.read(copy, view="frontal")
+    frontal = mmi.READER.read(copy, view="frontal")
     assert set(frontal.meta.view) == {"frontal"}
     assert len(frontal) == 6
     next(copy.rglob("Sessions/3/session.xml")).unlink()
-    assert len(mmi.read(copy, view="unknown")) == 2
+    assert len(mmi.READER.read(copy, view="unknown")) == 2
 
 
 def test_what_is_left_out_is_counted(copy):
-    source = mmi.locate(copy, view="both")
+    source = mmi.READER.locate(copy, view="both")
     assert source.problems == []
     assert source.facts == {
         "clips": 9,
@@ -134,8 +134,8 @@ def test_what_is_left_out_is_counted(copy):
     }
     assert [remark.split()[0] for remark in source.remarks] == ["1", "1", "5", "1"]
     assert source.ignored == 2
-    assert len(mmi.locate(copy).files) == 7 + 9 + 9 + 1  # clips, metadata, session.xml, AU file
-    assert len(mmi.read(source)) == 4
+    assert len(mmi.READER.locate(copy).files) == 7 + 9 + 9 + 1  # clips, metadata, session.xml, AU file
+    assert len(mmi.READER.read(source)) == 4
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_an_unreadable_clip_is_named_and_the_others_read(copy, damage, message):
     bad = next(copy.rglob("S015-101.avi"))
     damage(bad)
     with pytest.raises(FerError, match=rf"S015-101\.avi: ({message})"):
-        mmi.read(copy)
+        mmi.READER.read(copy)
     problems = []
-    corpus = mmi.read(copy, problems)
+    corpus = mmi.READER.read(copy, problems)
     assert len(corpus) == 12
     assert len(problems) == 1
     assert "S015-101" not in corpus.sequences
-    assert mmi.locate(copy).problems == []  # listing opens no clip
+    assert mmi.READER.locate(copy).problems == []  # listing opens no clip
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,9 @@ def test_xml_that_cannot_be_used_is_named(copy, content, message):
     path = next(copy.rglob("S001-102.xml"))
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(FerError, match=rf"S001-102\.xml: .*{message}"):
-        mmi.read(copy)
+        mmi.READER.read(copy)
     problems = []
-    assert len(mmi.read(copy, problems)) == 12
+    assert len(mmi.READER.read(copy, problems)) == 12
     assert len(problems) == 1
 
 
@@ -208,7 +208,7 @@ def test_a_damaged_au_or_session_file_is_a_problem_and_the_clip_is_used(copy):
     next(copy.rglob("*-oao_aucs.xml")).write_text("<x")
     next(copy.rglob("Sessions/1/session.xml")).write_text("<x")
     problems = []
-    corpus = mmi.read(copy, problems)
+    corpus = mmi.READER.read(copy, problems)
     assert len(corpus) == 14
     assert len(problems) == 2
     assert set(corpus.meta.chosen_by) == {"middle"}
@@ -220,18 +220,18 @@ def test_names_in_capitals_and_a_second_container(copy):
     (folder / "S001-100.avi").rename(folder / "s001-100.AVI")
     (folder / "S001-100.xml").rename(folder / "S001-100.XML")
     (folder / "S001-100.mpg").write_bytes(b"not opened: the clip is there as AVI")
-    assert mmi.read(copy).ids[0] == "S001-100-0010"
+    assert mmi.READER.read(copy).ids[0] == "S001-100-0010"
 
 
 def test_an_mpeg_stream_is_counted_frame_by_frame(copy):
     avi = next(copy.rglob("S001-100.avi"))
     avi.rename(avi.with_suffix(".mpg"))
-    corpus = mmi.read(copy)
+    corpus = mmi.READER.read(copy)
     assert corpus.ids[:2].tolist() == ["S001-100-0010", "S001-100-0011"]
     assert corpus.images[0].mean() == pytest.approx(100, abs=3)
     avi.with_suffix(".mpg").write_bytes(b"\0\0\1\xba" + b"no video" * 50)
     with pytest.raises(FerError, match=r"S001-100\.mpg: cannot be decoded as a film"):
-        mmi.read(copy)
+        mmi.READER.read(copy)
 
 
 def test_a_clip_in_two_sessions_is_one_problem(copy):
@@ -239,20 +239,20 @@ def test_a_clip_in_two_sessions_is_one_problem(copy):
     with next((copy / "more").rglob("S001-100.avi")).open("ab") as clip:
         clip.write(b"another")
     with pytest.raises(FerError, match=r"1 files are here in several versions.*S001-100\.avi"):
-        mmi.read(copy)
+        mmi.READER.read(copy)
 
 
 def test_a_folder_in_no_known_encoding_is_named(copy):
     sessions = next(copy.rglob("Sessions"))
     os.rename(sessions / "1", os.fsencode(sessions) + b"/\xe9")  # noqa: PTH104 (a name that is not text)
     problems = []
-    assert len(mmi.read(copy, problems)) == 12
+    assert len(mmi.READER.read(copy, problems)) == 12
     assert len(problems) == 1
     assert "\\udce9/S001-100.avi: has a name or folder that is not UTF-8" in problems[0]
 
 
 def test_the_corpus_survives_the_cache(copy):
-    corpus = mmi.read(copy)
+    corpus = mmi.READER.read(copy)
     assert unpack(pack(corpus), corpus.card).fingerprint == corpus.fingerprint
 
 
@@ -260,15 +260,15 @@ def test_nothing_there_and_unknown_options(tmp_path):
     folder = tmp_path / "Sessions" / "1"
     folder.mkdir(parents=True)
     (folder / "S001-100.xml").write_text(metadata(1))
-    assert mmi.locate(tmp_path) is None
+    assert mmi.READER.locate(tmp_path) is None
     with pytest.raises(FerError, match="holds no MMI Facial Expression Database"):
-        mmi.read(tmp_path)
+        mmi.READER.read(tmp_path)
     write_clip(folder / "S002-100.avi", 2)
     with pytest.raises(FerError, match="holds no clip of the selection"):
-        mmi.read(tmp_path)
+        mmi.READER.read(tmp_path)
     for options in ({"frames": "peak3"}, {"view": "front"}):
         with pytest.raises(FerError, match=f"Unknown {next(iter(options))} of mmi"):
-            mmi.read(tmp_path, **options)
+            mmi.READER.read(tmp_path, **options)
 
 
 @pytest.mark.parametrize(

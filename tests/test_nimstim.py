@@ -34,7 +34,7 @@ def copy(tmp_path):
 
 
 def test_six_classes_drop_calm_and_neutral(copy):
-    corpus = nimstim.read(copy)
+    corpus = nimstim.READER.read(copy)
     assert corpus.classes == SIX
     assert corpus.counts()["all"].tolist() == [2, 2, 2, 3, 2, 2]
     assert corpus.sequences is None
@@ -52,24 +52,24 @@ def test_six_classes_drop_calm_and_neutral(copy):
 
 @pytest.mark.parametrize(("classes", "neutral"), [("seven", {"NE"}), ("all", {"CA", "NE"})])
 def test_neutral_and_calm_come_on_request_and_stay_apart(copy, classes, neutral):
-    corpus = nimstim.read(copy, classes=classes)
+    corpus = nimstim.READER.read(copy, classes=classes)
     assert corpus.classes == (*SIX, "neutral")
     assert set(corpus.meta.code[corpus.labels == 6]) == neutral
 
 
 def test_what_was_found_is_reported_and_not_required(copy):
-    source = nimstim.locate(copy)
+    source = nimstim.READER.locate(copy)
     assert (source.ignored, source.problems) == (6, [])
     assert source.facts == {"actors": 2, "images": 17, "other_labels": 4}
     assert "2 actors and 17 images were found; the standard set has 43 and 672" in source.remarks[0]
     assert len(source.files) == 13
-    assert nimstim.read(source, classes="all").fingerprint == nimstim.read(copy).fingerprint
+    assert nimstim.READER.read(source, classes="all").fingerprint == nimstim.READER.read(copy).fingerprint
 
 
 def test_a_full_set_needs_no_remark(tmp_path, monkeypatch):
     draw(tmp_path / "01F_AN_C.BMP", 1)
     monkeypatch.setattr(nimstim, "USUAL", (1, 1))
-    assert nimstim.locate(tmp_path).remarks == []
+    assert nimstim.READER.locate(tmp_path).remarks == []
 
 
 def test_the_same_image_twice_is_one_problem(copy):
@@ -78,9 +78,9 @@ def test_the_same_image_twice_is_one_problem(copy):
     with pytest.raises(
         FerError, match=r"2 files are here in several versions, the first as .*; remove one copy"
     ):
-        nimstim.read(copy)
+        nimstim.READER.read(copy)
     problems = []
-    assert len(nimstim.read(copy, problems)) == 13
+    assert len(nimstim.READER.read(copy, problems)) == 13
     assert len(problems) == 1
 
 
@@ -88,9 +88,9 @@ def test_an_unreadable_image_is_named(copy):
     bad = copy / "01F_DI_C.BMP"
     bad.write_bytes(bad.read_bytes()[:500])
     with pytest.raises(FerError, match=r"01F_DI_C\.BMP: cannot be decoded"):
-        nimstim.read(copy)
+        nimstim.READER.read(copy)
     problems = []
-    corpus = nimstim.read(copy, problems)
+    corpus = nimstim.READER.read(copy, problems)
     assert len(corpus) == 12
     assert "01F_DI_C" not in corpus.ids
 
@@ -98,31 +98,31 @@ def test_an_unreadable_image_is_named(copy):
 def test_images_of_another_size_are_fitted_and_reported(copy):
     draw(copy / "01F_AN_C.BMP", 200, (130, 100))
     draw(copy / "01F_SA_C.BMP", 201, (65, 60))
-    corpus = nimstim.read(copy)
+    corpus = nimstim.READER.read(copy)
     assert corpus.images.shape[1:] == (65, 50)
     assert sorted(size_remarks(corpus)) == [
         "1 of 13 images are 100x130 pixels and were fitted into 50x65.",
         "1 of 13 images are 60x65 pixels and were fitted into 50x65.",
     ]
-    assert nimstim.read(copy, size=32).images.shape[1:] == (32, 32)
+    assert nimstim.READER.read(copy, size=32).images.shape[1:] == (32, 32)
 
 
 def test_the_corpus_survives_the_cache(copy):
-    corpus = nimstim.read(copy)
+    corpus = nimstim.READER.read(copy)
     assert unpack(pack(corpus), corpus.card).fingerprint == corpus.fingerprint
 
 
 def test_nothing_there(tmp_path):
     (tmp_path / "01F_AN_C.txt").write_text("")
-    assert nimstim.locate(tmp_path) is None
+    assert nimstim.READER.locate(tmp_path) is None
     with pytest.raises(FerError, match="holds no NimStim Set"):
-        nimstim.read(tmp_path)
+        nimstim.READER.read(tmp_path)
     draw(tmp_path / "01F_CA_C.BMP", 1)
     with pytest.raises(FerError, match="holds no image of the selection"):
-        nimstim.read(tmp_path)
-    assert len(nimstim.read(tmp_path, [])) == 0
+        nimstim.READER.read(tmp_path)
+    assert len(nimstim.READER.read(tmp_path, [])) == 0
     with pytest.raises(FerError, match=r"Unknown classes of nimstim 'sven'\. Did you mean 'seven'"):
-        nimstim.read(tmp_path, classes="sven")
+        nimstim.READER.read(tmp_path, classes="sven")
 
 
 @given(st.text(max_size=20) | st.from_regex(nimstim.FILE_NAME.pattern.replace("(?:", "("), fullmatch=False))

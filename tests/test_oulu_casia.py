@@ -42,7 +42,7 @@ def copy(tmp_path):
 
 
 def test_paper_4_takes_the_last_ten_frames_of_visible_light_and_strong(copy):
-    corpus = oulu_casia.read(copy)
+    corpus = oulu_casia.READER.read(copy)
     assert corpus.images.shape == (2 * 6 * 10, 24, 32)
     assert corpus.classes == ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
     assert corpus.counts()["all"].tolist() == [20] * 6
@@ -60,36 +60,36 @@ def test_paper_4_takes_the_last_ten_frames_of_visible_light_and_strong(copy):
     [("apex", [11]), ("last3", [9, 10, 11]), ("neutral", [0]), ("all", list(range(12)))],
 )
 def test_only_the_frames_asked_for_are_opened(copy, frames, numbers, monkeypatch):
-    source = oulu_casia.locate(copy, frames=frames)
+    source = oulu_casia.READER.locate(copy, frames=frames)
     assert len(source.files) == 12 * len(numbers)
-    corpus = oulu_casia.read(copy, frames=frames)
+    corpus = oulu_casia.READER.read(copy, frames=frames)
     assert corpus.meta.frame.tolist() == numbers * 12
     assert corpus.classes == (("neutral",) if frames == "neutral" else corpus.classes)
     assert len(corpus.classes) == (1 if frames == "neutral" else 6)
 
 
 def test_camera_illumination_and_tree_are_selections(copy):
-    near = oulu_casia.read(copy, camera="NI", illumination="Dark", frames="apex")
+    near = oulu_casia.READER.read(copy, camera="NI", illumination="Dark", frames="apex")
     assert (len(near), near.ids[0]) == (6, "NI-Dark-P001-Anger-011")
-    every = oulu_casia.read(copy, camera="all", illumination="all", frames="apex")
+    every = oulu_casia.READER.read(copy, camera="all", illumination="all", frames="apex")
     assert len(every) == 18
-    cropped = oulu_casia.read(copy, tree="preprocessed", frames="apex")
+    cropped = oulu_casia.READER.read(copy, tree="preprocessed", frames="apex")
     assert cropped.images.shape == (12, 20, 20)
-    assert cropped.ids.tolist() == oulu_casia.read(copy, frames="apex").ids.tolist()
+    assert cropped.ids.tolist() == oulu_casia.READER.read(copy, frames="apex").ids.tolist()
 
 
 def test_a_copy_of_the_crops_alone_is_taken_as_it_is(copy):
     shutil.rmtree(copy / "B_OriginalImg")
-    source = oulu_casia.locate(copy)
+    source = oulu_casia.READER.locate(copy)
     assert source.form == "preprocessed"
-    assert oulu_casia.read(source).images.shape[1:] == (20, 20)
+    assert oulu_casia.READER.read(source).images.shape[1:] == (20, 20)
     with pytest.raises(FerError, match=r"holds nothing for .*tree=original; it holds preprocessed VL Strong"):
-        oulu_casia.read(copy, tree="original")
+        oulu_casia.READER.read(copy, tree="original")
 
 
 def test_what_the_chosen_tree_lacks_is_said(copy):
     write(copy / "PreProcess Img", "NI_Acropped", "Weak", ["P001"])
-    remarks = oulu_casia.locate(copy, camera="all", illumination="all").remarks
+    remarks = oulu_casia.READER.locate(copy, camera="all", illumination="all").remarks
     assert remarks[0] == "Only the original tree was read; it lacks NI Weak."
 
 
@@ -99,7 +99,7 @@ def test_what_the_chosen_tree_lacks_is_said(copy):
 )
 def test_nesting_does_not_matter(tmp_path, nesting, inside):
     write(tmp_path / nesting, subjects=["P001"])
-    corpus = oulu_casia.read(tmp_path / nesting / inside, frames="apex")
+    corpus = oulu_casia.READER.read(tmp_path / nesting / inside, frames="apex")
     assert corpus.ids.tolist()[-1].startswith("VL-Strong-P001-")
     assert len(corpus) == (1 if inside.endswith("Fear") else 6)
 
@@ -108,7 +108,7 @@ def test_names_in_another_case_are_the_same(tmp_path):
     folder = tmp_path / "vl" / "STRONG" / "p007" / "happiness"
     folder.mkdir(parents=True)
     (folder / "004.JPG").write_bytes(frame(3))
-    assert oulu_casia.read(tmp_path).ids.tolist() == ["VL-Strong-P007-Happiness-004"]
+    assert oulu_casia.READER.read(tmp_path).ids.tolist() == ["VL-Strong-P007-Happiness-004"]
 
 
 def test_missing_empty_and_short_sequences_are_reported_and_no_problem(copy):
@@ -118,7 +118,7 @@ def test_missing_empty_and_short_sequences_are_reported_and_no_problem(copy):
         path.unlink()
     for n in range(8):
         (base / "P080" / "Fear" / f"{n:03}.jpeg").unlink()
-    source = oulu_casia.locate(copy)
+    source = oulu_casia.READER.locate(copy)
     assert source.problems == []
     assert source.facts == {"sequences": 10, "missing_sequences": 470, "short_sequences": 1}
     assert (
@@ -126,9 +126,11 @@ def test_missing_empty_and_short_sequences_are_reported_and_no_problem(copy):
         in source.remarks[0]
     )
     assert source.remarks[0].endswith("and 465 more.")
-    assert source.remarks[1] == "1 sequences have fewer than 10 frames; all they have are taken."
+    assert source.remarks[1] == (
+        "1 sequences (VL-Strong-P080-Fear) have fewer than 10 frames; all they have are taken."
+    )
     assert source.ignored == 11 + 12 + 6  # Thumbs.db of every tree
-    corpus = oulu_casia.read(source)
+    corpus = oulu_casia.READER.read(source)
     assert (corpus.sequences == "VL-Strong-P080-Fear").sum() == 4
     assert len(set(corpus.sequences)) == 10
 
@@ -138,7 +140,7 @@ def test_a_complete_copy_needs_no_remark(tmp_path):
         folder = tmp_path / "VL" / "Strong" / subject / expression
         folder.mkdir(parents=True)
         (folder / "000.jpeg").touch()
-    source = oulu_casia.locate(tmp_path, frames="apex")
+    source = oulu_casia.READER.locate(tmp_path, frames="apex")
     assert (len(source.rows), source.remarks) == (480, [])
     assert source.facts == {"sequences": 480, "missing_sequences": 0}
 
@@ -148,33 +150,33 @@ def test_a_second_copy_is_one_problem_and_the_fuller_is_read(copy):
     for path in (copy / "OriginalImg").rglob("00*.jpeg"):
         path.unlink()
     with pytest.raises(FerError, match=r"6 sequences are here more than once, the first in .*B_OriginalImg"):
-        oulu_casia.read(copy)
+        oulu_casia.READER.read(copy)
     problems = []
-    assert len(oulu_casia.read(copy, problems)) == 120
+    assert len(oulu_casia.READER.read(copy, problems)) == 120
     assert len(problems) == 1
 
 
 def test_an_unreadable_frame_is_named_only_if_it_is_asked_for(copy):
     bad = copy / "B_OriginalImg" / "OriginalImg" / "VL" / "Strong" / "P001" / "Fear" / "000.jpeg"
     bad.write_bytes(bad.read_bytes()[:300])
-    assert len(oulu_casia.read(copy, frames="apex")) == 12
+    assert len(oulu_casia.READER.read(copy, frames="apex")) == 12
     with pytest.raises(FerError, match=r"P001/Fear/000\.jpeg: is cut off"):
-        oulu_casia.read(copy, frames="neutral")
+        oulu_casia.READER.read(copy, frames="neutral")
 
 
 def test_the_corpus_survives_the_cache(copy):
-    corpus = oulu_casia.read(copy, frames="apex")
+    corpus = oulu_casia.READER.read(copy, frames="apex")
     assert unpack(pack(corpus), corpus.card).fingerprint == corpus.fingerprint
 
 
 def test_nothing_there_and_unknown_options(tmp_path):
     (tmp_path / "VL" / "Strong").mkdir(parents=True)
-    assert oulu_casia.locate(tmp_path) is None
+    assert oulu_casia.READER.locate(tmp_path) is None
     with pytest.raises(FerError, match="holds no Oulu-CASIA"):
-        oulu_casia.read(tmp_path)
+        oulu_casia.READER.read(tmp_path)
     for options in ({"camera": "VIS"}, {"illumination": "strong"}, {"frames": "last5"}, {"tree": "both"}):
         with pytest.raises(FerError, match=f"Unknown {next(iter(options))} of oulu_casia"):
-            oulu_casia.read(tmp_path, **options)
+            oulu_casia.READER.read(tmp_path, **options)
 
 
 PARTS = st.sampled_from(

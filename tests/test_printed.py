@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from fer_lib import claims
-from fer_lib.data import datasets, printed
+from fer_lib.data import datasets
 from fer_lib.data.datasets import jaffe, mmi, nimstim, oulu_casia
-from fer_lib.data.printed import Printed, compare, count, remarks, table
+from fer_lib.data.printed import Printed, compare, count, remarks
 from fer_lib.data.sources import Source
 
 SLOTS = [f"{code}_{mouth}" for code, mouth in itertools.product(("AN", "CA", "DI", "FE", "NE", "SA"), "OC")]
@@ -21,15 +21,13 @@ SLOTS += ["HA_O", "HA_C", "HA_X", "SP_O"]
 def test_every_entry_is_a_count_that_a_paper_prints(name):
     reader = datasets.READERS[name]
     frame = claims.frame().set_index("id")
-    rows = table(reader)
-    assert len(rows) == len(reader.printed)
-    for entry, row in zip(reader.printed, rows.to_dict("records"), strict=True):
+    for entry in reader.printed:
         claim = frame.loc[entry.claim]
         assert claim["corpus"] == name
         assert claim["metric"] == ("subject_count" if entry.what == "subjects" else "sample_count")
         assert entry.what in ("images", "sequences", "subjects")
         assert set(entry.selection) <= set(datasets._options(name, {}))
-        assert bool(row["why"]) is not (row["complete"] == row["printed"])
+        assert bool(entry.why) is not (entry.complete == claim["value"])
 
 
 def test_every_selection_count_of_the_papers_is_listed():
@@ -65,7 +63,7 @@ def test_a_full_oulu_casia_has_its_subjects_and_ten_frames_each(tmp_path):
         folder.mkdir(parents=True)
         for n in range(11):
             (folder / f"{n:03}.jpeg").touch()
-    source = oulu_casia.locate(tmp_path)
+    source = oulu_casia.READER.locate(tmp_path)
     assert len(source.rows) == 80 * 2 * 10
     assert {row["frame"] for row in source.rows} == set(range(1, 11))
     (row,) = compare(oulu_casia.READER, tmp_path)
@@ -105,4 +103,4 @@ def test_a_selection_that_a_form_lacks_has_no_count(tmp_path):
     source = Source(tmp_path, "form", rows=[{"path": tmp_path}])
     assert count(source, Printed("x", "sequences", 1)) is None
     assert count(source, Printed("x", "images", 1, whole="rows")) is None
-    assert printed.table(jaffe.READER)["complete"].tolist() == [213, 183, 10, 183]
+    assert [row["complete"] for row in compare(jaffe.READER, tmp_path)] == [213, 183, 10, 183]

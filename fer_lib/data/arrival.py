@@ -36,7 +36,6 @@ from fer_lib.data.sources import shown
 from fer_lib.errors import AbsentDataError, FerError, one_of
 from fer_lib.progress import Bar, track
 
-URLS = {"cmu_faces": "https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip"}
 RECORD = "download.json"
 TIMEOUT = 30  # seconds without an answer
 ARCHIVE = re.compile(r"(.+)\.(zip|tar|tgz|txz|tbz2?|tar\.(gz|xz|bz2))", re.I | re.S)
@@ -112,7 +111,7 @@ def fetch(
     Parameters
     ----------
     name : str
-        One of ``URLS``, the corpora that anyone may have.
+        A corpus that anyone may have: its card has an ``address``.
     data_dir, replace
         As in :func:`import_files`.
     url : str, optional
@@ -136,13 +135,13 @@ def fetch(
     import pooch
 
     card = datasets.CARDS[one_of(name, datasets.NAMES, "dataset")]
-    if name not in URLS and not card.synthetic:
+    if not card.address and not card.synthetic:
         raise FerError(
             f"{card.title} may not be downloaded by a program ({card.licence}); it is granted by "
             f"{card.owner}. {' '.join(card.obtain.split())} Then: fer data import {name} ARCHIVE..."
         )
     target = _place(name, data_dir)
-    url = url or URLS[name]
+    url = url or card.address
     if not re.match(r"https?://\w", url):
         raise FerError(f"--url {url}: an address begins with https:// or http://.")
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):

@@ -88,16 +88,11 @@ def sequences(corpus: Corpus, n_frames: int = 10) -> Clips:
     appearance = np.argsort(first)
     rows, names, lengths = rows[appearance], names[appearance], lengths[appearance]
     last = rows[:, -1]
-    _check_alike(corpus, codes, names, first)
-    subjects = None if corpus.subjects is None else corpus.subjects[last]
-    return Clips(rows.astype(np.int64), corpus.labels[last], names, subjects, lengths.astype(np.int64))
-
-
-def _check_alike(corpus: Corpus, codes: np.ndarray, names: np.ndarray, first: np.ndarray) -> None:
-    """Refuse a sequence whose frames differ in what holds for the whole of it."""
     for what, column in (("labels", corpus.labels), ("subjects", corpus.subjects)):
         if column is not None and (other := np.flatnonzero(column != column[first][codes])).size:
             raise FerError(
-                f"The frames of sequence {corpus.sequences[other[0]]} have several {what}; a clip has one. "  # type: ignore[index]
+                f"The frames of sequence {corpus.sequences[other[0]]} have several {what}; a clip has one. "
                 "Choose frames of one expression."
             )
+    subjects = None if corpus.subjects is None else corpus.subjects[last]
+    return Clips(rows.astype(np.int64), corpus.labels[last], names, subjects, lengths.astype(np.int64))

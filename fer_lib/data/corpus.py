@@ -48,8 +48,8 @@ class Card:
         ``subjects`` or ``sequences``, where it has none -> why not, for a sentence that refuses a protocol.
     stands_in : tuple of str
         Papers without a claim about it that it may stand in for: anyone may have it.
-    addresses : tuple of str
-        Archives that the owners let anyone download.
+    address : str
+        An archive of the whole corpus that the owners let anyone download.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Card:
     complete: Mapping[str, int] = field(default_factory=dict)
     lacks: Mapping[str, str] = field(default_factory=dict)
     stands_in: tuple[str, ...] = ()
-    addresses: tuple[str, ...] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True, eq=False)

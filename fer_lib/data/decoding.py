@@ -109,9 +109,9 @@ def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def decode_all(
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     label: str,
-    problems: list[str],
+    faults: list[tuple[str, str]],
     size: int | tuple[int, int] | None = None,
     load: Callable[[int], Sequence[np.ndarray]] | None = None,
     unit: str = "image",
@@ -120,11 +120,11 @@ def decode_all(
 
     Parameters
     ----------
-    paths : sequence of Path
+    paths : sequence of path
     label, unit
         Of the progress line.
-    problems : list of str
-        Gains a sentence for each file that cannot be read.
+    faults : list of (str, str)
+        Gains the name of each file that cannot be read, and what is wrong with it.
     size : int, (height, width) or None
         Size of the returned images (one number for a square); None for the most frequent one.
         Images of another size are fitted in by :func:`fit`.
@@ -139,15 +139,16 @@ def decode_all(
     sizes : int64 (K, 2)
         Height and width of each image in its file.
     """
-    load = load or (lambda position: [decode(paths[position])])
+    load = load or (lambda position: [decode(Path(paths[position]))])
     size = None if size is None else checked_size(size)
 
     def attempt(position: int) -> tuple[list[np.ndarray], list[tuple[int, int]], str]:
         try:
             images = load(position)
-        except (OSError, FerError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            return [], [], reason
+        except FerError as error:
+            return [], [], str(error)
+        except OSError as error:
+            return [], [], f"cannot be read ({error.strerror or error})."
         return [fit(i, size) if size else i for i in images], [i.shape for i in images], ""
 
     stack = _Stack(len(paths))
@@ -160,7 +161,7 @@ def decode_all(
             sizes += shapes
             owners += [position] * len(found)
             if fault:
-                problems.append(f"{shown(paths[position])}: {fault}")
+                faults.append((shown(paths[position]), fault))
     images = stack.finish(size or most_frequent(sizes))
     return images, np.array(owners, np.int64), np.array(sizes, np.int64).reshape(-1, 2)
 

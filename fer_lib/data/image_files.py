@@ -17,7 +17,8 @@ from fer_lib.errors import FerError
 from fer_lib.expressions import canonical
 
 CROP = 96  # of a face, in pixels: the models take 48 to 112
-APART = ("id", "expression", "subject", "sequence", "path", "valid")  # keys of a row that are no meta
+# Keys of a row that are no meta.
+APART = ("id", "expression", "subject", "sequence", "path", "valid", "frames_to_take")
 
 Load = Callable[[dict[str, Any]], tuple[Sequence[np.ndarray], Sequence[dict[str, Any]]]]
 
@@ -42,11 +43,12 @@ class Crop:
 def read_stills(
     source: Source,
     card: Card,
-    size: int | tuple[int, int] | None,
-    problems: list[str] | None,
+    problems: list[str] | None = None,
+    *,
+    size: int | tuple[int, int] | None = None,
+    crop: Crop | None = None,
     load: Load | None = None,
     unit: str = "image",
-    crop: Crop | None = None,
 ) -> Corpus:
     """Decode the files of the source's rows and return the corpus.
 
@@ -55,22 +57,21 @@ def read_stills(
     Parameters
     ----------
     source : Source
-        What a reader's ``locate`` found. Every reader's ``read`` also takes a folder (``root``) in its
-        place and lists that itself. A row has ``id``, ``expression`` (any spelling), ``subject`` and
-        ``path``, may have ``sequence``, and everything else becomes a column of ``meta``.
+        A row has ``id``, ``expression`` (any spelling), ``subject`` and ``path``, may have ``sequence``
+        and ``frames_to_take``, and everything else becomes a column of ``meta``.
     card : Card
-    size : int or (height, width), optional
-        Size of the images; one number for a square. Default: 96 for crops, else the most frequent one among
-        the files, into which others are fitted with their proportions kept.
     problems : list of str, optional
         If given, what cannot be read is described here, a sentence naming the file each, and left out;
         without it the first such thing raises.
+    size : int or (height, width), optional
+        Size of the images; one number for a square. Default: 96 for crops, else the most frequent one among
+        the files, into which others are fitted with their proportions kept.
+    crop : Crop, optional
+        How the face is cut out of each image.
     load : callable, optional
         Returns the images (H, W) of one row and the row of each; the default decodes ``path`` to one.
     unit : str
         What a row is, for the progress line.
-    crop : Crop, optional
-        How the face is cut out of each image.
 
     Returns
     -------
@@ -103,7 +104,9 @@ def read_stills(
         return images
 
     paths = [row["path"] for row in source.rows]
-    images, owners, sizes = decode_all(paths, card.name, found, size, attempt, unit)
+    faults: list[tuple[str, str]] = []
+    images, owners, sizes = decode_all(paths, card.name, faults, size, attempt, unit)
+    found += [f"{where}: {what}" for where, what in faults]
     if not source.rows and not found:
         found.append(f"{shown(source.root)} holds no {unit} of the selection that was asked for.")
     settle(found, problems, card.name, source.root)

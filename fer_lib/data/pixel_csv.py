@@ -1,7 +1,8 @@
-"""Csv files that hold an image per row: read in blocks, pixels parsed without a loop, faults by row."""
+"""Csv files that hold an image per row: read in blocks, faults by row."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_lib.data import first_bytes
-from fer_lib.data.sources import shown
+from fer_lib.data.sources import folded, shown
 from fer_lib.errors import FerError
+from fer_lib.progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
 
+NUMBERS = re.compile(r" *\d{1,3}(?: +\d{1,3})* *", re.ASCII)
 ROWS = 1000  # parsed at once: about 8 MB of FER2013's text, which bounds the memory of the parser
 
 
@@ -71,6 +74,52 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
         problems.append(f"{path}: not a readable csv file ({why}); get it again.")
 
 
+def read_images(
+    path: Path, size: int, columns: dict[str, dict[str, int]], problems: list[str]
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Read a csv with an image of ``size`` pixels a side in each row; show progress.
+
+    Parameters
+    ----------
+    path : Path
+    columns : dict
+        Column to what its entries mean, as codes.
+    problems : list of str
+        Receives what is wrong with the file and with rows, which are then left out.
+
+    Returns
+    -------
+    images : uint8 (N, size, size)
+    codes : dict
+        Column to int64 (N,).
+    kept : int64 (N,)
+        Positions of those images among the rows that are not blank.
+    rows : int64 (M,)
+        The number in the file, less one, of every row that is not blank.
+    """
+    none = np.zeros(0, np.int64)
+    parts, numbers = [(np.zeros((0, size, size), np.uint8), none, *[none] * len(columns))], [none]
+    faults: list[tuple[str, str]] = []
+    first, *others = columns
+    found = blocks(path, [first, "pixels", *others], problems)
+    expected = path.stat().st_size // (ROWS * 8400) + 1  # a row has about 8,400 bytes
+    for rows in track(found, path.name, expected, "block"):
+        read = {name: codes(rows[name], known) for name, known in columns.items()}
+        pixels, unread = parse_pixels(rows["pixels"].fillna("").tolist(), size**2)
+        wrong = {row: why for _, bad in read.values() for row, why in bad.items()}
+        wrong |= unread  # last: a row that ends within its pixels lacks what stands behind them
+        faults += row_faults(path, rows, wrong)
+        good = np.array([i for i in range(len(rows)) if i not in wrong], np.int64)
+        before = sum(map(len, numbers))
+        parts.append(
+            (pixels.reshape(-1, size, size)[good], good + before, *(c[good] for c, _ in read.values()))
+        )
+        numbers.append(rows.index.to_numpy(np.int64))
+    problems += folded(faults, "row")
+    images, kept, *by_column = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return images, dict(zip(columns, by_column, strict=True)), kept, np.concatenate(numbers)
+
+
 def row_faults(path: Path, rows: pd.DataFrame, faults: dict[int, str]) -> list[tuple[str, str]]:
     """Return where and what for faults by position in a block of rows (blank ones are counted)."""
     numbers = rows.index.to_numpy() + 1
@@ -105,38 +154,14 @@ def parse_pixels(texts: list[str], n: int) -> tuple[np.ndarray, dict[int, str]]:
         By position, what is wrong with such a row.
     """
     pixels = np.zeros((len(texts), n), np.uint8)
-    try:
-        pixels[:] = _parse_digits("\n".join(texts), len(texts), n)
-        return pixels, {}
-    except ValueError:
-        pass
     faults = {}
-    for i, text in enumerate(texts):  # only a block with a faulty row is parsed row by row
-        try:
-            pixels[i] = _parse_digits(text, 1, n)
-        except ValueError:
+    for i, text in enumerate(texts):
+        values = np.fromstring(text, np.int64, sep=" ") if NUMBERS.fullmatch(text) else []
+        if len(values) == n and values.max() < 256:
+            pixels[i] = values
+        else:
             faults[i] = _why_not(text, n)
     return pixels, faults
-
-
-def _parse_digits(text: str, rows: int, n: int) -> np.ndarray:
-    """Parse without a loop: a number is at most three digits, found by looking back from its end."""
-    data = np.frombuffer(f"   {text} ".encode(), np.uint8)
-    digit = data - 48  # blanks and line ends wrap round to large values
-    is_digit = digit < 10
-    if not (is_digit | (data == 32) | (data == 10)).all():
-        raise ValueError
-    ends = np.flatnonzero(is_digit[:-1] & ~is_digit[1:])
-    tens, hundreds = is_digit[ends - 1], is_digit[ends - 1] & is_digit[ends - 2]
-    value = digit[ends].astype(np.int16)
-    value += 10 * (digit[ends - 1] * tens)
-    value += hundreds * digit[ends - 2].astype(np.int16) * 100
-    too_long = hundreds & is_digit[ends - 3]
-    # Each row must end where its line ends: a short and a long row together have the right total.
-    per_row = np.diff(np.searchsorted(ends, np.r_[0, np.flatnonzero(data == 10), len(data)]))
-    if too_long.any() or (value > 255).any() or (per_row != n).any() or len(per_row) != rows:
-        raise ValueError
-    return value.astype(np.uint8).reshape(rows, n)
 
 
 def _why_not(text: str, n: int) -> str:

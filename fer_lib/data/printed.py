@@ -6,15 +6,15 @@ stands what a complete copy yields, and why that is another number or cannot be 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fer_lib.errors import FerError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from fer_lib.data.sources import Reader, Source
+    from fer_lib.data.reader import Reader
+    from fer_lib.data.sources import Source
 
 
 @dataclass(frozen=True)
@@ -45,57 +45,35 @@ class Printed:
     whole: str = ""
 
 
-def table(reader: Reader) -> pd.DataFrame:
-    """Return the printed counts of a reader's corpus beside those of a complete copy.
+def compare(reader: Reader, root: Any) -> list[dict[str, Any]]:
+    """Set the printed counts of a corpus beside those of a copy and of a complete one.
+
+    No image is opened.
 
     Returns
     -------
-    pandas.DataFrame
-        One row per count: ``paper``, ``where`` (table or section), ``selection`` (options of
-        ``datasets.load``, ``default`` or ``whole copy``), ``what`` is counted, ``printed``,
-        ``complete`` (<NA> where unknown) and ``why``.
+    list of dict
+        One per count: ``paper``, ``where`` (table or section), ``selection`` (options of ``datasets.load``,
+        ``default`` or ``whole copy``), ``what`` is counted, ``printed``, ``complete`` (None where unknown),
+        ``why`` that is another number, and ``here``: the copy's own, None where this form of the corpus does
+        not have the selection.
     """
-    import pandas as pd
-
     from fer_lib import claims
 
     frame = claims.frame().set_index("id")
+    found: dict[str, Source | None] = {}
     rows = []
     for entry in reader.printed:
         claim = frame.loc[entry.claim]
         chosen = ", ".join(f"{name}={value}" for name, value in entry.selection.items())
-        rows.append(
-            {
-                "paper": claim["paper"],
-                "where": claim["table"],
-                "selection": "whole copy" if entry.whole else chosen or "default",
-                "what": entry.what,
-                "printed": int(claim["value"]),
-                "complete": entry.complete,
-                "why": entry.why,
-            }
-        )
-    columns = ["paper", "where", "selection", "what", "printed", "complete", "why"]
-    return pd.DataFrame(rows, columns=columns).astype({"printed": "Int64", "complete": "Int64"})
-
-
-def compare(reader: Reader, root: Any) -> list[dict[str, Any]]:
-    """Return the rows of :func:`table` for a copy, with ``here``: its own count, without opening an image.
-
-    ``here`` is None where this form of the corpus does not have the selection.
-    """
-    entries = reader.printed
-    found: dict[str, Source | None] = {}
-    for entry in entries:
-        if (key := str(entry.selection)) not in found:
-            try:
-                found[key] = reader.locate(root, **entry.selection)
-            except FerError:
-                found[key] = None
-    rows = table(reader).astype(object).to_dict("records") if entries else []
-    for row, entry in zip(rows, entries, strict=True):
-        row["here"] = count(found[str(entry.selection)], entry)
-        row["complete"] = entry.complete
+        if chosen not in found:
+            found[chosen] = None
+            with suppress(FerError):
+                found[chosen] = reader.locate(root, **entry.selection)
+        row = {"paper": claim["paper"], "where": claim["table"]}
+        row |= {"selection": "whole copy" if entry.whole else chosen or "default", "what": entry.what}
+        row |= {"printed": int(claim["value"]), "complete": entry.complete, "why": entry.why}
+        rows.append(row | {"here": count(found[chosen], entry)})
     return rows
 
 
@@ -113,11 +91,9 @@ def count(source: Source | None, entry: Printed) -> int | None:
 
 def remarks(rows: list[dict[str, Any]]) -> list[str]:
     """Say which printed counts a complete copy does not have either, where this one has another number."""
-    said = []
-    for row in rows:
-        if row["why"] and row["here"] is not None and row["here"] != row["printed"]:
-            said.append(
-                f"{row['paper']} prints {row['printed']:,} {row['what']} ({row['where']}), this copy has "
-                f"{row['here']:,} ({row['selection']}): {row['why']}"
-            )
-    return said
+    return [
+        f"{row['paper']} prints {row['printed']:,} {row['what']} ({row['where']}), this copy has "
+        f"{row['here']:,} ({row['selection']}): {row['why']}"
+        for row in rows
+        if row["why"] and row["here"] is not None and row["here"] != row["printed"]
+    ]

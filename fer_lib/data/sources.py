@@ -1,8 +1,8 @@
-"""What a reader is, what it finds in a folder, and how folders are listed safely.
+"""What a reader finds in a folder, and how folders are listed safely.
 
-A reader's ``locate`` walks a folder and returns a :class:`Source`, its ``read`` opens the files the
-source names. Whatever people's copies hold (links in circles, names in no known encoding, alien files)
-becomes a sentence that names the file, never a crash and never a silent loss.
+A reader walks a folder and returns a :class:`Source`; later the files that it names are opened. Whatever
+people's copies hold (links in circles, names in no known encoding, alien files) becomes a sentence that names
+the file, never a crash and never a silent loss.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import os
 import re
 import shlex
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.printed import Printed
+from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError
 
 DEPTH = 10  # of folders that are searched for a corpus; Oulu-CASIA's own tree has six levels
@@ -31,7 +30,7 @@ ENTRIES = 250_000  # that are looked at; ten times what the largest corpus of fi
 
 @dataclass
 class Source:
-    """What a reader's ``locate`` found.
+    """What a corpus in a folder consists of.
 
     Attributes
     ----------
@@ -79,53 +78,6 @@ class Source:
         self.ignored += 1
         if len(self.ignored_names) < NAMED and not name.startswith("."):
             self.ignored_names.append(shown(name))
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A corpus as the rest of the library knows it: each file in ``datasets`` makes one, ``READER``.
-
-    Attributes
-    ----------
-    card : Card
-    read : callable
-        ``read(source, problems=None, **options)`` returns the corpus; with ``problems`` it describes there
-        what cannot be read, without it raises. A generated corpus is returned by ``read(**options)``.
-    options : mapping
-        The keyword arguments of ``read`` with their defaults; these are the options of ``datasets.load``.
-    locate : callable, optional
-        ``locate(folder, **selection)`` returns what the corpus consists of, None where it is not in the
-        folder. A generated corpus has none.
-    selecting : tuple of str
-        Those of the options that decide which files are listed: the keyword arguments of ``locate``.
-    is_ours : callable, optional
-        ``is_ours(folder, name)`` tells whether a file looks like one of the corpus's; for those that are
-        searched for to any depth.
-    whole : tuple of mappings
-        Selections that together are every file of a copy.
-    faults : callable, optional
-        ``faults(source, corpus)`` returns what keeps a copy from being the official one, a sentence each,
-        the gravest first; for those whose owners publish counts. Such a corpus has the option ``strict``.
-    authenticity : callable, optional
-        ``authenticity(corpus)`` tells the original from altered copies, as ``datasets.authenticity`` says.
-    doubts : callable, optional
-        ``doubts(source, found)`` returns what of that, and of the files, speaks against a copy besides its
-        faults; a sentence each.
-    printed : tuple of Printed
-        What papers print of it.
-    """
-
-    card: Card
-    read: Callable[..., Corpus]
-    options: Mapping[str, Any]
-    locate: Callable[..., Source | None] | None = None
-    selecting: tuple[str, ...] = ()
-    is_ours: Callable[[str, str], bool] | None = None
-    whole: tuple[Mapping[str, Any], ...] = ({},)
-    faults: Callable[[Source, Corpus], list[str]] | None = None
-    authenticity: Callable[[Corpus], dict[str, Any]] | None = None
-    doubts: Callable[[Source, dict[str, Any]], list[str]] | None = None
-    printed: tuple[Printed, ...] = ()
 
 
 def wrong_counts(source: Source, corpus: Corpus | None = None) -> list[str]:
@@ -225,6 +177,17 @@ def named_rows(source: Source, parse: Callable[[str], dict[str, Any] | None]) ->
             yield {"path": source.root / file, **said}
 
 
+def named_like(pattern: re.Pattern[str]) -> Callable[[str, str], bool]:
+    """Return what tells whether a file, given as its folder and its name, is named like a corpus's."""
+    return lambda folder, name: pattern.fullmatch(name) is not None
+
+
+def use(source: Source, rows: Iterable[dict[str, Any]]) -> None:
+    """Make ``rows``, by id, the source's rows, and their files its files."""
+    source.rows = sorted(rows, key=lambda row: row["id"])
+    source.files = [row["path"] for row in source.rows]
+
+
 def drop_repeats(source: Source) -> None:
     """Keep the first of the rows that share an id; files that differ are a problem, equal ones a remark."""
     first: dict[str, Path] = {}
@@ -254,16 +217,6 @@ def _same(one: Path, other: Path) -> bool:
         return filecmp.cmp(one, other, shallow=False)
     except OSError:  # decoding says so
         return False
-
-
-def located(
-    root: str | Path | Source, card: Card, locate: Callable[..., Source | None], **selection: Any
-) -> Source:
-    """Return ``root`` if it is a source, else what ``locate`` finds there; FerError for nothing."""
-    source = root if isinstance(root, Source) else locate(Path(root), **selection)
-    if source is None:
-        raise FerError(f"{shown(root)} holds no {card.title}; expected\n{card.tree}")
-    return source
 
 
 def folded(faults: Sequence[tuple[str, str]], unit: str) -> list[str]:

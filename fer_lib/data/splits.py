@@ -154,18 +154,15 @@ def subset(corpus: Corpus, train_idx: np.ndarray, n: int, seed: int = 0) -> np.n
     train_idx = np.sort(np.asarray(train_idx, dtype=np.int64))
     if not 1 <= n <= len(train_idx):
         raise FerError(f"A subset of {len(train_idx)} training samples cannot have {n}.")
-    luck = np.array([_hash(seed, name) for name in corpus.ids[train_idx].tolist()], dtype=np.uint64)
+    # 64 bits that depend on seed and name alone, the same in every version of every library.
+    hashes = (hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8) for name in corpus.ids[train_idx])
+    luck = np.array([int.from_bytes(made.digest(), "big") for made in hashes], dtype=np.uint64)
     labels = corpus.labels[train_idx]
     position = np.empty(len(train_idx))  # of a sample within its class, 0..1
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         position[members[np.argsort(luck[members])]] = (np.arange(len(members)) + 0.5) / len(members)
     return np.sort(train_idx[np.lexsort((luck, position))[:n]])
-
-
-def _hash(seed: int, name: str) -> int:
-    """Return 64 bits that depend on seed and name alone, the same in every version of every library."""
-    return int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest())
 
 
 def hold_out(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.decoding import grey, read_bytes
 from fer_lib.data.image_files import read_stills
 from fer_lib.data.sources import Source, shown
@@ -16,7 +16,7 @@ from fer_lib.errors import FerError
 
 CUT = 0.8  # of the length that a Flash file states, which is its duration; MPEG's is a guess at best
 POINTER = 200  # bytes; a Git LFS pointer has fewer, a film more
-ACTED = ("last10", "apex", "neutral")  # frames to take of a film that runs from neutral over the apex back
+ACTED = ("apex", "last10", "neutral")  # frames to take of a film that runs from neutral over the apex back
 
 
 def film_frames(
@@ -100,23 +100,34 @@ def towards_apex(count: int, frames: str) -> list[int]:
     return [apex] if frames == "apex" else np.unique(np.linspace(1, apex, 10).round().astype(int)).tolist()
 
 
-def read_acted(
-    source: Source, card: Card, size: int | tuple[int, int] | None, problems: list[str] | None, frames: str
-) -> Corpus:
-    """Read acted films; arguments and errors as those of :func:`fer_lib.data.image_files.read_stills`.
+def acted_frames(film: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    """Return the frames that :func:`towards_apex` takes of an acted film, and a row for each.
 
-    Returns
-    -------
-    Corpus
-        The frames that :func:`towards_apex` takes, ordered by film, each with its film as sequence and the
-        columns of its row, followed by ``frame`` (from 1) and ``frames`` (in the film).
+    A row is the film's, with the film as ``sequence``, followed by ``frame`` (from 1) and ``frames`` (in the
+    film).
     """
+    which, name = film["frames_to_take"], film["id"]
+    images, numbers, count = film_frames(film["path"], lambda n: towards_apex(n, which))
+    return images, [
+        {**film, "id": f"{name}-{n:04}", "sequence": name, "frame": n, "frames": count} for n in numbers
+    ]
 
-    def load(row: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
-        images, numbers, count = film_frames(row["path"], lambda n: towards_apex(n, frames))
-        name = row["id"]
-        return images, [
-            {**row, "id": f"{name}-{n:04}", "sequence": name, "frame": n, "frames": count} for n in numbers
-        ]
 
-    return read_stills(source, card, size, problems, load, "film")
+def one_form(films: Iterable[dict[str, Any]], form: str, best: str) -> list[dict[str, Any]]:
+    """Return the rows of films by id, those in the ``best`` form where a film lies there in several.
+
+    ``form`` is the column that tells the form; it is left out.
+    """
+    rows = sorted(films, key=lambda row: row["id"])
+    known = {row["id"] for row in rows if row[form] == best}
+    return [row for row in rows if row.pop(form) == best or row["id"] not in known]
+
+
+def take(source: Source, films: Sequence[dict[str, Any]], which: str) -> None:
+    """Make the frames ``which`` of ACTED, of films the source's rows and files."""
+    label = {"expression": "neutral"} if which == "neutral" else {}
+    source.rows = [{**row, "frames_to_take": which, **label} for row in films]
+    source.files = [row["path"] for row in source.rows]
+
+
+read_acted = partial(read_stills, load=acted_frames, unit="film")

@@ -28,8 +28,6 @@ from fer_lib.judge.verdicts import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-ROUNDING = ("rounded", "truncated")
-
 
 def _agrees(exact: np.ndarray, printed: float, digits: int) -> dict[str, np.ndarray]:
     """Return per way of shortening which of the exact figures would be printed as ``printed``."""
@@ -298,7 +296,9 @@ def decided(paper: str) -> dict[str, tuple[str, Verdict]]:
         said = _said(row, f"The tables give {' or '.join(f'{gap:+.2f}' for gap in gaps if gap == gap)}.")
         _, before = found.get(row["id"], said)
         # A difference must agree with the tables and with the other differences.
-        found[row["id"]] = said if before.name == "holds" or before is said[1] else _both(said, before)
+        if before.name != "holds" and before is not said[1]:
+            said = "arithmetic", Verdict("does not hold", f"{said[1].reason} {before.reason}")
+        found[row["id"]] = said
     if any(claim.metric == "p_value" for claim in made.claims):
         for row in significance.printed(paper).to_dict("records"):
             agrees = (row["two_sided"] < verdicts.LEVEL) == (row["printed"] < verdicts.LEVEL)
@@ -314,10 +314,6 @@ def decided(paper: str) -> dict[str, tuple[str, Verdict]]:
 
 def _said(row: dict[str, Any], sentence: str) -> tuple[str, Verdict]:
     return "arithmetic", Verdict("holds" if row["agrees"] else "does not hold", sentence)
-
-
-def _both(said: tuple[str, Verdict], other: Verdict) -> tuple[str, Verdict]:
-    return "arithmetic", Verdict("does not hold", f"{said[1].reason} {other.reason}")
 
 
 @cache
@@ -353,7 +349,8 @@ def count(claim: Claim) -> Verdict | None:
             "ckplus": ckplus.PER_CLASS | {"neutral": 0},
             "jaffe": jaffe.OFFICIAL,
         }
-        known = by_class.get(claim.corpus, {}).get(claim.expression)
+        complete = READERS[claim.corpus].card.complete
+        known = by_class.get(claim.corpus, complete).get(claim.expression)
     elif claim.metric == "sample_count" and claim.part:
         known = sum(parts[claim.part])
     elif claim.metric in ("sample_count", "subject_count") and not claim.expression:

@@ -20,23 +20,14 @@ from fer_lib import faces, files
 from fer_lib.data import datasets, splits
 from fer_lib.data.corpus import Card, Corpus
 from fer_lib.errors import FerError, one_of
-from fer_lib.expressions import EXPRESSIONS
 from fer_lib.features import robustness
-from fer_lib.features.geometry import warp_points
 from fer_lib.features.sift import Vocabulary, sift, sift_of, word_patches
-from fer_lib.play.zoo import REACH, SIZE
+from fer_lib.play.matrix_data import CLASSES, framed, reading
 
 if TYPE_CHECKING:
     from PIL import Image
 
-CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 TRAIN, HELD = 2000, 500  # faces of a large corpus that are used
-OPTIONS = {
-    "synthetic": {"size": 64},
-    "cmu_faces": {"pose": "straight"},
-    "ckplus": {"crop": faces.FACE},
-    "jaffe": {"crop": faces.FACE},
-}
 VOCABULARY = 64  # visual words; paper ``cnn_sift`` has 256 to 1,024, of many more descriptors
 PATCHES = 10  # a word that occurs less often among the training faces is not shown
 
@@ -92,7 +83,7 @@ class Collection:
     Attributes
     ----------
     train, held : Corpus
-        Faces to train on and held-out ones, framed by :func:`framed`; they share no person where the
+        Faces to train on and held-out ones, framed by :func:`level`; they share no person where the
         corpus knows persons.
     words : Words
         Of the training faces.
@@ -135,7 +126,10 @@ def collection(dataset: str = "synthetic", data_dir: str | Path | None = None) -
     FerError
         As :func:`fer_lib.data.datasets.load`, or if dlib is absent or finds no face to train or to test on.
     """
-    corpus = datasets.load(dataset, data_dir or None, **OPTIONS.get(dataset, {}))
+    options = {"size": 64} if dataset == "synthetic" else reading(dataset)
+    if dataset in datasets.READERS and "crop" in datasets.READERS[dataset].options:
+        options["crop"] = faces.FACE
+    corpus = datasets.load(dataset, data_dir or None, **options)
     corpus = corpus.only([name for name in CLASSES if name in corpus.classes])
     if corpus.split is not None and {"train", "private_test"} <= set(corpus.split):
         parts = [np.flatnonzero(corpus.split == name) for name in ("train", "private_test")]
@@ -150,21 +144,13 @@ def collection(dataset: str = "synthetic", data_dir: str | Path | None = None) -
         missed = sum(map(len, marked)) - len(train) - len(held)
     if not len(train) or not len(held):
         raise FerError(f"dlib finds too few faces in {corpus.card.title} to train on some and show others.")
-    train = framed(train)
-    return Collection(train, framed(held), words_of(train), missed)
+    train = level(train)
+    return Collection(train, level(held), words_of(train), missed)
 
 
-def framed(corpus: Corpus) -> Corpus:
-    """Turn faces level and crop them by their eyes to 48 pixels; the 68 landmarks follow.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        With landmarks ``(N, 68, 2)``, all known.
-    """
-    images, matrices = faces.align(corpus.images, faces.eyes(corpus.landmarks), SIZE, **REACH)
-    points = warp_points(torch.as_tensor(corpus.landmarks), torch.as_tensor(matrices))
-    return replace(corpus, images=images, landmarks=points.numpy(), meta=None)
+def level(corpus: Corpus) -> Corpus:
+    """Frame faces whose 68 landmarks are all known, as the matrix does."""
+    return replace(framed(corpus, faces.eyes(corpus.landmarks)), meta=None)
 
 
 def words_of(train: Corpus) -> Words:
@@ -288,7 +274,7 @@ def photograph(photo: bytes | np.ndarray, box: np.ndarray | None = None) -> Phot
         raise FerError("No face was found in this photograph: so small, it shows none.")
     points = faces.landmarks([pixels], "dlib", box[None])
     one = Corpus(pixels[None], np.zeros(1, int), CLASSES, PHOTO, np.array(["photo"]), landmarks=points)
-    return Photograph(pixels, box, framed(one))
+    return Photograph(pixels, box, level(one))
 
 
 def _face(pixels: np.ndarray) -> np.ndarray:

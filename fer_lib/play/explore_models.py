@@ -46,15 +46,14 @@ class Small:
         That, in words.
     width : float
         Of the network; 1 is its paper's.
-    recipe, readings, own : mapping
-        What is changed in its recipe, in what it is built with, and in the network of the zoo.
+    recipe, readings : mapping
+        What is changed in its recipe, and in what it is built with.
     """
 
     cut: str
     width: float = 1.0
     recipe: Mapping[str, Any] = field(default_factory=dict)
     readings: Mapping[str, Any] = field(default_factory=dict)
-    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 ADAM = {"optimiser": "adam", "lr": 1e-3, "learning_rates": None, "weight_decay": 0.0}
@@ -71,7 +70,6 @@ SMALL = {
         "an eighth of its width, trained by Adam on shifted and mirrored faces and triplets of its batches",
         0.125,
         ADAM | {"epochs": 14, "augmentation": Augmentation(translation=0.04, mirror=0.5)},
-        own={"mining": "semi_hard"},
     ),
     SVM: Small("linear, on HOG alone"),
 }
@@ -150,7 +148,7 @@ def explored(name: str, train: Corpus, held: Corpus, learn: bool = True) -> Expl
         For an unknown name, or a corpus that lacks faces of some expression.
     """
     small = SMALL[one_of(name, SMALL, "network")]
-    network, n_classes = replace(NETWORKS[name], **small.own), len(train.classes)
+    network, n_classes = NETWORKS[name], len(train.classes)
     if len(np.unique(train.labels)) != n_classes or n_classes < 2:
         raise FerError(f"{train.card.title} lacks training faces of some expression.")
     key = files.digest(name, SEED, torch.__version__, train.fingerprint, _sources())

@@ -8,31 +8,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from fer_lib.features import sift as features
 from fer_lib.learn.layers import count_parameters
+from fer_lib.learn.layout import channels_last, plain
 from fer_lib.learn.metrics import interval
 from fer_lib.learn.recipes import Recipe
-from fer_lib.learn.training import Part, channels_last, fit
+from fer_lib.learn.training import Part
 from fer_lib.learn.units import Outcome, Store, read_weights, train_unit
 from fer_lib.play.matrix_data import Faces, disturbed, find_landmarks
-from fer_lib.play.zoo import NETWORKS, SVM, Network, Trained, fitted_svm, training_of
+from fer_lib.play.zoo import NETWORKS, SVM, Network, Trained, fitted_svm, recipe_of, training_of
 
 if TYPE_CHECKING:
     from fer_lib.data.splits import Fold
-
-
-def networks(faces: Faces) -> dict[str, Network]:
-    """Return the networks that a corpus can train: those that read clips need the frames of sequences."""
-    return {name: n for name, n in NETWORKS.items() if n.needs != "clips" or faces.clips is not None}
-
+    from fer_lib.evidence.recorder import Recorder
 
 # --- training and testing -----------------------------------------------------------------------------------
 
@@ -44,96 +41,113 @@ class Tested(Trained):
     outcome: Outcome
 
 
-def train(
-    store: Store,
-    name: str,
-    fold: Fold,
-    parts: tuple[Part, Part],
-    n_classes: int,
-    recipe: Recipe | None,
-    width: float = 1.0,
-    seed: int = 0,
-    **readings: Any,
-) -> Tested:
-    """Train one network on one fold, or read back what ``store`` holds of it.
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """All networks as trained on one fold, by name, with its test part and SIFT words."""
 
-    Parameters
+    fold: Fold
+    vocabulary: features.Vocabulary
+    test: Part
+    networks: dict[str, Tested]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """One corpus on which every network is trained and tested, under one plan.
+
+    Attributes
     ----------
-    parts
-        Training and test part, of :meth:`fer_lib.play.matrix_data.Faces.part`.
-    recipe : Recipe or None
-        Of :func:`fer_lib.play.zoo.recipe_of`. The support vector machine has none: it is fitted to the images
-        as they are, anew in every process.
-    **readings
-        What the network is built with besides.
+    faces : Faces
+    store : Store
+        Where finished networks are kept, such as a recorder.
+    plan : mapping
+        One of :data:`fer_lib.play.budgets.BUDGETS`.
+    epochs : int
+        Of every network's training; the last one counts.
     """
-    learn, test = parts
-    if name == SVM:
-        now = clock(learn.images.device)
-        began = now()
-        one = fitted_svm(learn, n_classes, seed)
-        curves = [{"epoch": 1, "seconds": now() - began}]
-        outcome = Outcome(one.predict(test), np.empty(0), curves, None)
-        return Tested(one.network, one.model, one.feed, n_classes, outcome=outcome)
-    network = NETWORKS[name]
-    build = partial(network.build, n_classes, width=width, **readings)
-    learn, feed, loss = training_of(network, learn, recipe.augmentation)
-    outcome = train_unit(
-        store,
-        f"{name} {fold.name}",
-        build,
-        (learn, None, test),
-        recipe,
-        feed=feed,
-        loss=loss,
-        seed=seed,
-        keep_weights=True,
-        score_epochs=False,
-    )
-    model = build()
-    model.load_state_dict(read_weights(outcome.weights))
-    model = channels_last(model, learn.images.device).eval()
-    return Tested(network, model, feed, n_classes, outcome.precision.name, outcome=outcome)
 
+    faces: Faces
+    store: Store
+    plan: Mapping[str, Any]
+    epochs: int
+    seed: int = 0
+    device: torch.device | str = "cpu"
 
-def robustness(
-    trained: dict[str, Trained],
-    part: Part,
-    vocabulary: features.Vocabulary,
-    conditions: tuple[str, ...],
-    severities: tuple[float, ...],
-    groups: np.ndarray | None = None,
-) -> list[dict[str, Any]]:
-    """Return a line per condition, severity and model: accuracy as a fraction with its 95 % interval."""
-    rows = []
-    truth = part.labels.cpu().numpy()
-    for condition in conditions:
-        for severity in (0.0, *severities):
-            seen = disturbed(part, condition, severity, vocabulary) if severity else part
-            for name, one in trained.items():
-                hits = one.predict(seen).argmax(1) == truth
-                low, high = interval(hits, groups)
-                row = {"condition": condition, "severity": severity, "model": name, "n": len(hits)}
-                rows.append(row | {"accuracy": hits.mean(), "low": low, "high": high})
-    return rows
+    @property
+    def networks(self) -> dict[str, Network]:
+        """The networks that the corpus can train: those that read clips need the frames of sequences."""
+        still = self.faces.clips is None
+        return {name: n for name, n in NETWORKS.items() if not (still and n.needs == "clips")}
 
+    @property
+    def n_classes(self) -> int:
+        """How many expressions there are to tell apart."""
+        return len(self.faces.corpus.classes)
 
-def restricted(probabilities: np.ndarray, classes: tuple[str, ...], common: tuple[str, ...]) -> np.ndarray:
-    """Return probabilities ``(N, C)`` among the ``common`` classes alone, rows summing to 1."""
-    chosen = probabilities[:, [classes.index(name) for name in common]].astype(np.float64) + 1e-12
-    return (chosen / chosen.sum(1, keepdims=True)).astype(np.float32)
+    def width(self, name: str) -> float:
+        """Return by what a network's layers are scaled."""
+        return self.plan["widths"].get(name, self.plan["width"])
+
+    def recipe(self, name: str) -> Recipe | None:
+        """Return the recipe of a network; the support vector machine has none."""
+        if name == SVM:
+            return None
+        rate = self.plan["rates"].get(name, self.plan["rate"])
+        return recipe_of(name, self.epochs, smaller=self.plan["smaller"], rate=rate)
+
+    def build(self, name: str) -> torch.nn.Module:
+        """Return a network before its training."""
+        own = {"activation": self.plan["activation"]} if NETWORKS[name].paper == "cspp" else {}
+        return NETWORKS[name].build(self.n_classes, width=self.width(name), **own)
+
+    def fit(self, fold: Fold) -> Fitted:
+        """Train every network on a fold, or read back what ``store`` holds of it."""
+        words = self.faces.words(fold.train, self.seed)
+        parts = [self.faces.part(index, words, self.device) for index in (fold.train, fold.test)]
+        networks = {name: self.train(name, fold, *parts) for name in self.networks}
+        return Fitted(fold, words, parts[1], networks)
+
+    def train(self, name: str, fold: Fold, learn: Part, test: Part) -> Tested:
+        """Train one network on one fold, or read back what ``store`` holds of it.
+
+        The support vector machine is fitted to the images as they are, anew in every process.
+        """
+        network, recipe = NETWORKS[name], self.recipe(name)
+        if recipe is None:
+            began = time.perf_counter()
+            one = fitted_svm(learn, self.n_classes, self.seed)
+            curves = [{"epoch": 1, "seconds": time.perf_counter() - began}]
+            outcome = Outcome(one.predict(test), np.empty(0), curves, None)
+            return Tested(network, one.model, one.feed, self.n_classes, outcome=outcome)
+        learn, feed, loss = training_of(network, learn, recipe.augmentation)
+        outcome = train_unit(
+            self.store,
+            f"{name} {fold.name}",
+            partial(self.build, name),
+            (learn, None, test),
+            recipe,
+            feed=feed,
+            loss=loss,
+            seed=self.seed,
+            keep_weights=True,
+            score_epochs=False,
+        )
+        model = self.build(name)
+        model.load_state_dict(read_weights(outcome.weights))
+        model = channels_last(model, learn.images.device).eval()
+        if outcome.precision.layout == "plain":
+            plain(model)
+        return Tested(network, model, feed, self.n_classes, outcome.precision.name, outcome=outcome)
+
+    def counts(self, name: str) -> dict[str, Any]:
+        """Return width, parameters and multiply-adds of a network as trained here, and in full."""
+        parameters, operations = multiply_adds(name, self.n_classes, self.width(name))
+        full = multiply_adds(name, self.n_classes)
+        own = {"width": self.width(name), "parameters": parameters, "multiply_adds": operations}
+        return own | {"parameters_full": full[0], "multiply_adds_full": full[1]}
 
 
 # --- what a network costs -----------------------------------------------------------------------------------
-
-
-def clock(device: torch.device) -> Callable[[], float]:
-    """Return what times are taken with: processor time on a CPU, which other work there hardly changes.
-
-    It is the sum over cores, so that a figure does not depend on the number of threads either. On a GPU it
-    is the time on the wall.
-    """
-    return time.process_time if device.type == "cpu" else time.perf_counter
 
 
 def multiply_adds(name: str, n_classes: int = 7, width: float = 1.0) -> tuple[int, int]:
@@ -152,12 +166,15 @@ def multiply_adds(name: str, n_classes: int = 7, width: float = 1.0) -> tuple[in
     return count_parameters(model), counter.get_total_flops() // 2
 
 
-def images_per_second(one: Trained, part: Part, seconds: float = 0.5) -> float:
-    """Return how many images of a part a model predicts per second, its feed included.
+def images_per_second(one: Trained, part: Part, n: int = 512, seconds: float = 0.5) -> float:
+    """Return how many of a part's first ``n`` images a model predicts per second, its feed included.
 
-    The best of as many passes as ``seconds`` allow, at least two after one that warms up.
+    The best of as many passes as ``seconds`` allow, at least two after one that warms up. On a CPU seconds
+    are of processor time, which other work there hardly changes: what one core would do, however many there
+    are.
     """
-    now = clock(part.images.device)
+    part = part.take(torch.arange(min(n, len(part)), device=part.labels.device))
+    now = time.process_time if part.images.device.type == "cpu" else time.perf_counter
     one.predict(part)
     best, began, passes = math.inf, now(), 0
     while passes < 2 or now() - began < seconds:
@@ -167,32 +184,10 @@ def images_per_second(one: Trained, part: Part, seconds: float = 0.5) -> float:
     return len(part) / best
 
 
-def training_rate(
-    name: str, learn: Part, n_classes: int, recipe: Recipe, width: float, batches: int = 6
-) -> float:
-    """Return how many images a network trains on per second, measured on a few batches."""
-    network, device = NETWORKS[name], learn.images.device
-    some = learn.take(torch.arange(min(len(learn), batches * recipe.batch_size), device=device))
-    some, feed, loss = training_of(network, some, recipe.augmentation)
-    model, once, now = network.build(n_classes, width=width), replace(recipe, epochs=1), clock(device)
-    best = math.inf
-    for _ in range(2):  # the first warms up
-        started = now()
-        fit(model, some, once, feed=feed, loss=loss, label=f"{name}, timed")
-        best = min(best, now() - started)
-    return len(some) / best
-
-
-def finding(faces: Faces, images: np.ndarray | None, n: int = 40) -> dict[str, float]:
+def finding(faces: Faces, n: int = 40) -> dict[str, float]:
     """Return the milliseconds of processor time per image that finding landmarks and SIFT words takes.
 
-    Parameters
-    ----------
-    images : uint8 (N, H, W) or None
-        Some images of the corpus as it is read, in which faces are looked for; None where the landmarks
-        come with it.
-    n : int
-        How many are timed.
+    ``n`` images are timed. Landmarks that come with the corpus are not looked for: their time is NaN.
     """
 
     def milliseconds(work: Callable[[np.ndarray], object], on: np.ndarray) -> float:
@@ -201,4 +196,76 @@ def finding(faces: Faces, images: np.ndarray | None, n: int = 40) -> dict[str, f
         return 1000 * (time.process_time() - began) / len(on[:n])
 
     words = milliseconds(lambda made: features.sift(made, workers=1), faces.corpus.images)
-    return {"words": words, "landmarks": math.nan if images is None else milliseconds(find_landmarks, images)}
+    raw = faces.photographs
+    return {"words": words, "landmarks": math.nan if raw is None else milliseconds(find_landmarks, raw)}
+
+
+# --- other light, other corpora -----------------------------------------------------------------------------
+
+
+def robustness(
+    fitted: Fitted,
+    part: Part,
+    conditions: Sequence[str],
+    severities: Sequence[float],
+    groups: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Return a line per condition, severity and model: accuracy as a fraction with its 95 % interval.
+
+    Severity 0 is the part as it is; ``groups`` are the people of its images.
+    """
+    rows = []
+    truth = part.labels.cpu().numpy()
+    for condition in conditions:
+        for severity in (0.0, *severities):
+            seen = disturbed(part, condition, severity, fitted.vocabulary) if severity else part
+            for name, one in fitted.networks.items():
+                hits = one.predict(seen).argmax(1) == truth
+                low, high = interval(hits, groups)
+                row = {"condition": condition, "severity": severity, "model": name, "n": len(hits)}
+                rows.append(row | {"accuracy": hits.mean(), "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def transfer(
+    fits: Sequence[Fitted], classes: tuple[str, ...], other: str, target: Faces, recorder: Recorder
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Test the networks of every fold on another corpus, among the expressions that both corpora have.
+
+    Probabilities are recorded as those of ``<model>@<other>``.
+
+    Returns
+    -------
+    facts : dict
+        The common ``classes``, ``n`` images, and networks that were ``not_run``: the target has no clips.
+    rows : list of dict
+        A line per model: the mean accuracy over the folds' networks, with its 95 % interval.
+    """
+    corpus = target.corpus
+    common = tuple(name for name in classes if name in corpus.classes)
+    index = np.flatnonzero(np.isin(corpus.labels, [corpus.classes.index(name) for name in common]))
+    truth = np.array([common.index(corpus.classes[label]) for label in corpus.labels[index]])
+    people = None if corpus.subjects is None else corpus.subjects[index]
+    parts = [target.part(index, one.vocabulary, one.test.labels.device) for one in fits]
+    facts, rows = {"classes": list(common), "n": len(index), "not_run": []}, []
+    for name in fits[0].networks:
+        if NETWORKS[name].needs == "clips" and target.clips is None:
+            facts["not_run"].append(name)
+            continue
+        hits = []
+        for one, part in zip(fits, parts, strict=True):
+            chances = restricted(one.networks[name].predict(part), classes, common)
+            kept = recorder.add_predictions(
+                f"{name}@{other}", chances, truth, corpus.ids[index], one.fold.name
+            )
+            hits.append(kept["probabilities"].argmax(1) == truth)
+        low, high = interval(np.stack(hits), people)  # draws people (or images) and networks
+        row = {"model": name, "tested_on": other, "classes": len(common), "n": len(index)}
+        rows.append(row | {"networks": len(fits), "accuracy": np.mean(hits), "low": low, "high": high})
+    return facts, rows
+
+
+def restricted(probabilities: np.ndarray, classes: tuple[str, ...], common: tuple[str, ...]) -> np.ndarray:
+    """Return probabilities ``(N, C)`` among the ``common`` classes alone, rows summing to 1."""
+    chosen = probabilities[:, [classes.index(name) for name in common]].astype(np.float64) + 1e-12
+    return (chosen / chosen.sum(1, keepdims=True)).astype(np.float32)

@@ -7,7 +7,6 @@ disturbances.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,17 @@ from fer_lib.play.zoo import CLIP, LANDMARKS, N_FRAMES, REACH, SIZE, WORDS
 
 CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 
-SEQUENCES = {"ckplus": {"frames": "last10"}, "oulu_casia": {"frames": "last10"}}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "mmi": {"frames": "apex"},
-    "nimstim": {"classes": "seven"},
-    "cmu_faces": {"pose": "straight"},
-}
-"""How each corpus is read: whole photographs, at the height of the expression, from the front."""
+
+def reading(name: str, moving: bool = False) -> dict[str, Any]:
+    """Return the options by which a corpus is read at the height of the expression, from the front.
+
+    With ``moving`` the ten frames that lead there are read, where the corpus has them.
+    """
+    asked = {"frames": ("last10", "apex") if moving else ("apex",), "classes": ("seven",)}
+    asked["pose"] = ("straight",)
+    choices = (datasets.READERS | datasets.GENERATED)[name].choices
+    found = {option: [v for v in values if v in choices.get(option, ())] for option, values in asked.items()}
+    return {option: values[0] for option, values in found.items() if values}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +59,16 @@ class Faces:
         uint8 ``(N, 10, 48, 48)``: the frames up to each image, turned as it is; None for stills.
     fingerprint : str
         Of the corpus before it was prepared.
+    photographs : ndarray or None
+        uint8 ``(n, H, W)``: a few images as they were read, in which faces were looked for; None for drawn
+        faces, whose landmarks come with them.
     """
 
     corpus: Corpus
     descriptors: features.Descriptors
     clips: np.ndarray | None
     fingerprint: str
+    photographs: np.ndarray | None
 
     def words(self, train: np.ndarray, seed: int, sample: int = 200_000) -> features.Vocabulary:
         """Return the vocabulary of S2, of the images at ``train`` alone."""
@@ -107,14 +114,23 @@ def load(
         corpus = faces.annotate(corpus, "mtcnn", points=False)
         found, points = corpus.valid, find_landmarks(corpus.images, faces.boxes(corpus))
     eyes = faces.eyes(np.where(found[:, None, None], points, np.nan))
-    images, matrices = faces.align(corpus.images, eyes, SIZE, **REACH)
-    points = warp_points(torch.as_tensor(points), torch.as_tensor(matrices)).numpy()
+    made = framed(replace(corpus, landmarks=points, valid=found), eyes)
     if clips is not None:
         steps = clips.shape[1]
         turned, _ = faces.align(clips.reshape(-1, *clips.shape[2:]), eyes.repeat(steps, 0), SIZE, **REACH)
         clips = turned.reshape(len(clips), steps, SIZE, SIZE)
-    made = replace(corpus, images=images, landmarks=points, valid=found)
-    return Faces(made, features.sift_of(made), clips, fingerprint)
+    photographs = None if corpus.card.synthetic else corpus.images[:40].copy()
+    return Faces(made, features.sift_of(made), clips, fingerprint, photographs)
+
+
+def framed(corpus: Corpus, eyes: np.ndarray) -> Corpus:
+    """Turn faces level and crop them by their ``eyes`` (N, 2, 2) to 48 pixels; landmarks follow.
+
+    See :func:`fer_lib.faces.align` for eyes that are not known.
+    """
+    images, matrices = faces.align(corpus.images, eyes, SIZE, **REACH)
+    points = warp_points(torch.as_tensor(corpus.landmarks), torch.as_tensor(matrices))
+    return replace(corpus, images=images, landmarks=points.numpy())
 
 
 def find_landmarks(images: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
@@ -136,19 +152,19 @@ def _read(
     name: str, data_dir: str | Path | None, limit: int | None, seed: int, drawn: dict[str, int]
 ) -> tuple[Corpus, str, np.ndarray | None]:
     """Return the corpus's images, the fingerprint of what was read and the frames of its sequences."""
-    options = OPTIONS.get(name, {})
-    moving = SEQUENCES.get(name, {})
+    options = reading(name, moving=True)
     if name == "synthetic":
-        options, moving = {}, {"sequences": True, "n_frames": N_FRAMES, **drawn}
+        options = {"sequences": True, "n_frames": N_FRAMES, **drawn}
+    moving = name == "synthetic" or options.get("frames") == "last10"
     try:
-        corpus = datasets.load(name, data_dir, **options | moving)
+        corpus = datasets.load(name, data_dir, **options)
     except AbsentDataError:
         raise
     except FerError:
-        if not moving or name == "synthetic":
+        if not moving:
             raise
         # A copy of single frames serves all networks but the one that reads clips.
-        corpus, moving = datasets.load(name, data_dir, **options), {}
+        corpus, moving = datasets.load(name, data_dir, **reading(name)), False
     corpus = corpus.only(c for c in CLASSES if c in corpus.classes)
     fingerprint, clips = corpus.fingerprint, None
     if moving:
@@ -229,17 +245,3 @@ def disturbed(part: Part, condition: str, severity: float, vocabulary: features.
         frames = disturb(extra[CLIP].byte().flatten(0, 1), condition, severity, marks)
         extra[CLIP] = frames.view(n, steps, SIZE, SIZE).float()
     return Part(images, part.labels, tuple(extra))
-
-
-def shared(classes: Iterable[str], target: Corpus) -> tuple[str, ...]:
-    """Return the expressions that a network of ``classes`` knows and ``target`` has.
-
-    Raises
-    ------
-    FerError
-        If that is fewer than two, so that there is nothing to tell apart.
-    """
-    common = tuple(name for name in classes if name in target.classes)
-    if len(common) < 2:
-        raise FerError(f"{target.card.title} shares {len(common)} expressions with the training corpus.")
-    return common

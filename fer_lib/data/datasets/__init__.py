@@ -1,6 +1,6 @@
 """The corpora: where their files are, what is wrong with them, and their cached arrays.
 
-Each file of this folder describes one corpus with a :class:`~fer_lib.data.sources.Reader`, ``READER``; a file
+Each file of this folder describes one corpus with a :class:`~fer_lib.data.reader.Reader`, ``READER``; a file
 put here is a corpus wherever corpora are listed. ``find`` looks for a corpus, ``load`` returns its
 :class:`~fer_lib.data.corpus.Corpus`, ``check`` reports on the copy that is here. Decoding happens once; the
 cache is keyed by the path, size and modification time of every source file and by what the readers' code
@@ -24,8 +24,9 @@ from fer_lib.data.corpus import Card, Corpus, pack, unpack
 from fer_lib.data.first_bytes import is_archive, read_head
 from fer_lib.data.image_files import Crop, checked_crop
 from fer_lib.data.printed import compare
+from fer_lib.data.reader import Reader
 from fer_lib.data.reporting import report
-from fer_lib.data.sources import ENTRIES, Reader, Source, shown, sighted
+from fer_lib.data.sources import ENTRIES, Source, shown, sighted
 from fer_lib.errors import AbsentDataError, FerError, one_of
 
 _modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
@@ -71,7 +72,10 @@ def _locate(name: str, data_dir: str | Path | None, **selection: Any) -> Source:
     base = data_folder(data_dir)
     reader, whole = READERS[name], True
     with _refusals():
-        for folder in _candidates(name, base):
+        # Folders under the corpus's name come first, then the folder itself.
+        inside = sorted(base.iterdir()) if base.is_dir() else []
+        named = [folder for folder in inside if _plain(folder.name) == _plain(name) and folder.is_dir()]
+        for folder in [*named, base] if base.is_dir() else []:
             if reader.is_ours:  # those that search a folder to any depth
                 seen, whole = sighted(folder, reader.is_ours)
                 if not seen:
@@ -121,10 +125,10 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     name, data_dir
         As in :func:`find`.
     **options
-        ``synthetic``: the arguments of :func:`fer_lib.data.datasets.synthetic.generate`. Others: the keyword
-        arguments of their reader's ``read`` (:func:`fer_lib.data.datasets.ckplus.read`, ...) and, where
-        the owners' counts are known (``fer2013``, ``ckplus``, ``jaffe``, ...), ``strict`` (default True);
-        False accepts a copy that has others. Photographs of more than a face (``ckplus``, ``jaffe``) are
+        ``synthetic``: the arguments of :func:`fer_lib.data.datasets.synthetic.generate`. Others: what
+        their module describes (:mod:`fer_lib.data.datasets.ckplus`, ...) and, where the owners' counts are
+        known (``fer2013``, ``ckplus``, ``jaffe``, ...), ``strict`` (default True); False accepts a copy that
+        has others. Photographs of more than a face (``ckplus``, ``jaffe``) are
         returned whole, or with ``crop=fer_lib.faces.FACE`` cropped to the face. Most corpora have the six
         basic expressions and more; ``cmu_faces``, which anyone may have, has four: ``anger``,
         ``happiness``, ``sadness`` and ``neutral`` (``pose="straight"`` takes its frontal quarter).
@@ -142,7 +146,7 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     if name in GENERATED:
         return _generate(name, options)
     strict = options.pop("strict", False)
-    source = _locate(name, data_dir, **_selection(name, options))
+    source = _locate(name, data_dir, **{option: options[option] for option in READERS[name].choices})
     corpus, problems = _read(name, source, options)
     if problems and strict:
         shown = " ".join(problems[:SHOWN_PROBLEMS])
@@ -219,15 +223,10 @@ def authenticity(corpus: Corpus) -> dict[str, Any] | None:
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the options a corpus is read with: its reader's defaults, changed by what is ``given``."""
     reader = (READERS | GENERATED)[one_of(name, NAMES, "dataset")]
-    known = {**reader.options, **({"strict": True} if reader.faults else {})}
+    known = {**reader.defaults, **({"strict": True} if reader.faults else {})}
     for option in given:
         one_of(option, known, f"option of the dataset {name}")
     return known | given
-
-
-def _selection(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return those of ``options`` that decide which files are listed."""
-    return {option: options[option] for option in READERS[name].selecting}
 
 
 def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, list[str]]:
@@ -258,7 +257,7 @@ def _faults(reader: Reader, source: Source, corpus: Corpus) -> list[str]:
 
 def _generate(name: str, options: dict[str, Any]) -> Corpus:
     reader = GENERATED[name]
-    return _cached(reader.card, [options], lambda: reader.read(**options))
+    return _cached(reader.card, [options], lambda: reader.build(**options))
 
 
 def _cached(card: Card, key: list[Any], build: Callable[[], Corpus]) -> Corpus:
@@ -273,14 +272,6 @@ def _cached(card: Card, key: list[Any], build: Callable[[], Corpus]) -> Corpus:
 def _plain(name: str) -> str:
     """Return what a folder's name has in common with its corpus's: FER-2013 -> fer2013, CK+ -> ckplus."""
     return re.sub("[^a-z0-9]", "", name.lower().replace("+", "plus"))
-
-
-def _candidates(name: str, base: Path) -> list[Path]:
-    """Return the folders that may be the corpus: those under its name first, then ``base`` itself."""
-    if not base.is_dir():
-        return []
-    named = sorted(f for f in base.iterdir() if _plain(f.name) == _plain(name) and f.is_dir())
-    return [*named, base]
 
 
 def _is_packed(path: Path, name: str) -> bool:

@@ -3,6 +3,11 @@
 A sequence shows one face from neutral (first frame) to the apex (last frame); the owners' label, where
 there is one, is the apex's. Files are known by their names, wherever they lie below the folder, so extra
 and missing levels do not matter.
+
+The corpus has ``subjects`` (``S005``), ``sequences`` (``S005_001``) and the column ``frame`` (the number in
+the file name). The option ``crop`` (:data:`fer_lib.faces.FACE`) cuts out the face; ``valid`` is then False
+where none was found and the whole frame is used. From ckextended.csv: images of 48x48 in the order of its
+rows, without subjects, sequences and frames.
 """
 
 from __future__ import annotations
@@ -18,19 +23,10 @@ from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.decoding import checked_size
 from fer_lib.data.image_files import Crop, read_stills
 from fer_lib.data.printed import Printed
+from fer_lib.data.reader import Reader
 from fer_lib.data.sequence_frames import FRAMES, by_sequence, named, take
-from fer_lib.data.sources import (
-    Reader,
-    Source,
-    drop_repeats,
-    folded,
-    located,
-    settle,
-    shown,
-    walk,
-    wrong_counts,
-)
-from fer_lib.errors import FerError, one_of
+from fer_lib.data.sources import Source, drop_repeats, settle, shown, walk, wrong_counts
+from fer_lib.errors import FerError
 from fer_lib.expressions import ALIASES, EXPRESSIONS, canonical, codes
 
 FILE_NAME = re.compile(
@@ -116,10 +112,26 @@ def is_ours(folder: str, name: str) -> bool:
     return FILE_NAME.fullmatch(name) is not None or name.lower() == TABLE
 
 
-def locate(root: Path, *, frames: str = "apex", classes: str = "seven") -> Source | None:
-    """List the frames asked for; None where ``root`` has no form of CK+. Options as in :func:`read`."""
-    one_of(frames, FRAMES, "frames of ckplus")
-    one_of(classes, CLASSES, "classes of ckplus")
+def locate(root: Path, frames: str, classes: str) -> Source | None:
+    """List the frames asked for; None where ``root`` has no form of CK+.
+
+    Parameters
+    ----------
+    root : Path
+    frames : {"apex", "last3", "last10", "neutral", "all"}
+        ``apex``: the last frame of each labelled sequence (327; 309 in six classes). ``last3`` (981;
+        927), ``last10`` and ``all``: the last frames, fewer for a shorter sequence;
+        :func:`fer_lib.data.clips.sequences` makes clips of one length of them. ``neutral``: the first frame
+        of every sequence, labelled or not (593), labelled neutral. CK+48 has ``apex`` and ``last3``,
+        ckextended.csv ``apex`` and ``neutral``.
+    classes : {"seven", "six"}
+        The owners' seven, or those without contempt. ``neutral`` frames have the one class neutral.
+
+    Raises
+    ------
+    FerError
+        For frames that are not to be had from the form of CK+ that is here.
+    """
     chosen = ("neutral",) if frames == "neutral" else CLASSES[classes]
     source = Source(root, "original", chosen)
     images, crops, emotions, tables = _list_files(root, source)
@@ -259,86 +271,42 @@ def _read_table(path: Path, classes: tuple[str, ...], problems: list[str]) -> Co
     Images are named ``row0001`` ... by their number in the file. The column Usage is nobody's official split
     and is left alone.
     """
-    known = {code: int(code) for code in TABLE_CODES}
-    images, labels, ids = [np.zeros((0, TABLE_SIZE, TABLE_SIZE), np.uint8)], [], []
-    before, wrong_rows = len(problems), []
-    for rows in pixel_csv.blocks(path, ["emotion", "pixels"], problems):
-        found, faults = pixel_csv.codes(rows["emotion"], known)
-        pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), TABLE_SIZE**2)
-        faults |= wrong
-        numbers = rows.index.to_numpy() + 1
-        wrong_rows += pixel_csv.row_faults(path, rows, faults)
-        names = [TABLE_CODES[str(code)] for code in found.tolist()]
-        good = [i for i, name in enumerate(names) if i not in faults and name in classes]
-        images.append(pixels.reshape(-1, TABLE_SIZE, TABLE_SIZE)[good])
-        labels += [classes.index(names[i]) for i in good]
-        ids += [f"row{numbers[i]:04}" for i in good]
-    problems += folded(wrong_rows, "row")
-    if not ids and len(problems) == before:
+    before = len(problems)
+    columns = {"emotion": {code: int(code) for code in TABLE_CODES}}
+    images, codes_of, kept, rows = pixel_csv.read_images(path, TABLE_SIZE, columns, problems)
+    names = np.array(list(TABLE_CODES.values()))[codes_of["emotion"]]
+    here = np.isin(names, classes)
+    if not here.any() and len(problems) == before:
         problems.append(f"{shown(path)} holds no image of the selection that was asked for.")
-    return Corpus(np.concatenate(images), np.array(labels, np.int64), classes, CARD, np.array(ids, np.str_))
+    labels = np.array([classes.index(name) for name in names[here]], np.int64)
+    ids = np.array([f"row{number + 1:04}" for number in rows[kept][here]], np.str_)
+    return Corpus(images[here], labels, classes, CARD, ids)
 
 
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    frames: str = "apex",
-    classes: str = "seven",
-    crop: Crop | None = None,
-    size: int | tuple[int, int] | None = None,
+def _build(
+    source: Source,
+    card: Card,
+    problems: list[str] | None,
+    crop: Crop | None,
+    size: int | tuple[int, int] | None,
 ) -> Corpus:
-    """Read CK+ from ``root``; only the frames that are asked for are opened.
-
-    Parameters
-    ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`.
-    frames : {"apex", "last3", "last10", "neutral", "all"}
-        ``apex``: the last frame of each labelled sequence (327; 309 in six classes). ``last3`` (981;
-        927), ``last10`` and ``all``: the last frames, fewer for a shorter sequence;
-        :func:`fer_lib.data.clips.sequences` makes clips of one length of them. ``neutral``: the first frame
-        of every sequence, labelled or not (593), labelled neutral. CK+48 has ``apex`` and ``last3``,
-        ckextended.csv ``apex`` and ``neutral``.
-    classes : {"seven", "six"}
-        The owners' seven, or those without contempt. ``neutral`` frames have the one class neutral.
-    crop : Crop, optional
-        How to cut out the face: :data:`fer_lib.faces.FACE`. Default: the whole frame. CK+48 and
-        ckextended.csv hold faces already and stay as they are.
-    size : int or (height, width), optional
-        Size of the images. Default: 96 for crops, else the most frequent size, into which others are
-        fitted with their proportions kept.
-
-    Returns
-    -------
-    Corpus
-        Grey images ordered by sequence and frame, with ``subjects`` (``S005``), ``sequences``
-        (``S005_001``) and the column ``frame`` (the number in the file name). ``valid`` is False where
-        no face was found and the whole frame is used; None without ``crop``. From ckextended.csv:
-        images (N, 48, 48) in the order of its rows, without subjects, sequences and frames.
-
-    Raises
-    ------
-    FerError
-        If nothing is there, an option is unknown or not to be had from this form or, without
-        ``problems``, something cannot be read.
-    """
-    source = located(root, CARD, locate, frames=frames, classes=classes)
+    """Read the original tree, cropped if asked; the other two forms hold faces already."""
     if source.form == "ckextended":
         found = list(source.problems)
         corpus = _read_table(source.files[0], source.classes, found)
-        settle(found, problems, CARD.name, source.root)
+        settle(found, problems, card.name, source.root)
         return corpus if size is None else corpus.resize(checked_size(size))
-    return read_stills(source, CARD, size, problems, crop=crop if source.form == "original" else None)
+    crop = crop if source.form == "original" else None
+    return read_stills(source, card, problems, size=size, crop=crop)
 
 
 READER = Reader(
     CARD,
-    read,
-    options={"frames": "apex", "classes": "seven", "crop": None, "size": None},
-    locate=locate,
-    selecting=("frames", "classes"),
-    is_ours=is_ours,
+    locate,
+    {"frames": FRAMES, "classes": tuple(CLASSES)},
+    {"crop": None, "size": None},
+    _build,
+    is_ours,
     faults=wrong_counts,
     printed=PRINTED,
 )

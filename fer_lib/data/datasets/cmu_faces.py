@@ -1,14 +1,17 @@
-"""CMU Face Images: the freely available set of 20 people in four poses and four expressions."""
+"""CMU Face Images: the freely available set of 20 people in four poses and four expressions.
+
+The corpus has the classes anger, happiness, sadness and neutral, ``subjects`` (the user ids) and the columns
+``pose``, ``eyes`` and ``scale``.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.image_files import read_stills
-from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows
-from fer_lib.errors import one_of
+from fer_lib.data.corpus import Card
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, use
 from fer_lib.expressions import canonical
 
 FILE_NAME = re.compile(
@@ -41,6 +44,7 @@ cmu_faces/
     codes={"In the name": {word: canonical(word) for word in ("angry", "happy", "sad", "neutral")}},
     lacks={"sequences": "CMU faces is stills, so no sequence can be read"},
     stands_in=("cspp",),
+    address="https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip",
 )
 
 
@@ -60,17 +64,19 @@ def parse(name: str) -> dict[str, str] | None:
     }
 
 
-def is_ours(folder: str, name: str) -> bool:
-    """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FILE_NAME.fullmatch(name) is not None
+def locate(root: Path, scale: str, pose: str, eyes: str) -> Source | None:
+    """List the images below ``root``; None where there is none of any scale.
 
-
-def locate(root: Path, *, scale: str = "best", pose: str = "all", eyes: str = "all") -> Source | None:
-    """List the images below ``root``; None where there is none of any scale. Options as in :func:`read`."""
-    scale = one_of(str(scale), ("best", *SCALES), "scale of cmu_faces")
-    one_of(pose, POSES, "pose of cmu_faces")
-    one_of(eyes, EYES, "eyes of cmu_faces")
-    source = Source(root, "", CLASSES)
+    Parameters
+    ----------
+    root : Path
+    scale : {"best", "full", "2", "4"}
+        128x120 (width x height), 64x60 or 32x30 pixels; ``best`` is the most complete scale here, the
+        largest one of several.
+    pose : {"all", "straight", "left", "right", "up"}
+    eyes : {"all", "open", "sunglasses"}
+    """
+    source = Source(root, "", CLASSES, expected={"usable": sum(USUAL.values())})
     named = list(named_rows(source, parse))
     if not named:
         return None
@@ -78,76 +84,25 @@ def locate(root: Path, *, scale: str = "best", pose: str = "all", eyes: str = "a
         ids = {known: {row["id"] for row in named if row["scale"] == known} for known in SCALES}
         scale = max(SCALES, key=lambda known: len(ids[known]))
     source.form = f"scale {scale}: {SCALES[scale]}"
-    rows = sorted((row for row in named if row["scale"] == scale), key=lambda row: row["id"])
-    kinds = [row.pop("kind") for row in rows]
-    bad = kinds.count("bad")
-    source.rows = [row for row, kind in zip(rows, kinds, strict=True) if kind == "pgm"]
+    rows = [row for row in named if row["scale"] == scale]
+    use(source, [row for row in rows if row.pop("kind") == "pgm"])
+    bad = len(rows) - len(source.rows)
     drop_repeats(source)
     source.facts = {"bad": bad, "usable": len(source.rows)}
-    source.expected = {"usable": sum(USUAL.values())}
-    source.remarks += _remarks(source, bad)
-    wanted = {"pose": pose, "eyes": eyes}
-    source.rows = [r for r in source.rows if all(v in ("all", r[k]) for k, v in wanted.items())]
-    source.files = [row["path"] for row in source.rows]
-    return source
-
-
-def _remarks(source: Source, bad: int) -> list[str]:
-    """Say how many glitches were skipped and which classes are not as large as usual."""
-    remarks = []
     if bad:
-        remarks.append(f"{bad} images that the owners marked as glitches (.bad) were skipped.")
+        source.remarks.append(f"{bad} images that the owners marked as glitches (.bad) were skipped.")
     for name, usual in USUAL.items():
         found = sum(row["expression"] == name for row in source.rows)
         if found != usual:
-            remarks.append(f"{name}: {found} images at this scale, the complete set has {usual}.")
-    return remarks
-
-
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    scale: str = "best",
-    pose: str = "all",
-    eyes: str = "all",
-    size: int | tuple[int, int] | None = None,
-) -> Corpus:
-    """Read the CMU Face Images from ``root``.
-
-    Parameters
-    ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`.
-    scale : {"best", "full", "2", "4"}
-        128x120 (width x height), 64x60 or 32x30 pixels; ``best`` is the most complete scale here, the
-        largest one of several.
-    pose : {"all", "straight", "left", "right", "up"}
-    eyes : {"all", "open", "sunglasses"}
-    size : int or (height, width), optional
-        Size of the images; default that of the scale.
-
-    Returns
-    -------
-    Corpus
-        Grey images in the classes anger, happiness, sadness, neutral, with ``subjects`` (the user ids)
-        and the columns ``pose``, ``eyes`` and ``scale``.
-
-    Raises
-    ------
-    FerError
-        As ``read_stills``, and if nothing is there or an option is unknown.
-    """
-    source = located(root, CARD, locate, scale=scale, pose=pose, eyes=eyes)
-    return read_stills(source, CARD, size, problems)
+            source.remarks.append(f"{name}: {found} images at this scale, the complete set has {usual}.")
+    use(source, (r for r in source.rows if pose in ("all", r["pose"]) and eyes in ("all", r["eyes"])))
+    return source
 
 
 READER = Reader(
     CARD,
-    read,
-    options={"scale": "best", "pose": "all", "eyes": "all", "size": None},
-    locate=locate,
-    selecting=("scale", "pose", "eyes"),
-    is_ours=is_ours,
+    locate,
+    {"scale": ("best", *SCALES), "pose": POSES, "eyes": EYES},
+    is_ours=named_like(FILE_NAME),
     whole=tuple({"scale": scale} for scale in SCALES),
 )

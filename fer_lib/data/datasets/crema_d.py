@@ -1,14 +1,21 @@
-"""CREMA-D: 91 actors speak twelve sentences in six emotions, filmed from the front."""
+"""CREMA-D: 91 actors speak twelve sentences in six emotions, filmed from the front.
+
+The corpus has the classes anger, disgust, fear, happiness, sadness and neutral, ``subjects`` (``1001``),
+``sequences`` (the film's name) and the columns ``sentence``, ``level`` (unspecified, low, medium, high),
+``frame`` and ``frames``. Its ``size`` is by default half of the films' 360x480: ten frames of all films are
+3.2 GB.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
-from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows, wrong_counts
-from fer_lib.data.video import ACTED, read_acted
-from fer_lib.errors import one_of
+from fer_lib.data.corpus import Card
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, wrong_counts
+from fer_lib.data.video import ACTED, one_form, read_acted, take
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
@@ -63,77 +70,34 @@ def parse(name: str) -> dict[str, str] | None:
     }
 
 
-def is_ours(folder: str, name: str) -> bool:
-    """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FILE_NAME.fullmatch(name) is not None
-
-
-def locate(root: Path, *, frames: str = "apex") -> Source | None:
-    """List the films below ``root``; None where there is none. For ``frames`` see :func:`read`."""
-    one_of(frames, ACTED, "frames of crema_d")
-    source = Source(root, "films", ("neutral",) if frames == "neutral" else CLASSES, expected=OFFICIAL)
-    rows = list(named_rows(source, parse))
-    if not rows:
-        return None
-    # Of two containers the owners' own, which is Flash.
-    chosen = {row["id"]: row["container"] for row in sorted(rows, key=lambda r: r["container"], reverse=True)}
-    rows = [row for row in rows if chosen[row["id"]] == row.pop("container")]
-    source.rows = sorted(rows, key=lambda row: row["id"])
-    drop_repeats(source)
-    found = [row["expression"] for row in source.rows]
-    source.facts = {
-        "films": len(found),
-        "actors": len({row["subject"] for row in source.rows}),
-        **{name: found.count(name) for name in CLASSES},
-    }
-    if frames == "neutral":
-        source.rows = [{**row, "expression": "neutral"} for row in source.rows]
-    source.files = [row["path"] for row in source.rows]
-    return source
-
-
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    frames: str = "apex",
-    size: int | tuple[int, int] | None = SIZE,
-) -> Corpus:
-    """Read the films of CREMA-D from ``root``; only the frames that are asked for are kept.
+def locate(root: Path, frames: str) -> Source | None:
+    """List the films below ``root``; None where there is none.
 
     Parameters
     ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`.
+    root : Path
     frames : {"apex", "last10", "neutral"}
         See :func:`fer_lib.data.video.towards_apex`: the middle of each film, ten frames that lead there
         from its start, or its first frame, labelled neutral.
-    size : int or (height, width), optional
-        Size of the frames, by default half of the films' 360x480: ten frames of all films are 3.2 GB. None
-        leaves them as they are.
-
-    Returns
-    -------
-    Corpus
-        Grey frames ordered by film and frame, in the classes anger, disgust, fear, happiness, sadness and
-        neutral, with ``subjects`` (``1001``), ``sequences`` (the film's name) and the columns ``sentence``,
-        ``level`` (unspecified, low, medium, high), ``frame`` and ``frames``.
-
-    Raises
-    ------
-    FerError
-        As ``read_stills``, and if nothing is there or an option is unknown.
     """
-    source = located(root, CARD, locate, frames=frames)
-    return read_acted(source, CARD, size, problems, frames)
+    source = Source(root, "films", ("neutral",) if frames == "neutral" else CLASSES, expected=OFFICIAL)
+    source.rows = one_form(named_rows(source, parse), "container", "FLV")  # the owners' own
+    if not source.rows:
+        return None
+    drop_repeats(source)
+    found = Counter(row["expression"] for row in source.rows)
+    source.facts = {"films": len(source.rows), "actors": len({row["subject"] for row in source.rows})}
+    source.facts |= {name: found[name] for name in CLASSES}
+    take(source, source.rows, frames)
+    return source
 
 
 READER = Reader(
     CARD,
-    read,
-    options={"frames": "apex", "size": SIZE},
-    locate=locate,
-    selecting=("frames",),
-    is_ours=is_ours,
+    locate,
+    {"frames": ACTED},
+    {"size": SIZE},
+    read_acted,
+    is_ours=named_like(FILE_NAME),
     faults=wrong_counts,
 )

@@ -9,6 +9,11 @@ Copies that agree in split, label and pixels are interchangeable, so this order 
 the same pixels give the same ids, the same row numbers and the same fingerprint in every form. (The
 JPEG files are compressed once more, so folders and csv hold slightly different pixels.) Ordering by
 hash and not by the pixels themselves keeps neighbours in the corpus unrelated.
+
+The corpus has labels 0..6 in FER2013's (and canonical) order and ``split``; no subjects. With the option
+``labels="ferplus"`` labels are 0..7 (7 is contempt), the same ids in the same order. With it or ``votes`` its
+``meta`` has the votes (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and FER2013's own expression
+(``original``).
 """
 
 from __future__ import annotations
@@ -31,9 +36,9 @@ from fer_lib.data.datasets.fer2013_folders import (
     list_images,
     read_images,
 )
-from fer_lib.data.sources import Reader, folded, settle, shown
-from fer_lib.errors import FerError, one_of
-from fer_lib.progress import track
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import settle, shown
+from fer_lib.errors import FerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +50,6 @@ OFFICIAL = {
 }
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv", "fer2013")  # the last without suffix, if it is a csv
 WRAPPERS = ("", "fer2013", "images", "archive")  # folders that the downloads unpack into
-LABELS = ("original", "ferplus")
 SPLITS = {usage: SPLIT_ORDER.index(split) for usage, split in USAGE.items()}
 
 CARD = Card(
@@ -86,13 +90,25 @@ and fer2013new.csv           votes of FER+, beside fer2013.csv (optional)""",
 )
 
 
-def locate(root: Path, *, labels: str = "original", votes: bool = False) -> Source | None:
-    """Find FER2013 in ``root`` or in a folder its downloads unpack into; None where there is nothing."""
-    one_of(labels, LABELS, "labels of fer2013")
+def locate(root: Path, labels: str, votes: bool) -> Source | None:
+    """Find FER2013 in ``root`` or in a folder its downloads unpack into; None where there is nothing.
+
+    Parameters
+    ----------
+    root : Path
+    labels : {"original", "ferplus"}
+        ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`); only
+        with the csv form. Rows without a majority, or with one for unknown or no face, are left out; how
+        many, and which, is remarked.
+    votes : bool
+        Whether the votes come with the original labels, all rows kept, as columns of ``meta``; only with the
+        csv form.
+    """
     for folder in (root / wrapper for wrapper in WRAPPERS):
         if (source := _located(folder)) is not None:
+            source.majority = labels == "ferplus"
             source.expected = {split: sum(counts) for split, counts in OFFICIAL.items()}
-            _add_votes(source, ferplus.find(source.root) or ferplus.find(root), votes or labels == "ferplus")
+            _add_votes(source, ferplus.find(source.root) or ferplus.find(root), votes or source.majority)
             return source
     return None
 
@@ -138,59 +154,23 @@ def _add_votes(source: Source, path: Path | None, asked: bool) -> None:
     ferplus.describe(ferplus.read(path, SPLITS), source)
 
 
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    labels: str = "original",
-    votes: bool = False,
-) -> Corpus:
-    """Read FER2013 from ``root``.
-
-    Parameters
-    ----------
-    root : path or Source
-        The folder that :func:`locate` accepts, or what it returned (then ``labels`` has been chosen).
-    problems : list of str, optional
-        If given, what cannot be read is described here (one sentence each, naming file and row) and
-        left out; without it the first such thing raises.
-    labels : {"original", "ferplus"}
-        ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`); only
-        with the csv form. Rows without a majority, or with one for unknown or no face, are left out;
-        how many, and which, is said by ``locate`` and ``fer data check`` counts the votes.
-    votes : bool
-        Whether the votes come with the original labels, all rows kept, as columns of ``meta``; only with
-        the csv form.
-
-    Returns
-    -------
-    Corpus
-        N images uint8 (N, 48, 48), labels 0..6 in FER2013's (and canonical) order, ``split`` one of
-        train, public_test, private_test; no subjects. In the order the module's text describes. With
-        ``ferplus``: labels 0..7 (7 is contempt), the same ids in the same order. With it or ``votes``:
-        in ``meta`` the votes (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and FER2013's own
-        expression (``original``).
-
-    Raises
-    ------
-    FerError
-        If nothing is there, votes and rows do not belong together or, without ``problems``, if
-        something cannot be read.
-    """
-    source = root if isinstance(root, Source) else locate(Path(root), labels=labels, votes=votes)
-    if source is None:
-        raise FerError(f"{root} holds no FER2013; expected\n{CARD.tree}")
+def _build(source: Source, card: Card, problems: list[str] | None) -> Corpus:
+    """Read whatever form of FER2013 was found."""
     found = list(source.problems)
     meta = None
     if source.form == "folders":
         images, codes, split = read_images(source, found)
     else:
-        images, codes, split, kept, rows = _read_csv(Path(source.files[0]), found, source.form == "raw")
+        path = Path(source.files[0])
+        columns = {"emotion": {str(code): code for code in range(len(CLASSES))}}
+        columns |= {} if source.form == "raw" else {"Usage": SPLITS}  # raw rows are all for training
+        images, read, kept, rows = pixel_csv.read_images(path, SIZE, columns, found)
+        codes, split = read["emotion"], read.get("Usage", np.zeros(len(kept), np.int64))
         if source.votes:
             import pandas as pd
 
             counted = ferplus.read(source.votes, SPLITS)
-            ferplus.match(counted, Path(source.files[0]), rows, kept, codes, split)
+            ferplus.match(counted, path, len(rows), kept, codes, split)
             meta = pd.DataFrame(counted.counts[kept], columns=list(ferplus.COLUMNS))
             meta = meta.assign(original=np.array(CLASSES)[codes])
     if not len(images) and not found:
@@ -200,9 +180,9 @@ def read(
             if source.form == "folders"
             else f"{source.files[0]} has no rows; get it again."
         )
-    settle(found, problems, CARD.name, source.root)
+    settle(found, problems, card.name, source.root)
     corpus = _canonical_order(images, codes, split, meta)
-    return ferplus.relabel(corpus) if labels == "ferplus" else corpus
+    return ferplus.relabel(corpus) if source.majority else corpus
 
 
 def authenticity(corpus: Corpus) -> dict[str, Any]:
@@ -278,43 +258,12 @@ def _canonical_order(
     return Corpus(images[order], labels[order], CLASSES, CARD, np.array(ids, dtype=np.str_), **columns)
 
 
-def _read_csv(
-    path: Path, problems: list[str], raw: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
-    """Parse a csv in blocks of rows; ``raw`` files have no Usage and are all training samples.
-
-    Returns images, labels, splits, the position of each among the rows of the file, and how many those are.
-    """
-    emotions = {str(code): code for code in range(len(CLASSES))}
-    columns = ["emotion", "pixels"] if raw else ["emotion", "pixels", "Usage"]
-    none = np.zeros(0, np.int64)
-    wrong_rows: list[tuple[str, str]] = []
-    parts, total = [(np.zeros((0, SIZE, SIZE), np.uint8), none, none, none)], 0
-    expected = path.stat().st_size // (pixel_csv.ROWS * 8400) + 1  # a row has about 8,400 bytes
-    blocks = pixel_csv.blocks(path, columns, problems)
-    for rows in track(blocks, f"FER2013 {path.name}", expected, "block"):
-        emotion, faults = pixel_csv.codes(rows["emotion"], emotions)
-        split = np.zeros(len(rows), np.int64)
-        if not raw:
-            split, wrong = pixel_csv.codes(rows["Usage"], SPLITS)
-            faults |= wrong
-        pixels, wrong = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), SIZE * SIZE)
-        faults |= wrong  # last: a row that ends within its pixels has no Usage either
-        wrong_rows += pixel_csv.row_faults(path, rows, faults)
-        good = np.array([i for i in range(len(rows)) if i not in faults], np.int64)
-        parts.append((pixels.reshape(-1, SIZE, SIZE)[good], emotion[good], split[good], good + total))
-        total += len(rows)
-    problems += folded(wrong_rows, "row")
-    images, labels, split, kept = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return images, labels, split, kept, total
-
-
 READER = Reader(
     CARD,
-    read,
-    options={"labels": "original", "votes": False},
-    locate=locate,
-    selecting=("labels", "votes"),
+    locate,
+    {"labels": ("original", "ferplus"), "votes": (False, True)},
+    {},
+    _build,
     faults=lambda source, corpus: unfit(source) + wrong_counts(corpus),
     authenticity=authenticity,
     doubts=doubts,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,20 +11,17 @@ import numpy as np
 
 from fer_lib.data import sources
 from fer_lib.data.corpus import SPLIT_ORDER
-from fer_lib.data.decoding import check_whole, read_bytes
+from fer_lib.data.decoding import decode, decode_all
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS, canonical
-from fer_lib.progress import track
 
 SIZE = 48
 CLASSES = EXPRESSIONS[:7]  # FER2013's codes 0..6 are the canonical order
-CODES = tuple(
-    map(str, range(len(CLASSES)))
-)  # some copies name their folders so; counts tell if that is meant
+# Some copies name their folders so; counts tell if that is meant.
+CODES = tuple(map(str, range(len(CLASSES))))
 USAGE = {"Training": "train", "PublicTest": "public_test", "PrivateTest": "private_test"}
 FILE_NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.jpg")
 SPLIT_FOLDERS = ("train", "training", "validation", "val", "test", "publictest", "privatetest")
-FILES = 256  # image files decoded by one task
 
 
 @dataclass
@@ -35,7 +31,8 @@ class Source(sources.Source):
     ``form`` is ``csv``, ``folders`` or ``raw`` (train.csv and test.csv of the competition).
     ``files`` are paths as text (as many ``Path`` would take half of a warm load's time); ``labels`` and
     ``splits`` are the codes of each file (forms with one image per file only); ``votes`` is the file of
-    FER+ if it is asked for, ``unusable`` why one that is here is none.
+    FER+ if it is asked for, ``unusable`` why one that is here is none; ``majority`` says whether the labels
+    are to be theirs.
     """
 
     files: list[str] = field(default_factory=list)
@@ -43,6 +40,7 @@ class Source(sources.Source):
     splits: list[int] = field(default_factory=list)
     votes: Path | None = None
     unusable: str = ""
+    majority: bool = False
 
 
 def has_classes(folder: Path) -> bool:
@@ -110,47 +108,24 @@ def _images(folder: Path, source: Source) -> dict[str, int]:
                     f"{entry.path} is named like an image but is no file (a folder, or a link to nowhere); "
                     "get this file again."
                 )
-            else:
-                if is_file:
-                    source.pass_over(entry.name)
+            elif is_file:
+                source.pass_over(entry.name)
     return found
 
 
 def read_images(source: Source, problems: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Decode the files of ``source`` in threads (OpenCV lets go of the interpreter while decoding)."""
-    images = np.zeros((len(source.files), SIZE, SIZE), np.uint8)
-    faults: dict[int, tuple[str, str]] = {}
+    """Decode the files of ``source``; return images uint8 (N, 48, 48), labels and splits int64 (N,)."""
 
-    def decode(start: int) -> None:
-        for i in range(start, min(start + FILES, len(images))):
-            try:
-                images[i] = _decode(source.files[i])
-            except OSError as error:
-                faults[i] = source.files[i], f"cannot be read ({error.strerror})."
-            except FerError as error:
-                faults[i] = source.files[i], str(error)
+    def load(position: int) -> list[np.ndarray]:
+        image = decode(Path(source.files[position]))
+        if image.shape != (SIZE, SIZE):
+            raise FerError(
+                f"is {image.shape[1]}x{image.shape[0]} pixels, expected {SIZE}x{SIZE}; a resized copy has "
+                "other grey levels than FER2013, get one of the original size."
+            )
+        return [image]
 
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        starts = range(0, len(images), FILES)
-        for _ in track(pool.map(decode, starts), "FER2013 images", len(starts), "batch"):
-            pass
-    problems += sources.folded([faults[i] for i in sorted(faults)], "file")
-    keep = np.array([i for i in range(len(images)) if i not in faults], dtype=np.int64)
-    return images[keep], np.array(source.labels, np.int64)[keep], np.array(source.splits, np.int64)[keep]
-
-
-def _decode(path: str) -> np.ndarray:
-    """Return one file's grey pixels, uint8 (48, 48)."""
-    import cv2
-
-    data = read_bytes(Path(path))
-    check_whole(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise FerError("cannot be decoded as an image; get this file again.")
-    if image.shape != (SIZE, SIZE):
-        raise FerError(
-            f"is {image.shape[1]}x{image.shape[0]} pixels, expected {SIZE}x{SIZE}; a resized copy has "
-            "other grey levels than FER2013, get one of the original size."
-        )
-    return image
+    faults: list[tuple[str, str]] = []
+    images, kept, _ = decode_all(source.files, "FER2013", faults, SIZE, load)
+    problems += sources.folded(faults, "file")
+    return images, np.array(source.labels, np.int64)[kept], np.array(source.splits, np.int64)[kept]

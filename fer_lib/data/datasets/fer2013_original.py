@@ -67,7 +67,7 @@ def compare(corpus: Corpus, wrong_counts: list[str], whole: bool) -> dict[str, A
     Parameters
     ----------
     corpus : Corpus
-        FER2013 as :func:`fer_lib.data.datasets.fer2013.read` returns it.
+        FER2013 in any form.
     wrong_counts : list of str
         Sentences about counts that are not the official ones.
     whole : bool

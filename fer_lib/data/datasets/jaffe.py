@@ -1,15 +1,20 @@
-"""JAFFE: still images of ten women, read from their file names wherever they lie below a folder."""
+"""JAFFE: still images of ten women, read from their file names wherever they lie below a folder.
+
+The corpus has ``subjects`` (``KA``) and the columns ``repetition`` and ``serial`` (the last number in the
+file name). The option ``crop`` (:data:`fer_lib.faces.FACE`) cuts out the face; ``valid`` is then False where
+none was found and the whole photograph is used.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
-from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.image_files import Crop, read_stills
+from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
-from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows, wrong_counts
-from fer_lib.errors import one_of
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, use, wrong_counts
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
@@ -66,73 +71,32 @@ def parse(name: str) -> dict[str, str | int] | None:
     }
 
 
-def is_ours(folder: str, name: str) -> bool:
-    """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FILE_NAME.fullmatch(name) is not None
+def locate(root: Path, classes: str) -> Source | None:
+    """List JAFFE's images below ``root``; None where there is none.
 
-
-def locate(root: Path, *, classes: str = "seven") -> Source | None:
-    """List JAFFE's images below ``root``; None where there is none. For ``classes`` see :func:`read`."""
-    one_of(classes, CLASSES, "classes of jaffe")
+    Parameters
+    ----------
+    root : Path
+    classes : {"seven", "six"}
+        All 213 images, or the 183 that are not neutral (paper 3, Sect. 3.1).
+    """
     source = Source(root, "files", CLASSES[classes], expected=OFFICIAL)
     source.rows = list(named_rows(source, parse))
     if not source.rows:
         return None
     drop_repeats(source)
-    source.facts["images"] = len(source.rows)
-    for key in ("expression", "subject"):
-        for row in source.rows:
-            source.facts[row[key]] = source.facts.get(row[key], 0) + 1
-    kept = [row for row in source.rows if row["expression"] in source.classes]
-    source.rows = sorted(kept, key=lambda row: row["id"])
-    source.files = [row["path"] for row in source.rows]
+    counts = Counter(row[key] for key in ("expression", "subject") for row in source.rows)
+    source.facts = {"images": len(source.rows), **counts}
+    use(source, (row for row in source.rows if row["expression"] in source.classes))
     return source
-
-
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    classes: str = "seven",
-    crop: Crop | None = None,
-    size: int | tuple[int, int] | None = None,
-) -> Corpus:
-    """Read JAFFE from ``root``.
-
-    Parameters
-    ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`.
-    classes : {"seven", "six"}
-        All 213 images, or the 183 that are not neutral (paper 3, Sect. 3.1).
-    crop : Crop, optional
-        How to cut out the face: :data:`fer_lib.faces.FACE`. Default: the whole photograph.
-    size : int or (height, width), optional
-        Size of the images. Default: 96 for crops, else the most frequent size (256x256).
-
-    Returns
-    -------
-    Corpus
-        Grey images ordered by name, with ``subjects`` (``KA``) and the columns ``repetition`` and
-        ``serial`` (the last number in the file name). There are no sequences. ``valid`` is False where
-        no face was found and the whole image is used; None without ``crop``.
-
-    Raises
-    ------
-    FerError
-        As ``read_stills``, and if nothing is there or an option is unknown.
-    """
-    source = located(root, CARD, locate, classes=classes)
-    return read_stills(source, CARD, size, problems, crop=crop)
 
 
 READER = Reader(
     CARD,
-    read,
-    options={"classes": "seven", "crop": None, "size": None},
-    locate=locate,
-    selecting=("classes",),
-    is_ours=is_ours,
+    locate,
+    {"classes": tuple(CLASSES)},
+    {"crop": None, "size": None},
+    is_ours=named_like(FILE_NAME),
     faults=wrong_counts,
     printed=PRINTED,
 )

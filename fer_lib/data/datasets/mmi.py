@@ -3,12 +3,17 @@
 A clip goes from neutral over the apex back to neutral. Its emotion is in the XML file beside it, its view
 in ``session.xml``, and for some clips the onset, apex and offset of every action unit (AU) in a third
 file. XML is read with defusedxml, document type declarations refused, so no entity is ever expanded.
+
+The corpus has ``subjects`` (``S001``), ``sequences`` (``S001-100``) and the columns ``session``, ``view``,
+``frame`` (from 1), ``frames`` (in the clip) and ``chosen_by`` (``au``, ``middle`` or ``first``). Clips
+without an emotion, or with one beyond the six, are left out with a remark.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -16,13 +21,14 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
 
-from fer_lib.data.corpus import Card, Corpus
+from fer_lib.data.corpus import Card
 from fer_lib.data.decoding import read_bytes
 from fer_lib.data.image_files import read_stills
 from fer_lib.data.printed import Printed
-from fer_lib.data.sources import Reader, Source, drop_repeats, located, shown, walk
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import Source, drop_repeats, named_like, shown, walk
 from fer_lib.data.video import film_frames
-from fer_lib.errors import FerError, one_of
+from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(r"(S\d{3}-\d{3})(-oao_aucs)?\.(avi|mpg|xml)", re.IGNORECASE | re.ASCII)
@@ -68,11 +74,6 @@ PRINTED = (
     Printed("cspp-s31-mmi-images", "images", None, why=_GLASSES),
     Printed("cspp-t1-mmi-subjects", "subjects", None, why=_GLASSES),
 )
-
-
-def is_ours(folder: str, name: str) -> bool:
-    """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FILE_NAME.fullmatch(name) is not None
 
 
 def choose(count: int, frames: str, apex: tuple[int, int] | None) -> tuple[list[int], str]:
@@ -169,10 +170,19 @@ def apex_of(found: Elements) -> tuple[int, int] | None:
     return best, min(together[best])
 
 
-def locate(root: Path, *, view: str = "all", frames: str = "peak2") -> Source | None:
-    """List the labelled clips below ``root`` and read their XML; None where there is no clip at all."""
-    one_of(view, ("all", *VIEWS.values(), "unknown"), "view of mmi")
-    one_of(frames, FRAMES, "frames of mmi")
+def locate(root: Path, view: str, frames: str) -> Source | None:
+    """List the labelled clips below ``root`` and read their XML; None where there is no clip at all.
+
+    Parameters
+    ----------
+    root : Path
+    view : {"all", "frontal", "profile", "both", "unknown"}
+        As ``session.xml`` says; ``both`` shows frontal and profile side by side.
+    frames : {"peak2", "apex", "neutral"}
+        ``peak2``: two adjacent frames in the middle of the apex (paper 3), the apex being where the AU
+        file has the most units at theirs, and the middle of the clip without such a file. ``apex``: the
+        first of the two. ``neutral``: the first frame, labelled neutral.
+    """
     source = Source(root, "clips", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
     source.images_per_row = 2 if frames == "peak2" else 1
     clips, xml, stills = _list_files(root, source)
@@ -261,46 +271,6 @@ def _report(
     source.remarks = [f"{source.facts[key]:,} {text}" for key, text in said.items() if source.facts[key]]
 
 
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    view: str = "all",
-    frames: str = "peak2",
-    size: int | tuple[int, int] | None = None,
-) -> Corpus:
-    """Read MMI's labelled clips from ``root``; only the frames that are asked for are kept.
-
-    Parameters
-    ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`; clips without an emotion, or with
-        one beyond the six, are no problems but remarks of the source.
-    view : {"all", "frontal", "profile", "both", "unknown"}
-        As ``session.xml`` says; ``both`` shows frontal and profile side by side.
-    frames : {"peak2", "apex", "neutral"}
-        ``peak2``: two adjacent frames in the middle of the apex (paper 3), the apex being where the AU
-        file has the most units at theirs, and the middle of the clip without such a file. ``apex``: the
-        first of the two. ``neutral``: the first frame, labelled neutral.
-    size : int or (height, width), optional
-        Size of the images; default the most frequent one.
-
-    Returns
-    -------
-    Corpus
-        Grey frames with ``subjects`` (``S001``), ``sequences`` (``S001-100``) and the columns
-        ``session``, ``view``, ``frame`` (from 1), ``frames`` (in the clip) and ``chosen_by`` (``au``,
-        ``middle`` or ``first``).
-
-    Raises
-    ------
-    FerError
-        As ``read_stills``, and if nothing is there or an option is unknown.
-    """
-    source = located(root, CARD, locate, view=view, frames=frames)
-    return read_stills(source, CARD, size, problems, _open, "clip")
-
-
 def _open(clip: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
     """Return the frames to take of a clip and a row for each: the clip's, with the number of the frame."""
     images, numbers, count = film_frames(
@@ -317,10 +287,9 @@ def _open(clip: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]
 
 READER = Reader(
     CARD,
-    read,
-    options={"view": "all", "frames": "peak2", "size": None},
-    locate=locate,
-    selecting=("view", "frames"),
-    is_ours=is_ours,
+    locate,
+    {"view": ("all", *VIEWS.values(), "unknown"), "frames": FRAMES},
+    build=partial(read_stills, load=_open, unit="clip"),
+    is_ours=named_like(FILE_NAME),
     printed=PRINTED,
 )

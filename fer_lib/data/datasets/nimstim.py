@@ -1,15 +1,18 @@
-"""NimStim: still images of 43 actors, read from their file names wherever they lie below a folder."""
+"""NimStim: still images of 43 actors, read from their file names wherever they lie below a folder.
+
+The corpus has ``subjects`` (``01F``) and the columns ``sex`` (F, M), ``code`` (as in the file name) and
+``mouth`` (O open, C closed, X exuberant).
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.image_files import read_stills
+from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
-from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows
-from fer_lib.errors import one_of
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, use
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
@@ -71,23 +74,25 @@ def parse(name: str) -> dict[str, str] | None:
     }
 
 
-def is_ours(folder: str, name: str) -> bool:
-    """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FILE_NAME.fullmatch(name) is not None
+def locate(root: Path, classes: str) -> Source | None:
+    """List NimStim's images below ``root``; None where there is none.
 
-
-def locate(root: Path, *, classes: str = "six") -> Source | None:
-    """List NimStim's images below ``root``; None where there is none. For ``classes`` see :func:`read`."""
-    one_of(classes, CLASSES, "classes of nimstim")
+    Parameters
+    ----------
+    root : Path
+    classes : {"six", "seven", "all"}
+        ``six`` drops CA (calm) and NE (neutral), as paper 3 does; ``seven`` drops CA; ``all`` keeps calm
+        as neutral, told apart by the column ``code``.
+    """
     source = Source(root, "files", CLASSES[classes])
     rows = list(named_rows(source, parse))
     if not rows:
         return None
     dropped = {"six": ("CA", "NE"), "seven": ("CA",), "all": ()}[classes]
-    source.rows = sorted((row for row in rows if row["code"] not in dropped), key=lambda row: row["id"])
+    use(source, (row for row in rows if row["code"] not in dropped))
     other_labels = len(rows) - len(source.rows)
     drop_repeats(source)
-    source.files = [row["path"] for row in source.rows]
+    use(source, source.rows)
     found = len({row["subject"] for row in rows}), len({row["id"] for row in rows})
     source.expected = dict(zip(("actors", "images"), USUAL, strict=True))
     source.facts = {"actors": found[0], "images": found[1], "other_labels": other_labels}
@@ -99,46 +104,4 @@ def locate(root: Path, *, classes: str = "six") -> Source | None:
     return source
 
 
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    classes: str = "six",
-    size: int | tuple[int, int] | None = None,
-) -> Corpus:
-    """Read NimStim from ``root``.
-
-    Parameters
-    ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`.
-    classes : {"six", "seven", "all"}
-        ``six`` drops CA (calm) and NE (neutral), as paper 3 does; ``seven`` drops CA; ``all`` keeps calm
-        as neutral, told apart by the column ``code``.
-    size : int or (height, width), optional
-        Size of the images; default the most frequent one.
-
-    Returns
-    -------
-    Corpus
-        Grey images with ``subjects`` (``01F``) and the columns ``sex`` (F, M), ``code`` (as in the file
-        name) and ``mouth`` (O open, C closed, X exuberant).
-
-    Raises
-    ------
-    FerError
-        As ``read_stills``, and if nothing is there or an option is unknown.
-    """
-    source = located(root, CARD, locate, classes=classes)
-    return read_stills(source, CARD, size, problems)
-
-
-READER = Reader(
-    CARD,
-    read,
-    options={"classes": "six", "size": None},
-    locate=locate,
-    selecting=("classes",),
-    is_ours=is_ours,
-    printed=PRINTED,
-)
+READER = Reader(CARD, locate, {"classes": tuple(CLASSES)}, is_ours=named_like(FILE_NAME), printed=PRINTED)

@@ -1,17 +1,21 @@
-"""Oulu-CASIA NIR&VIS: image sequences from neutral to apex, two cameras, three illuminations."""
+"""Oulu-CASIA NIR&VIS: image sequences from neutral to apex, two cameras, three illuminations.
+
+The corpus has ``subjects``, ``sequences`` (``VL-Strong-P001-Anger``) and the columns ``camera``,
+``illumination`` and ``frame`` (the number in the file name). Missing and empty sequences are remarked.
+"""
 
 from __future__ import annotations
 
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
-from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.image_files import read_stills
+from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
-from fer_lib.data.sequence_frames import FRAMES, NAMED, pick, wanted
-from fer_lib.data.sources import Reader, Source, located, shown, walk
-from fer_lib.errors import one_of
+from fer_lib.data.reader import Reader
+from fer_lib.data.sequence_frames import FRAMES, NAMED, take
+from fer_lib.data.sources import Source, shown, walk
 from fer_lib.expressions import EXPRESSIONS, canonical
 
 FOLDER = re.compile(
@@ -78,19 +82,22 @@ def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]
     return found
 
 
-def locate(
-    root: Path,
-    *,
-    camera: str = "VL",
-    illumination: str = "Strong",
-    frames: str = "last10",
-    tree: str = "any",
-) -> Source | None:
-    """List the frames asked for; None where ``root`` has no sequence at all. Options as in :func:`read`."""
-    one_of(camera, CAMERAS, "camera of oulu_casia")
-    one_of(illumination, ILLUMINATIONS, "illumination of oulu_casia")
-    one_of(frames, FRAMES, "frames of oulu_casia")
-    one_of(tree, TREES, "tree of oulu_casia")
+def locate(root: Path, camera: str, illumination: str, frames: str, tree: str) -> Source | None:
+    """List the frames asked for; None where ``root`` has no sequence at all.
+
+    Parameters
+    ----------
+    root : Path
+    camera : {"VL", "NI", "all"}
+        Visible light or near infrared.
+    illumination : {"Strong", "Weak", "Dark", "all"}
+        Paper 4's "normal illumination" is ``VL`` with ``Strong``.
+    frames : {"last10", "last3", "apex", "neutral", "all"}
+        ``apex`` is the last frame; ``neutral`` the first, labelled neutral. A sequence that is shorter
+        gives the frames it has.
+    tree : {"any", "original", "preprocessed"}
+        Whole images or the owners' face crops; ``any`` takes the originals where they are.
+    """
     source = Source(root, "", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
     found = _list_sequences(root, source)
     if not found:
@@ -107,117 +114,58 @@ def locate(
     if elsewhere := sorted({p[1:] for p in wanted} - {p[1:] for p in wanted if p[0] == trees[0]}):
         parts_left = "; ".join(" ".join(part) for part in elsewhere)
         source.remarks.append(f"Only the {trees[0]} tree was read; it lacks {parts_left}.")
-    chosen = {key: folders for key, folders in found.items() if key[:3] in wanted and key[0] == trees[0]}
-    _add_rows(source, chosen, frames)
-    _report(source, chosen, frames)
-    return source
-
-
-def _add_rows(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: str) -> None:
-    """Add a row for each frame that is asked for; a sequence that lies in two places is read once."""
-    repeats = []
-    for key, folders in sorted(chosen.items()):
-        _, camera, illumination, subject, expression = key
-        # The most frames first: the other may be an interrupted copy.
-        folder = max(sorted(folders), key=lambda f: len(folders[f]))
-        repeats += [(folder, other) for other in folders if other != folder]
-        sequence = f"{camera}-{illumination}-{subject}-{expression}"
-        by_number = {FRAME.fullmatch(name)[1]: name for name in sorted(folders[folder])}  # type: ignore[index]
-        for number in pick(sorted(by_number), frames):
-            source.rows.append(
-                {
-                    "path": source.root / folder / by_number[number],
-                    "id": f"{sequence}-{number}",
-                    "expression": "neutral" if frames == "neutral" else canonical(expression),
-                    "subject": subject,
-                    "sequence": sequence,
-                    "camera": camera,
-                    "illumination": illumination,
-                    "frame": int(number),
-                }
-            )
-    source.files = [row["path"] for row in source.rows]
-    if repeats:
-        one, other = (shown(source.root / folder) for folder in repeats[0])
-        source.problems.append(
-            f"{len(repeats):,} sequences are here more than once, the first in {one} and in {other}; remove "
-            "one copy, or give the folder of the other as data folder."
+    chosen = {key: folders for key, folders in found.items() if key[:3] in wanted and key[0] == source.form}
+    missing = [
+        f"{camera} {light} {subject} {name.capitalize()}"
+        for (tree, camera, light), subject, name in itertools.product(
+            sorted({key[:3] for key in chosen}), SUBJECTS, EXPRESSIONS[:6]
         )
-
-
-def _report(source: Source, chosen: dict[Key, dict[str, list[str]]], frames: str) -> None:
-    """Count sequences, those that are missing or empty, and those shorter than what is asked for."""
-    missing = []
-    for part in sorted({key[:3] for key in chosen}):
-        for subject, expression in itertools.product(SUBJECTS, EXPRESSIONS[:6]):
-            if (*part, subject, expression.capitalize()) not in chosen:
-                missing.append(f"{part[1]} {part[2]} {subject} {expression.capitalize()}")
+        if (tree, camera, light, subject, name.capitalize()) not in chosen
+    ]
     source.facts = {"sequences": len(chosen), "missing_sequences": len(missing)}
     if missing:
         more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
         source.remarks.append(
             f"{len(missing):,} sequences are missing or empty: {', '.join(missing[:NAMED])}{more}."
         )
-    if frames.startswith("last"):
-        n = wanted(frames)
-        lengths = [max(map(len, folders.values())) for folders in chosen.values()]
-        source.facts["short_sequences"] = short = sum(length < n for length in lengths)
-        if short:
-            source.remarks.append(f"{short:,} sequences have fewer than {n} frames; all they have are taken.")
+    sequences = dict(_rows(source, key, folders) for key, folders in sorted(chosen.items()))
+    if repeats := [pair for folders in chosen.values() for pair in itertools.pairwise(_fullest(folders))]:
+        one, other = (shown(root / folder) for folder in repeats[0])
+        source.problems.append(
+            f"{len(repeats):,} sequences are here more than once, the first in {one} and in {other}; remove "
+            "one copy, or give the folder of the other as data folder."
+        )
+    labels = {name: canonical(name.rpartition("-")[2]) for name in sequences}
+    take(source, sequences, dict.fromkeys(sequences, "neutral") if frames == "neutral" else labels, frames)
+    return source
 
 
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    camera: str = "VL",
-    illumination: str = "Strong",
-    frames: str = "last10",
-    tree: str = "any",
-    size: int | tuple[int, int] | None = None,
-) -> Corpus:
-    """Read Oulu-CASIA from ``root``; only the frames that are asked for are opened.
+def _fullest(folders: dict[str, list[str]]) -> list[str]:
+    """Return the folders of one sequence, the fullest first: others may be interrupted copies."""
+    return sorted(folders, key=lambda folder: (-len(folders[folder]), folder))
 
-    Parameters
-    ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`; missing and empty sequences are
-        no problems but remarks of the source.
-    camera : {"VL", "NI", "all"}
-        Visible light or near infrared.
-    illumination : {"Strong", "Weak", "Dark", "all"}
-        Paper 4's "normal illumination" is ``VL`` with ``Strong``.
-    frames : {"last10", "last3", "apex", "neutral", "all"}
-        ``apex`` is the last frame; ``neutral`` the first, labelled neutral. A sequence that is shorter
-        gives the frames it has.
-    tree : {"any", "original", "preprocessed"}
-        Whole images or the owners' face crops; ``any`` takes the originals where they are.
-    size : int or (height, width), optional
-        Size of the images; default the most frequent one.
 
-    Returns
-    -------
-    Corpus
-        Grey frames ordered by sequence and frame, with ``subjects``, ``sequences``
-        (``VL-Strong-P001-Anger``) and the columns ``camera``, ``illumination`` and ``frame`` (the number
-        in the file name).
-
-    Raises
-    ------
-    FerError
-        As ``read_stills``, and if nothing is there or an option is unknown.
-    """
-    selection = {"camera": camera, "illumination": illumination, "frames": frames, "tree": tree}
-    source = located(root, CARD, locate, **selection)
-    return read_stills(source, CARD, size, problems)
+def _rows(source: Source, key: Key, folders: dict[str, list[str]]) -> tuple[str, list[dict[str, Any]]]:
+    """Return a sequence's name and a row for each of its frames."""
+    _, camera, illumination, subject, expression = key
+    folder, name = _fullest(folders)[0], f"{camera}-{illumination}-{subject}-{expression}"
+    said = {"subject": subject, "sequence": name, "camera": camera, "illumination": illumination}
+    by_number = {FRAME.fullmatch(file)[1]: file for file in sorted(folders[folder])}  # type: ignore[index]
+    return name, [
+        {"path": source.root / folder / file, "id": f"{name}-{number}", **said, "frame": int(number)}
+        for number, file in sorted(by_number.items())
+    ]
 
 
 READER = Reader(
     CARD,
-    read,
-    options={"camera": "VL", "illumination": "Strong", "frames": "last10", "tree": "any", "size": None},
-    locate=locate,
-    selecting=("camera", "illumination", "frames", "tree"),
+    locate,
+    {
+        "camera": CAMERAS,
+        "illumination": ILLUMINATIONS,
+        "frames": ("last10", *(name for name in FRAMES if name != "last10")),
+        "tree": TREES,
+    },
     is_ours=is_ours,
     printed=PRINTED,
 )

@@ -1,14 +1,21 @@
-"""RAVDESS: 24 actors speak and sing two sentences in eight emotions, filmed from the front."""
+"""RAVDESS: 24 actors speak and sing two sentences in eight emotions, filmed from the front.
+
+The corpus has ``subjects`` (``actor01``), ``sequences`` (the film's name without modality) and the columns
+``sex`` (F, M), ``channel``, ``intensity`` (normal, strong), ``statement``, ``repetition``, ``frame`` and
+``frames``. Its ``size`` is by default a third of the films' 720x1280: ten frames of all films of speech are
+1.3 GB.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
-from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.sources import Reader, Source, drop_repeats, located, named_rows, wrong_counts
-from fer_lib.data.video import ACTED, read_acted
-from fer_lib.errors import one_of
+from fer_lib.data.corpus import Card
+from fer_lib.data.reader import Reader
+from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, wrong_counts
+from fer_lib.data.video import ACTED, one_form, read_acted, take
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
@@ -59,10 +66,6 @@ ravdess/
         **{name: n for name, n in OFFICIAL["speech"].items() if name in EXPRESSIONS},
     },
     stands_in=("cnn3d",),
-    addresses=tuple(
-        f"https://zenodo.org/records/1188976/files/Video_Speech_Actor_{actor:02}.zip"
-        for actor in range(1, 25)
-    ),
 )
 
 
@@ -88,90 +91,43 @@ def parse(name: str) -> dict[str, str | int] | None:
     }
 
 
-def is_ours(folder: str, name: str) -> bool:
-    """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FILE_NAME.fullmatch(name) is not None
-
-
-def locate(
-    root: Path, *, channel: str = "speech", classes: str = "seven", frames: str = "apex"
-) -> Source | None:
-    """List the films below ``root``; None where there is none. Options as in :func:`read`."""
-    one_of(channel, OFFICIAL, "channel of ravdess")
-    one_of(classes, CLASSES, "classes of ravdess")
-    one_of(frames, ACTED, "frames of ravdess")
-    source = Source(root, "films", ("neutral",) if frames == "neutral" else CLASSES[classes])
-    source.expected = OFFICIAL[channel]
-    rows = list(named_rows(source, parse))
-    if not rows:
-        return None
-    chosen = {row["id"]: row["modality"] for row in sorted(rows, key=lambda row: row["modality"])}
-    rows = [row for row in rows if chosen[row["id"]] == row.pop("modality")]
-    source.rows = sorted((r for r in rows if channel in ("all", r["channel"])), key=lambda r: r["id"])
-    drop_repeats(source)
-    found = [row["expression"] or "calm" for row in source.rows]
-    source.facts = {
-        "actors": len({row["subject"] for row in source.rows}),
-        **{name: found.count(name) for name in OFFICIAL[channel] if name != "actors"},
-    }
-    if other := len(rows) - len(source.rows):
-        source.remarks.append(f"{other:,} films of the other channel were left out.")
-    if calm := found.count("calm"):
-        source.remarks.append(f"{calm:,} films of calm, which no paper has, were left out.")
-    source.rows = [row for row in source.rows if row["expression"] in CLASSES[classes]]
-    if frames == "neutral":
-        source.rows = [{**row, "expression": "neutral"} for row in source.rows]
-    source.files = [row["path"] for row in source.rows]
-    return source
-
-
-def read(
-    root: str | Path | Source,
-    problems: list[str] | None = None,
-    *,
-    channel: str = "speech",
-    classes: str = "seven",
-    frames: str = "apex",
-    size: int | tuple[int, int] | None = SIZE,
-) -> Corpus:
-    """Read the films of RAVDESS from ``root``; only the frames that are asked for are kept.
+def locate(root: Path, channel: str, classes: str, frames: str) -> Source | None:
+    """List the films below ``root``; None where there is none.
 
     Parameters
     ----------
-    root, problems
-        As in :func:`fer_lib.data.image_files.read_stills`.
+    root : Path
     channel : {"speech", "song", "all"}
     classes : {"seven", "six"}
         The six basic expressions and neutral, or without neutral. Calm is left out.
     frames : {"apex", "last10", "neutral"}
         See :func:`fer_lib.data.video.towards_apex`: the middle of each film, ten frames that lead there
         from its start, or its first frame, labelled neutral.
-    size : int or (height, width), optional
-        Size of the frames, by default a third of the films' 720x1280: ten frames of all films of speech are
-        1.3 GB. None leaves them as they are.
-
-    Returns
-    -------
-    Corpus
-        Grey frames ordered by film and frame, with ``subjects`` (``actor01``), ``sequences`` (the name
-        without modality) and the columns ``sex`` (F, M), ``channel``, ``intensity`` (normal, strong),
-        ``statement``, ``repetition``, ``frame`` and ``frames``.
-
-    Raises
-    ------
-    FerError
-        As ``read_stills``, and if nothing is there or an option is unknown.
     """
-    source = located(root, CARD, locate, channel=channel, classes=classes, frames=frames)
-    return read_acted(source, CARD, size, problems, frames)
+    source = Source(root, "films", ("neutral",) if frames == "neutral" else CLASSES[classes])
+    source.expected = OFFICIAL[channel]
+    films = one_form(named_rows(source, parse), "modality", "02")  # without its sound
+    if not films:
+        return None
+    source.rows = [row for row in films if channel in ("all", row["channel"])]
+    drop_repeats(source)
+    found = Counter(row["expression"] or "calm" for row in source.rows)
+    source.facts = {"actors": len({row["subject"] for row in source.rows})}
+    source.facts |= {name: found[name] for name in OFFICIAL[channel] if name != "actors"}
+    if other := len(films) - len(source.rows):
+        source.remarks.append(f"{other:,} films of the other channel were left out.")
+    if calm := found["calm"]:
+        source.remarks.append(f"{calm:,} films of calm, which no paper has, were left out.")
+    take(source, [row for row in source.rows if row["expression"] in CLASSES[classes]], frames)
+    return source
 
 
 READER = Reader(
     CARD,
-    read,
-    options={"channel": "speech", "classes": "seven", "frames": "apex", "size": SIZE},
-    locate=locate,
-    selecting=("channel", "classes", "frames"),
-    is_ours=is_ours,
+    locate,
+    {"channel": tuple(OFFICIAL), "classes": tuple(CLASSES), "frames": ACTED},
+    {"size": SIZE},
+    read_acted,
+    is_ours=named_like(FILE_NAME),
     faults=wrong_counts,
 )

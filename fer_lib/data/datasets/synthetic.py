@@ -23,7 +23,7 @@ from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.drawing.drawing import Light, draw
 from fer_lib.data.drawing.geometry import Actions, Identity, Pose, landmarks, shape
 from fer_lib.data.drawing.hair import HAIR
-from fer_lib.data.sources import Reader
+from fer_lib.data.reader import Reader
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS
 
@@ -272,7 +272,7 @@ def _performance(
 
 READER = Reader(
     CARD,
-    generate,
+    build=generate,
     options={
         "n_subjects": 24,
         "per_expression": 3,

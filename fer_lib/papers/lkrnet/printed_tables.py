@@ -50,7 +50,7 @@ def beside(dataset: str, recalls: pd.DataFrame | None = None) -> pd.DataFrame:
     ----------
     recalls : DataFrame, optional
         ``model``, ``expression`` and ``recall`` (fractions), as
-        :meth:`fer_lib.show.study.Results.recalls` returns them.
+        :meth:`fer_lib.show.results.Results.recalls` returns them.
 
     Returns
     -------
