@@ -178,7 +178,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from fer_lib.evidence.execution import NotebookError, execute
     from fer_lib.evidence.runs import Run
 
-    options = {name: value for name, value in vars(arguments).items() if name != "action"}
+    options = {name: value for name, value in vars(arguments).items() if name not in ("action", "completion")}
     try:
         folder = execute(**options)
     except NotebookError as error:
