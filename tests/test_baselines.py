@@ -1,5 +1,6 @@
 """The competitors of paper ``multimodal``: torchvision's networks, and those of [16] and [5]."""
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -90,6 +91,27 @@ def test_features_logits_and_a_training_step(name):
     features = model.eval().embed(x)
     torch.testing.assert_close(model.classifier[-1](features), model(x))
     assert model(x).shape == (4, 5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_layer_is_narrowed_until_it_cannot_work(name):
+    weights = [p for p in meta(NETWORKS[name], width=0.01).parameters() if p.ndim > 1]
+    assert min(len(p) for p in weights[:-1]) == baselines.LEAST
+
+
+def test_the_machine_is_linear_on_standardised_features_and_its_softmax_changes_no_decision():
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    values = rng.normal(size=(90, 4)) * [1, 100, 0.01, 1]
+    values[:, 0] += 10 * labels
+    machine = baselines.svm(values, labels)
+    p = baselines.svm_probabilities(machine, values, 5)
+    assert (p.argmax(1) == machine.predict(values)).all()
+    assert (p.argmax(1) == labels).mean() > 0.9
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
+    assert (p[:, 3:] == 0).all()
+    with pytest.raises(FerError, match="three classes"):
+        baselines.svm(values[labels < 2], labels[labels < 2])
 
 
 def test_unknown_depths_are_refused():
