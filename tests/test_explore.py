@@ -17,9 +17,8 @@ from PIL import Image
 
 from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.papers.multimodal.processed import REACH
 from fer_lib.play import explore, explore_faces, explore_models
-from fer_lib.play.zoo import NETWORKS, SVM
+from fer_lib.play.zoo import NETWORKS, REACH, SVM
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "explore.ipynb"
 

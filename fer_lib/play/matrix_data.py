@@ -26,9 +26,8 @@ from fer_lib.features.geometry import warp_points
 from fer_lib.features.robustness import disturb
 from fer_lib.learn.training import Part
 from fer_lib.papers.cnn_sift.network import VISUAL_WORDS
-from fer_lib.papers.multimodal.processed import REACH
 from fer_lib.play import zoo
-from fer_lib.play.zoo import CLIP, LANDMARKS, N_FRAMES, SIZE, WORDS
+from fer_lib.play.zoo import CLIP, LANDMARKS, N_FRAMES, REACH, SIZE, WORDS
 
 CLASSES = EXPRESSIONS[:7]  # the six basic ones and neutral
 

@@ -32,13 +32,14 @@ from fer_lib.papers.cspp.eye_noise import EyeFeed
 from fer_lib.papers.lkrnet import network as lkrnet
 from fer_lib.papers.lkrnet.key_regions import KeyRegionFeed, KeyRegions, geometry_of
 from fer_lib.papers.lkrnet.triplets import CombinedLoss, TripletTraining, numbered
-from fer_lib.papers.multimodal import modalities
+from fer_lib.papers.multimodal import modalities, processed
 from fer_lib.papers.multimodal import network as multimodal
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 SIZE = 48  # pixels, of every face
+REACH = processed.REACH  # of its crop by the eyes
 N_FRAMES = 10  # of a clip
 LANDMARKS, GEOMETRY, WORDS, CLIP = range(4)
 """Places of a part's ``extra``. The last two have no columns where there are no words or no frames."""

@@ -102,13 +102,11 @@ class Interference:
             for severity in (0.0, *severities):
                 said, detected = calm if severity == 0 else self.answers(condition, severity)
                 share = np.nan if detected is None else detected.mean()
-                for model, probabilities in said.items():
+                for model, p in said.items():
                     if severity == max(severities):
-                        name = f"{model}@{condition}"
-                        probabilities = recorder.add_predictions(name, probabilities, labels, ids, fold)[
-                            "probabilities"
-                        ]
-                    hits = probabilities.argmax(1) == labels
+                        p = recorder.add_predictions(f"{model}@{condition}", p, labels, ids, fold)
+                        p = p["probabilities"]  # as they are stored
+                    hits = p.argmax(1) == labels
                     low, high = metrics.interval(hits, groups)
                     row = {"condition": condition, "severity": severity, "model": model, "n": len(hits)}
                     row |= {"accuracy": hits.mean(), "low": low, "high": high, "detected": share}
@@ -134,29 +132,33 @@ class Interference:
         right = np.all([calm[name].argmax(1) == own.labels for name in models], axis=0)
         by_class = [np.flatnonzero(right & (own.labels == i)) for i in range(len(own.classes))]
         examples = [members[k] for k in range(4) for members in by_class if len(members) > k][:4]
-        printed = claims.frame("multimodal").query("metric == 'confidence'")
-        printed = printed.set_index(["image", "condition", "model"])["value"]
         rows, pictures, titles = [], {}, []
         for (image, pair), i in zip(FIGURE_7.items(), examples, strict=False):
-            one, truth = replace(self, faces=own.select([i])), own.labels[i]
-            said_of = [c.removeprefix("occlusion_").replace("_", " ") for c in pair]
-            lines = [f"{image}, {own.classes[truth]}", *(f"{k}: {c}" for k, c in enumerate(said_of, 1))]
-            titles.append("\n".join(lines))
+            one = replace(self, faces=own.select([i]))
+            shown = [c.removeprefix("occlusion_").replace("_", " ") for c in pair]
+            lines = (f"{k}: {name}" for k, name in enumerate(shown, 1))
+            titles.append("\n".join((f"{image}, {own.classes[own.labels[i]]}", *lines)))
             for place, condition in zip(("original", "1", "2"), ("original", *pair), strict=True):
-                severity = 1.0 if condition.startswith("occlusion") else 0.5 * (condition != "original")
-                disturbance = CONDITIONS[0] if condition == "original" else condition
-                shown, _, _ = one.disturbed(disturbance, severity)
-                pictures.setdefault(place, []).append(shown.images[0])
-                said, _ = one.answers(disturbance, severity)
-                row = {"image": image, "expression": own.classes[truth], "condition": condition}
-                row["condition"] = condition.replace("_", " ")
-                for name in models:
-                    p = said[name][0]
-                    row[name] = _confidence(100 * p.max() if p.argmax() == truth else None)
-                    if not own.card.synthetic:
-                        row[f"{name}, printed"] = _confidence(printed[image, condition, name])
+                row, picture = one._cell(image, condition, models)
                 rows.append(row)
+                pictures.setdefault(place, []).append(picture)
         return pd.DataFrame(rows), {k: np.stack(v) for k, v in pictures.items()}, titles
+
+    def _cell(self, image: str, condition: str, models: Sequence[str]) -> tuple[dict[str, str], np.ndarray]:
+        """Return a line of the table of Fig. 7, and its picture, for interference on a single face."""
+        severity = 1.0 if condition.startswith("occlusion") else 0.5
+        how = (CONDITIONS[0], 0.0) if condition == "original" else (condition, severity)
+        (said, _), (kept, _, _), truth = self.answers(*how), self.disturbed(*how), self.faces.labels[0]
+        printed = claims.frame("multimodal").query("image == @image and condition == @condition")
+        printed = printed.set_index("model")["value"]
+        row = {"image": image, "expression": self.faces.classes[truth]}
+        row["condition"] = condition.replace("_", " ")
+        for name in models:
+            p = said[name][0]
+            row[name] = _confidence(100 * p.max() if p.argmax() == truth else None)
+            if not self.faces.card.synthetic:
+                row[f"{name}, printed"] = _confidence(printed[name])
+        return row, kept.images[0]
 
 
 def _confidence(value: float | None) -> str:

@@ -72,8 +72,10 @@ class Trainer:
         Of all networks alike.
     readings : mapping
         The chapter's parameters.
-    width, rivals : float
-        Of every layer of the paper's network, and of the others.
+    width : float
+        Of every layer of the paper's network.
+    rivals : mapping
+        Of every layer of the other networks, by name.
     score_epochs : bool
         Whether curves hold validation and test accuracy.
     """
@@ -83,8 +85,8 @@ class Trainer:
     recipe: training.Recipe
     readings: Mapping[str, Any]
     device: torch.device
-    width: float = 1.0
-    rivals: float = 1.0
+    width: float
+    rivals: Mapping[str, float]
     seed: int = 0
     score_epochs: bool = True
 
@@ -92,7 +94,7 @@ class Trainer:
         """Return a network before its training, or as it is at ``full`` width."""
         n_classes = len(self.corpus.classes)
         if name in RIVALS:
-            return baselines.NETWORKS[name](n_classes, width=1.0 if full else self.rivals)
+            return baselines.NETWORKS[name](n_classes, width=1.0 if full else self.rivals[name])
         chosen = {knob: self.readings[knob] for knob in STRUCTURE} | ABLATIONS[name]
         length = hog.length(self.readings["hog"])
         return Multimodal(n_classes, hog=length, width=1.0 if full else self.width, **chosen)
