@@ -145,9 +145,9 @@ class Trainer:
         return model.to(self.device).eval()
 
     def asked(self, name: str, fold: Fold, outcome: Outcome) -> Answer:
-        """Return what a trained network says of any faces."""
-        model, feed = self.trained(name, outcome), self.feed(name, fold)
-        return lambda part: training.predict(model, part, feed)
+        """Return what a trained network says of any faces, in the precision of its training."""
+        model, feed, precision = self.trained(name, outcome), self.feed(name, fold), outcome.precision.name
+        return lambda part: training.predict(model, part, feed, precision=precision)
 
     def svm(self, fold: Fold) -> Answer:
         """Return what a support vector machine fitted to landmarks and HOG of a fold says of any faces."""
@@ -163,8 +163,11 @@ class Trainer:
     def augmented(self, name: str, fold: Fold, outcome: Outcome, passes: int) -> np.ndarray:
         """Return the mean probabilities of several passes over the fold's test part, each warped anew."""
         model, feed, part = self.trained(name, outcome), self.feed(name, fold), self.part(fold.test)
+        how = {"precision": outcome.precision.name}
         torch.manual_seed(self.seed)
-        done = [training.predict(model, part, lambda batch, _: feed(batch, True)) for _ in range(passes)]
+        done = [
+            training.predict(model, part, lambda batch, _: feed(batch, True), **how) for _ in range(passes)
+        ]
         return np.mean(done, axis=0)
 
 
