@@ -1,5 +1,6 @@
 """The competitors of paper ``multimodal``: torchvision's networks, and those of [16] and [5]."""
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -42,19 +43,11 @@ def test_resnet_is_torchvisions_but_for_the_first_convolution():
     torch.testing.assert_close(own(x), theirs(x))
 
 
-@pytest.mark.parametrize("depth", baselines.VGG_LAYERS)
-def test_vgg_depths(depth):
-    model = meta(baselines.vgg, depth=depth)
-    weighted = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert len(weighted) == int(depth.removeprefix("vgg"))
-
-
-@pytest.mark.parametrize("depth", baselines.RESNET_BLOCKS)
-def test_resnet_depths(depth):
-    model = meta(baselines.resnet, depth=depth)
-    weighted = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    weighted += [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
-    assert len(weighted) == int(depth.removeprefix("resnet"))
+@pytest.mark.parametrize("make, layers", [(baselines.vgg, 16), (baselines.resnet, 18)])
+def test_depths(make, layers):
+    weighted = [m for m in meta(make).modules() if isinstance(m, nn.Linear)]
+    weighted += [m for m in meta(make).modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    assert len(weighted) == layers
 
 
 def test_the_network_of_16_has_its_published_depth():
@@ -92,8 +85,23 @@ def test_features_logits_and_a_training_step(name):
     assert model(x).shape == (4, 5)
 
 
-def test_unknown_depths_are_refused():
-    with pytest.raises(FerError, match="vgg16"):
-        baselines.vgg(depth="vgg61")
-    with pytest.raises(FerError, match="resnet18"):
-        baselines.resnet(depth="resnet50")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_layer_is_narrowed_until_it_cannot_work(name):
+    weights = [p for p in meta(NETWORKS[name], width=0.01).parameters() if p.ndim > 1]
+    assert min(len(p) for p in weights[:-1]) == baselines.LEAST
+
+
+def test_the_machine_is_linear_on_standardised_features_and_its_softmax_changes_no_decision():
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    values = rng.normal(size=(90, 4))
+    values[np.arange(90), labels] += 6
+    values *= [1, 100, 0.01, 1]
+    machine = baselines.svm(values, labels)
+    p = baselines.svm_probabilities(machine, values, 5)
+    assert (p.argmax(1) == machine.predict(values)).all()
+    assert (p.argmax(1) == labels).mean() > 0.9
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
+    assert (p[:, 3:] == 0).all()
+    with pytest.raises(FerError, match="three classes"):
+        baselines.svm(values[labels < 2], labels[labels < 2])

@@ -69,7 +69,7 @@ def test_every_gradient_of_grey_levels_falls_into_the_right_bin(orientations):
 
 
 def test_lengths_of_the_readings():
-    lengths = {"standard": 900, "coarse": 72, "windows": 2592, "fhog": 496, "rendered": 2304}
+    lengths = {"standard": 900, "coarse": 72, "fhog": 496}
     assert {name: hog.length(name) for name in hog.LAYOUTS} == lengths
     assert set(ambiguities("multimodal").set_index("knob").loc["hog", "values"]) == set(hog.LAYOUTS)
 
@@ -106,15 +106,6 @@ def plain_fhog(image, cell=8):
 def test_fhog_is_felzenszwalbs(faces):
     ours = hog.describe(torch.as_tensor(faces[:3]), "fhog").numpy()
     np.testing.assert_allclose(ours, [plain_fhog(i) for i in faces[:3]], atol=1e-4)
-
-
-def test_windows_are_hogs_of_parts_of_the_image(faces):
-    images = torch.as_tensor(faces[:4])
-    values = hog.describe(images, "windows")
-    first = hog.hog(images[:, :24, :24], 8, 8, 1)
-    assert torch.equal(values[:, :72], first)
-    last = hog.hog(images[:, 36:, 36:], 8, 8, 1)  # a window of 12 pixels holds one cell
-    assert torch.equal(values[:, -8:], last)
 
 
 def test_batches_make_no_difference(faces, monkeypatch):

@@ -21,6 +21,7 @@ from fer_lib.features import sift as features
 from fer_lib.features.geometry import MILD, Augmentation
 from fer_lib.learn import metrics
 from fer_lib.learn.training import Part
+from fer_lib.papers import baselines
 from fer_lib.papers.lkrnet import network as lkrnet
 from fer_lib.papers.multimodal.modalities import MIRRORED
 from fer_lib.play import matrix, matrix_data, zoo
@@ -245,7 +246,7 @@ def test_the_machine_is_scikit_learns(faces, split, tmp_path):
     fold, _, parts = split
     one = matrix.Bench(faces, Store(tmp_path), BUDGETS["smoke"], 1).train(SVM, fold, *parts)
     described = [hog.describe(part.images).numpy() for part in parts]
-    machine = make_pipeline(StandardScaler(), LinearSVC(C=zoo.PENALTY, random_state=0))
+    machine = make_pipeline(StandardScaler(), LinearSVC(C=baselines.PENALTY, random_state=0))
     machine.fit(described[0], parts[0].labels.numpy())
     assert (one.outcome.test.argmax(1) == machine.predict(described[1])).all()
     assert np.allclose(one.outcome.test.sum(1), 1, atol=1e-6)

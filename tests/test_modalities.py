@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_lib.claims import ambiguities
 from fer_lib.data.datasets import synthetic
 from fer_lib.data.drawing import drawing as face_drawing
 from fer_lib.data.drawing import geometry as face_geometry
@@ -21,7 +22,6 @@ from fer_lib.papers.multimodal import modalities
 from fer_lib.papers.multimodal.modalities import (
     MIRRORED,
     MultimodalFeed,
-    expand,
     landmark_vectors,
     warp_landmarks,
 )
@@ -40,7 +40,7 @@ def part(corpus):
 
 @pytest.fixture(scope="module")
 def feed(corpus):
-    face = modalities.mean_face(corpus.landmarks)
+    face = torch.as_tensor(corpus.landmarks).mean(0)
     return MultimodalFeed(Normalisation(), face, augmentation=modalities.AUGMENTATION)
 
 
@@ -105,7 +105,9 @@ def test_the_feed_gives_the_hog_of_the_warped_image(part, feed):
     warped = warp_images(part.images.float().unsqueeze(1), matrices).squeeze(1)
     assert torch.equal(gradients, hog.describe(warped))
     assert torch.equal(images, Normalisation()(warped))
-    assert torch.equal(vectors, landmark_vectors(warp_landmarks(part.extra[0], matrices), (48, 48)))
+    assert torch.equal(
+        vectors, landmark_vectors(warp_landmarks(part.extra[0], matrices), (48, 48), feed.mean_face)
+    )
     assert not torch.allclose(gradients, hog.describe(part.images), atol=0.05)
 
 
@@ -113,15 +115,7 @@ def test_without_training_nothing_moves(part, feed):
     images, vectors, gradients = feed(part, False)
     assert torch.equal(gradients, hog.describe(part.images))
     assert torch.equal(images, Normalisation()(part.images))
-    assert torch.equal(vectors, landmark_vectors(part.extra[0], (48, 48)))
-
-
-def test_stale_landmarks_and_hog_stay_behind(part, feed):
-    torch.manual_seed(0)
-    moved, vectors, gradients = replace(feed, stale=True)(part, True)
-    assert not torch.allclose(moved, Normalisation()(part.images), atol=0.1)
-    assert torch.equal(gradients, hog.describe(part.images))
-    assert torch.equal(vectors, landmark_vectors(part.extra[0], (48, 48)))
+    assert torch.equal(vectors, landmark_vectors(part.extra[0], (48, 48), feed.mean_face))
 
 
 def test_left_out_modalities_have_no_columns(part, feed):
@@ -134,7 +128,7 @@ def test_left_out_modalities_have_no_columns(part, feed):
 def test_mirroring_puts_left_and_right_back(corpus):
     assert sorted(MIRRORED) == list(range(68))
     assert [MIRRORED[i] for i in MIRRORED] == list(range(68))
-    face = modalities.mean_face(corpus.landmarks)[None]
+    face = torch.as_tensor(corpus.landmarks).mean(0, keepdim=True)
     flip = torch.tensor([[[-1.0, 0.0, 47.0], [0.0, 1.0, 0.0]]])
     mirrored = warp_landmarks(face, flip)
     # A mean face is nearly symmetric about its own axis.
@@ -147,68 +141,27 @@ def test_mirroring_puts_left_and_right_back(corpus):
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.5, 2), st.floats(-5, 5))
 def test_normalised_by_the_face_they_do_not_depend_on_place_and_size(seed, scale, shift):
-    points = torch.as_tensor(np.random.default_rng(seed).uniform(0, 48, (2, 68, 2)).astype(np.float32))
-    first, second = (landmark_vectors(p, (48, 48), "face") for p in (points, points * scale + shift))
+    rng = np.random.default_rng(seed)
+    points, face = (torch.as_tensor(rng.uniform(0, 48, (n, 68, 2)).astype(np.float32)) for n in (2, 1))
+    first, second = (landmark_vectors(p, (48, 48), face[0], "face") for p in (points, points * scale + shift))
     torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
 
 
 def test_landmark_norms(part):
     points = part.extra[0]
-    corners = torch.tensor([[[-0.5, -0.5], [63.5, 47.5]]])
-    assert landmark_vectors(corners, (48, 64)).tolist() == [[0, 0, 1, 1]]
-    assert torch.equal(landmark_vectors(points, (48, 48), "pixels"), points.flatten(1))
-    assert landmark_vectors(points, (48, 48)).shape == (len(part), 136)
+    corners, face = torch.tensor([[[-0.5, -0.5], [63.5, 47.5]]]), torch.tensor([[-0.5, -0.5], [31.5, 23.5]])
+    assert landmark_vectors(corners, (48, 64), face, "unit").tolist() == [[0, 0, 1, 1]]
+    assert landmark_vectors(corners, (48, 64), face, "centred").tolist() == [[0, 0, 1, 1]]
+    mean = points.mean(0)
+    assert landmark_vectors(points, (48, 48), mean).mean(0).abs().max() < 1e-4
+    assert landmark_vectors(mean[None], (48, 48), mean, "face").abs().max() == 0
     with pytest.raises(FerError, match="Unknown landmark_norm"):
-        landmark_vectors(points, (48, 48), "metres")
+        landmark_vectors(points, (48, 48), mean, "metres")
 
 
-def test_faces_without_landmarks_get_the_mean_face(corpus, feed):
-    points = corpus.landmarks.copy()
-    points[1] = np.nan
-    points[2, 5, 0] = np.nan
-    face = modalities.mean_face(points)
-    known = np.r_[0, 3 : len(points)]
-    np.testing.assert_allclose(face.numpy(), points[known].mean(0), atol=1e-4)
-    batch = Part.of(corpus.images.copy(), corpus.labels.copy(), points)
-    _, vectors, _ = replace(feed, mean_face=face)(batch, False)
-    expected = landmark_vectors(face[None], (48, 48))
-    assert torch.equal(vectors[1:3], expected.repeat(2, 1))
-    assert torch.equal(vectors[3], landmark_vectors(batch.extra[0][3:4], (48, 48))[0])
-    # It moves with the image, too.
-    torch.manual_seed(0)
-    _, moved, _ = replace(feed, mean_face=face)(batch, True)
-    assert not torch.equal(moved[1], moved[2])
-
-
-def test_no_landmarks_at_all_is_a_clear_error(corpus):
-    nowhere = np.full_like(corpus.landmarks, np.nan)
-    with pytest.raises(FerError, match="no mean face"):
-        modalities.mean_face(nowhere)
-    with pytest.raises(FerError, match="no mean face"):
-        modalities.mean_face(corpus.landmarks, np.zeros(len(corpus), bool))
-
-
-def test_expanded_part(part):
-    some = part.take(torch.arange(10))
-    state = torch.random.get_rng_state()
-    many = expand(some, modalities.AUGMENTATION, 3, seed=1)
-    assert torch.equal(torch.random.get_rng_state(), state)
-    assert len(many) == len(many.images) == len(many.extra[0]) == 40
-    assert torch.equal(many.images[:10], some.images)
-    assert torch.equal(many.labels, some.labels.repeat(4))
-    assert many.images.dtype == torch.uint8
-    for i in range(1, 4):
-        assert not torch.equal(many.images[10 * i : 10 * i + 10], some.images)
-    again, other = (expand(some, modalities.AUGMENTATION, 3, seed=s) for s in (1, 2))
-    assert torch.equal(many.images, again.images)
-    assert not torch.equal(many.images, other.images)
-    # Copies are what the feed would have made, up to the rounding of grey levels.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        matrices = modalities.AUGMENTATION.matrices(10, 48, 48)
-    torch.testing.assert_close(many.extra[0][10:20], warp_landmarks(some.extra[0], matrices))
-    warped = warp_images(some.images.float().unsqueeze(1), matrices).squeeze(1)
-    assert (many.images[10:20].float() - warped).abs().max() <= 0.501
+def test_every_reading_of_the_vector_is_one_of_the_register():
+    register = ambiguities("multimodal").set_index("knob")
+    assert tuple(register.loc["landmark_norm", "values"]) == modalities.LANDMARK_NORMS
 
 
 def test_unknown_settings_are_refused(feed):

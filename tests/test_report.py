@@ -323,6 +323,36 @@ def test_class_means_and_fold_means(record):
     assert answers.measure(claim, evidence).ours == pytest.approx(100 * mean)
 
 
+@pytest.mark.parametrize(
+    "random, verdict",
+    [(0.9504, "reproduced"), (0.5, "inconclusive")],
+)
+def test_where_a_paper_leaves_its_folds_open_a_claim_must_hold_on_all_that_are_run(record, random, verdict):
+    n = 7000
+    shares = {"OURS": 0.9504, "VGG": 0.92, "OURS@random": random, "VGG@random": 0.8}
+    protocol = "ckplus_7class_unspecified"
+    found = report.compare(
+        "multimodal", record(shares, paper="multimodal", dataset="ckplus", protocol=protocol, n=n)
+    ).set_index("id")
+    row = found.loc["multimodal-t2-ours-average"]
+    assert row["verdict"] == verdict
+    order = found.loc["multimodal-o-above-vgg-ckplus", "verdict"]
+    assert order == ("holds" if random > 0.8 else "inconclusive")
+    if verdict == "inconclusive":
+        assert row["reason"].startswith("reproduced (")
+        assert "but on random folds not reached (" in row["reason"]
+
+
+def test_folds_that_were_not_run_leave_such_a_claim_open(record):
+    shares, protocol = {"OURS": 0.95, "VGG": 0.92}, "ckplus_7class_unspecified"
+    found = report.compare(
+        "multimodal", record(shares, paper="multimodal", dataset="ckplus", protocol=protocol)
+    ).set_index("id")
+    row = found.loc["multimodal-o-above-vgg-ckplus"]
+    assert row["verdict"] == "not comparable"
+    assert "OURS@random" in row["reason"]
+
+
 def test_what_predictions_cannot_tell_is_not_comparable(tmp_path):
     reason = report.scorecard(tmp_path).set_index("id")["reason"]
     assert "which it is" in reason["multimodal-f7-a-occlusion_eye-ours"]

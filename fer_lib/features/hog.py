@@ -28,11 +28,10 @@ def describe(images: Tensor, layout: str = "standard") -> Tensor:
     ----------
     images : Tensor
         ``(B, H, W)`` uint8, or float in 0..255.
-    layout : {"standard", "coarse", "windows", "fhog", "rendered"}
+    layout : {"standard", "coarse", "fhog"}
         ``standard``: 9 orientations, cells of 8 pixels, blocks of 2 x 2 cells (900 values for 48 x 48
-        pixels); ``coarse``: 8 orientations, cells of 16 pixels, each its own block (72); ``windows``:
-        8 orientations and cells of 8 pixels in windows of 24 pixels that step by 6 (2592); ``fhog``:
-        :func:`fhog` (496); ``rendered``: :func:`render` (2304).
+        pixels); ``coarse``: 8 orientations, cells of 16 pixels, each its own block (72); ``fhog``:
+        :func:`fhog` (496).
 
     Returns
     -------
@@ -134,23 +133,6 @@ def _unit(vectors: Tensor) -> Tensor:
     return vectors / (vectors.square().sum(-1, keepdim=True) + EPSILON**2).sqrt_()
 
 
-def windows(images: Tensor, window: int = 24, step: int = 6) -> Tensor:
-    """Return the histograms of windows that slide over the image, cut where they leave it.
-
-    Each window is an image of its own: 8 orientations, cells of 8 pixels, normalised one by one.
-    """
-    import torch
-
-    _, height, width = images.shape
-    found = []
-    for top in range(0, height, step):
-        for left in range(0, width, step):
-            part = images[:, top : top + window, left : left + window]
-            if min(part.shape[1:]) >= 8:
-                found.append(hog(part, orientations=8, cell=8, block=1))
-    return torch.cat(found, dim=1)
-
-
 def fhog(images: Tensor, cell: int = 8) -> Tensor:
     """Return the 31 planes of Felzenszwalb et al. (2010), the HOG that dlib computes.
 
@@ -233,7 +215,5 @@ def _stroke(orientation: int, orientations: int, cell: int) -> Tensor:
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "standard": hog,
     "coarse": lambda images: hog(images, orientations=8, cell=16, block=1),
-    "windows": windows,
     "fhog": fhog,
-    "rendered": render,
 }

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 
-STYLES = ("black", "grey")
-
 # iBUG's 68 points: both eyes, and the mouth with its corners. The boxes grow by a part of their width on
 # every side, since points run along the lids and lips and the paper covers more than those; of their width
 # up and down, too, since closed eyes and lips have next to no height.
@@ -41,9 +39,7 @@ _OCCLUDED = {
 CONDITIONS = (*_OCCLUDED, "high_brightness", "low_brightness", "color_distortion")
 
 
-def disturb(
-    images: Tensor, condition: str, severity: float, landmarks: Tensor | None = None, style: str = "black"
-) -> Tensor:
+def disturb(images: Tensor, condition: str, severity: float, landmarks: Tensor | None = None) -> Tensor:
     """Return images under one condition.
 
     Parameters
@@ -54,14 +50,10 @@ def disturb(
         One of :data:`CONDITIONS`.
     severity : float
         In [0, 1]; 0 changes nothing. Occlusions cover the middle of the region, of ``severity`` times
-        its width and height. Brightness becomes ``1 + severity`` times as high, clipped at white, or
-        ``1 - 0.9 severity`` times. Tones are distorted as :func:`distort` says, in
-        either style.
+        its width and height, in black. Brightness becomes ``1 + severity`` times as high, clipped at
+        white, or ``1 - 0.9 severity`` times. Tones are distorted as :func:`distort` says.
     landmarks : Tensor, optional
         ``(B, 68, 2)`` float in pixels; where they are absent or NaN, :data:`FIXED_REGIONS` are covered.
-    style : {"black", "grey"}
-        Black boxes and factors of brightness, or boxes of the image's mean grey and a gamma of
-        ``1 + 2 severity`` or its inverse (ambiguity ``interference``).
 
     Returns
     -------
@@ -71,10 +63,9 @@ def disturb(
     Raises
     ------
     FerError
-        For an unknown condition or style, a severity outside [0, 1], or images that are not uint8.
+        For an unknown condition, a severity outside [0, 1], or images that are not uint8.
     """
     one_of(condition, CONDITIONS, "condition")
-    one_of(style, STYLES, "style of interference")
     if not 0 <= severity <= 1:
         raise FerError(f"A severity lies in [0, 1]; got {severity}.")
     if str(images.dtype) != "torch.uint8" or images.ndim != 3:
@@ -84,12 +75,10 @@ def disturb(
     if severity == 0:
         return images.clone()
     if condition in _OCCLUDED:
-        return _occlude(images, _OCCLUDED[condition], severity, landmarks, style)
+        return _occlude(images, _OCCLUDED[condition], severity, landmarks)
     values = images.float() / 255
     if condition == "color_distortion":
         values = distort(values, severity)
-    elif style == "grey":
-        values = values ** (1 / (1 + 2 * severity) if condition == "high_brightness" else 1 + 2 * severity)
     else:
         values = values * (1 + severity if condition == "high_brightness" else 1 - 0.9 * severity)
     return values.mul_(255).round_().clamp_(0, 255).byte()
@@ -128,9 +117,7 @@ def regions(images: Tensor, name: str, landmarks: Tensor | None = None) -> Tenso
     return torch.where(found.isfinite().all(1, keepdim=True), found, boxes)
 
 
-def _occlude(
-    images: Tensor, names: tuple[str, ...], severity: float, landmarks: Tensor | None, style: str
-) -> Tensor:
+def _occlude(images: Tensor, names: tuple[str, ...], severity: float, landmarks: Tensor | None) -> Tensor:
     import torch
 
     _, height, width = images.shape
@@ -142,8 +129,7 @@ def _occlude(
         inside_x = (x - (left + right)[:, None] / 2).abs() <= severity * (right - left)[:, None] / 2
         inside_y = (y - (top + bottom)[:, None] / 2).abs() <= severity * (bottom - top)[:, None] / 2
         covered |= inside_y[:, :, None] & inside_x[:, None, :]
-    fill = images.float().mean((1, 2)) if style == "grey" else torch.zeros(len(images), device=images.device)
-    return torch.where(covered, fill.round().byte()[:, None, None], images)
+    return images.masked_fill(covered, 0)
 
 
 def distort(values: Tensor, severity: float) -> Tensor:

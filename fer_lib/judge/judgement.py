@@ -94,6 +94,33 @@ def judge(claim: Claim, runs: Sequence[Run] = ()) -> Judgement:
 
 
 def _by_running(found: Judgement, runs: list[Run]) -> Judgement:
+    """Judge by a run's own folds and, where the paper leaves them open, by others, which must agree."""
+    claim, first = found.claim, _by_folds(found, runs)
+    for folds in claims.load(claim.paper).protocol(claim.protocol).get("also", ()):
+        other = _by_folds(replace(found, claim=_under(claim, folds, runs[0])), runs)
+        if not first.judged or not other.judged:
+            return first if not first.judged else replace(other, claim=claim)
+        if other.verdict != first.verdict:
+            said = f"{first.verdict} ({first.reason}), but on {folds} folds {other.verdict} ({other.reason})"
+            return replace(first, verdict="inconclusive", reason=said, needs="")
+    return first
+
+
+def _under(claim: Claim, folds: str, run: Run) -> Claim:
+    """Return the claim of the same models as a run tested them on further folds."""
+    models = run.models()
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        if isinstance(value, dict):
+            return {key: renamed(item) for key, item in value.items()}
+        return f"{value}@{folds}" if value in models else value
+
+    return replace(claim, model=renamed(claim.model), test=renamed(dict(claim.test)))
+
+
+def _by_folds(found: Judgement, runs: list[Run]) -> Judgement:
     claim = found.claim
     if claim.metric == "order":
         verdict, sign, answer = order.by_running(claim, runs), "", None

@@ -1,28 +1,32 @@
-"""The networks that the paper ``multimodal`` compares with on its data (Table 1): image in, expression out.
+"""What the paper ``multimodal`` compares with on its data: image networks and a support vector machine.
 
-The paper names VGG [17], ResNet [18] and the networks of [16] and [5], and says nothing of their depth,
-width, input or training. What its references do not fix is ours and is said at each network.
+The paper names VGG [17], ResNet [18] and the networks of [16] and [5] (Table 1), and says nothing of their
+depth, width, input or training. What its references do not fix is ours and is said at each network.
 
-A ``width`` below 1 is for small machines. It scales every layer, and the rate of every dropout with it: a
-quarter of the units has none to spare, and at full rates VGG and the network of [16] hardly leave the
-frequencies of the classes for hundreds of steps.
+A ``width`` below 1 is for small machines. It scales every layer, to :data:`LEAST` units at least, since a
+network of a handful of filters learns nothing; and the rate of every dropout with it: a quarter of the units
+has none to spare, and at full rates VGG and the network of [16] hardly leave the frequencies of the classes
+for hundreds of steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from fer_lib.errors import one_of
+from fer_lib.errors import FerError
 
-VGG_LAYERS = {
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
-RESNET_BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+LEAST = 16  # units of a layer, however narrow the network
+PENALTY = 0.01  # C of the support vector machine
+
+VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # filters and convolutions before each pool
 
 
 class Baseline(nn.Module):
@@ -56,40 +60,22 @@ class Baseline(nn.Module):
         return self.classifier(self.convolutions(images))
 
 
-def vgg(
-    n_classes: int = 7,
-    depth: str = "vgg16",
-    *,
-    batch_norm: bool = True,
-    dropout: float = 0.5,
-    width: float = 1.0,
-) -> Baseline:
-    """Return VGG [17] for 48 x 48 grey pixels.
+def vgg(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
+    """Return VGG16 [17] for 48 x 48 grey pixels.
 
     torchvision's convolutions with one input channel; the five pools leave 1 x 1 pixel, so the dense
     layers of 4096 units read 512 values instead of 25,088. Ours: the depth, and batch normalisation,
-    without which sixteen layers hardly train from scratch.
-
-    Parameters
-    ----------
-    depth : {"vgg11", "vgg13", "vgg16", "vgg19"}
-    batch_norm : bool
-        After every convolution.
-    dropout : float
-        After both dense layers, as in [17]; times ``width``.
-    width : float
-        Scales every layer.
+    without which sixteen layers hardly train from scratch. Half of the units are dropped after both dense
+    layers, as in [17] (times ``width``).
     """
     from torchvision.models.vgg import make_layers
 
     plan: list[int | str] = []
-    for filters, convolutions in zip(
-        (64, 128, 256, 512, 512), VGG_LAYERS[one_of(depth, VGG_LAYERS, "depth")], strict=True
-    ):
+    for filters, convolutions in VGG16:
         plan += [_scaled(filters, width)] * convolutions + ["M"]
-    layers = make_layers(plan, batch_norm)
+    layers = make_layers(plan, batch_norm=True)
     layers[0] = nn.Conv2d(1, _scaled(64, width), 3, padding=1)
-    dense, dropout = _scaled(4096, width), dropout * width
+    dense, dropout = _scaled(4096, width), 0.5 * width
     classifier = nn.Sequential(
         *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         *(nn.Linear(_scaled(512, width), dense), nn.ReLU(), nn.Dropout(dropout)),
@@ -99,26 +85,19 @@ def vgg(
     return Baseline(layers, classifier).apply(_kaiming)
 
 
-def resnet(n_classes: int = 7, depth: str = "resnet18", *, width: float = 1.0) -> Baseline:
-    """Return ResNet [18] for 48 x 48 grey pixels.
+def resnet(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
+    """Return ResNet18 [18] for 48 x 48 grey pixels.
 
     torchvision's basic blocks. Ours: the depth, and a first convolution of 3 x 3 without stride in
     place of 7 x 7 with a stride of two, which leaves the four stages 24, 12, 6 and 3 pixels a side.
-
-    Parameters
-    ----------
-    depth : {"resnet18", "resnet34"}
-    width : float
-        Scales every layer.
     """
     channels = _scaled(64, width)
     layers: list[nn.Module] = [
         nn.Conv2d(1, channels, 3, padding=1, bias=False),
         *(nn.BatchNorm2d(channels), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
     ]
-    blocks = RESNET_BLOCKS[one_of(depth, RESNET_BLOCKS, "depth")]
-    for stage, (filters, count) in enumerate(zip((64, 128, 256, 512), blocks, strict=True)):
-        for i in range(count):
+    for stage, filters in enumerate((64, 128, 256, 512)):
+        for i in range(2):
             out = _scaled(filters, width)
             layers.append(_basic_block(channels, out, stride=2 if stage and not i else 1))
             channels = out
@@ -126,7 +105,7 @@ def resnet(n_classes: int = 7, depth: str = "resnet18", *, width: float = 1.0) -
     return Baseline(nn.Sequential(*layers), classifier).apply(_kaiming)
 
 
-def pramerdorfer(n_classes: int = 7, *, dropout: float = 0.5, width: float = 1.0) -> Baseline:
+def pramerdorfer(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
     """Return the VGG of Pramerdorfer and Kampel [16], the best of their single networks on FER2013.
 
     Its depth is published as 10: here four times two 3 x 3 convolutions with a pool, and two dense
@@ -134,7 +113,7 @@ def pramerdorfer(n_classes: int = 7, *, dropout: float = 0.5, width: float = 1.0
     paper quotes is their ensemble of eight networks; the paper does not say which one it ran.
     """
     layers: list[nn.Module] = []
-    channels, dropout = 1, dropout * width
+    channels, dropout = 1, 0.5 * width
     for filters in (32, 64, 128, 256):
         for _ in range(2):
             layers += _convolution(channels, _scaled(filters, width), 3)
@@ -148,26 +127,26 @@ def pramerdorfer(n_classes: int = 7, *, dropout: float = 0.5, width: float = 1.0
     return Baseline(nn.Sequential(*layers), classifier).apply(_kaiming)
 
 
-def agrawal(n_classes: int = 7, *, kernel: int = 8, filters: int = 32, width: float = 1.0) -> Baseline:
+def agrawal(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
     """Return a network in the manner of Agrawal and Mittal [5].
 
     They vary the size of the kernel and the number of filters and end at two networks of about 65 % on
     FER2013; the paper runs one of them and does not say which. Nothing of it is determined here: four
-    convolutions with one kernel size and one number of filters throughout, a pool after three of them,
-    batch normalisation, and neither dense layer nor dropout are ours.
+    convolutions of 32 filters of 8 x 8 throughout, a pool after three of them, batch normalisation, and
+    neither dense layer nor dropout are ours.
     """
     layers: list[nn.Module] = []
     channels = 1
     for pooled in (True, True, True, False):
-        layers += _convolution(channels, _scaled(filters, width), kernel)
+        layers += _convolution(channels, _scaled(32, width), 8)
         layers += [nn.MaxPool2d(2)] if pooled else []
-        channels = _scaled(filters, width)
+        channels = _scaled(32, width)
     classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, n_classes))
     return Baseline(nn.Sequential(*layers), classifier).apply(_kaiming)
 
 
 def _scaled(units: int, width: float) -> int:
-    return max(1, round(units * width))
+    return max(min(LEAST, units), round(units * width))
 
 
 def _convolution(inputs: int, filters: int, kernel: int) -> list[nn.Module]:
@@ -206,3 +185,38 @@ NETWORKS: dict[str, Callable[..., Baseline]] = {
     "Agrawal": agrawal,
 }
 """By the names that the claims give them; the paper's tables call the last two [16] and [5]."""
+
+
+def svm(values: np.ndarray, labels: np.ndarray, seed: int = 0) -> Pipeline:
+    """Return scikit-learn's linear support vector machine, fitted to standardised features.
+
+    The paper says of its machine (Table 2) neither the kernel nor what it reads.
+
+    Parameters
+    ----------
+    values : float (N, D)
+    labels : int (N,)
+
+    Raises
+    ------
+    FerError
+        For fewer than three classes: scikit-learn's machine then has a single decision value.
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    if len(np.unique(labels)) < 3:
+        raise FerError("The support vector machine needs training images of at least three classes.")
+    return make_pipeline(StandardScaler(), LinearSVC(C=PENALTY, random_state=seed)).fit(values, labels)
+
+
+def svm_probabilities(machine: Pipeline, values: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the softmax of a machine's decision values, float32 (N, C); it changes no decision.
+
+    A class without training images has a probability of 0.
+    """
+    scores = torch.as_tensor(machine.decision_function(values))
+    every = torch.full((len(scores), n_classes), -torch.inf, dtype=scores.dtype)
+    every[:, machine.classes_] = scores
+    return every.softmax(1).float().numpy()

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from fer_lib.data.corpus import Corpus
-from fer_lib.errors import FerError
 from fer_lib.features import hog
 from fer_lib.features.geometry import MILD, Augmentation, warp_images, warp_points
 from fer_lib.learn.normalisation import NORMALISATIONS, Normalisation
@@ -33,20 +32,19 @@ from fer_lib.papers.cspp.eye_noise import EyeFeed
 from fer_lib.papers.lkrnet import network as lkrnet
 from fer_lib.papers.lkrnet.key_regions import KeyRegionFeed, KeyRegions, geometry_of
 from fer_lib.papers.lkrnet.triplets import CombinedLoss, TripletTraining, numbered
-from fer_lib.papers.multimodal import modalities
+from fer_lib.papers.multimodal import modalities, processed
 from fer_lib.papers.multimodal import network as multimodal
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 SIZE = 48  # pixels, of every face
-REACH = {"above": 2.2, "below": 3.4, "beside": 2.8}  # of its crop in half eye distances: brows and chin
+REACH = processed.REACH  # of its crop by the eyes
 N_FRAMES = 10  # of a clip
 LANDMARKS, GEOMETRY, WORDS, CLIP = range(4)
 """Places of a part's ``extra``. The last two have no columns where there are no words or no frames."""
 
 SVM = "HOG-SVM"
-PENALTY = 0.01  # C of the support vector machine, as in the chapter on the multimodal network
 MINING = "semi_hard"  # of LKRNet's triplets: the recommended reading of ``triplet_sampling``
 CYCLE = 200  # epochs, beyond which the rates of paper 5's schedule are stretched
 
@@ -113,8 +111,7 @@ def _image_and_words(_: Part, normalise: Normalisation) -> Feed:
 
 
 def _three_modalities(train: Part, normalise: Normalisation) -> Feed:
-    face = modalities.mean_face(train.extra[LANDMARKS].cpu().numpy())
-    return modalities.MultimodalFeed(normalise, face.to(train.images.device))
+    return modalities.MultimodalFeed(normalise, train.extra[LANDMARKS].mean(0))
 
 
 def _local_contrast(*_: object) -> Feed:
@@ -382,29 +379,14 @@ class Trained:
         """
         if isinstance(self.model, nn.Module):
             return predict(self.model, part, self.feed, precision=self.precision)
-        scores = torch.as_tensor(self.model.decision_function(_described(self.feed, part)))
-        every = torch.full((len(scores), self.n_classes), -torch.inf, dtype=scores.dtype)
-        every[:, self.model.classes_] = scores
-        return every.softmax(1).float().numpy()
+        return baselines.svm_probabilities(self.model, _described(self.feed, part), self.n_classes)
 
 
 def fitted_svm(train: Part, n_classes: int, seed: int = 0) -> Trained:
-    """Return scikit-learn's linear support vector machine, fitted to standardised HOG.
-
-    Raises
-    ------
-    FerError
-        If the part has fewer than three classes: scikit-learn's machine then has a single decision value.
-    """
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import LinearSVC
-
-    labels, feed = train.labels.cpu().numpy(), NETWORKS[SVM].feed(train)
-    if len(np.unique(labels)) < 3:
-        raise FerError("The support vector machine needs training images of at least three classes.")
-    machine = make_pipeline(StandardScaler(), LinearSVC(C=PENALTY, random_state=seed))
-    return Trained(NETWORKS[SVM], machine.fit(_described(feed, train), labels), feed, n_classes)
+    """Return the support vector machine fitted to HOG; see :func:`fer_lib.papers.baselines.svm`."""
+    feed = NETWORKS[SVM].feed(train)
+    machine = baselines.svm(_described(feed, train), train.labels.cpu().numpy(), seed)
+    return Trained(NETWORKS[SVM], machine, feed, n_classes)
 
 
 def _described(feed: Feed, part: Part) -> np.ndarray:

@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fer_lib.errors import FerError, one_of
+from fer_lib.errors import one_of
 from fer_lib.features import hog
 from fer_lib.features.geometry import Augmentation, warp_images, warp_points, xy
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
 from fer_lib.papers.multimodal.network import MODALITIES, chosen
 
-LANDMARK_NORMS = ("unit", "pixels", "face")
+LANDMARK_NORMS = ("centred", "unit", "face")
 AUGMENTATION = Augmentation(rotation=15, translation=0.1, mirror=0.5)
 """Sect. 4.1 names translation, rotation and others without ranges; these are the recommended ones."""
 
@@ -40,31 +39,13 @@ def _mirrored_order() -> tuple[int, ...]:
 MIRRORED = _mirrored_order()
 
 
-def mean_face(landmarks: np.ndarray, valid: np.ndarray | None = None) -> Tensor:
-    """Return the mean of the landmarks that are known, ``(68, 2)`` float32 in pixels.
-
-    Parameters
-    ----------
-    landmarks : float (N, 68, 2)
-        Of the training part, NaN where detection failed.
-    valid : bool (N,), optional
-        Further samples to leave out.
-
-    Raises
-    ------
-    FerError
-        If no sample has landmarks.
-    """
-    known = np.isfinite(landmarks).all((1, 2))
-    if valid is not None:
-        known &= valid
-    if not known.any():
-        raise FerError("No training image has landmarks, so there is no mean face; check the face detector.")
-    return torch.as_tensor(landmarks[known].mean(0, dtype=np.float64), dtype=torch.float32)
-
-
-def landmark_vectors(points: Tensor, size: tuple[int, int], norm: str = "unit") -> Tensor:
+def landmark_vectors(
+    points: Tensor, size: tuple[int, int], mean_face: Tensor, norm: str = "centred"
+) -> Tensor:
     """Return landmarks as the vectors that the LNN reads.
+
+    Coordinates that all lie far from zero ("unit") make the means that batch normalisation follows run away
+    from those that it remembers: the training loss falls, and test accuracy swings from epoch to epoch.
 
     Parameters
     ----------
@@ -72,9 +53,12 @@ def landmark_vectors(points: Tensor, size: tuple[int, int], norm: str = "unit") 
         ``(B, P, 2)`` float, (x, y) in pixels, all known.
     size : tuple of int
         Height and width of the image.
-    norm : {"unit", "pixels", "face"}
-        Divided by the image's size, so that what lies in the image lies in [0, 1]; as they are; or
-        centred on the face and divided by its size (root mean square distance from the centre).
+    mean_face : Tensor
+        ``(P, 2)``: the mean of the training part's landmarks.
+    norm : {"centred", "unit", "face"}
+        Less the mean face and divided by half the image's size; divided by the image's size, so that what
+        lies in the image lies in [0, 1]; or each face about its own centre and by its own size (root mean
+        square distance from the centre), less those of the mean face.
 
     Returns
     -------
@@ -82,20 +66,19 @@ def landmark_vectors(points: Tensor, size: tuple[int, int], norm: str = "unit") 
         ``(B, 2 P)`` float32: x and y of the first point, then of the next.
     """
     one_of(norm, LANDMARK_NORMS, "landmark_norm")
+    height, width = size
     if norm == "unit":
-        height, width = size
         points = (points + 0.5) / xy(width, height, points)
-    elif norm == "face":
-        points = points - points.mean(1, keepdim=True)
-        spread = points.square().sum(2).mean(1).sqrt().clamp_min(1e-6)
-        points = points / spread[:, None, None]
+    elif norm == "centred":
+        points = (points - mean_face) / xy(width / 2, height / 2, points)
+    else:
+        points = _shape(points) - _shape(mean_face[None])
     return points.flatten(1).float()
 
 
-def fill_in(points: Tensor, face: Tensor) -> Tensor:
-    """Return landmarks ``(B, 68, 2)`` with those of ``face`` ``(68, 2)`` where any coordinate is NaN."""
-    known = points.isfinite().all(2).all(1)
-    return torch.where(known[:, None, None], points, face.to(points))
+def _shape(points: Tensor) -> Tensor:
+    points = points - points.mean(1, keepdim=True)
+    return points / points.square().sum(2).mean(1).sqrt().clamp_min(1e-6)[:, None, None]
 
 
 def warp_landmarks(points: Tensor, matrices: Tensor) -> Tensor:
@@ -117,24 +100,21 @@ class MultimodalFeed:
     normalise : Normalisation
         Of the image, after it was warped.
     mean_face : Tensor
-        ``(68, 2)`` float in pixels, for images without landmarks (:func:`mean_face`).
+        ``(68, 2)`` float in pixels: the mean of the training part's landmarks.
     modalities : tuple of str
         What is computed; the input of another modality has no columns.
     augmentation : Augmentation or None
         Drawn anew for every sample of a training batch.
     landmark_norm, hog
         See :func:`landmark_vectors` and :func:`fer_lib.features.hog.describe`.
-    stale : bool
-        Warp the image only, and give the landmarks and the HOG of the image as it was.
     """
 
     normalise: Normalisation
     mean_face: Tensor
     modalities: Sequence[str] = MODALITIES
     augmentation: Augmentation | None = None
-    landmark_norm: str = "unit"
+    landmark_norm: str = "centred"
     hog: str = "standard"
-    stale: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "modalities", chosen(self.modalities))
@@ -143,46 +123,14 @@ class MultimodalFeed:
 
     def __call__(self, batch: Part, training: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return images ``(B, 1, H, W)``, landmark vectors ``(B, 136)`` and HOG ``(B, L)``, float32."""
-        images = batch.images.float()  # (B, H, W)
-        points = fill_in(batch.extra[0], self.mean_face)  # (B, 68, 2)
-        described = images
+        images, points = batch.images.float(), batch.extra[0]  # (B, H, W), (B, 68, 2)
         if training and self.augmentation is not None:
             matrices = self.augmentation.matrices(len(images), *images.shape[1:], images.device)
             images = warp_images(images.unsqueeze(1), matrices).squeeze(1)
-            if not self.stale:
-                described, points = images, warp_landmarks(points, matrices)
-        absent = images.new_empty(len(images), 0)
-        vectors = absent
+            points = warp_landmarks(points, matrices)
+        vectors = gradients = images.new_empty(len(images), 0)
         if "landmarks" in self.modalities:
-            vectors = landmark_vectors(points, images.shape[1:], self.landmark_norm)
-        gradients = hog.describe(described, self.hog) if "hog" in self.modalities else absent
+            vectors = landmark_vectors(points, images.shape[1:], self.mean_face, self.landmark_norm)
+        if "hog" in self.modalities:
+            gradients = hog.describe(images, self.hog)
         return self.normalise(images), vectors, gradients
-
-
-def expand(part: Part, augmentation: Augmentation, copies: int, seed: int = 0) -> Part:
-    """Return the part followed by ``copies`` warped copies of it, drawn once (Sect. 4.1, offline reading).
-
-    Parameters
-    ----------
-    part : Part
-        Images uint8, and the landmarks ``(N, 68, 2)`` as ``extra``.
-    copies : int
-        29 makes 30 images of each together with the original; memory grows with it.
-
-    Returns
-    -------
-    Part
-        ``(1 + copies) N`` samples; pixels are rounded to whole grey levels.
-    """
-    images, points = [part.images], [part.extra[0]]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for _ in range(copies):
-            for index in torch.arange(len(part), device=part.images.device).split(4096):
-                some = part.take(index)
-                # Drawn on the CPU, so that every device makes the same copies.
-                matrices = augmentation.matrices(len(some), *some.images.shape[1:]).to(index.device)
-                warped = warp_images(some.images.float().unsqueeze(1), matrices).squeeze(1)
-                images.append(warped.round_().clamp_(0, 255).byte())
-                points.append(warp_landmarks(some.extra[0], matrices))
-    return Part(torch.cat(images), part.labels.repeat(1 + copies), (torch.cat(points),))

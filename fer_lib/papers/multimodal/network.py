@@ -20,12 +20,8 @@ MODALITIES = ("image", "landmarks", "hog")
 FEATURES = 128  # of each branch (Sect. 3.1)
 DENSE = {"image": (4096, 1024, FEATURES), "landmarks": (1024, FEATURES), "hog": (4096, 1024, FEATURES)}
 
-POOLS = {"max2": (2, 2, 0), "max3": (3, 2, 1)}  # kernel, stride and padding of each max pool
 CBAM_POSITIONS = ("before_pool", "after_pool", "before_relu")
-FUSIONS = ("concatenate", "scalar_mean", "branch_mean")
-CLASSIFIERS = ("bn_relu", "linear", "none")
-# Rates after the dense layers of 4096 units and on the fused features.
-DROPOUTS = {"none": (0.0, 0.0), "dense": (0.5, 0.0), "fused": (0.0, 0.2)}
+FUSIONS = ("concatenate", "scalar_mean")
 
 
 class Multimodal(nn.Module):
@@ -43,21 +39,16 @@ class Multimodal(nn.Module):
         Height and width of the input image in pixels.
     cbam : bool
         Whether the image branch has its three attention modules.
-    conv_channels, padding, pool
-        Filters of the first convolution, which double twice; ``same`` or ``valid`` convolutions; and the
-        max pools (see :data:`POOLS`).
+    conv_channels : int
+        Filters of the first convolution, which double twice.
     bn_scope : {"all", "convolutions"}
         Batch normalisation before every ReLU, or after the convolutions only.
     cbam_position : {"before_pool", "after_pool", "before_relu"}
         Where the attention module of a stage stands.
-    cbam_reduction, cbam_kernel
-        See :class:`fer_lib.learn.layers.CBAM`.
-    fusion : {"concatenate", "scalar_mean", "branch_mean"}
-        All features side by side, the one number that Eq. (6) yields, or the mean of the branches.
-    classifier : {"bn_relu", "linear", "none"}
-        What follows the dense layer of 384 units, or that there is none.
-    dropout : {"none", "dense", "fused"}
-        Nowhere, 0.5 after the dense layers of 4096 units, or 0.2 on the fused features.
+    fusion : {"concatenate", "scalar_mean"}
+        All features side by side, or the one number that Eq. (6) yields.
+    dropout : float
+        Of units after the dense layers of 4096.
     width : float
         Scales every layer; 1 is the paper's network, smaller ones are for small machines.
 
@@ -77,63 +68,50 @@ class Multimodal(nn.Module):
         size: int = 48,
         cbam: bool = True,
         conv_channels: int = 64,
-        padding: str = "same",
-        pool: str = "max2",
         bn_scope: str = "all",
         cbam_position: str = "before_pool",
-        cbam_reduction: int = 16,
-        cbam_kernel: int = 7,
         fusion: str = "concatenate",
-        classifier: str = "bn_relu",
-        dropout: str = "none",
+        dropout: float = 0.0,
         width: float = 1.0,
     ) -> None:
         super().__init__()
         self.modalities = chosen(modalities)
-        one_of(padding, ("same", "valid"), "padding")
-        one_of(bn_scope, ("all", "convolutions"), "bn_scope")
         self.fusion = one_of(fusion, FUSIONS, "fusion")
-        one_of(classifier, CLASSIFIERS, "classifier")
-        after_dense, after_fusion = DROPOUTS[one_of(dropout, DROPOUTS, "dropout")]
-        self.dense_norm, self.width = bn_scope == "all", width
+        one_of(bn_scope, ("all", "convolutions"), "bn_scope")
+        self.dense_norm, self.dropout, self.width = bn_scope == "all", dropout, width
 
         inputs = {"landmarks": landmarks, "hog": hog}
         self.stages = nn.ModuleList()
         if "image" in self.modalities:
             channels = 1
             for filters in (self._scaled(conv_channels * factor) for factor in (1, 2, 4)):
-                attention = CBAM(filters, cbam_reduction, cbam_kernel) if cbam else None
-                self.stages.append(_stage(channels, filters, padding, pool, attention, cbam_position))
+                self.stages.append(_stage(channels, filters, CBAM(filters) if cbam else None, cbam_position))
                 channels = filters
-            side = _side(self.stages, size)
-            inputs["image"] = channels * side * side
+            inputs["image"] = channels * (size // 8) ** 2
         self.branches = nn.ModuleDict(
-            {name: self._branch(inputs[name], DENSE[name], after_dense) for name in self.modalities}
+            {name: self._branch(inputs[name], DENSE[name]) for name in self.modalities}
         )
 
-        features = self._scaled(FEATURES)
-        fused = {"concatenate": features * len(self.modalities), "scalar_mean": 1, "branch_mean": features}
+        fused = self._scaled(FEATURES) * len(self.modalities) if fusion == "concatenate" else 1
         units = self._scaled(3 * FEATURES)  # 384 (Sect. 3.1), however many branches there are
-        self.fused_dropout = Dropout(after_fusion)
-        self.hidden = nn.Sequential()
-        if classifier != "none":
-            self.hidden.append(nn.Linear(fused[fusion], units))
-        if classifier == "bn_relu":
-            self.hidden.extend([BatchNorm1d(units), nn.ReLU()] if self.dense_norm else [nn.ReLU()])
-        self.classify = nn.Linear(fused[fusion] if classifier == "none" else units, n_classes)
+        self.hidden = nn.Sequential(nn.Linear(fused, units), *self._activation(units))
+        self.classify = nn.Linear(units, n_classes)
         self.apply(glorot)  # no initialisation is named
 
     def _scaled(self, units: int) -> int:
         return max(1, round(units * self.width))
 
-    def _branch(self, inputs: int, units: Sequence[int], dropout: float) -> nn.Sequential:
+    def _activation(self, units: int) -> list[nn.Module]:
+        return [BatchNorm1d(units), nn.ReLU()] if self.dense_norm else [nn.ReLU()]
+
+    def _branch(self, inputs: int, units: Sequence[int]) -> nn.Sequential:
         """Return dense layers of ``units``, each with its normalisation and ReLU (Sect. 3.2)."""
         layers: list[nn.Module] = []
-        for count in map(self._scaled, units):
-            layers.append(nn.Linear(inputs, count))
-            layers += [BatchNorm1d(count), nn.ReLU()] if self.dense_norm else [nn.ReLU()]
-            if dropout and count == self._scaled(4096):
-                layers.append(Dropout(dropout))
+        for printed in units:
+            count = self._scaled(printed)
+            layers += [nn.Linear(inputs, count), *self._activation(count)]
+            if self.dropout and printed == 4096:
+                layers.append(Dropout(self.dropout))
             inputs = count
         return nn.Sequential(*layers)
 
@@ -175,11 +153,10 @@ class Multimodal(nn.Module):
             ``(B, 136)`` and ``(B, 900)`` float; a modality that the network lacks is ignored.
         """
         parts = torch.stack(list(self.features(images, landmarks, hog).values()), dim=1)  # (B, 3, 128)
-        if self.fusion == "concatenate":
-            fused = parts.flatten(1)  # (B, 384)
-        else:
-            fused = parts.mean((1, 2)).unsqueeze(1) if self.fusion == "scalar_mean" else parts.mean(1)
-        return self.classify(self.hidden(self.fused_dropout(fused)))
+        fused = parts.flatten(1)  # (B, 384)
+        if self.fusion == "scalar_mean":
+            fused = fused.mean(1, keepdim=True)  # (B, 1)
+        return self.classify(self.hidden(fused))
 
     @torch.no_grad()
     def attention(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -197,28 +174,6 @@ class Multimodal(nn.Module):
         return found
 
 
-def binary_cross_entropy(output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Eq. (10) read as the sum of one binary cross-entropy per class on the softmax, and logits.
-
-    Parameters
-    ----------
-    output : Tensor
-        Logits ``(B, C)``.
-    labels : Tensor
-        ``(B,)`` int64.
-    """
-    logits = output.float()
-    truth = nn.functional.one_hot(labels, logits.shape[1]).to(logits)
-    right = logits.log_softmax(1)
-    # log(1 - p) of a softmax: what the other classes hold together; clamped where p rounds to 1.
-    wrong = torch.log1p(-right.exp().clamp_max(1 - 1e-6))
-    return -(truth * right + (1 - truth) * wrong).sum(1).mean(), logits
-
-
-LOSSES = {"categorical": None, "binary": binary_cross_entropy}
-"""Readings of the loss, for ``loss=`` of ``fit``; None is its own cross-entropy."""
-
-
 def chosen(modalities: Sequence[str]) -> tuple[str, ...]:
     """Return modalities in the paper's order; FerError if there are none, or one is unknown or repeated."""
     if isinstance(modalities, str) or not modalities or len(set(modalities)) != len(modalities):
@@ -230,27 +185,16 @@ def chosen(modalities: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in MODALITIES if name in modalities)
 
 
-def _stage(
-    inputs: int, filters: int, padding: str, pool: str, attention: CBAM | None, position: str
-) -> nn.Sequential:
+def _stage(inputs: int, filters: int, attention: CBAM | None, position: str) -> nn.Sequential:
     """Return convolution, normalisation, ReLU and pool, with the attention module at its place."""
     one_of(position, CBAM_POSITIONS, "cbam_position")
-    kernel, stride, border = POOLS[one_of(pool, POOLS, "pool")]
     layers: list[tuple[str, nn.Module]] = [
-        ("conv", nn.Conv2d(inputs, filters, 3, padding=1 if padding == "same" else 0)),
+        ("conv", nn.Conv2d(inputs, filters, 3, padding=1)),
         ("norm", nn.BatchNorm2d(filters)),
         ("relu", nn.ReLU()),
-        ("pool", nn.MaxPool2d(kernel, stride, border)),
+        ("pool", nn.MaxPool2d(2)),
     ]
     if attention is not None:
         place = {"before_relu": 2, "before_pool": 3, "after_pool": 4}[position]
         layers.insert(place, ("cbam", attention))
     return nn.Sequential(OrderedDict(layers))
-
-
-def _side(stages: nn.ModuleList, side: int) -> int:
-    """Return the side of the map that leaves the last stage for an image of ``side`` pixels."""
-    for stage in stages:
-        side += 2 * stage.conv.padding[0] - 2
-        side = (side + 2 * stage.pool.padding - stage.pool.kernel_size) // stage.pool.stride + 1
-    return side

@@ -1,0 +1,184 @@
+"""Train the networks of paper ``multimodal`` on one corpus, and ask them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fer_lib.data.corpus import Corpus
+from fer_lib.data.splits import Fold
+from fer_lib.features import hog
+from fer_lib.learn import training, units
+from fer_lib.learn.normalisation import Normalisation
+from fer_lib.learn.training import Feed, Part
+from fer_lib.learn.units import Outcome
+from fer_lib.papers import baselines
+from fer_lib.papers.multimodal.modalities import AUGMENTATION, MultimodalFeed
+from fer_lib.papers.multimodal.network import MODALITIES, Multimodal
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "OURS": {},
+    "OURS without CBAM": {"cbam": False},
+    "image": {"modalities": ("image",)},
+    "image without CBAM": {"modalities": ("image",), "cbam": False},
+    "landmarks": {"modalities": ("landmarks",)},
+    "HOG": {"modalities": ("hog",)},
+    "image+landmarks": {"modalities": ("image", "landmarks")},
+    "image+HOG": {"modalities": ("image", "hog")},
+    "landmarks+HOG": {"modalities": ("landmarks", "hog")},
+}
+"""The paper's network, and what is left of it."""
+RIVALS = tuple(baselines.NETWORKS)
+LATE_FUSION = ("image", "landmarks", "HOG")
+"""The networks whose probabilities are averaged: the fusion that Sect. 1.2 decides against."""
+READS = {"SVM": ("landmarks", "hog")} | dict.fromkeys(RIVALS, ("image",))
+STRUCTURE = ("conv_channels", "bn_scope", "cbam_position", "fusion", "dropout")
+LOWEST, LEVEL = 0.01, 0.2  # part of the rate that is left, and of the epochs that are trained at it
+
+Answer = Callable[[Part], np.ndarray]
+"""A part's class probabilities, float32 (N, C)."""
+
+
+def rates(schedule: str, epochs: int, lr: float) -> tuple[float, ...] | None:
+    """Return the learning rate of every epoch (ambiguity ``lr_schedule``).
+
+    ``falling`` goes along a cosine from ``lr`` to a hundredth of it, at which the last fifth is trained;
+    ``constant`` is None.
+    """
+    if schedule == "constant":
+        return None
+    steps = max(1, round((1 - LEVEL) * epochs))
+    falls = ((1 + math.cos(math.pi * min(1.0, epoch / steps))) / 2 for epoch in range(epochs))
+    return tuple(float(f"{lr * (LOWEST + (1 - LOWEST) * part):.6g}") for part in falls)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains networks by name: one of :data:`ABLATIONS` or :data:`RIVALS`.
+
+    Attributes
+    ----------
+    corpus : Corpus
+        Images of 48x48 with their landmarks, all known.
+    store : Store
+        Where finished networks are kept, such as a recorder.
+    recipe : Recipe
+        Of all networks alike.
+    readings : mapping
+        The chapter's parameters.
+    width : float
+        Of every layer of the paper's network.
+    rivals : mapping
+        Of every layer of the other networks, by name.
+    score_epochs : bool
+        Whether curves hold validation and test accuracy.
+    """
+
+    corpus: Corpus
+    store: units.Store
+    recipe: training.Recipe
+    readings: Mapping[str, Any]
+    device: torch.device
+    width: float
+    rivals: Mapping[str, float]
+    seed: int = 0
+    score_epochs: bool = True
+
+    def build(self, name: str, full: bool = False) -> nn.Module:
+        """Return a network before its training, or as it is at ``full`` width."""
+        n_classes = len(self.corpus.classes)
+        if name in RIVALS:
+            return baselines.NETWORKS[name](n_classes, width=1.0 if full else self.rivals[name])
+        chosen = {knob: self.readings[knob] for knob in STRUCTURE} | ABLATIONS[name]
+        length = hog.length(self.readings["hog"])
+        return Multimodal(n_classes, hog=length, width=1.0 if full else self.width, **chosen)
+
+    def part(self, faces: Corpus | np.ndarray) -> Part:
+        """Put faces on the device, or those of the corpus at an index, with their landmarks."""
+        faces = faces if isinstance(faces, Corpus) else self.corpus.select(faces)
+        return Part.of(faces.images, faces.labels, faces.landmarks, device=self.device)
+
+    def feed(self, name: str, fold: Fold) -> Feed:
+        """Return what makes a network's inputs, with the statistics of the fold's training part."""
+        train = self.part(fold.train)
+        make = MultimodalFeed(
+            Normalisation.fit(train.images, self.readings["normalisation"]),
+            train.extra[0].mean(0),
+            READS.get(name) or ABLATIONS[name].get("modalities", MODALITIES),
+            AUGMENTATION,
+            self.readings["landmark_norm"],
+            self.readings["hog"],
+        )
+        # The rivals take the image alone, warped as it is for the others.
+        return (lambda batch, training: make(batch, training)[:1]) if name in RIVALS else make
+
+    def train(self, name: str, fold: Fold, keep: bool = False, again: str = "") -> Outcome:
+        """Train one network on one fold; ``keep`` its weights for :meth:`trained`.
+
+        ``again`` makes it another unit of work, with other initial weights and another order of batches.
+        """
+        parts = self.part(fold.train), None, self.part(fold.test)
+        if len(fold.validation):
+            parts = parts[0], self.part(fold.validation), parts[2]
+        return units.train_unit(
+            self.store,
+            f"{name} {fold.name}{again}",
+            lambda: self.build(name),
+            parts,
+            self.recipe,
+            feed=self.feed(name, fold),
+            seed=self.seed,
+            keep_weights=keep,
+            score_epochs=self.score_epochs,
+        )
+
+    def trained(self, name: str, outcome: Outcome) -> nn.Module:
+        """Return a network with the weights that its training kept."""
+        model = self.build(name)
+        model.load_state_dict(units.read_weights(outcome.weights))
+        return model.to(self.device).eval()
+
+    def asked(self, name: str, fold: Fold, outcome: Outcome) -> Answer:
+        """Return what a trained network says of any faces, in the precision of its training."""
+        model, feed, precision = self.trained(name, outcome), self.feed(name, fold), outcome.precision.name
+        return lambda part: training.predict(model, part, feed, precision=precision)
+
+    def svm(self, fold: Fold) -> Answer:
+        """Return what a support vector machine fitted to landmarks and HOG of a fold says of any faces."""
+        feed, n_classes = self.feed("SVM", fold), len(self.corpus.classes)
+
+        def values(part: Part) -> np.ndarray:
+            batches = torch.arange(len(part), device=self.device).split(2048)
+            return torch.cat([torch.cat(feed(part.take(i), False)[1:], 1) for i in batches]).cpu().numpy()
+
+        machine = baselines.svm(values(self.part(fold.train)), self.corpus.labels[fold.train], self.seed)
+        return lambda part: baselines.svm_probabilities(machine, values(part), n_classes)
+
+    def augmented(self, name: str, fold: Fold, outcome: Outcome, passes: int) -> np.ndarray:
+        """Return the mean probabilities of several passes over the fold's test part, each warped anew."""
+        model, feed, part = self.trained(name, outcome), self.feed(name, fold), self.part(fold.test)
+        how = {"precision": outcome.precision.name}
+        torch.manual_seed(self.seed)
+        done = [
+            training.predict(model, part, lambda batch, _: feed(batch, True), **how) for _ in range(passes)
+        ]
+        return np.mean(done, axis=0)
+
+
+def with_late_fusion(tested: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return networks' probabilities (N, C), and the mean of those that see one modality each."""
+    found = dict(tested)
+    if {*LATE_FUSION} <= {*tested}:
+        found["late fusion"] = np.mean([tested[name] for name in LATE_FUSION], axis=0, dtype=np.float64)
+    return found
+
+
+def some(fold: Fold, here: np.ndarray) -> Fold:
+    """Return a fold that tests only those of its images that are ``here``, bool of the whole corpus."""
+    return replace(fold, test=fold.test[here[fold.test]])
