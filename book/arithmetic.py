@@ -7,7 +7,7 @@ from html import escape
 import pandas as pd
 from about_runs import NAMES
 from IPython.display import HTML
-from markup import Html, Long, Short, cell, facts, fold, number, table, with_note
+from markup import Html, Long, Short, cell, facts, folded, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.judge import forensics, significance
@@ -163,4 +163,4 @@ def found(paper: str) -> HTML:
     ]
     high = sum(e["severity"] == "high" for e in entries)
     head = f'<span class="name">{NAMES[paper]}</span> {len(entries)} findings, {high} of them grave'
-    return HTML(fold(head, table(rows, (), f"Found in {NAMES[paper]}").data))
+    return HTML(folded(head, table(rows, (), f"Found in {NAMES[paper]}").data))

@@ -12,7 +12,7 @@ from typing import Any
 
 from about_runs import NAMES, run_link
 from IPython.display import HTML
-from markup import Html, Long, Short, cell, fold, table, with_note
+from markup import Html, Long, Short, cell, folded, table, with_note
 from packaging.requirements import Requirement
 
 from fer_lib.evidence import runs
@@ -75,7 +75,7 @@ def other_packages() -> HTML:
     rows = [
         {"Package": name, "Pinned": version} for name, version in pinned().items() if name not in PACKAGES
     ]
-    return HTML(fold(f"All other pinned packages ({len(rows)})", table(rows, (), "Other packages").data))
+    return HTML(folded(f"All other pinned packages ({len(rows)})", table(rows, (), "Other packages").data))
 
 
 # --- machines ----------------------------------------------------------------------------------
@@ -172,6 +172,7 @@ def recordings() -> HTML:
         ]
         for key in dict.fromkeys(key for column in columns for key in column):
             values = {head: column.get(key) for head, column in zip(heads, columns, strict=True)}
-            rows.append({"Measured": key.replace("_", " ")} | values)
+            name = key.replace("_", " ").replace(" is faster by", ": times as fast")
+            rows.append({"Measured": name} | values)
         parts.append(f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, (), f"Benchmark {name}").data}')
     return HTML("".join(parts)) if parts else NOT_RECORDED

@@ -24,8 +24,8 @@ RULES = {
 }
 """Kind of question to what its candidates are.
 
-Of each kind the one is told whose 95 % interval stays farthest from zero, and for arithmetic, which has no
-interval, whose distance is largest.
+The strongest example of each kind is told: the one whose 95 % interval stays farthest from zero. Arithmetic
+has no interval, so there it is the one whose distance is largest.
 """
 
 PARTS = {
@@ -61,7 +61,7 @@ class Finding:
     run : Run or None
         The evidence, the first of its seeds; None for arithmetic on printed figures.
     of : int
-        How many candidates it was chosen among: the largest of several flatters itself.
+        How many candidates it was chosen among: picking the largest exaggerates it.
     """
 
     kind: str
