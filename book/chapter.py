@@ -18,7 +18,7 @@ from markup import Html, Long, badges, facts, folded, table, with_note
 from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import provenance
-from fer_lib.judge import report
+from fer_lib.judge import headlines, report
 from fer_lib.show.beside import claims_table, interval
 
 SEVERITIES = ("high", "medium", "low")
@@ -45,7 +45,7 @@ class Overview:
     @cached_property
     def overall(self) -> list[dict[str, Any]]:
         """The paper's own accuracies beside ours, one line for each dataset."""
-        return pictures.overall(self.paper.key, self.runs)
+        return pictures.lines(headlines.overall(self.paper.key, self.runs))
 
     @cached_property
     def doubted(self) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ class Overview:
 
     def classes(self, dataset: str) -> HTML:
         """Draw the accuracies of single expressions beside ours."""
-        rows = pictures.lines(pictures.per_class(self.paper.key, dataset), self.runs)
+        rows = pictures.lines(headlines.per_class(self.paper.key, dataset, self.runs))
         return pictures.chart(rows, f"Accuracy of each expression on {dataset}: claimed and ours")
 
     def network(self) -> HTML:

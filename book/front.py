@@ -14,12 +14,24 @@ from markup import badges
 
 from fer_lib import claims
 from fer_lib.evidence import runs
-from fer_lib.judge import findings, report
+from fer_lib.judge import findings, headlines, report
+from fer_lib.show.beside import called
+
+
+def state(everything: Sequence[runs.Run]) -> HTML:
+    """Say in a line on what this page rests."""
+    real = sum(run.dataset != "synthetic" for run in everything)
+    said = f"{real} runs on the papers’ own data" if real else "No run on a paper’s own data has finished yet"
+    return HTML(
+        f'<p class="budget-banner">{said}: what is judged without one is judged by arithmetic and counting. '
+        'Pictures of drawn faces are a demonstration and judge nothing. <a href="runs.html">What is under '
+        "way</a>.</p>"
+    )
 
 
 def chart(everything: Sequence[runs.Run]) -> HTML:
     """Draw every paper's own accuracies beside ours."""
-    rows = [row for paper in claims.PAPERS for row in pictures.overall(paper, everything)]
+    rows = [row for paper in claims.PAPERS for row in pictures.lines(headlines.overall(paper, everything))]
     made = sum(row.get("ours") is not None for row in rows)
     said = f"What the papers claim of their own networks, and what we reach. {made} of {len(rows)} were run"
     return pictures.chart(rows, "Claimed and ours, all papers", said)
@@ -29,7 +41,7 @@ def cards(score: pd.DataFrame, everything: Sequence[runs.Run]) -> HTML:
     """Show a card for each paper: its network, what it claims, what we reached, and the verdict."""
     shown = []
     for paper in claims.PAPERS:
-        mine, rows = score[score["paper"] == paper], pictures.overall(paper, everything)
+        mine, rows = score[score["paper"] == paper], pictures.lines(headlines.overall(paper, everything))
         found = mine.loc[mine["kind"] == "claim", "verdict"]
         shown.append(
             f'<article class="fer-card">{pictures.thumbnail(paper)}<div><h3><a href="{paper}.html">'
@@ -57,8 +69,7 @@ def standing(score: pd.DataFrame) -> HTML:
         f"<strong>{counts.judged} are judged</strong>: {counts.running} by running, {counts.arithmetic} by "
         f"arithmetic on the paper’s own numbers, {counts.counting} by counting a dataset. Of the others, "
         f"{'; '.join(rest)}. Not counted as claims are {counts.repeats} repeats, {counts.folds} accuracies "
-        f'of single folds and {counts.images} confidences on single images. <a href="runs.html">What is under '
-        "way</a>.</p>"
+        f"of single folds and {counts.images} confidences on single images.</p>"
         f'<p>The papers leave <a href="ambiguities.html">{places} places</a> where we must choose. '
         f'<a href="forensics.html">{len(found)} things</a> in them do not add up, '
         f"{sum(entry['severity'] == 'high' for entry in found)} of them grave.</p>"
@@ -84,7 +95,7 @@ def _finding(found: findings.Finding) -> str:
     chosen = f"the strongest of {found.of}" if found.of > 1 else "the only one of its kind"
     return (
         f'<li><p class="headline">{title}</p><p class="figure">{value}</p>'
-        f"<p>{NAMES[found.paper]}. {escape(found.detail)}</p>"
+        f"<p>{NAMES[found.paper]}. {escape(called(found.detail))}</p>"
         f'<p class="small">{escape(found.conditions[:1].upper() + found.conditions[1:])}; {chosen}.</p></li>'
     )
 

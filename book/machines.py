@@ -6,17 +6,19 @@ import ast
 import json
 import platform
 from collections.abc import Iterable, Mapping
+from html import escape
 from importlib import metadata
 from itertools import groupby
 from typing import Any
 
-from about_runs import NAMES, run_link
+from about_runs import NAMES, run_link, run_name
 from IPython.display import HTML
 from markup import Html, Long, Short, cell, folded, table, with_note
 from packaging.requirements import Requirement
 
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import PACKAGES, repository
+from fer_lib.show.beside import called
 
 NOT_RECORDED = HTML('<p class="not-run">Not recorded.</p>')
 
@@ -138,23 +140,25 @@ def what_there_is() -> HTML:
 
 
 def precisions() -> HTML:
-    """Show, per machine and run, what each network was trained in and what bf16 gained or got wrong there."""
-    rows = []
+    """Show, run by run, what each network was trained in and what bf16 gained or got wrong there."""
+    parts = []
     for run in runs.find():
-        made = run.info["provenance"]
+        rows = []
         for entry in run.info.get("precision", []):
             networks = dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"])
             rows.append(
                 {
-                    "Machine": machine(made),
-                    "Run": with_note(run_link(run), NAMES.get(run.paper, run.paper), Short),
-                    "Networks": ", ".join(networks),
+                    "Networks": Long(escape(called(", ".join(networks)))),
                     "Trained in": {"fp32": "float32"}.get(entry["name"], entry["name"]),
-                    "bf16 over float32": Short(f"{entry['gain']:.2f}×") if entry["gain"] else None,
+                    "bf16 over float32": Html(f"{entry['gain']:.2f}×") if entry["gain"] else None,
                     "Why": Long(cell(entry["reason"])),
                 }
             )
-    return table(rows, ["bf16 over float32"], "Precision by machine and network") if rows else NOT_RECORDED
+        if rows:
+            made = f"{run_link(run)}, on {machine(run.info['provenance'])}"
+            body = table(rows, ["bf16 over float32"], "Precision", made).data
+            parts.append(folded(f"{NAMES[run.paper]} on {escape(run_name(run))}", body))
+    return HTML("".join(parts)) if parts else NOT_RECORDED
 
 
 def recordings() -> HTML:

@@ -22,6 +22,8 @@ from fer_lib.judge import answers, report
 from fer_lib.show.beside import called
 
 Rows = list[dict[str, Any]]
+HEADS = {"n": "images", "model": "network", "lambda": "λ"}
+"""What a reader calls columns of the evidence."""
 
 
 def families(shown: Iterable[runs.Run]) -> list[list[runs.Run]]:
@@ -148,11 +150,13 @@ def evidence(
         if not frames:
             return []
         frame, rows = pd.concat(frames), []
+        head = ", ".join(HEADS.get(text, text.replace("_", " ")) for text in by)
+        head = head[:1].upper() + head[1:]
         wanted = columns or {text.capitalize(): (text, 2) for text in frame if text not in (*by, "seed")}
         for key, part in frame.groupby(list(by), sort=False, dropna=False):
             what = called(", ".join(str(value).replace("_", " ") for value in key))
             cells = {head: _over_seeds(part.get(how[0]), *how[1:]) for head, how in wanted.items()}
-            rows.append({", ".join(by).replace("_", " ").capitalize(): what} | cells)
+            rows.append({head: what} | cells)
         return rows
 
     return _tables(families(shown), rows_of, label or name.replace("_", " ").capitalize())

@@ -15,9 +15,7 @@ from markup import folded
 
 from fer_lib import claims
 from fer_lib.claims import Claim
-from fer_lib.evidence.runs import BUDGETS, Run
-from fer_lib.judge import answers
-from fer_lib.judge.judgement import judge
+from fer_lib.judge.headlines import Headline
 from fer_lib.learn.layers import count_parameters, layer_table
 from fer_lib.papers.cnn3d import network as cnn3d
 from fer_lib.papers.cnn_sift import network as cnn_sift
@@ -54,59 +52,26 @@ NETWORKS = {
 """Paper to its network that is drawn: what it is called, how it is built, and the shapes of what it reads."""
 
 
-def headline(paper: str) -> list[Claim]:
-    """Return the accuracies that a paper prints of its own method, one for each dataset and protocol."""
-    found: dict[tuple[str, str], Claim] = {}
-    for claim in claims.load(paper).claims:
-        own = claim.role == "method" and claim.metric == "accuracy" and claim.train_dataset is None
-        if own and claim.expression is None and claim.fold is None and claim.same_as is None:
-            found.setdefault((claim.dataset, claim.protocol), claim)
-    return list(found.values())
-
-
-def per_class(paper: str, dataset: str) -> list[Claim]:
-    """Return the accuracies of single expressions that a paper prints of its own method on a dataset."""
-    found = {
-        claim.expression: claim
-        for claim in reversed(claims.load(paper).claims)
-        if claim.role == "method" and claim.metric == "class_accuracy" and claim.dataset == dataset
-    }
-    return list(reversed(found.values()))
-
-
-def lines(chosen: Iterable[Claim], made: Iterable[Run]) -> list[dict[str, Any]]:
-    """Return a line of the chart for each claim: what is printed, what our best runs give, what is common.
-
-    The best runs are those that may judge, else those at the highest budget, which are not certified.
-    """
-    made = [run for run in made if run.dataset != "synthetic" and not run.variant]
-    found = []
-    for claim in chosen:
-        paper = claims.load(claim.paper)
-        there = [run for run in made if run.paper == claim.paper and run.dataset == claim.home]
-        groups = [[run for run in there if run.budget == budget] for budget in reversed(BUDGETS)]
-        groups = [group for group in groups if group]
-        judged = [group for group in groups if judge(claim, group).how == "running"]
-        label = claim.expression or f"{paper.short_name}, {claim.dataset}"
-        if any(line["label"] == label for line in found):  # by another protocol
+def lines(found: Iterable[Headline]) -> list[dict[str, Any]]:
+    """Return a line of the chart for each accuracy, named by its class or by its paper and dataset."""
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        claim, paper = one.claim, claims.load(one.claim.paper)
+        label = f"{paper.short_name}, {claim.dataset}"
+        if one.mean:
+            label += " (class mean)"
+        elif claim.expression:
+            label = claim.expression
+        elif any(row["label"] == label for row in rows):  # by another protocol
             label += f" ({claim.place})"
-        line = {"label": label, "href": f"scorecard.html#claim-{claim.id}", "colour": paper.colour}
-        line |= {"claimed": claim.value, "majority": None if claim.expression else majority(claim)}
-        answer = _measured(claim, (judged or groups or [[]])[0])
-        if answer is not None:
-            line |= {"ours": answer.ours, "certified": bool(judged)}
-            line |= {"low": answer.low, "high": answer.high} if answer.low == answer.low else {}
-        found.append(line)
-    return found
-
-
-def _measured(claim: Claim, group: list[Run]) -> answers.Answer | None:
-    """Return what runs give for a claim; None where they say nothing of it."""
-    try:
-        found = answers.measure(claim, group) if group else None
-    except answers.NotComparableError:
-        return None
-    return found if found and found.n else None
+        row = {"label": label, "href": f"scorecard.html#claim-{claim.id}", "colour": paper.colour}
+        row |= {"claimed": one.claimed, "majority": None if claim.expression else majority(claim)}
+        if one.answer:
+            row |= {"ours": one.answer.ours, "certified": one.certified}
+            bounds = {"low": one.answer.low, "high": one.answer.high}
+            row |= bounds if one.answer.low == one.answer.low else {}
+        rows.append(row)
+    return rows
 
 
 def majority(claim: Claim) -> float | None:
@@ -118,42 +83,10 @@ def majority(claim: Claim) -> float | None:
     return 100 * max(counts.values()) / sum(counts.values()) if counts else None
 
 
-def means(paper: str, made: Iterable[Run]) -> list[dict[str, Any]]:
-    """Return lines for a paper that prints single expressions only: their means, dataset by dataset."""
-    found = []
-    for dataset in dict.fromkeys(claim.dataset for claim in claims.load(paper).claims):
-        parts = lines(chosen := per_class(paper, dataset), made)
-        if parts and len({claim.expression for claim in chosen}) > 5:
-            line = parts[0] | {"label": f"{claims.load(paper).short_name}, {dataset} (class mean)"}
-            for key in ("claimed", "ours"):
-                values = [part.get(key) for part in parts]
-                line[key] = None if None in values else sum(values) / len(values)
-            line["certified"] = all(part.get("certified") for part in parts)
-            line.pop("low", None), line.pop("high", None)
-            found.append(line)
-    return found
-
-
-def overall(paper: str, made: Iterable[Run]) -> list[dict[str, Any]]:
-    """Return the lines of a paper's own method: accuracies as printed, else the means of its classes."""
-    return lines(headline(paper), made) or means(paper, made)
-
-
 def chart(rows: list[dict[str, Any]], title: str, said: str = "") -> HTML:
-    """Show printed figures beside ours, with a caption."""
-    if not rows:
-        return HTML("")
-    keys = ["◇ claimed"]
-    keys += ["● ours"] * any(row.get("certified") for row in rows)
-    keys += ["○ ours, not certified"] * any(
-        row.get("ours") is not None and not row["certified"] for row in rows
-    )
-    keys += ["❘ always the commonest class"] * any(row.get("majority") is not None for row in rows)
-    legend = "".join(f"<span>{key}</span>" for key in keys)
-    return HTML(
-        f'<figure class="fer-chart"><p class="fer-legend">{legend}</p>{dumbbells(rows, title)}'
-        f"<figcaption>{escape(said or title)}. Accuracy in per cent.</figcaption></figure>"
-    )
+    """Show printed numbers beside ours, with a caption."""
+    drawn = f"{dumbbells(rows, title)}<figcaption>{escape(said or title)}. Accuracy in per cent.</figcaption>"
+    return HTML(f'<figure class="fer-chart">{drawn}</figure>' if rows else "")
 
 
 def network(paper: str) -> HTML:

@@ -133,7 +133,7 @@ def grid(
         for row in rows
     )
     above = f"<caption>{caption}</caption>" if caption else ""
-    wide = " many" if len(rows[0]) > 3 else ""
+    wide = " many" * (len(rows[0]) > 3) + " most" * (len(rows[0]) > 6)
     return HTML(
         f'<div class="table-scroll" role="region" tabindex="0" aria-label="{escape(label)}">'
         f'<table class="fer-table{wide}" role="table">{above}<thead role="rowgroup">'

@@ -8,9 +8,16 @@ from typing import Any
 
 ROW, TOP, AXIS = 44, 4, 26  # pixels: a line, above the first, below the last
 
+LEGEND = {
+    "claimed": "◇ claimed",
+    "ours": "● ours",
+    "hollow": "○ ours, not certified",
+    "majority": "❘ always the commonest class",
+}
+
 
 def dumbbells(rows: Sequence[Mapping[str, Any]], title: str) -> str:
-    """Return a chart of printed figures and what came out, in per cent.
+    """Return a chart of printed numbers and what came out, in per cent, under its legend.
 
     Parameters
     ----------
@@ -35,7 +42,9 @@ def dumbbells(rows: Sequence[Mapping[str, Any]], title: str) -> str:
         for tick in range(least, 101, 10 if least else 20)
     )
     lines = "".join(_line(row, TOP + ROW * k, place) for k, row in enumerate(rows))
+    keys = [text for name, text in LEGEND.items() if any(_has(row, name) for row in rows)]
     return (
+        f'<p class="fer-legend">{"".join(f"<span>{key}</span>" for key in keys)}</p>'
         f'<svg class="fer-dumbbells" width="100%" height="{high + AXIS}" role="group" '
         f'aria-label="{escape(title)}" xmlns="http://www.w3.org/2000/svg">{ticks}{lines}</svg>'
     )
