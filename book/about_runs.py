@@ -19,6 +19,7 @@ from fer_lib.evidence.provenance import repository
 from fer_lib.judge import convergence
 
 NAMES = {paper: claims.load(paper).short_name for paper in claims.PAPERS} | {"matrix": "One matrix"}
+NAMES["control"] = "Positive control"
 """What the chapters are called, and the notebook across them."""
 STALE = "older code"
 
@@ -166,7 +167,11 @@ def under_way() -> HTML:
     """Show which runs of the campaign are done and which are still to come."""
     rows = [
         {
-            "Chapter": Html(f'<a href="{one["paper"]}.html">{NAMES[one["paper"]]}</a>'),
+            "Chapter": Html(
+                f'<a href="{one["paper"]}.html">{NAMES[one["paper"]]}</a>'
+                if f"book/{one['paper']}" in pages()
+                else NAMES[one["paper"]]
+            ),
             "Run": Short(
                 escape(
                     ", ".join(

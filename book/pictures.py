@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from markup import folded
 
 from fer_lib import claims
 from fer_lib.claims import Claim
+from fer_lib.judge import people
 from fer_lib.judge.headlines import Headline
 from fer_lib.learn.layers import count_parameters, layer_table
 from fer_lib.papers.cnn3d import network as cnn3d
@@ -66,6 +67,7 @@ def lines(found: Iterable[Headline]) -> list[dict[str, Any]]:
             label += f" ({claim.place})"
         row = {"label": label, "href": f"scorecard.html#claim-{claim.id}", "colour": paper.colour}
         row |= {"claimed": one.claimed, "majority": None if claim.expression else majority(claim)}
+        row["people"] = None if one.mean else agreed(claim.corpus).get(claim.expression or "all")
         if one.answer:
             row |= {"ours": one.answer.ours, "certified": one.certified}
             bounds = {"low": one.answer.low, "high": one.answer.high}
@@ -81,6 +83,13 @@ def majority(claim: Claim) -> float | None:
         return 100 * known.iloc[:, -1].max() / known.iloc[:, -1].sum()
     counts = claims.load(claim.paper).protocol(claim.protocol).get("class_counts")
     return 100 * max(counts.values()) / sum(counts.values()) if counts else None
+
+
+@cache
+def agreed(corpus: str | None) -> dict[str, float]:
+    """Return how often most of ten people say a test image's label, in per cent: of all and by class."""
+    known = people.load() if corpus == "fer2013" else None
+    return {name: found[0] for name, found in people.shares(known, known.majority()).items()} if known else {}
 
 
 def chart(rows: list[dict[str, Any]], title: str, said: str = "") -> HTML:

@@ -12,6 +12,7 @@ LEGEND = {
     "claimed": "◇ claimed",
     "ours": "● ours",
     "hollow": "○ ours, not certified",
+    "people": "▲ most of ten people",
     "majority": "❘ always the commonest class",
 }
 
@@ -23,12 +24,12 @@ def dumbbells(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     ----------
     rows
         ``label``, ``href``, ``colour`` and ``claimed``; ``ours``, ``low``, ``high`` and ``certified`` where
-        there is a run (``ours`` None without); ``majority`` where known, what always naming the commonest
-        class gives.
+        there is a run (``ours`` None without); where known, ``majority``, what always naming the commonest
+        class gives, and ``people``, how often the most votes of ten people are for the label.
     title
         What a screen reader calls the chart.
     """
-    known = ("claimed", "ours", "low", "high", "majority")
+    known = ("claimed", "ours", "low", "high", "majority", "people")
     values = [row[key] for row in rows for key in known if row.get(key) is not None]
     least = 0 if min(values) < 50 else 50
     high = TOP + ROW * len(rows)
@@ -58,11 +59,13 @@ def _has(row: Mapping[str, Any], name: str) -> bool:
 
 
 def _mark(name: str, x: str, y: float, colour: str = "currentColor") -> str:
-    """Return one mark: a diamond, a disc, a ring or a stroke."""
+    """Return one mark: a diamond, a triangle, a stroke, a disc or a ring."""
     if name == "claimed":  # turned about its own middle, wherever that is
         return (
             f'<svg x="{x}" y="{y}" overflow="visible"><path class="claimed" d="M0,-6 6,0 0,6 -6,0Z"/></svg>'
         )
+    if name == "people":
+        return f'<svg x="{x}" y="{y}" overflow="visible"><path class="people" d="M-5,6 5,6 0,-4Z"/></svg>'
     if name == "majority":
         return f'<line class="majority" x1="{x}" x2="{x}" y1="{y - 8}" y2="{y + 8}"/>'
     fill = colour if name == "ours" else "none"
@@ -74,6 +77,7 @@ def _line(row: Mapping[str, Any], top: float, place: Any) -> str:
     y, ours = top + 30, row.get("ours")
     said = f"{row['claimed']:.4g} → {ours:.4g}" if ours is not None else f"{row['claimed']:.4g}, not run"
     more = f" [{row['low']:.4g}, {row['high']:.4g}]" if row.get("low") is not None else ""
+    more += f"; most of ten people {row['people']:.3g}" if row.get("people") is not None else ""
     more += f"; commonest class {row['majority']:.3g}" if row.get("majority") is not None else ""
     parts = [f'<line class="track" x1="0" x2="100%" y1="{y}" y2="{y}"/>']
     if ours is not None:
@@ -86,7 +90,7 @@ def _line(row: Mapping[str, Any], top: float, place: Any) -> str:
             f'<line class="interval" x1="{place(row["low"])}" x2="{place(row["high"])}" y1="{y}" y2="{y}" '
             f'stroke="{row["colour"]}"/>'
         )
-    for name in ("majority", "claimed", "ours", "hollow"):
+    for name in ("majority", "people", "claimed", "ours", "hollow"):
         if _has(row, name):
             value = row["ours" if name == "hollow" else name]
             parts.append(_mark(name, place(value), y, row["colour"]))
