@@ -157,28 +157,6 @@ def searches(made: Iterable[runs.Run]) -> HTML:
     return table(rows, label="Studies of the search")
 
 
-# --- LKRNet ------------------------------------------------------------------------------------
-
-
-def over_quoted() -> HTML:
-    """Say what LKRNet's gains are over the works that its tables quote."""
-    frame = claims.frame("lkrnet").query("metric == 'class_accuracy' and table.str.startswith('Table')")
-    disgust = frame.query("corpus == 'fer2013' and expression == 'disgust'").set_index("model")
-    own, quoted = disgust["value"]["Our method"], disgust.query("role == 'quoted'")["value"].max()
-    on_ckplus = frame.query("corpus == 'ckplus'").pivot_table("value", "model", "expression", sort=False)
-    means = on_ckplus.dropna().mean(axis=1)
-    theirs = set(frame.loc[frame["role"] == "quoted", "model"])
-    others = " and ".join(f"{mean:.2f} ({name})" for name, mean in means.items() if name in theirs)
-    claim = claims.load("lkrnet").claim("lkrnet-s434-fer-disgust-gain")
-    return HTML(
-        f"<p>On FER2013 the text also prints a gain of at least {claim.value:g} points on disgust. Over the "
-        f"best accuracy that the table quotes from other work it is {own - quoted:+g} points, over the "
-        f"authors’ own VGG19 {own - disgust['value']['VGG19']:+g}. On CK+ the method’s class accuracies "
-        f"average {means['Our method']:.2f}. Those of the works that the table quotes for all seven classes "
-        f"average {others}.</p>"
-    )
-
-
 # --- the matrix --------------------------------------------------------------------------------
 
 

@@ -229,10 +229,3 @@ def test_a_search_says_on_what_it_searched(tmp_path):
     shown = papers.searches([recorded(tmp_path, 0, search=[trial, trial | {"state": "lost"}])]).data
     assert "searched on: CK+, budget full" in shown
     assert "50.0" in shown
-
-
-def test_lkrnet_over_the_works_that_its_tables_quote():
-    import papers
-
-    said = papers.over_quoted().data
-    assert all(text in said for text in ("average 91.71", "96.57 (DeRL)", "+6", "+0"))
