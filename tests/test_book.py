@@ -75,7 +75,8 @@ LOOK = """async () => {
         scrolls = scrolls || ['auto', 'scroll'].includes(getComputedStyle(p).overflowX);
       return {fits: e.getBoundingClientRect().right <= innerWidth + 1, scrolls};
     }),
-    links: [...document.querySelectorAll('a[href]')].map(e => e.href),
+    links: [...document.querySelectorAll('a[href]')]
+      .map(e => new URL(e.getAttribute('href'), document.baseURI).href),
   };
 }"""
 

@@ -24,7 +24,7 @@ def test_the_first_column_names_a_row_and_cells_carry_their_heads():
     html = pages.grid([{"Run": "a", "n": 1234567}], label="Runs", caption="of today").data
     assert '<th scope="row" role="rowheader" data-head="Run">a</th>' in html
     assert 'class="num" data-head="n">1,234,567</td>' in html
-    assert "<caption>of today</caption>" in html
+    assert '<p class="fer-caption">of today</p><table' in html
 
 
 def test_text_is_escaped_and_html_is_not():

@@ -132,11 +132,11 @@ def grid(
         f'<tr role="row">{"".join(one(n, v, "th" if n == first else "td") for n, v in row.items())}</tr>'
         for row in rows
     )
-    above = f"<caption>{caption}</caption>" if caption else ""
+    above = f'<p class="fer-caption">{caption}</p>' if caption else ""
     wide = " many" * (len(rows[0]) > 3) + " most" * (len(rows[0]) > 6)
     return HTML(
         f'<div class="table-scroll" role="region" tabindex="0" aria-label="{escape(label)}">'
-        f'<table class="fer-table{wide}" role="table">{above}<thead role="rowgroup">'
+        f'{above}<table class="fer-table{wide}" role="table"><thead role="rowgroup">'
         f'<tr role="row">{heads}</tr></thead>\n<tbody role="rowgroup">\n{body}\n</tbody></table></div>'
     )
 
