@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from IPython.display import HTML
-from markup import Html, Long, Short, badge, table, with_note
+from markup import Html, Long, badge, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -18,7 +18,10 @@ from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import repository
 from fer_lib.judge import convergence
 
-NAMES = {paper: claims.load(paper).short_name for paper in claims.PAPERS} | {"matrix": "One matrix"}
+NAMES = {paper: claims.load(paper).short_name for paper in claims.PAPERS} | {
+    "matrix": "One matrix",
+    "control": "Positive control",
+}
 """What the chapters are called, and the notebook across them."""
 STALE = "older code"
 
@@ -120,17 +123,14 @@ def made() -> HTML:
     for run in runs.find():
         provenance = run.info.get("provenance", {})
         memory = provenance.get("peak_gpu_memory_mib") or provenance.get("peak_memory_mib")
+        threads = f"threads: {provenance['threads']}" if provenance.get("threads") else ""
         rows.append(
             {
                 "Run": with_note(run_link(run), NAMES[run.paper]),
                 "Training (min)": Html(f"{_minutes(run):,.1f}"),
                 "Peak memory (GiB)": Html(f"{memory / 1024:.1f}") if memory else None,
-                "Made on": with_note(
-                    provenance.get("gpu") or provenance.get("cpu"),
-                    f"threads: {provenance['threads']}" if provenance.get("threads") else "",
-                    Long,
-                ),
-                "Commit": Short(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>"),
+                "Made on": with_note(provenance.get("gpu") or provenance.get("cpu"), threads, Long),
+                "Commit": Html(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>"),
                 "Networks converged": _converged(run),
             }
         )
@@ -150,13 +150,10 @@ def planned(campaign: str = "campaign.yaml") -> list[dict[str, Any]]:
     for entry in (yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None) or ():
         knobs = ",".join(f"{name}={value}" for name, value in sorted(entry.get("knobs", {}).items()))
         for seed in entry["seeds"]:
-            where = [
-                entry["paper"],
-                entry["dataset"],
-                entry["budget"],
-                f"seed{seed}{',' * bool(knobs)}{knobs}",
-            ]
-            run = runs.Run(repository().joinpath("results", *where))
+            where = (
+                f"{entry['paper']}/{entry['dataset']}/{entry['budget']}/seed{seed}{',' * bool(knobs)}{knobs}"
+            )
+            run = runs.Run(repository() / "results" / where)
             done = (run.path / "run.json").is_file()
             found.append({**entry, "seed": seed, "knobs": knobs, "made": run if done else None})
     return found
@@ -164,30 +161,12 @@ def planned(campaign: str = "campaign.yaml") -> list[dict[str, Any]]:
 
 def under_way() -> HTML:
     """Show which runs of the campaign are done and which are still to come."""
-    rows = [
-        {
-            "Chapter": Html(f'<a href="{one["paper"]}.html">{NAMES[one["paper"]]}</a>'),
-            "Run": Short(
-                escape(
-                    ", ".join(
-                        filter(
-                            None,
-                            (
-                                dataset_title(one["dataset"]),
-                                f"budget {one['budget']}",
-                                f"seed {one['seed']}",
-                                one["knobs"],
-                            ),
-                        )
-                    )
-                )
-            ),
-            "State": run_link(one["made"])
-            if one["made"]
-            else Html('<span class="absent">not finished</span>'),
-        }
-        for one in planned()
-    ]
+    rows = []
+    for one in planned():
+        name = f"{dataset_title(one['dataset'])}, budget {one['budget']}, seed {one['seed']}"
+        chapter = Html(f'<a href="{one["paper"]}.html">{NAMES[one["paper"]]}</a>')
+        state = run_link(one["made"]) if one["made"] else "not finished"
+        rows.append({"Chapter": chapter, "Run": f"{name}, {one['knobs']}".rstrip(", "), "State": state})
     return table(rows, (), "Campaign")
 
 

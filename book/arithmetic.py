@@ -7,10 +7,11 @@ from html import escape
 import pandas as pd
 from about_runs import NAMES
 from IPython.display import HTML
-from markup import Html, Long, Short, cell, facts, fold, number, table, with_note
+from markup import Html, Long, Short, cell, facts, folded, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.judge import forensics, significance
+from fer_lib.show.beside import called
 
 KINDS = {
     "internal": "within the paper",
@@ -24,7 +25,7 @@ SEVERITIES = ("high", "medium", "low")
 def _what(row: pd.Series) -> Html:
     expression = f" of {row['expression']}" if isinstance(row.get("expression"), str) else ""
     where = f"{NAMES[row['paper']]}, {row['dataset']}" + (f", {row['table']}" if "table" in row else "")
-    return with_note(f"{row['model']}{expression}", where, Short)
+    return with_note(f"{called(row['model'])}{expression}", where, Short)
 
 
 def summary() -> HTML:
@@ -53,7 +54,7 @@ def fractions() -> HTML:
             "Claim": _what(row),
             "Printed (%)": number(row["printed"]),
             "Answers": row["n"],
-            "Nearest possible (%)": number(row["nearest"], 3),
+            "Nearest possible (%)": number(row["nearest"], 4),
         }
         for _, row in frame[frame["fits"] == ""].iterrows()
     ]
@@ -83,7 +84,13 @@ def averages() -> HTML:
         }
         for _, row in forensics.averages().iterrows()
     ]
-    return table(rows, ["Printed (%)", "Mean of classes", "By images"], "Averages")
+    right, odd = (
+        ["Printed (%)", "Mean of classes", "By images"],
+        [r for r in rows if isinstance(r["It is"], Html)],
+    )
+    agree = [row for row in rows if row not in odd]
+    shown = folded(f"{len(agree)} averages that follow", table(agree, right, "Averages that follow").data)
+    return HTML(table(odd, right, "Averages that do not follow").data + shown)
 
 
 def confusions() -> HTML:
@@ -163,4 +170,4 @@ def found(paper: str) -> HTML:
     ]
     high = sum(e["severity"] == "high" for e in entries)
     head = f'<span class="name">{NAMES[paper]}</span> {len(entries)} findings, {high} of them grave'
-    return HTML(fold(head, table(rows, (), f"Found in {NAMES[paper]}").data))
+    return HTML(folded(head, table(rows, (), f"Found in {NAMES[paper]}").data))

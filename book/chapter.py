@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from html import escape
+from math import nan
 from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
+import pictures
+import register
 from about_runs import NAMES, banner, dataset_title, run_link
 from IPython.display import HTML
-from markup import Html, Long, badge, badges, facts, fold, interval, table, with_note
+from markup import Html, Long, badges, facts, folded, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
-from fer_lib.judge import answers, report
+from fer_lib.evidence.provenance import provenance
+from fer_lib.judge import headlines, report
+from fer_lib.show.beside import claims_table, interval
 
 SEVERITIES = ("high", "medium", "low")
 
 
 class Overview:
-    """What the overview page of one paper shows; each method is one cell of the page.
+    """What the overview page of one paper shows; each method is one cell of the page."""
 
-    Parameters
-    ----------
-    paper
-        Key of the paper.
-    model
-        Its main network; ``others`` names it for corpora on which it is another.
-    """
-
-    def __init__(self, paper: str, model: str, others: Mapping[str, str] | None = None) -> None:
-        self.paper, self.model, self.others = claims.load(paper), model, others or {}
+    def __init__(self, paper: str) -> None:
+        self.paper = claims.load(paper)
         self.runs = runs.find(paper=paper)
         self.real = [run for run in self.runs if run.dataset != "synthetic"]
 
@@ -41,83 +37,144 @@ class Overview:
         """The paper's claims beside its runs."""
         return report.compare(self.paper.key, self.runs)
 
+    @cached_property
+    def score(self) -> pd.DataFrame:
+        """The paper's claims with one verdict each, as the scorecard has them."""
+        return (score := report.scorecard())[score["paper"] == self.paper.key]
+
+    @cached_property
+    def overall(self) -> list[dict[str, Any]]:
+        """The paper's own accuracies beside ours, one line for each dataset."""
+        return pictures.lines(headlines.overall(self.paper.key, self.runs))
+
+    @cached_property
+    def doubted(self) -> list[dict[str, Any]]:
+        """What does not add up, gravest first."""
+        return sorted(self.paper.inconsistencies, key=lambda entry: SEVERITIES.index(entry["severity"]))
+
     def banner(self) -> HTML:
         """Say what the runs of the page are not."""
         return banner(self.runs)
 
-    def glance(self, claimed: str = "") -> HTML:
-        """Show the paper, what it claims, what became of its claims, and the gravest doubt."""
-        paper, counts = self.paper, report.summary(self.compared)
-        mine = self.compared[self.compared["kind"] == "claim"].drop_duplicates("id")
-        doubts = sorted(paper.inconsistencies, key=lambda entry: SEVERITIES.index(entry["severity"]))
-        grave = sum(entry["severity"] == "high" for entry in doubts)
-        link = f"scorecard.html?{urlencode({'paper': NAMES[paper.key]})}"
-        about = {"Title": paper.title, "Authors": ", ".join(paper.authors)}
-        about |= {"Year": str(paper.year)} if paper.year else {}
-        about |= {"Claimed": claimed} if claimed else {}
-        about["Verdicts"] = Html(
-            f'{badges(mine["verdict"])}<br><a href="{escape(link)}">{counts.judged} of {counts.claims} '
-            f"claims</a> are judged: {counts.running} by running, {counts.arithmetic} by arithmetic, "
-            f"{counts.counting} by counting. {counts.waiting} need a run."
+    def glance(self) -> HTML:
+        """Show the paper, its claims, what we reached, the verdict in a sentence and the gravest doubt."""
+        paper = self.paper
+        printed = ", ".join(filter(None, (", ".join(paper.authors), paper.venue, str(paper.year or ""))))
+        where = Html(f"<em>{escape(paper.title)}</em><br>{escape(printed)}.{source(paper)}")
+        return facts(
+            {
+                "Paper": where,
+                "Claimed": claimed(self.overall),
+                "Ours": reached(self.overall),
+                "Verdict": Html(verdict(paper.key, self.score)),
+                "Gravest doubt": self.doubted[0]["what"] if self.doubted else "none",
+            }
         )
-        about["Gravest doubt"] = doubts[0]["what"] if doubts else "none"
-        about["Left open"] = Html(f'<a href="ambiguities.html">{len(paper.ambiguities)} places</a>')
-        about["Does not add up"] = Html(
-            f'<a href="#what-does-not-add-up">{len(doubts)} things</a>, {grave} grave'
-        )
-        return facts(about)
+
+    def chart(self) -> HTML:
+        """Draw the paper's own accuracies beside ours."""
+        return pictures.chart(self.overall, f"{self.paper.short_name}: claimed and ours")
+
+    def classes(self, dataset: str) -> HTML:
+        """Draw the accuracies of single expressions beside ours."""
+        rows = pictures.lines(headlines.per_class(self.paper.key, dataset, self.runs))
+        return pictures.chart(rows, f"Accuracy of each expression on {dataset}: claimed and ours")
+
+    def network(self) -> HTML:
+        """Draw the paper's network."""
+        return pictures.network(self.paper.key)
+
+    def guesses(self) -> HTML:
+        """Show the open readings that cost the most, or that none is measured, with a link to all."""
+        return register.costly(self.paper.key)
 
     def ran(self) -> HTML:
-        """Show the runs of the paper with the accuracy of its main network; say which datasets have none."""
-        rows = []
-        for run in self.runs:
-            own = self.others.get(run.dataset, self.model)
-            found = answers.scores([run], own).mean() if own in run.models() else None
-            rows.append(
-                {
-                    "Run": run_link(run),
-                    "Network": own,
-                    "Accuracy (%) [95 %]": found and interval(found.ours, found.low, found.high),
-                    "Test samples": found and found.n,
-                }
-            )
+        """Link the executed notebooks; say which datasets have none."""
+        links = "".join(f"<li>{run_link(run)}</li>" for run in self.runs)
         frame = claims.frame(self.paper.key)
         wanted = dict.fromkeys(frame.loc[frame["ours"], "corpus"].dropna())
-        missing = ", ".join(
-            dataset_title(name) for name in wanted if name not in {run.dataset for run in self.real}
-        )
+        there = {run.dataset for run in self.real}
+        missing = ", ".join(dataset_title(name) for name in wanted if name not in there)
         said = f'<p>Not run yet: {missing}. <a href="runs.html">What is under way</a>.</p>' if missing else ""
-        return HTML((table(rows, list(rows[0])[2:], "Runs").data if rows else "") + said)
+        return HTML(f"<p>The whole chapter, executed:</p><ul>{links}</ul>{said}" if links else said)
 
     def claims(self) -> HTML:
-        """Show the paper's claims by dataset, folded up; those that only need a run are one line."""
-        parts = []
+        """Show the verdict in a sentence, and the claims by dataset, folded up."""
+        parts = [f"<p>{verdict(self.paper.key, self.score)}</p>"]
         for dataset, part in self.compared.groupby("dataset", sort=False):
             mine = part[part["kind"] == "claim"]
-            head = (
-                f'<span class="name">{escape(dataset)}</span> {badges(mine.drop_duplicates("id")["verdict"])}'
-            )
+            head = f'<span class="name">{escape(dataset)}</span> '
+            head += badges(mine.drop_duplicates("id")["verdict"])
             shown = mine[(mine["verdict"] != "needs data") | mine["apart"].astype(bool)]
-            body = claims_table(shown, f"Claims on {dataset}").data if len(shown) else ""
-            parts.append(fold(head, body + _waiting(self.paper.key, dataset, mine.drop(shown.index))))
+            body = claims_table(shown, f"Claims on {dataset}") if len(shown) else ""
+            parts.append(folded(head, body + _waiting(self.paper.key, dataset, mine.drop(shown.index))))
         return HTML("\n".join(parts))
 
     def doubts(self) -> HTML:
         """Show what does not add up in the paper, gravest first; the small slips folded up."""
-        by_weight = {
-            weight: [
-                {"What": Long(escape(entry["what"])), "Where": Long(escape(entry["where"]))}
-                for entry in self.paper.inconsistencies
-                if entry["severity"] == weight
-            ]
-            for weight in SEVERITIES
-        }
-        main = by_weight["high"] + by_weight["medium"]
+        parts = {weight: [] for weight in SEVERITIES}
+        for entry in self.doubted:
+            what = with_note(Long(escape(entry["what"])), entry["where"], Long)
+            parts[entry["severity"]].append({"What": what, "Evidence": Long(escape(str(entry["evidence"])))})
+        main, low = parts["high"] + parts["medium"], parts["low"]
         body = table(main, (), "What does not add up").data if main else ""
-        low = by_weight["low"]
-        return HTML(
-            body + (fold(f"{len(low)} small slips", table(low, (), "Small slips").data) if low else "")
-        )
+        slips = folded(f"{len(low)} small slips", table(low, (), "Small slips").data) if low else ""
+        return HTML(body + slips)
+
+    def rerun(self) -> HTML:
+        """Show the commands that make this chapter's runs, and the commit that the page is of."""
+        frame = claims.frame(self.paper.key)
+        wanted = dict.fromkeys(frame.loc[frame["ours"], "corpus"].dropna())
+        lines = [f"fer run {self.paper.key} {name} --budget full" for name in wanted]
+        lines.append(f"fer run {self.paper.key} synthetic    # two minutes, no data needed")
+        made = provenance().get("commit")
+        said = f"<p>This page was built at commit <code>{made[:10]}</code>.</p>" if made else ""
+        return HTML(f'<pre tabindex="0">{escape(chr(10).join(lines))}</pre>{said}')
+
+
+def source(paper: claims.Paper) -> str:
+    """Return a link to where a paper is published, where its file says that."""
+    name = str(paper.doi or "")
+    site = "https://doi.org/" if name.startswith("10.") else "https://hal.science/"
+    return f' <a href="{site}{escape(name.split(" ")[0])}">{escape(name)}</a>' if name else ""
+
+
+def claimed(rows: list[dict[str, Any]]) -> str:
+    """Return what a paper claims, dataset by dataset."""
+    return "; ".join(f"{_where(row)} {row['claimed']:.4g} %" for row in rows)
+
+
+def reached(rows: list[dict[str, Any]]) -> str | Html:
+    """Return what we reached, dataset by dataset."""
+    found = [
+        f"{_where(row)} {interval(row['ours'], row.get('low', nan), row.get('high', nan))} %"
+        + " (not certified)" * (not row["certified"])
+        for row in rows
+        if row.get("ours") is not None
+    ]
+    return Html("; ".join(found)) if found else "no run on the paper’s own data has finished"
+
+
+def _where(row: dict[str, Any]) -> str:
+    return row["label"].partition(", ")[2]
+
+
+def verdict(paper: str, score: pd.DataFrame) -> str:
+    """Say in one sentence what became of a paper's claims (its rows of the scorecard)."""
+    counts, found = report.summary(score), score.loc[score["kind"] == "claim", "verdict"]
+    good, bad = found.isin(("reproduced", "holds")).sum(), found.isin(("not reached", "does not hold")).sum()
+    more = (found == "exceeded").sum()
+    rest = [f"{counts.waiting} need a run"]
+    rest += [f"{counts.inconclusive} are inconclusive"] * bool(counts.inconclusive)
+    rest += [f"{counts.apart} have a run that may not judge"] * bool(counts.apart)
+    rest += [f"{counts.never} cannot be tested"] * bool(counts.never)
+    link = escape(f"scorecard.html?{urlencode({'paper': NAMES[paper]})}")
+    return (
+        f'<span class="verdict-sentence">Of <a href="{link}">{counts.claims} claims</a>, {counts.judged} are '
+        f"judged ({counts.running} by running, {counts.arithmetic} by arithmetic, {counts.counting} by "
+        f"counting): {good} hold, {bad} do not{f', {more} are exceeded' * bool(more)}. "
+        f"Of the others, {', '.join(rest)}.</span>"
+    )
 
 
 def _waiting(paper: str, dataset: str, part: pd.DataFrame) -> str:
@@ -131,57 +188,6 @@ def _waiting(paper: str, dataset: str, part: pd.DataFrame) -> str:
     return f"<p>{link} need{'s' if one else ''} a run{': ' + commands if commands else ''}.</p>"
 
 
-def claims_table(frame: pd.DataFrame, label: str) -> HTML:
-    """Show claims beside runs (rows of ``report.compare``)."""
-    rows = []
-    for row in frame.to_dict("records"):
-        run = row["run"].split("/", 2)[2].replace("/", ", ").replace("seed", "seed ") if row["run"] else ""
-        value = ours(row)
-        rows.append(
-            {
-                "Claim": with_note(row["model"], f"{measure(row)}, {row['table']}", Long),
-                "Claimed": row["claimed"],
-                "Ours [95 %]": with_note(value, run if value else ""),
-                "Verdict": verdict(row),
-            }
-        )
-    return table(rows, ["Claimed", "Ours [95 %]"], label)
-
-
-def ours(row: Mapping[str, Any]) -> Html | None:
-    """Return our value for a claim in the claim's unit, with its interval; None where there is none."""
-    if row["unit"] == "probability":
-        return None if pd.isna(row["ours"]) else Html(f"{row['ours']:.2g}")
-    return interval(row["ours"], row["low"], row["high"])
-
-
-def verdict(row: Mapping[str, Any]) -> Long:
-    """Return a verdict with its reason, a value that may not judge, and what else is to be said."""
-    said = " ".join(filter(None, (row["apart"], row["remark"])))
-    apart = f'<span class="small apart">{escape(said)}</span>' if said else ""
-    reason = row["reason"].removeprefix(f"{row['verdict']}: ")  # which the badge says
-    return Long(with_note(badge(row["verdict"]), reason, Long) + apart)
-
-
-def measure(row: Mapping[str, Any]) -> str:
-    """Return what a claim measures, in words."""
-    metric = str(row["metric"]).replace("_", " ")
-    if isinstance(row["expression"], str):
-        return f"{metric.removeprefix('class ')} of {row['expression']}"
-    if metric != "confidence":
-        return metric
-    image, condition = _images(row["paper"])[row["id"]]
-    return f"{metric} on image {image}, {condition}"
-
-
-@cache
-def _images(paper: str) -> dict[str, tuple[str, str]]:
-    """Return, by claim, the image that a printed confidence is for and what was done to it."""
-    frame = claims.frame(paper).dropna(subset=["image", "condition"])
-    words = frame["condition"].str.replace("_", " ").str.replace("color", "colour")
-    return dict(zip(frame["id"], zip(frame["image"], words, strict=True), strict=True))
-
-
 def protocols() -> HTML:
     """Show the protocols of every paper, less those of quoted results."""
     rows = []
@@ -189,12 +195,11 @@ def protocols() -> HTML:
         for entry in claims.load(key).protocols:
             if not entry["id"].startswith("quoted"):
                 samples = entry["samples"]
+                split = with_note(entry["split"], entry.get("source"), Long)
                 rows.append(
                     {
                         "Dataset": with_note(entry["dataset"], NAMES[key]),
-                        "Split, as far as the paper says": with_note(
-                            entry["split"], entry.get("source"), Long
-                        ),
+                        "Split, as far as the paper says": split,
                         "Test images": samples.get("test") if isinstance(samples, dict) else samples,
                     }
                 )

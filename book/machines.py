@@ -6,17 +6,19 @@ import ast
 import json
 import platform
 from collections.abc import Iterable, Mapping
+from html import escape
 from importlib import metadata
 from itertools import groupby
 from typing import Any
 
-from about_runs import NAMES, run_link
+from about_runs import NAMES, run_link, run_name
 from IPython.display import HTML
-from markup import Html, Long, Short, cell, fold, table, with_note
+from markup import Html, Long, Short, cell, folded, table, with_note
 from packaging.requirements import Requirement
 
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import PACKAGES, repository
+from fer_lib.show.beside import called
 
 NOT_RECORDED = HTML('<p class="not-run">Not recorded.</p>')
 
@@ -75,7 +77,7 @@ def other_packages() -> HTML:
     rows = [
         {"Package": name, "Pinned": version} for name, version in pinned().items() if name not in PACKAGES
     ]
-    return HTML(fold(f"All other pinned packages ({len(rows)})", table(rows, (), "Other packages").data))
+    return HTML(folded(f"All other pinned packages ({len(rows)})", table(rows, (), "Other packages").data))
 
 
 # --- machines ----------------------------------------------------------------------------------
@@ -138,23 +140,25 @@ def what_there_is() -> HTML:
 
 
 def precisions() -> HTML:
-    """Show, per machine and run, what each network was trained in and what bf16 gained or got wrong there."""
-    rows = []
+    """Show, run by run, what each network was trained in and what bf16 gained or got wrong there."""
+    parts = []
     for run in runs.find():
-        made = run.info["provenance"]
+        rows = []
         for entry in run.info.get("precision", []):
             networks = dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"])
             rows.append(
                 {
-                    "Machine": machine(made),
-                    "Run": with_note(run_link(run), NAMES.get(run.paper, run.paper), Short),
-                    "Networks": ", ".join(networks),
+                    "Networks": Long(escape(called(", ".join(networks)))),
                     "Trained in": {"fp32": "float32"}.get(entry["name"], entry["name"]),
-                    "bf16 over float32": Short(f"{entry['gain']:.2f}×") if entry["gain"] else None,
+                    "bf16 over float32": Html(f"{entry['gain']:.2f}×") if entry["gain"] else None,
                     "Why": Long(cell(entry["reason"])),
                 }
             )
-    return table(rows, ["bf16 over float32"], "Precision by machine and network") if rows else NOT_RECORDED
+        if rows:
+            made = f"{run_link(run)}, on {machine(run.info['provenance'])}"
+            body = table(rows, ["bf16 over float32"], "Precision", made).data
+            parts.append(folded(f"{NAMES[run.paper]} on {escape(run_name(run))}", body))
+    return HTML("".join(parts)) if parts else NOT_RECORDED
 
 
 def recordings() -> HTML:
@@ -172,6 +176,7 @@ def recordings() -> HTML:
         ]
         for key in dict.fromkeys(key for column in columns for key in column):
             values = {head: column.get(key) for head, column in zip(heads, columns, strict=True)}
-            rows.append({"Measured": key.replace("_", " ")} | values)
+            name = key.replace("_", " ").replace(" is faster by", ": times as fast")
+            rows.append({"Measured": name} | values)
         parts.append(f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, (), f"Benchmark {name}").data}')
     return HTML("".join(parts)) if parts else NOT_RECORDED

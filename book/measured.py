@@ -1,91 +1,128 @@
-"""Tables of what runs measured; runs that differ in nothing but their seed are taken together."""
+"""Tables of what runs measured; runs that differ in nothing but their seed are taken together.
+
+Each dataset and budget has a table of its own, which its caption names. Drawn faces are shown only where
+nothing was measured on real data, and are called a demonstration.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from about_runs import dataset_title, run_name
+from about_runs import dataset_title, run_link
 from IPython.display import HTML
-from markup import Html, Short, cell, interval, number, table, with_note
+from markup import NOT_RUN, Html, Long, cell, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.judge import answers, report
+from fer_lib.show.beside import called
+
+Rows = list[dict[str, Any]]
+HEADS = {"n": "images", "model": "network", "lambda": "λ"}
+"""What a reader calls columns of the evidence."""
 
 
-def families(shown: Iterable[runs.Run]) -> dict[str, list[runs.Run]]:
-    """Return runs by what they are called without their seed."""
-    found: dict[str, list[runs.Run]] = {}
+def families(shown: Iterable[runs.Run]) -> list[list[runs.Run]]:
+    """Return runs that differ in nothing but their seed together."""
+    found: dict[tuple[str, ...], list[runs.Run]] = {}
     for run in shown:
-        name = ", ".join(filter(None, (dataset_title(run.dataset), run.budget, run.variant)))
-        found.setdefault(name, []).append(run)
-    return found
+        found.setdefault((run.paper, run.dataset, run.budget, run.variant), []).append(run)
+    return list(found.values())
 
 
-def _first(what: str, family: str, n: int) -> Html:
-    """Return the first cell of a row: what is measured, in which runs, over how many seeds."""
-    return with_note(what, f"{family}, {n} seed{'s' * (n > 1)}", Short)
+def _firsts(shown: Iterable[runs.Run]) -> list[list[runs.Run]]:
+    """Return the first seed of each family, of what is measured run by run."""
+    return [members[:1] for members in families(shown)]
+
+
+def _caption(members: Sequence[runs.Run]) -> str:
+    """Return what the caption of a table says: on what its runs were made, with links to them."""
+    first = members[0]
+    words = filter(None, (dataset_title(first.dataset), f"budget {first.budget}", first.variant))
+    several = f"{escape(', '.join(words))}, means of {len(members)} seeds"
+    name = several if len(members) > 1 else run_link(first)
+    return "Drawn faces, a demonstration: " * (first.dataset == "synthetic") + name
+
+
+def _tables(
+    groups: Iterable[list[runs.Run]],
+    rows_of: Callable[[list[runs.Run]], Rows],
+    label: str,
+    right: Sequence[str] | None = None,
+) -> HTML:
+    """Show a table for each group of runs that has rows; drawn faces only where no real ones have any."""
+    found = [(members, rows) for members in groups if (rows := rows_of(members))]
+    real = [pair for pair in found if pair[0][0].dataset != "synthetic"]
+    tables = [table(rows, right, label, _caption(members)).data for members, rows in real or found]
+    return HTML("".join(tables)) if tables else NOT_RUN
 
 
 def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
     """Show the accuracy of each model over the seeds of each family of runs, and the majority rule's."""
-    rows = []
-    for family, members in families(shown).items():
+
+    def rows_of(members: list[runs.Run]) -> Rows:
         held = [model for model in models if all(model in run.models() for run in members)]
+        rows = []
         for model in held:
             found = answers.scores(members, model).mean()
-            rows.append(
-                {
-                    "Network": _first(model, family, len(members)),
-                    "Accuracy (%) [95 %]": interval(found.ours, found.low, found.high),
-                    "By seed": Short(", ".join(f"{value:.1f}" for value in found.seeds)),
-                    "Test samples": found.n,
-                }
-            )
+            row = {
+                "Network": called(model),
+                "Accuracy (%) [95 %]": interval(found.ours, found.low, found.high),
+                "Test samples": found.n,
+            }
+            if len(members) > 1:
+                row["By seed"] = Long(", ".join(f"{value:.1f}" for value in found.seeds))
+            rows.append(row)
         if held:
             counts = np.bincount(members[0].predictions(held[0])["labels"])
-            commonest = number(100 * counts.max() / counts.sum())
-            name = with_note("the commonest expression, always", family, Short)
-            rows.append(
-                {"Network": name, "Accuracy (%) [95 %]": commonest, "By seed": None, "Test samples": None}
-            )
-    return table(rows, label="Accuracy over seeds")
+            commonest = {"Accuracy (%) [95 %]": number(100 * counts.max() / counts.sum())}
+            rows.append(dict.fromkeys(rows[0]) | {"Network": "the commonest expression, always"} | commonest)
+        return rows
+
+    return _tables(families(shown), rows_of, "Accuracy", ["Accuracy (%) [95 %]", "Test samples"])
 
 
 def leads(paper: str, shown: Iterable[runs.Run], pairs: Sequence[tuple[str, str]]) -> HTML:
     """Show the lead of one model over another on the same samples, beside the difference that is printed."""
     frame = claims.frame(paper).query("metric == 'accuracy_difference'")
     printed = frame.set_index(["corpus", "model"])["value"].to_dict()
-    rows = []
-    for family, members in families(shown).items():
+
+    def rows_of(members: list[runs.Run]) -> Rows:
+        rows = []
         for better, worse in pairs:
-            if not all({better, worse} <= set(run.models()) for run in members):
-                continue
-            found = answers.lead(members, better, worse)
-            rows.append(
-                {
-                    "Difference": _first(f"{better} minus {worse}", family, len(members)),
+            if all({better, worse} <= set(run.models()) for run in members):
+                found = answers.lead(members, better, worse)
+                row = {
+                    "Difference": called(f"{better} minus {worse}"),
                     "Printed": number(printed.get((members[0].dataset, f"{better} minus {worse}")), sign="+"),
                     "Points [95 %]": interval(found.ours, found.low, found.high, sign="+"),
-                    "By seed": Short(", ".join(f"{value:+.1f}" for value in found.seeds)),
                 }
-            )
-    return table(rows, label="Differences over seeds")
+                if len(members) > 1:
+                    row["By seed"] = Long(", ".join(f"{value:+.1f}" for value in found.seeds))
+                rows.append(row)
+        return rows
+
+    return _tables(families(shown), rows_of, "Differences", ["Printed", "Points [95 %]"])
 
 
 def without_questionable(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
     """Show accuracies on all test images, without twins in training and without conflicting labels."""
-    rows = []
-    for run in shown:
-        for model in (model for model in models if model in run.models()):
-            row = {"Model": with_note(model, run_name(run), Short)}
-            for part in report.subsets(run, model).to_dict("records"):
+
+    def rows_of(members: list[runs.Run]) -> Rows:
+        rows = []
+        for model in (model for model in models if model in members[0].models()):
+            row = {"Network": called(model)}
+            for part in report.subsets(members[0], model).to_dict("records"):
                 value = interval(part["accuracy"], part["low"], part["high"])
                 row[part["subset"].capitalize()] = with_note(value, f"{part['n']:,} images")
             rows.append(row)
-    return table(rows, label="Accuracy without questionable test images")
+        return rows
+
+    return _tables(_firsts(shown), rows_of, "Accuracy without questionable test images")
 
 
 def evidence(
@@ -107,21 +144,22 @@ def evidence(
         Column head to (column, digits, factor, sign), the last three optional; all others unless given.
         What a run did not measure is a dash.
     """
-    rows = []
-    for family, members in families(shown).items():
+
+    def rows_of(members: list[runs.Run]) -> Rows:
         frames = [frame.assign(seed=run.seed) for run in members if len(frame := run.table(name))]
         if not frames:
-            continue
-        frame = pd.concat(frames)
+            return []
+        frame, rows = pd.concat(frames), []
+        head = ", ".join(HEADS.get(text, text.replace("_", " ")) for text in by)
+        head = head[:1].upper() + head[1:]
         wanted = columns or {text.capitalize(): (text, 2) for text in frame if text not in (*by, "seed")}
         for key, part in frame.groupby(list(by), sort=False, dropna=False):
-            row = {
-                "": _first(
-                    ", ".join(str(value).replace("_", " ") for value in key), family, part["seed"].nunique()
-                )
-            }
-            rows.append(row | {head: _over_seeds(part.get(how[0]), *how[1:]) for head, how in wanted.items()})
-    return table(rows, label=label or name.replace("_", " ").capitalize())
+            what = called(", ".join(str(value).replace("_", " ") for value in key))
+            cells = {head: _over_seeds(part.get(how[0]), *how[1:]) for head, how in wanted.items()}
+            rows.append({head: what} | cells)
+        return rows
+
+    return _tables(families(shown), rows_of, label or name.replace("_", " ").capitalize())
 
 
 def _over_seeds(
@@ -139,18 +177,17 @@ def _over_seeds(
 
 def robustness(shown: Iterable[runs.Run]) -> HTML:
     """Show, per run and model, the accuracy on clear images and the points that full severity costs."""
-    rows = []
-    for run in shown:
-        frame = run.table("robustness")
+
+    def rows_of(members: list[runs.Run]) -> Rows:
+        frame, rows = members[0].table("robustness"), []
         for model, mine in frame.groupby("model", sort=False) if len(frame) else ():
             clear = mine[mine["severity"] == 0].iloc[0]
             hard = mine[mine["severity"] == mine["severity"].max()].set_index("condition")["accuracy"]
-            row = {
-                "Model": with_note(model, run_name(run), Short),
-                "Clear (%)": with_note(number(100 * clear["accuracy"], 1), f"{int(clear['n']):,} images"),
-            }
+            row = {"Network": called(model), "Clear (%)": number(100 * clear["accuracy"], 1)}
             for condition in dict.fromkeys(frame["condition"]):
                 lost = 100 * (hard.get(condition, np.nan) - clear["accuracy"])
                 row[condition.replace("_", " ").capitalize()] = number(lost, 1, "+")
             rows.append(row)
-    return table(rows, label="Points lost under occlusion and light")
+        return rows
+
+    return _tables(_firsts(shown), rows_of, "Points lost under occlusion and light")

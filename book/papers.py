@@ -19,13 +19,6 @@ from fer_lib.show import plots
 # --- CNN-SIFT-AVG and the fusion ---------------------------------------------------------------
 
 
-def claimed_accuracies(paper: str, model: str) -> str:
-    """Return the accuracies that a paper claims for a model, dataset by dataset."""
-    frame = claims.frame(paper).query("model == @model and metric == 'accuracy' and fold.isna()")
-    frame = frame[frame["expression"].isna()].drop_duplicates("dataset")
-    return "; ".join(f"{row.dataset} {row.value:g} %" for row in frame.itertuples())
-
-
 def printed_gains(paper: str, better: str, worse: str) -> HTML:
     """Show what a paper's own tables print for two of its models, the largest dataset first."""
     rows = []
@@ -164,28 +157,6 @@ def searches(made: Iterable[runs.Run]) -> HTML:
     return table(rows, label="Studies of the search")
 
 
-# --- LKRNet ------------------------------------------------------------------------------------
-
-
-def over_quoted() -> HTML:
-    """Say what LKRNet's gains are over the works that its tables quote."""
-    frame = claims.frame("lkrnet").query("metric == 'class_accuracy' and table.str.startswith('Table')")
-    disgust = frame.query("corpus == 'fer2013' and expression == 'disgust'").set_index("model")
-    own, quoted = disgust["value"]["Our method"], disgust.query("role == 'quoted'")["value"].max()
-    on_ckplus = frame.query("corpus == 'ckplus'").pivot_table("value", "model", "expression", sort=False)
-    means = on_ckplus.dropna().mean(axis=1)
-    theirs = set(frame.loc[frame["role"] == "quoted", "model"])
-    others = " and ".join(f"{mean:.2f} ({name})" for name, mean in means.items() if name in theirs)
-    claim = claims.load("lkrnet").claim("lkrnet-s434-fer-disgust-gain")
-    return HTML(
-        f"<p>On FER2013 the text also prints a gain of at least {claim.value:g} points on disgust. Over the "
-        f"best accuracy that the table quotes from other work it is {own - quoted:+g} points, over the "
-        f"authors’ own VGG19 {own - disgust['value']['VGG19']:+g}. On CK+ the method’s class accuracies "
-        f"average {means['Our method']:.2f}. Those of the works that the table quotes for all seven classes "
-        f"average {others}.</p>"
-    )
-
-
 # --- the matrix --------------------------------------------------------------------------------
 
 
@@ -202,21 +173,19 @@ def best(made: Iterable[runs.Run]) -> list[runs.Run]:
 
 
 def matrix_accuracies(shown: Sequence[runs.Run]) -> HTML:
-    """Show models by corpora: accuracy in per cent with its interval."""
-    if not shown:
-        return NOT_RUN
-    known = pd.concat([run.table("costs")[["model", "paper"]] for run in shown]).drop_duplicates("model")
-    rows = []
-    for model, paper in sorted(known.itertuples(index=False), key=lambda pair: list(NAMES).index(pair[1])):
-        row = {"Model": with_note(model, Html(f'<a href="{paper}.html">{NAMES[paper]}</a>'), Short)}
-        for run in shown:
-            found = run.table("costs").query("model == @model")
-            values = (
-                [100 * found.iloc[0][name] for name in ("accuracy", "low", "high")] if len(found) else None
-            )
-            row[f"{run_name(run)} [95 %]"] = values and interval(*values)
-        rows.append(row)
-    return table(rows, label="Accuracy of every model on every corpus")
+    """Show the accuracy of every model, a table for each corpus, photographs before drawn faces."""
+    parts = []
+    for run in shown:
+        rows = []
+        for row in run.table("costs").to_dict("records"):
+            paper = Html(f'<a href="{row["paper"]}.html">{NAMES[row["paper"]]}</a>')
+            value = interval(*(100 * row[name] for name in ("accuracy", "low", "high")))
+            rows.append({"Model": row["model"], "From": paper, "Accuracy (%) [95 %]": value})
+        drawn = "Drawn faces, a demonstration: " * (run.dataset == "synthetic")
+        parts.append(
+            table(rows, ["Accuracy (%) [95 %]"], "Accuracy of every model", drawn + run_link(run)).data
+        )
+    return HTML("".join(parts)) if parts else NOT_RUN
 
 
 def tested(shown: Sequence[runs.Run]) -> HTML:

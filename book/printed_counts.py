@@ -11,7 +11,7 @@ import pandas as pd
 from about_runs import NAMES
 from complete import complete
 from IPython.display import HTML
-from markup import Html, Long, Short, fold, table, with_note
+from markup import Html, Long, Short, folded, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -131,5 +131,5 @@ def doubts(name: str) -> HTML:
         found = next(doubt for doubt in claims.load(paper).inconsistencies if doubt["id"] == key)
         head = f'<span class="name">{NAMES[paper]}</span>: {escape(found["what"])}'
         body = f'<p>{escape(found["evidence"])}</p><p class="small">{escape(found["where"])}</p>'
-        parts.append(fold(head, body))
+        parts.append(folded(head, body))
     return HTML("\n".join(parts))

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from about_runs import NAMES, dataset_title
 from IPython.display import HTML, Markdown
-from markup import NOT_RUN, Html, Long, Short, interval, number, table, with_note
+from markup import NOT_RUN, Html, Short, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
 from fer_lib.evidence import runs
 from fer_lib.judge import sensitivity
 from fer_lib.show import plots
+from fer_lib.show.beside import called
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,20 +47,61 @@ def counts() -> HTML:
 
 
 def of(paper: str) -> HTML:
-    """Show a paper's register: what is open, its readings, ours, the parameter, what flipping it cost."""
-    rows = []
+    """Show a paper's register as cards: what is open, its readings, ours, what flipping it cost."""
+    cards = []
     for entry in claims.ambiguities(paper).to_dict("records"):
         readings = "".join(f"<li>{escape(str(reading))}</li>" for reading in entry["readings"])
-        knob = f"{entry['knob']} = {entry['default']!r}" if entry["knob"] else "no parameter: we read it so"
-        ours = with_note(str(entry["recommended"]), knob, Long)
-        rows.append(
-            {
-                "What is open": Long(f"{escape(entry['problem'])}<ul>{readings}</ul>"),
-                "Ours": ours,
-                "Measured": Html("<br>".join(_lines(paper, entry["knob"]))) if entry["knob"] else None,
-            }
+        knob = (
+            f"<code>{entry['knob']} = {escape(repr(entry['default']))}</code>"
+            if entry["knob"]
+            else "no parameter"
         )
-    return table(rows, (), f"Open readings of {NAMES[paper]}")
+        cost = "<br>".join(_lines(paper, entry["knob"])) if entry["knob"] else ""
+        state = "measured" if cost else "parameter" if entry["knob"] else "text"
+        name = escape(entry["id"].replace("_", " "))
+        cards.append(
+            f'<details class="fer-fold reading" id="{paper}-{entry["id"]}" data-state="{state}"><summary>'
+            f'{name[:1].upper() + name[1:]} <span class="small">{escape(entry["problem"])}</span></summary>'
+            f"<ul>{readings}</ul><p>Ours: {escape(str(entry['recommended']))} ({knob}).</p>"
+            + (f"<p>Flipping it: {cost}</p>" if cost else "")
+            + "</details>"
+        )
+    return HTML("".join(cards))
+
+
+def filters() -> HTML:
+    """Show the filters of the register, which need a script."""
+    options = {
+        "": "all",
+        "measured": "measured",
+        "parameter": "a parameter, not measured",
+        "text": "no parameter",
+    }
+    chosen = "".join(f'<option value="{value}">{text}</option>' for value, text in options.items())
+    return HTML(
+        '<form id="reading-filters" class="score-filters" hidden>'
+        f'<label>State <select name="state">{chosen}</select></label>'
+        '<label>Text <input type="search" name="text" autocomplete="off"></label></form>'
+        '<p id="reading-count" role="status"></p>'
+        '<link rel="stylesheet" href="../_static/scorecard.css">'
+        '<script src="../_static/register.js" defer></script>'
+    )
+
+
+def costly(paper: str, most: int = 5) -> HTML:
+    """Show the readings of a paper that cost the most where they were flipped; else say that none was."""
+    known = claims.ambiguities(paper)
+    frame = effects()
+    frame = frame[(frame["paper"] == paper) & (frame["dataset"] != "synthetic")]
+    link = f'<a href="ambiguities.html">All {len(known)} open places</a>.'
+    if not len(frame):
+        knobs = known["knob"].notna().sum()
+        return HTML(
+            f"<p>The paper leaves {len(known)} places open. {knobs} of them are parameters of the notebook. "
+            f"None is measured on real data yet, so which ones matter is not known. {link}</p>"
+        )
+    frame = frame.sort_values("difference", key=abs, ascending=False).head(most)
+    return HTML(_effects(frame).data + f"<p>{link}</p>")
 
 
 def conditions() -> Markdown:
@@ -107,21 +149,28 @@ def forest(dataset: str = "fer2013") -> Figure | HTML:
 
 
 def measured() -> HTML:
-    """Show every measured reading: both accuracies, the paired difference, and what the seed does."""
-    rows = []
-    for row in effects().sort_values("difference", ascending=False).to_dict("records"):
-        where = f"{NAMES[row['paper']]}: {row['model']}, {dataset_title(row['dataset'])}"
-        rows.append(
-            {
-                "Reading": with_note(f"{row['knob']}: {row['default']} → {row['value']}", where, Long),
-                "Ours": number(row["ours"], 1),
-                "Other": number(row["other"], 1),
-                "Difference [95 %]": with_note(_points(row), _noise(row)),
-                "By the seed alone": number(row["spread"], 1),
-                "Test images": row["n"],
-            }
-        )
-    return table(rows, label="Readings measured, in per cent and points")
+    """Show every measured reading, one table for each paper, network and corpus."""
+    parts = effects().groupby(["paper", "model", "dataset"], sort=False)
+    return HTML("".join(_effects(part).data for _, part in parts)) if len(effects()) else NOT_RUN
+
+
+def _effects(frame: pd.DataFrame) -> HTML:
+    """Show readings of one paper: both accuracies, the paired difference, and what the seed does."""
+    first = frame.iloc[0]
+    where = (
+        f"{NAMES[first['paper']]}: {called(first['model'])}, {dataset_title(first['dataset'])}, in per cent"
+    )
+    rows = [
+        {
+            "Reading": Html(escape(f"{row['knob']}: {row['default']} → {row['value']}")),
+            "Ours": number(row["ours"], 1),
+            "Other": number(row["other"], 1),
+            "Difference [95 %]": with_note(_points(row), _noise(row)),
+            "By the seed alone": number(row["spread"], 1),
+        }
+        for row in frame.sort_values("difference", ascending=False).to_dict("records")
+    ]
+    return table(rows, label="Readings measured", caption=escape(where))
 
 
 def _lines(paper: str, knob: str) -> list[str]:

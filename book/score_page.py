@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 from about_runs import NAMES, run_page
-from chapter import measure, ours, verdict
 from IPython.display import HTML
 from markup import Html, Long, Short, badges, cell, table, with_note
 
@@ -18,6 +17,7 @@ from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
 from fer_lib.judge import report
 from fer_lib.judge.answers import name
+from fer_lib.show.beside import called, measure, ours, verdict
 
 KINDS = {
     "accuracy": ("accuracy", "mean_fold_accuracy"),
@@ -134,7 +134,7 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
     gap = row["ours"] - row["claimed"] if row["unit"] != "probability" else float("nan")
     what = f"{measure(row)}; {about['paper']}, {row['table']}"
     cells = {
-        "Claim": (with_note(row["model"], what, Long), ""),
+        "Claim": (with_note(called(row["model"]), what, Long), ""),
         "Claimed": (_claimed(row), row["claimed"]),
         "Ours [95 %]": (with_note(figure, n), row["ours"]),
         "Gap": (None if pd.isna(gap) else Html(f"{gap:+.2f}"), gap),

@@ -20,7 +20,7 @@ from fer_lib.data.datasets import CARDS
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = Path(os.environ.get("FER_BOOK") or ROOT / "_build" / "html").resolve()
 WIDTHS = {"phone": (390, 844), "desktop": (1440, 900)}
-BETWEEN = (820, 1000, 1100, 1199, 1200)  # where sidebars come and go
+BETWEEN = (820, 1000, 1100, 1199, 1200, 1280)  # where sidebars come and go; the last is a common screen
 ANCHOR = re.compile(r'\sid="([^"]+)"')
 DEBRIS = re.compile(r"Traceback \(most recent call last\)|\d%\||\bit/s\b|\bs/it\b|<Figure size|\x1b\[")
 TEX = re.compile(r"\$\$|\\(?:frac|begin|sum|mathbb|times|cdot)\b")
@@ -75,10 +75,18 @@ LOOK = """async () => {
         scrolls = scrolls || ['auto', 'scroll'].includes(getComputedStyle(p).overflowX);
       return {fits: e.getBoundingClientRect().right <= innerWidth + 1, scrolls};
     }),
-    links: [...document.querySelectorAll('a[href]')].map(e => e.href),
+    links: [...document.querySelectorAll('a[href]')]
+      .map(e => new URL(e.getAttribute('href'), document.baseURI).href),
   };
 }"""
 
+# Tables of the main text that are wider than their column; what is folded up is opened first.
+WIDE = """() => {
+  for (const fold of document.querySelectorAll('article details.fer-fold')) fold.open = true;
+  return [...document.querySelectorAll('article .table-scroll')]
+    .filter(box => box.scrollWidth > box.clientWidth + 1)
+    .map(box => `${box.getAttribute('aria-label')}: ${box.scrollWidth} in ${box.clientWidth} pixels`);
+}"""
 
 # What axe finds depends on the theme only in contrast, and on the width only in what scrolls and in the size
 # of what is tapped: the rest is asked once. Contrast takes it longest: it is asked of a table's first rows.
@@ -117,6 +125,9 @@ class Visit:
     requests: list[str]
     violations: list[str] = field(default_factory=list)
     sideways: list[int] = field(default_factory=list)  # widths, in pixels, at which the page scrolls sideways
+    wide: dict[int, list[str]] = field(
+        default_factory=dict
+    )  # width in pixels -> tables wider than their column
 
 
 def opened(tab, address: str) -> None:
@@ -156,6 +167,10 @@ def visit(book, browser):
                 tab.set_viewport_size({"width": between, "height": 800})
                 if tab.evaluate("document.documentElement.scrollWidth") > between:
                     found.sideways.append(between)
+        if name not in RESULTS:  # last: what was folded stays open
+            for wide in (1280, WIDTHS["phone"][0]):
+                tab.set_viewport_size({"width": wide, "height": 800})
+                visits[name, "phone"].wide[wide] = tab.evaluate(WIDE)
         tab.close()
 
     def look(name: str, width: str = "desktop") -> Visit:
@@ -214,6 +229,42 @@ class TestEveryPage:
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in RESULTS])
 def test_no_width_between_scrolls_sideways(visit, page):
     assert visit(page, "phone").sideways == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in RESULTS])
+def test_no_table_is_wider_than_its_column(visit, page):
+    assert visit(page, "phone").wide == {1280: [], WIDTHS["phone"][0]: []}
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_an_overview_has_its_network_its_chart_and_its_verdict(book, paper):
+    page = BeautifulSoup((book / f"book/{paper}.html").read_text("utf-8"), "html.parser")
+    heads = [head.get_text().rstrip("#") for head in page.select("article h2")]
+    assert heads == [
+        *("At a glance", "The idea", "The guesses that matter most", "Results", "Verdict"),
+        *("What does not add up", "Run it yourself"),
+    ]
+    (network,) = page.select("svg.fer-diagram")
+    assert len(network.select("rect")) > 4
+    assert network.select(".guessed")
+    assert page.select_one("svg.fer-dumbbells .claimed")
+    sentences = {said.get_text() for said in page.select(".verdict-sentence")}
+    assert len(sentences) == 1  # at a glance and in its section, the same
+    front = BeautifulSoup((book / "book/intro.html").read_text("utf-8"), "html.parser")
+    assert sentences <= {said.get_text() for said in front.select(".fer-card .verdict-sentence")}
+
+
+def test_the_front_page_s_numbers_add_up(book):
+    front = BeautifulSoup((book / "book/intro.html").read_text("utf-8"), "html.parser")
+    cards = [
+        re.search(r"Of (\d+) claims, (\d+) are judged", said.get_text()) for said in front.select(".fer-card")
+    ]
+    claims, judged = (sum(int(card[i]) for card in cards) for i in (1, 2))
+    assert f"{claims} claims" in front.get_text()
+    assert f"{judged} are judged" in front.get_text()
+    score = BeautifulSoup((book / "book/scorecard.html").read_text("utf-8"), "html.parser")
+    for head, total in (("Claims", claims), ("Judged", judged)):
+        assert sum(int(cell.get_text()) for cell in score.select(f'td[data-head="{head}"]')) == total
 
 
 @pytest.mark.parametrize("page", ["book/intro", "book/scorecard", *RESULTS[:1]])

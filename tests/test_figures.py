@@ -1,4 +1,4 @@
-"""What is said of figures: every recorded one has its words, and a picture is known by what it shows."""
+"""What is said of figures: every recorded one has its words; an output of a notebook names its picture."""
 
 import ast
 import base64
@@ -117,36 +117,17 @@ class TestWords:
         assert figures.words("tsne", "cspp") is None
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A folder with three recorded figures."""
-    (tmp_path / "figures").mkdir()
-    rng = np.random.default_rng(0)
-    for name in ("curves", "confusion", "roc"):
-        picture = np.full((400, 600), 255, np.uint8)
-        for _ in range(6):
-            x, y = rng.integers(50, 350, 2).tolist()
-            cv2.rectangle(picture, (x, y), (x + 180, y + 40), int(rng.integers(0, 200)), -1)
-        cv2.imwrite(str(tmp_path / "figures" / f"{name}.png"), picture)
-    return tmp_path / "figures"
-
-
-class TestRecordedNames:
-    def test_a_picture_is_known_at_another_size(self, folder, tmp_path):
-        shown = []
-        for name in ("roc", "curves"):
-            large = cv2.resize(cv2.imread(str(folder / f"{name}.png")), None, fx=1.6, fy=1.6)
-            shown.append(tmp_path / f"{name}-shown.png")
-            cv2.imwrite(str(shown[-1]), large)
-        assert figures.recorded_names(shown, folder) == ["roc", "curves"]
-
-    def test_what_was_not_recorded_has_no_name(self, folder, tmp_path):
-        cv2.imwrite(str(tmp_path / "other.png"), np.tile(np.arange(256, dtype=np.uint8), (256, 1)))
-        assert figures.recorded_names([tmp_path / "other.png"], folder) == [None]
-
-    def test_a_name_is_given_once(self, folder):
-        twice = [folder / "roc.png", folder / "roc.png"]
-        assert figures.recorded_names(twice, folder).count("roc") == 1
+def test_a_picture_of_a_notebook_is_known_by_its_output_s_metadata(tmp_path):
+    outputs = [
+        nbformat.v4.new_output(
+            "display_data", {"image/png": "", "text/plain": ""}, metadata={"figure": "roc"}
+        ),
+        nbformat.v4.new_output("display_data", {"text/html": ""}, metadata={"figure": "no picture"}),
+        nbformat.v4.new_output("display_data", {"image/png": ""}),
+    ]
+    cells = [nbformat.v4.new_markdown_cell("# Run"), nbformat.v4.new_code_cell("1", outputs=outputs)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebook.ipynb")
+    assert figures.recorded_names(tmp_path / "notebook.ipynb") == ["roc", None]
 
 
 CONF = """
@@ -195,8 +176,9 @@ def built(tmp_path_factory):
                 "image/png": base64.b64encode(cv2.imencode(".png", picture)[1]).decode(),
                 "text/plain": "<Figure>",
             },
+            metadata=metadata,
         )
-        for picture in pictures
+        for picture, metadata in zip(pictures, ({"figure": "confusion"}, {}), strict=True)
     ]
     cells = [
         nbformat.v4.new_markdown_cell("# Run\n\n## Results"),

@@ -1,6 +1,7 @@
 """The pages of arithmetic and of open readings say what the library finds."""
 
 import html
+import re
 import sys
 from pathlib import Path
 
@@ -18,7 +19,16 @@ def helpers(monkeypatch):
     """Import the pages' helpers as a page does, from its own folder."""
     monkeypatch.syspath_prepend(str(BOOK))
     yield
-    for name in ("arithmetic", "register", "chapter", "about_runs", "markup", "front", "score_page"):
+    for name in (
+        "arithmetic",
+        "register",
+        "chapter",
+        "about_runs",
+        "markup",
+        "front",
+        "score_page",
+        "pictures",
+    ):
         sys.modules.pop(name, None)
 
 
@@ -27,7 +37,7 @@ def test_every_failing_fraction_is_shown():
 
     shown = arithmetic.fractions().data
     failing = forensics.fractions().query("fits == ''")
-    assert shown.count("<tr>") == len(failing) + 1
+    assert shown.count("<tr") == len(failing) + 1
     assert all(f"{value:.2f}" in shown for value in failing["printed"])
 
 
@@ -35,7 +45,7 @@ def test_the_summary_counts_what_the_tables_show():
     import arithmetic
 
     table = forensics.averages()
-    assert f'<td class="num">{len(table)}</td>' in arithmetic.summary().data
+    assert f'data-head="Checked">{len(table)}</td>' in arithmetic.summary().data
     assert arithmetic.averages().data.count("neither") == (table["agrees"] == "").sum()
 
 
@@ -45,7 +55,7 @@ def test_everything_found_and_left_open_is_listed(paper):
     import register
 
     found = arithmetic.found(paper).data
-    assert found.count("<tr>") == len(claims.load(paper).inconsistencies) + 1
+    assert found.count("<tr") == len(claims.load(paper).inconsistencies) + 1
     listed = register.of(paper).data
     assert all(knob in listed for knob in claims.ambiguities(paper)["knob"].dropna())
     assert all(html.escape(text) in listed for text in claims.ambiguities(paper)["problem"])
@@ -73,7 +83,7 @@ def test_a_measured_reading_is_shown_with_its_interval_and_its_noise(monkeypatch
     assert register._lines("cspp", "lr") == []
     assert probe in register.of("cnn_sift").data
     shown = register.measured().data
-    assert shown.count("<tr>") == 3
+    assert shown.count("<tr") == 3
     assert shown.count("within noise") == 1
     assert "Of 2 readings measured on real data, 1 moved accuracy" in register.summary().data
     assert "Not run" in register.forest("synthetic").data
@@ -93,50 +103,63 @@ def test_without_probes_the_page_says_so(monkeypatch):
     assert "Not run" in register.forest().data
 
 
-def test_the_front_page_counts_what_is_left_open_and_what_does_not_add_up():
-    import front
-
-    papers = [claims.load(paper) for paper in claims.PAPERS]
-    said = front.unsaid().data
-    assert f"{sum(len(paper.ambiguities) for paper in papers)} places" in said
-    assert f"{sum(len(paper.inconsistencies) for paper in papers)} things" in said
-
-
 def test_front_page_scorecard_and_chapters_say_the_same_numbers(tmp_path):
+    import chapter
     import front
     import score_page
 
     score = report.scorecard(tmp_path, roles=(*report.ROLES, "quoted"))
     counts = report.summary(score)
     said = front.standing(score).data
+    assert f"<strong>{counts.claims} claims</strong>" in said
     assert (
-        f"<strong>{counts.claims} claims</strong>. {counts.judged} of them are judged: 0 by running" in said
+        f"<strong>{counts.judged} are judged</strong>: 0 by running, {counts.arithmetic} by arithmetic"
+        in said
     )
-    assert f"{counts.arithmetic} by arithmetic" in said
     assert f"{counts.counting} by counting" in said
     assert f"{counts.inconclusive} are inconclusive" in said
     assert "too different to count" not in said  # no run, so none stands apart
-    assert f"{counts.waiting} claims need a run" in said
+    assert f"{counts.waiting} need a run" in said
     assert f"{counts.never} cannot be tested" in said
     assert f"{counts.folds} accuracies of single folds" in said
-    parts = []
-    table = score_page.counts(score).data
+    parts, table, cards = [], score_page.counts(score).data, front.cards(score, []).data
     for paper in claims.PAPERS:
-        mine = report.summary(report.compare(paper, []))  # as tests/test_chapter_pages.py reads a chapter
+        mine = report.summary(report.compare(paper, []))
         assert mine == report.summary(score[score["paper"] == paper])
-        assert f'<td class="num">{mine.claims:,}</td><td class="num">{mine.judged:,}</td>' in table
+        assert f'data-head="Claims">{mine.claims:,}</td>' in table
+        assert f'data-head="Judged">{mine.judged:,}</td>' in table
+        sentence = chapter.verdict(paper, score[score["paper"] == paper])
+        assert f"{mine.claims} claims</a>, {mine.judged} are judged" in sentence
+        assert sentence in cards
         parts.append(mine)
     assert counts == report.Summary(*(sum(column) for column in zip(*parts, strict=True)))
 
 
-def test_the_front_page_shows_what_became_of_each_part(tmp_path):
-    import front
+def test_the_verdict_sentence_adds_up(tmp_path):
+    import chapter
 
     score = report.scorecard(tmp_path)
-    part = score[(score["paper"] == "cnn3d") & (score["dataset"] == "CK+") & (score["kind"] == "claim")]
-    judged = part["verdict"].isin(report.DECIDED).sum()
-    assert 0 < judged < len(part)
-    assert f"{judged} of {len(part)} judged" in front.matrix(score).data
+    for paper in claims.PAPERS:
+        mine = score[score["paper"] == paper]
+        good, bad = map(int, re.search(r"(\d+) hold, (\d+) do not", chapter.verdict(paper, mine)).groups())
+        assert good + bad == report.summary(mine).judged
+
+
+def test_the_front_page_draws_every_paper_and_tells_what_stands_out():
+    import front
+
+    drawn = front.chart([]).data
+    assert all(claims.load(paper).short_name in drawn for paper in claims.PAPERS)
+    assert "0 of" in drawn
     told = front.worth_knowing([]).data
     assert told.count("<li>") == 1  # arithmetic needs no run
     assert "Nothing to show yet" in told
+
+
+def test_what_a_paper_leaves_open_is_counted():
+    import front
+
+    papers = [claims.load(paper) for paper in claims.PAPERS]
+    said = front.standing(report.scorecard()).data
+    assert f">{sum(len(paper.ambiguities) for paper in papers)} places</a>" in said
+    assert f">{sum(len(paper.inconsistencies) for paper in papers)} things</a>" in said

@@ -357,7 +357,7 @@ def test_what_predictions_cannot_tell_is_not_comparable(tmp_path):
     reason = report.scorecard(tmp_path).set_index("id")["reason"]
     assert "which it is" in reason["multimodal-f7-a-occlusion_eye-ours"]
     assert "one by one" in reason["cnn3d-t4-c1-fold3"]
-    assert "no figure is printed" in reason["multimodal-f7-c-occlusion_mouth_and_eye-vgg"]
+    assert "no number is printed" in reason["multimodal-f7-c-occlusion_mouth_and_eye-vgg"]
 
 
 # --- subsets ------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Sphinx extension: pictures that cells made become numbered figures with caption and alternative text.
 
 What is said of a figure stands in ``book/captions.yml``, so that neither notebooks nor evidence are touched
-by it. A picture of a recorded notebook is known by what it shows: of the files in the run's ``figures/`` it
-is the one that looks the same. In a page of ``book/`` the cell says it, with ``:figure: <key>``.
+by it. An output of a recorded notebook names its figure in its metadata, ``{"figure": name}``. In a page of
+``book/`` the cell does, with ``:figure: <key>``.
 
 ``recorded-figure`` shows a figure of the evidence on another page::
 
@@ -11,12 +11,13 @@ is the one that looks the same. In a page of ``book/`` the cell says it, with ``
     Markdown here replaces the caption of book/captions.yml.
     ```
 
-Of the runs of that paper and dataset the one at the highest budget that has it is taken; a longer path
-(``cnn_sift/fer2013/short/seed0``) names one. Where there is none, the figure says that it was not run.
+Of the runs of that paper and dataset the one at the highest budget that has it is taken; ``*`` is any
+dataset, photographs before drawn faces. Where there is none, the figure says that it was not run.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from fnmatch import translate
 from functools import cache
@@ -24,8 +25,6 @@ from pathlib import Path
 from re import match
 from typing import Any, ClassVar
 
-import cv2
-import numpy as np
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -39,8 +38,6 @@ from fer_lib.evidence.runs import BUDGETS, Run, find
 
 logger = logging.getLogger(__name__)
 CAPTIONS = Path(__file__).resolve().parents[1] / "captions.yml"
-SIDE, ALIKE = 160, 8.0
-"""Pictures are compared on so many pixels squared; the same one at another size differs by less (of 255)."""
 
 
 @cache
@@ -63,24 +60,15 @@ def words(name: str, paper: str = "") -> dict[str, str] | None:
     return None
 
 
-def thumbnail(path: Path) -> np.ndarray:
-    """Return a picture on few pixels, float32 (SIDE, SIDE), to be compared with others."""
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    return cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-
-
-def recorded_names(pictures: list[Path], folder: Path) -> list[str | None]:
-    """Return under which name each picture was recorded in ``folder``; each name is given once."""
-    stored = {path.stem: thumbnail(path) for path in sorted(folder.glob("*.png"))}
-    pairs = []
-    for i, path in enumerate(pictures):
-        small = thumbnail(path)
-        pairs += [(float(np.abs(small - other).mean()), i, name) for name, other in stored.items()]
-    given: dict[int, str] = {}
-    for distance, i, name in sorted(pairs):
-        if distance < ALIKE and i not in given and name not in given.values():
-            given[i] = name
-    return [given.get(i) for i in range(len(pictures))]
+def recorded_names(notebook: Path) -> list[str | None]:
+    """Return under which name each picture of an executed notebook was recorded, as its output says."""
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    outputs = (output for cell in cells for output in cell.get("outputs", ()))
+    return [
+        output.get("metadata", {}).get("figure")
+        for output in outputs
+        if "image/png" in output.get("data", {})
+    ]
 
 
 class Captions(SphinxTransform):
@@ -98,15 +86,19 @@ class Captions(SphinxTransform):
         for image, _cell in made:
             if isinstance(image.parent, nodes.figure) and not image.get("alt"):
                 image["alt"] = " ".join(part.astext() for part in image.parent.findall(nodes.caption))
-        made = [(image, cell) for image, cell in made if not isinstance(image.parent, nodes.figure)]
         names = [cell["cell_metadata"].get("figure") for _, cell in made]
         parts = self.env.docname.split("/")
         page = "-".join(parts[1:])
-        if parts[0] == "results" and made:
-            folder = (root / self.env.docname).with_name("figures")
-            names = recorded_names([root / image["uri"].lstrip("/") for image, _ in made], folder)
+        if parts[0] == "results":
+            known = recorded_names((root / self.env.docname).with_suffix(".ipynb"))
+            names = known if len(known) == len(made) else names
             page = "-".join(parts[1:-1])
-        for count, ((image, _cell), name) in enumerate(zip(made, names, strict=True), 1):
+        pairs = [
+            (image, name)
+            for (image, _), name in zip(made, names, strict=True)
+            if not isinstance(image.parent, nodes.figure)
+        ]
+        for count, (image, name) in enumerate(pairs, 1):
             said = words(name, parts[1]) if name else None
             if said is None:
                 said = _by_heading(image, count)
@@ -157,15 +149,15 @@ class RecordedFigure(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return one figure."""
         where, name = self.arguments
-        paper, dataset, *_ = *where.split("/"), ""
+        paper, dataset = where.split("/")
         said = words(name, paper)
         if said is None and not self.content:
             raise self.error(f"book/captions.yml says nothing of {name!r}")
         path = self._file(where, name)
         caption = self._caption(said)
         if path is None:
-            title = datasets.CARDS[dataset].title.split(" (")[0]
-            place = nodes.paragraph("", f"Not run on {title}.", classes=["not-run"])
+            on = f" on {datasets.CARDS[dataset].title.split(' (')[0]}" * (dataset != "*")
+            place = nodes.paragraph("", f"Not run{on}.", classes=["not-run"])
             figure = _figure(place, "", *caption)
         else:
             self.env.note_dependency(str(path))
@@ -176,21 +168,16 @@ class RecordedFigure(SphinxDirective):
             figure = _figure(image, alt, *caption, nodes.Text(" "), *self._run(Run(path.parents[1])))
         self.set_source_info(figure)
         figure["classes"].append("recorded-figure")
-        self.options.setdefault("name", f"{'-'.join(where.split('/'))}-{name}-shown")
+        self.options.setdefault("name", f"{where.replace('/', '-').replace('*', 'any')}-{name}-shown")
         self.add_name(figure)
         return [figure]
 
     def _file(self, where: str, name: str) -> Path | None:
         """Return the picture in the best run that has it."""
-        paper, dataset, *exactly = where.split("/")
-        runs = [
-            run
-            for run in find(Path(self.env.srcdir) / "results", paper, dataset)
-            if not run.variant or exactly
-        ]
-        if exactly:
-            runs = [run for run in runs if run.path.as_posix().endswith(f"/{where}")]
-        runs.sort(key=lambda run: -BUDGETS.index(run.budget))  # stable: the first seed stays first
+        paper, dataset = where.split("/")
+        found = find(Path(self.env.srcdir) / "results", paper, None if dataset == "*" else dataset)
+        runs = [run for run in found if not run.variant]  # stable sorting: the first seed stays first
+        runs.sort(key=lambda run: (datasets.CARDS[run.dataset].synthetic, -BUDGETS.index(run.budget)))
         return next((file for run in runs if (file := run.path / "figures" / f"{name}.png").is_file()), None)
 
     def _caption(self, said: dict[str, str] | None) -> Iterable[nodes.Node]:
@@ -206,7 +193,8 @@ class RecordedFigure(SphinxDirective):
         """Say which run the figure is of, with a link where the book has its notebook."""
         title = datasets.CARDS[run.dataset].title.split(" (")[0]
         variant = f", {run.variant}" if run.variant else ""
-        text = f"{title}, budget {run.budget}, seed {run.seed}{variant}"
+        drawn = " (drawn faces)" if datasets.CARDS[run.dataset].synthetic else ""
+        text = f"{title}{drawn}, budget {run.budget}, seed {run.seed}{variant}"
         page = (run.path / "notebook").relative_to(self.env.srcdir).as_posix()
         shown: nodes.Node = nodes.inline("", text)
         if page in self.env.found_docs:

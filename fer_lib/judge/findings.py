@@ -18,14 +18,14 @@ from fer_lib.judge import answers, convergence, forensics
 from fer_lib.judge.answers import Answer, Scores
 
 RULES = {
-    "printed": "a figure printed for a paper's own method that the tables beside it do not give",
+    "printed": "a number printed for a paper's own method that the tables beside it do not give",
     "test set": "a choice of what is tested, or on whom, that our runs can undo",
     "part": "a part that a paper's method adds to a network",
 }
 """Kind of question to what its candidates are.
 
-Of each kind the one is told whose 95 % interval stays farthest from zero, and for arithmetic, which has no
-interval, whose distance is largest.
+The strongest example of each kind is told: the one whose 95 % interval stays farthest from zero. Arithmetic
+has no interval, so there it is the one whose distance is largest.
 """
 
 PARTS = {
@@ -61,7 +61,7 @@ class Finding:
     run : Run or None
         The evidence, the first of its seeds; None for arithmetic on printed figures.
     of : int
-        How many candidates it was chosen among: the largest of several flatters itself.
+        How many candidates it was chosen among: picking the largest exaggerates it.
     """
 
     kind: str
@@ -103,7 +103,7 @@ def findings(runs: Iterable[Run]) -> list[Finding]:
         "part": (found for group in groups.values() for found in parts(group)),
     }
     absent = {
-        "printed": "Every printed figure that can be recomputed agrees with its table",
+        "printed": "Every printed number that can be recomputed agrees with its table",
         "test set": "Not run: no run on a paper's own data can undo a choice of what is tested",
         "part": "Not run: no run on a paper's own data has a network with and without a method’s part",
     }
@@ -138,10 +138,10 @@ def _apart(row: dict, what: str, where: str, given: dict[str, float]) -> Finding
     return Finding(
         "printed",
         row["paper"],
-        "A headline figure is not what its own table gives",
+        "A headline number is not what its own table gives",
         min(abs(row["printed"] - value) for value in known.values()),
         detail=f"The paper prints {what} on {row['dataset']}; the {where} give {values}.",
-        conditions="arithmetic on printed figures, which has no interval; rounding is allowed for, and the "
+        conditions="arithmetic on printed numbers, which has no interval; rounding is allowed for, and the "
         "images per class are those of a complete copy",
     )
 

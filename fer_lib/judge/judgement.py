@@ -207,7 +207,7 @@ def _refuse(claim: Claim) -> None:
         printed = "the printed figures decide it, and no run is needed"
         why = {"nothing": claim.why, "arithmetic": printed}.get(claim.decided_by or "")
     elif claim.value is None:
-        why = f"no figure is printed ({claim.note})"
+        why = f"no number is printed ({claim.note})"
     elif "difference" in metric and claim.model.endswith((" other methods", " quoted methods")):
         why = "a margin over figures quoted from other works, which are not re-run here"
     elif claim.fold is not None:
@@ -217,7 +217,7 @@ def _refuse(claim: Claim) -> None:
     elif metric not in answers.METRICS:
         why = f"{metric.replace('_', ' ')} does not follow from a run's predictions"
     elif claim.bound:
-        why = f"a bound ({claim.bound}), not a figure"
+        why = f"a bound ({claim.bound}), not a number"
     if why:
         raise NotComparableError(why)
 

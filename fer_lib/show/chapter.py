@@ -26,7 +26,7 @@ from fer_lib.evidence.runs import PROBE, Recorder, Run, variant
 from fer_lib.judge import paper_tables, report
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.training import choose_device
-from fer_lib.show import pages, plots, results
+from fer_lib.show import beside, pages, plots, results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,7 +125,7 @@ class Chapter:
         """Show the accuracies of the tables that set the paper's own beside other work's."""
         frame = paper_tables.other_work(self.paper)
         return pages.table(
-            frame, {"accuracy": ".2f"}, fold=f"{len(frame)} figures beside other work's, as printed"
+            frame, {"accuracy": ".2f"}, fold=f"{len(frame)} numbers beside other work's, as printed"
         )
 
     def register(self) -> HTML:
@@ -136,7 +136,10 @@ class Chapter:
     def doubts(self) -> HTML:
         """Show what does not add up in the paper and matters for its figures."""
         frame = doubts(self.paper)
-        return pages.table(frame, fold=f"{len(frame)} things that do not add up")
+        every = len(claims.load(self.paper).inconsistencies)
+        return pages.table(
+            frame, fold=f"{len(frame)} of the {every} things that do not add up: all but small slips"
+        )
 
     # --- the data -------------------------------------------------------------------------------------------
 
@@ -334,6 +337,4 @@ def beside_claims(paper: str, evidence: Run) -> HTML | Markdown:
         if paper in card.stands_in:
             why = f"{card.title} stands in for the paper's corpora"
         return Markdown(f"*No claim is compared: {why}.*")
-    figures = ["claimed", "ours", "low", "high"]
-    columns = ["id", "model", "expression", *figures, "verdict", "reason", "apart"]
-    return pages.table(frame[columns].dropna(axis=1, how="all"), dict.fromkeys(figures, ".2f"))
+    return HTML(beside.claims_table(frame, "Claims beside this run"))

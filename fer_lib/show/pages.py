@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 from fer_lib.data.corpus import Card
 
@@ -37,7 +39,7 @@ def banner(
     if card.synthetic:
         lines.append(
             f"The faces are drawn: nothing on this page is evidence about {'the' if paper else 'a'} paper, "
-            "and no figure is compared with a claim."
+            "and no number is compared with a claim."
         )
     elif stand_in:
         lines.append(
@@ -47,11 +49,11 @@ def banner(
     elif budget == "probe":
         lines.append(
             "A part of the chapter on a part of the data, to compare readings of the paper with one another: "
-            "its figures are not set beside any claim."
+            "its numbers are not set beside any claim."
         )
     elif budget != "paper" and paper:
         lines.append(
-            "Training was not the paper's: figures stand beside its claims, and give a verdict only at "
+            "Training was not the paper's: numbers stand beside its claims, and give a verdict only at "
             "budget full, for networks whose learning curves show that they have learnt what they can."
         )
     if changes:
@@ -63,10 +65,84 @@ def banner(
     return HTML(f'<div class="admonition {kind} budget-banner">{head}{body}</div>')
 
 
-def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str = "") -> HTML:
-    """Return a frame as a table that scrolls inside its own box on a narrow screen.
+# --- the one table ----------------------------------------------------------------------------------------
 
-    An absent value is shown as a dash, True and False as yes and no.
+
+class Html(str):
+    """Text that is HTML already and must not be escaped."""
+
+
+class Long(Html):
+    """A cell of sentences, which needs a wide column."""
+
+
+class Short(Html):
+    """A cell that stays on one line."""
+
+
+def cell(value: Any) -> str:
+    """Return a cell's content: HTML as it is, an absent value as a dash, truth in words, all else escaped."""
+    if value is None or value != value or str(value) in ("", "<NA>"):
+        return '<span class="absent">–</span>'
+    if isinstance(value, Html):
+        return value
+    if isinstance(value, str):
+        return escape(value)
+    if str(value) in ("True", "False"):  # numpy's as well as Python's
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, Integral) else f"{value:,.6g}"
+
+
+def grid(
+    rows: Sequence[Mapping[str, Any]],
+    right: Iterable[str] | None = None,
+    label: str = "Table",
+    caption: str = "",
+) -> HTML:
+    """Return rows as a table: its first column names a row, and on a narrow screen each row is a card.
+
+    Parameters
+    ----------
+    rows
+        One mapping per row, all with the same keys: the column heads. Not empty.
+    right
+        Columns of numbers, set to the right; all but the first unless given.
+    label
+        What a screen reader calls the table's box, which scrolls where the table is too wide for it.
+    caption
+        HTML above the table: what holds for all of it, such as the run.
+    """
+    from IPython.display import HTML
+
+    first, *others = rows[0]
+    numbers = set(others if right is None else right)
+
+    def one(name: str, value: Any, tag: str) -> str:
+        kind = "num" if name in numbers else {Long: "long", Short: "short"}.get(type(value), "")
+        css = f' class="{kind}"' if kind else ""
+        role = 'scope="row" role="rowheader"' if tag == "th" else 'role="cell"'
+        return f'<{tag} {role}{css} data-head="{escape(name)}">{cell(value)}</{tag}>'
+
+    heads = "".join(
+        f'<th scope="col" role="columnheader"{" class=num" if name in numbers else ""}>'
+        f"{escape(name).replace(' [95 %]', ' [95&nbsp;%]')}</th>"
+        for name in (first, *others)
+    )
+    body = "\n".join(
+        f'<tr role="row">{"".join(one(n, v, "th" if n == first else "td") for n, v in row.items())}</tr>'
+        for row in rows
+    )
+    above = f'<p class="fer-caption">{caption}</p>' if caption else ""
+    wide = " many" * (len(rows[0]) > 3) + " most" * (len(rows[0]) > 6)
+    return HTML(
+        f'<div class="table-scroll" role="region" tabindex="0" aria-label="{escape(label)}">'
+        f'{above}<table class="fer-table{wide}" role="table"><thead role="rowgroup">'
+        f'<tr role="row">{heads}</tr></thead>\n<tbody role="rowgroup">\n{body}\n</tbody></table></div>'
+    )
+
+
+def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str = "") -> HTML:
+    """Return a frame as a table (:func:`grid`); numbers stand to the right.
 
     Parameters
     ----------
@@ -78,24 +154,21 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str 
     import pandas as pd
     from IPython.display import HTML
 
-    def shown(spec: str) -> object:
-        return lambda value: "–" if pd.isna(value) else format(value, spec)
+    def shown(name: str, value: object) -> object:
+        spec = (formats or {}).get(name)
+        return format(value, spec) if spec and not pd.isna(value) else value
 
-    def plain(value: object) -> object:
-        if value is None or value is pd.NA:
-            return "–"
-        return ("no", "yes")[int(value)] if pd.api.types.is_bool(value) else value
+    right = [n for n in frame if pd.api.types.is_numeric_dtype(frame[n]) and frame[n].dtype != bool]
+    rows = [{name: shown(name, row[name]) for name in row} for row in frame.to_dict("records")]
+    if not rows:
+        return HTML("<p>None.</p>")
+    html = grid(rows, right).data
+    return HTML(folded(escape(fold), html) if fold else html)
 
-    formatters = {name: shown(spec) for name, spec in (formats or {}).items() if name in frame}
-    frame = frame.assign(**{name: frame[name].map(plain) for name in frame if name not in formatters})
-    with pd.option_context("display.max_colwidth", None):
-        html = frame.to_html(
-            index=False, na_rep="–", formatters=formatters, classes="fer-table", border=0, escape=True
-        )
-    html = f'<div class="table-scroll" tabindex="0">{html}</div>'
-    if fold:
-        html = f'<details class="fer-fold"><summary>{escape(fold)}</summary>{html}</details>'
-    return HTML(html)
+
+def folded(head: str, body: str) -> str:
+    """Return HTML that is folded up under a line of HTML until a reader opens it."""
+    return f'<details class="fer-fold"><summary>{head}</summary>{body}</details>'
 
 
 def percent(value: float, low: float | None = None, high: float | None = None) -> str:

@@ -1,0 +1,137 @@
+"""Pictures that a page draws of claims and networks: claimed beside ours, and a network's diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache, partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from complete import complete
+from IPython.display import HTML
+from markup import folded
+
+from fer_lib import claims
+from fer_lib.claims import Claim
+from fer_lib.judge import people
+from fer_lib.judge.headlines import Headline
+from fer_lib.learn.layers import count_parameters, layer_table
+from fer_lib.papers.cnn3d import network as cnn3d
+from fer_lib.papers.cnn_sift import network as cnn_sift
+from fer_lib.papers.cspp import network as cspp
+from fer_lib.papers.lkrnet import network as lkrnet
+from fer_lib.papers.multimodal import network as multimodal
+from fer_lib.show import pages
+from fer_lib.show.plots.diagram import diagram
+from fer_lib.show.plots.dumbbells import dumbbells
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FACE = (1, 48, 48)
+NETWORKS = {
+    "cnn_sift": (
+        "S2",
+        partial(cnn_sift.build, "S2"),
+        {"face": FACE, "SIFT words": (cnn_sift.VISUAL_WORDS["S2"],)},
+    ),
+    "multimodal": (
+        "Multimodal (authors’ network)",
+        multimodal.Multimodal,
+        {"face": FACE, "landmarks": (136,), "HOG": (900,)},
+    ),
+    "cspp": ("C-SPP", partial(cspp.build, "C-SPP"), {"face": FACE}),
+    "cnn3d": ("c1", cnn3d.c1, {"clip": (3, 10, 112, 112)}),
+    "lkrnet": (
+        "LKRNet (full)",
+        partial(lkrnet.build, "Our method"),
+        {"face": (1, 44, 44), "mask": (1, 2, 2)},
+    ),
+}
+"""Paper to its network that is drawn: what it is called, how it is built, and the shapes of what it reads."""
+
+
+def lines(found: Iterable[Headline]) -> list[dict[str, Any]]:
+    """Return a line of the chart for each accuracy, named by its class or by its paper and dataset."""
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        claim, paper = one.claim, claims.load(one.claim.paper)
+        label = f"{paper.short_name}, {claim.dataset}"
+        if one.mean:
+            label += " (class mean)"
+        elif claim.expression:
+            label = claim.expression
+        elif any(row["label"] == label for row in rows):  # by another protocol
+            label += f" ({claim.place})"
+        row = {"label": label, "href": f"scorecard.html#claim-{claim.id}", "colour": paper.colour}
+        row |= {"claimed": one.claimed, "majority": None if claim.expression else majority(claim)}
+        row["people"] = None if one.mean else agreed(claim.corpus).get(claim.expression or "all")
+        if one.answer:
+            row |= {"ours": one.answer.ours, "certified": one.certified}
+            bounds = {"low": one.answer.low, "high": one.answer.high}
+            row |= bounds if one.answer.low == one.answer.low else {}
+        rows.append(row)
+    return rows
+
+
+def majority(claim: Claim) -> float | None:
+    """Return what always naming the commonest class gives on a claim's test images, in per cent."""
+    known = complete(claim.corpus).counts if claim.corpus else None
+    if known is not None and known.shape[1] > 1:  # an official split, whose last part is the test part
+        return 100 * known.iloc[:, -1].max() / known.iloc[:, -1].sum()
+    counts = claims.load(claim.paper).protocol(claim.protocol).get("class_counts")
+    return 100 * max(counts.values()) / sum(counts.values()) if counts else None
+
+
+@cache
+def agreed(corpus: str | None) -> dict[str, float]:
+    """Return how often most of ten people say a test image's label, in per cent: of all and by class."""
+    known = people.load() if corpus == "fer2013" else None
+    return {name: found[0] for name, found in people.shares(known, known.majority()).items()} if known else {}
+
+
+def chart(rows: list[dict[str, Any]], title: str, said: str = "") -> HTML:
+    """Show printed numbers beside ours, with a caption."""
+    drawn = f"{dumbbells(rows, title)}<figcaption>{escape(said or title)}. Accuracy in per cent.</figcaption>"
+    return HTML(f'<figure class="fer-chart">{drawn}</figure>' if rows else "")
+
+
+def network(paper: str) -> HTML:
+    """Show the diagram of a paper's network, what is guessed of it, and its layers folded up."""
+    name, model, inputs = built(paper)
+    links = ", ".join(
+        f'<a href="{guess["href"]}">{escape(guess["id"].replace("_", " "))}</a>' for guess in guesses(paper)
+    )
+    said = f"{escape(name)}, drawn from the network itself: {count_parameters(model):,} parameters. "
+    said += "Sizes are channels by height by width. " * ("clip" not in inputs)
+    said += f"A dashed box holds a guess of ours and links to it: {links}." if links else ""
+    drawn = diagram(model, inputs, f"Diagram of {name}", guesses(paper))
+    layers = pages.table(pd.DataFrame(layer_table(model, *inputs.values()))).data
+    return HTML(
+        f'<figure class="fer-chart">{drawn}<figcaption>{said}</figcaption></figure>'
+        + folded(f"Every layer of {escape(name)}", layers)
+    )
+
+
+def thumbnail(paper: str) -> str:
+    """Return a network's diagram for a card, where its words are left out."""
+    name, model, inputs = built(paper)
+    return diagram(model, inputs, f"Diagram of {name}").replace("fer-diagram", "fer-diagram thumbnail")
+
+
+def built(paper: str) -> tuple[str, nn.Module, dict[str, Tensor]]:
+    """Return a paper's network under our reading: its name, itself and a batch of one; all without values."""
+    name, build, shapes = NETWORKS[paper]
+    with torch.device("meta"):
+        return name, build(), {what: torch.zeros(1, *shape) for what, shape in shapes.items()}
+
+
+def guesses(paper: str) -> list[dict[str, str]]:
+    """Return what is guessed of a network's layers: a pattern of their names, the problem and its place."""
+    return [
+        {"href": f"ambiguities.html#{paper}-{entry['id']}"} | entry
+        for entry in claims.load(paper).ambiguities
+        if "layers" in entry
+    ]
