@@ -431,6 +431,22 @@ def test_sources_ignore_prose_outputs_and_the_saved_parameters(tmp_path, monkeyp
     assert provenance.sources("cnn_sift") == changed
 
 
+def test_what_only_draws_and_judges_is_told_from_what_computes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook(tmp_path, "import fer_lib.show.plots\nimport fer_lib.learn.training\n")
+    drawing, computing = (provenance.sources("cnn_sift", shown=shown) for shown in (True, False))
+    known = provenance.source_digest
+
+    def changed(folder):
+        monkeypatch.setattr(provenance, "source_digest", lambda path: known(path) + str(folder in path.parts))
+        return tuple(provenance.sources("cnn_sift", shown=shown) for shown in (True, False))
+
+    unchanged = changed("no such folder")
+    assert (changed("show")[0] != unchanged[0], changed("show")[1] == unchanged[1]) == (True, True)
+    assert (changed("learn")[0] != unchanged[0], changed("learn")[1] != unchanged[1]) == (True, True)
+    assert drawing != computing
+
+
 def test_a_digest_of_code_knows_what_it_does_and_not_how_it_is_written():
     plain = 'def f(x, y=None):\n    return g(x)[0], -1, "a"\n'
     same = (

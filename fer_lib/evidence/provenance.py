@@ -29,6 +29,8 @@ PACKAGES = (
 )
 # Parameters that name a run, with defaults; all others are knobs, and changing one makes a variant.
 RUN_PARAMETERS = {"dataset": "synthetic", "budget": "smoke", "seed": 0, "device": "auto", "data_dir": ""}
+SHOWING = ("show", "judge")
+"""The library's folders that draw what was computed, and judge it."""
 # Notebooks that are no paper's: they have no register, so their knobs stand here: default, values.
 STUDIES = {"matrix": {"k": (5, None)}, "control": {}}
 
@@ -196,14 +198,17 @@ def _imported(source: str, top: Path) -> list[Path]:
     return [file for file in sorted(files) if file.is_file()]
 
 
-def sources(paper: str) -> str:
+def sources(paper: str, *, shown: bool = True) -> str:
     """Return a digest of the library's sources behind a paper and of the code cells of its notebook.
 
+    Without ``shown``, what only draws and judges (:data:`SHOWING`) is left out: no prediction depends on it.
     Neither outputs and prose nor docstrings, comments and formatting count, nor the values in the parameters
     cell, which are a run's own: looking at a notebook in JupyterLab does not make its run stale.
     """
     top = Path(__file__).resolve().parents[1]
-    listing = [(file.relative_to(top).as_posix(), source_digest(file)) for file in library(paper)]
+    files = [(file.relative_to(top), file) for file in library(paper)]
+    counted = [(name, file) for name, file in files if shown or name.parts[0] not in SHOWING]
+    listing = [(name.as_posix(), source_digest(file)) for name, file in counted]
     path = notebook_path(paper)
     cells = notebook_code(path) if path.exists() else []
     code = [[code_digest(cell["source"]), "beyond" in cell["tags"]] for cell in cells]

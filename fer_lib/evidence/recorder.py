@@ -93,11 +93,11 @@ class Recorder(UnitFolder):
         self.parameters = dict(parameters or {})
         # Where the data lie and where results go do not change what the run computes.
         keyed = {k: v for k, v in self.parameters.items() if k not in ("data_dir", "results")}
-        self.sources = sources(paper)
+        self.sources, self.computing = sources(paper), sources(paper, shown=False)
         # What another version of a library made, or another number of threads, is not gone on with: units
         # made in two ways would add up to figures that nobody gets again.
         threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
-        self.key = digest(self.run, keyed, fingerprint, self.sources, versions(), threads)
+        self.key = digest(self.run, keyed, fingerprint, self.computing, versions(), threads)
         self.info: dict[str, Any] = {"fingerprint": fingerprint} if fingerprint else {}
         top = self.stage.parents[1] if self.stage else repository() / root / ".work"
         self._lock, _ = hold(top / f"{self.key}.lock")
@@ -196,6 +196,12 @@ class Recorder(UnitFolder):
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=dpi, bbox_inches="tight", metadata={"Software": None})
 
+    def _code(self) -> dict[str, str]:
+        """Return the digests of the code, or that a notebook open in JupyterLab is not the one on disk."""
+        if self.stage or _as_stored(self.run["paper"]):
+            return {"sources": self.sources, "computing": self.computing}
+        return dict.fromkeys(("sources", "computing"), "changed by hand")
+
     def commit(self) -> Path:
         """Write everything, make it appear in one rename and return the evidence folder.
 
@@ -227,7 +233,7 @@ class Recorder(UnitFolder):
             **self.info,
             "precision": self._precision(),
             "key": self.key,
-            "sources": self.sources if self.stage or _as_stored(self.run["paper"]) else "changed by hand",
+            **self._code(),
             "units_resumed": self._resumed,
             "provenance": provenance(self._started),
         }

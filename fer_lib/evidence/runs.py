@@ -115,8 +115,9 @@ def current(folder: Path, values: dict[str, Any]) -> Run | None:
     """Return the run in ``folder`` if it is complete and would come out the same if it were made now.
 
     This is so where its parameters are those of ``values`` (the others being the defaults) and neither the
-    library behind its notebook nor the notebook's code has changed since. Where it was made, with which
-    packages and on how many threads does not matter: it is evidence all the same.
+    library behind its notebook nor the notebook's code has changed since. On real data, what only draws and
+    judges does not count: predictions would be the same, and the book's pages are made anew. Where it was made,
+    with which packages and on how many threads does not matter: it is evidence all the same.
     """
     run = Run(folder)
     try:
@@ -128,7 +129,10 @@ def current(folder: Path, values: dict[str, Any]) -> Run | None:
             if name not in ("device", "data_dir")
         )
         whole = run.info["status"] == "complete" and bool(run.models())
-        return run if same and whole and run.info["sources"] == sources(run.paper) else None
+        known = run.info["sources"] == sources(run.paper)
+        if not known and run.dataset != "synthetic":
+            known = run.info.get("computing") == sources(run.paper, shown=False)
+        return run if same and whole and known else None
     except (FerError, KeyError):
         return None
 
