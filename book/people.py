@@ -68,7 +68,10 @@ def picture(shown: Iterable[Run], models: dict[str, str]) -> Figure:
         axes.plot([low, high], [row, row], color="0.35", lw=6, alpha=0.5, solid_capstyle="butt")
         axes.plot([value], [row], "|", color="0.1", ms=16, mew=2.5, label=label)
         for place, paper in enumerate(claims.PAPERS):
-            printed = frame[(frame.paper == paper) & (frame.expression == name)].value
+            own = frame[(frame.paper == paper) & (frame.model == models.get(paper))]
+            if own.empty:
+                continue
+            printed = own[own.expression == name].value
             height = row - 0.3 + 0.12 * place
             colour = claims.load(paper).colour
             text = f"{NAMES[paper]}, claimed" if name == names[0] else None
