@@ -8,11 +8,13 @@ images, and no image.
 from __future__ import annotations
 
 import argparse
+import json
 
 import numpy as np
 
 from fer_lib.data import datasets
 from fer_lib.data.datasets.ferplus import COLUMNS
+from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
 from fer_lib.judge import people
 
@@ -34,7 +36,7 @@ def main() -> None:
             votes=tested.meta[list(COLUMNS)].to_numpy().astype(np.uint8),
             columns=np.array(COLUMNS),
         )
-    print(path)
+    print(json.dumps({"images": len(tested), "file": path.relative_to(repository()).as_posix()}))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def all_datasets() -> HTML:
         link = f'<a href="{page}.html">{text}</a>' if f"book/{page}" in pages() else text
         rows.append(
             {
-                "Dataset": with_note(Html(link), Html(f"<code>{name}</code>"), Short),
+                "Dataset": with_note(Html(link), Html(f"<code>{name}</code>")),
                 "A complete copy": with_note(*holds(name), Long),
                 "Terms, and how to obtain it": with_note(terms(entry), entry.obtain, Long),
                 "Used by": using(name),

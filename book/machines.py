@@ -176,7 +176,7 @@ def recordings() -> HTML:
         ]
         for key in dict.fromkeys(key for column in columns for key in column):
             values = {head: column.get(key) for head, column in zip(heads, columns, strict=True)}
-            name = key.replace("_", " ").replace(" is faster by", ": times as fast")
-            rows.append({"Measured": name} | values)
+            text = key.replace("_", " ").replace(" is faster by", ": times as fast")
+            rows.append({"Measured": text} | values)
         parts.append(f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, (), f"Benchmark {name}").data}')
     return HTML("".join(parts)) if parts else NOT_RECORDED

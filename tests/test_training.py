@@ -12,6 +12,7 @@ from fer_lib.files import UnitFolder
 from fer_lib.learn import recipes, training, units
 from fer_lib.learn.layers import Dropout
 from fer_lib.learn.normalisation import Normalisation
+from fer_lib.learn.precision import Precision
 from fer_lib.learn.training import Part, Recipe
 from fer_lib.papers.cnn_sift import network as cnn_sift
 
@@ -105,7 +106,7 @@ def test_batches_visit_every_sample_once(parts, monkeypatch):
     seen = []
     take = Part.take
     monkeypatch.setattr(Part, "take", lambda self, index: (seen.append(index), take(self, index))[1])
-    training.fit(make(), parts[0], Recipe(1, 16, precision="fp32"))
+    training.fit(make(), parts[0], Recipe(1, 16), precision=Precision("fp32", "not looked at"))
     assert sorted(torch.cat(seen).tolist()) == list(range(64))
 
 
