@@ -20,11 +20,11 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from bs4 import BeautifulSoup, Tag
 
+from fer_lib.cli.care import BROWSERS
 from fer_lib.errors import FerError
 from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LEFT_OUT = (
     "script, .headerlink, .copybtn, .prev-next-area, .toggle-button, nav, button, input, .fer-screen-only"
 )

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import shtab
+
 from fer_lib import __version__
 from fer_lib.cli import care, data, search
 from fer_lib.errors import FerError, one_of
@@ -99,10 +101,7 @@ def parser() -> argparse.ArgumentParser:
     papers = " ".join(sorted(path.stem for path in (Path(__file__).parents[1] / "claims").glob("*.yaml")))
     top = Parser(prog="fer", description=DESCRIPTION, epilog=EXAMPLES.format(papers=papers), **raw)
     top.add_argument("--version", action="version", version=f"fer {__version__}")
-    with suppress(ImportError):
-        import shtab
-
-        shtab.add_argument_to(top, "--completion", help="print a shell's completion script, such as bash")
+    shtab.add_argument_to(top, "--completion", help="print a shell's completion script, such as bash")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     data.add(commands)
     _add_run(commands)

@@ -6,7 +6,6 @@ network that agrees with the labels more often than those people do has learnt h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,8 +117,3 @@ def beside(people: People, run: Run, model: str) -> dict[str, float]:
         "label": (said == labels)[differ],
     }
     return {name: 100 * float(value.mean()) if len(value) else np.nan for name, value in values.items()}
-
-
-def tested_on(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs on FER2013 that have images of PrivateTest among those tested."""
-    return [run for run in runs if run.dataset == "fer2013"]
