@@ -161,6 +161,10 @@ class Paper:
         Arithmetic of the paper that was checked and agrees.
     tolerance : dict
         ``accuracy_points`` and ``difference_points`` in percentage points, and ``why``.
+    needs : tuple of str
+        What its protocols ask for beyond labelled images: ``subjects``, ``sequences``.
+    adds : dict
+        Each part that the method adds -> the network with it and the one without, as evidence names them.
     """
 
     key: str
@@ -180,6 +184,8 @@ class Paper:
     year: int | None = None
     venue: str | None = None
     doi: str | None = None
+    needs: tuple[str, ...] = ()
+    adds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def claim(self, name: str) -> Claim:
         """Return the claim called ``name``; FerError if the paper has none of that name."""
@@ -223,6 +229,8 @@ def load(paper: str) -> Paper:
         year=about["year"],
         venue=about["venue"],
         doi=about["doi_or_id"],
+        needs=tuple(about.get("needs", ())),
+        adds={part: tuple(pair) for part, pair in about.get("adds", {}).items()},
         tolerance=content["tolerance"],
         confusion=tuple(content["confusion"]),
         claims=tuple(made[: len(content["claims"])]),

@@ -22,9 +22,6 @@ from fer_lib.evidence.provenance import (
     parameters,
 )
 
-# What a paper's protocols ask for beyond labelled images; a corpus's card says why it cannot give that.
-NEEDS = {"cspp": ("subjects",), "cnn3d": ("sequences", "subjects")}
-
 
 def asked(paper: str, given: dict[str, Any], texts: list[str] | tuple[str, ...] = ()) -> dict[str, Any]:
     """Return all parameters of a run that ``fer run`` is to make, or say what is wrong with them.
@@ -136,7 +133,7 @@ def _check_protocol(paper: str, dataset: str) -> None:
         frame = claims.frame(paper)
         frame = frame[frame.ours.astype(bool) & frame.corpus.notna()]
         protocols = ", ".join(dict.fromkeys(frame.protocol))
-        lacking = (datasets.CARDS[dataset].lacks.get(need) for need in NEEDS.get(paper, ()))
+        lacking = (datasets.CARDS[dataset].lacks.get(need) for need in claims.load(paper).needs)
         why = next(filter(None, lacking), "the paper states no protocol for it")
         raise FerError(
             f"{paper} cannot use {dataset}: its protocols are {protocols}, and {why}. "

@@ -28,17 +28,6 @@ The strongest example of each kind is told: the one whose 95 % interval stays fa
 has no interval, so there it is the one whose distance is largest.
 """
 
-PARTS = {
-    "cnn_sift": {"SIFT features beside the image": ("CNN-SIFT", "CNN-ONLY")},
-    "multimodal": {
-        "landmarks and HOG beside the image": ("OURS", "image"),
-        "attention": ("OURS", "OURS without CBAM"),
-    },
-    "cspp": {"small kernels, a third stage and the spatial pyramid": ("C-SPP", "Benchmark")},
-    "lkrnet": {"key regions and triplets": ("Our method", "VGG19")},
-}
-"""What a method adds, as the network with it and the one without, by their names in the evidence."""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -219,8 +208,8 @@ def _twins(runs: list[Run], model: str, alone: list[np.ndarray]) -> Finding:
 
 
 def parts(runs: list[Run]) -> Iterator[Finding]:
-    """Yield what each of :data:`PARTS` adds to an accuracy; ``runs`` differ in nothing but their seed."""
-    for part, (with_it, without) in PARTS.get(runs[0].paper, {}).items():
+    """Yield what each part of a method adds to an accuracy; ``runs`` differ in nothing but their seed."""
+    for part, (with_it, without) in claims.load(runs[0].paper).adds.items():
         if _may(runs, with_it, without):
             points, low, high, n, *_ = answers.lead(runs, with_it, without)
             detail = f"{with_it} against {without}, on the same test images."
