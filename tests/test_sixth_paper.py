@@ -26,14 +26,14 @@ tolerance: {accuracy_points: 1.0, difference_points: 0.5, why: because}
 protocols:
   - {id: official, dataset: FER2013, split: official, samples: {test: 3589}, source: Sect. 1}
 claims:
-  - {id: made_up-t1, table: Table 1, dataset: FER2013, protocol: official, model: Tiny, metric: accuracy, value: 60.0,
-     unit: percent, role: method}
+  - {id: made_up-t1, table: Table 1, dataset: FER2013, protocol: official, model: Tiny,
+     metric: accuracy, value: 60.0, unit: percent, role: method}
 order:
   - {id: made_up-o1, place: Sect. 2, dataset: FER2013, protocol: official, role: method, decided_by: nothing,
      says: Tiny is the best., why: It has no rival.}
 ambiguities:
-  - {id: depth, quote: a few layers, problem: how many, readings: [one, two], recommended: one, knob: depth, default: 1,
-     values: [1, 2]}
+  - {id: depth, quote: a few layers, problem: how many, readings: [one, two],
+     recommended: one, knob: depth, default: 1, values: [1, 2]}
 inconsistencies: []
 hyperparameters: []
 checks_passed: []
@@ -72,7 +72,8 @@ chapter = Chapter("made_up", globals(), network.BUDGETS)
 corpus = chapter.load().resize(16)
 chapter.begin(corpus)
 folds = protocols.cross_validation(corpus, 2, "subject", seed, 1, 1)
-parts = [Part.of(corpus.images[i], corpus.labels[i], device=chapter.device) for i in (folds[0].train, folds[0].test)]
+sides = folds[0].train, folds[0].test
+parts = [Part.of(corpus.images[i], corpus.labels[i], device=chapter.device) for i in sides]
 recipe = Recipe(epochs=chapter.plan["epochs"], batch_size=64, lr=0.01)
 make = partial(network.build, len(corpus.classes), depth)
 outcome = units.train_unit(chapter.recorder, "Tiny", make, (parts[0], None, parts[1]), recipe)

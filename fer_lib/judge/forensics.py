@@ -6,8 +6,9 @@ it; why, arithmetic cannot say: a slip of the pen, an unstated protocol and a te
 look alike.
 
 :func:`decided` gathers what this makes of the claims themselves: an average, a difference or a p-value
-*holds* if the figures printed beside it give it and *does not hold* if they do not. A count of a corpus is
-set beside what a complete copy has.
+*holds* if the figures printed beside it give it and *does not hold* if they do not. An accuracy itself can be
+refuted so but not confirmed: that it agrees with its own classes does not show that a network reaches it. A
+count of a corpus is set beside what a complete copy has.
 """
 
 from __future__ import annotations
@@ -275,12 +276,23 @@ def chains(paper: str | None = None) -> pd.DataFrame:
 # --- what this decides ------------------------------------------------------------------------------------
 
 
-@cache
+LEVELS = ("accuracy", "class_accuracy", "mean_class_accuracy", "mean_fold_accuracy")
+
+
 def decided(paper: str) -> dict[str, tuple[str, Verdict]]:
     """Return the claims that a paper's printed figures, or a corpus, decide: id to (how, verdict).
 
-    How is ``arithmetic`` or ``counting``. A claim of order that is ``about`` a figure decides that too.
+    How is ``arithmetic`` or ``counting``. That an accuracy agrees with what is printed beside it decides
+    nothing, and is only a remark.
     """
+    made = claims.load(paper)
+    levels = {claim.id for claim in made.claims if claim.metric in LEVELS}
+    return {n: said for n, said in _found(paper).items() if n not in levels or said[1].name != "holds"}
+
+
+@cache
+def _found(paper: str) -> dict[str, tuple[str, Verdict]]:
+    """Return what arithmetic and counting find; a claim of order ``about`` a figure speaks of that too."""
     made = claims.load(paper)
     found = {claim.id: ("counting", counted) for claim in made.claims if (counted := count(claim))}
     for row in averages(paper).to_dict("records"):
@@ -324,10 +336,10 @@ def remarks(paper: str) -> dict[str, str]:
         for row in fractions(paper).to_dict("records")
         if not row["fits"]
     }
-    kept = {claim.id for claim in claims.load(paper).claims if claim.metric == "p_value"}
-    for name, (how, verdict) in decided(paper).items():
+    kept = {claim.id for claim in claims.load(paper).claims if claim.metric in ("p_value", *LEVELS)}
+    for name, (how, verdict) in _found(paper).items():
         if how == "arithmetic" and (verdict.name == "does not hold" or name in kept):
-            said[name] = verdict.reason
+            said[name] = f"{said.get(name, '')} {verdict.reason}".strip()
     return said
 
 
