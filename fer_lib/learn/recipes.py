@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from math import cos, pi
 from typing import Any
 
 import torch
@@ -106,6 +107,18 @@ class Recipe:
             if not facts[name]:
                 del facts[name]
         return facts
+
+
+def one_cycle(epochs: int, peak: float = 0.03, lowest: float = 3e-4) -> tuple[float, ...]:
+    """Return rates per epoch: up to ``peak`` in a fifth, down by a cosine, ``lowest`` for the last quarter.
+
+    In that quarter a network that has converged no longer changes.
+    """
+    rise, hold = max(1, round(0.2 * epochs)), epochs // 4
+    fall = epochs - rise - hold
+    rates = [peak * (i + 1) / rise for i in range(rise)]
+    rates += [max(lowest, peak * (1 + cos(pi * i / fall)) / 2) for i in range(1, fall + 1)] + [lowest] * hold
+    return tuple(float(f"{rate:.6g}") for rate in rates)
 
 
 def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer | Lookahead:

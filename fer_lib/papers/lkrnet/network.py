@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
-from math import cos, pi
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch.nn import functional as F
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.learn.layers import Dropout
+from fer_lib.learn.recipes import one_cycle
 
 STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # filters and convolutions; a max pool after each
 HEAD = (4096, 256)  # dense layers before the softmax's, in VGG19 too (Sect. 3.2)
@@ -223,8 +223,7 @@ def learning_rates(schedule: str, epochs: int) -> tuple[float, ...]:
         ``printed``: 0.0001 for 20 epochs to warm up, then 0.001 times 0.8 per epoch (Sect. 4.2, Table 1); all
         rates together are worth 7 epochs at 0.001, however many follow. ``known``: the one under which
         this VGG19 is known to learn FER2013. That is 0.01, from epoch 80 on times 0.9 every five epochs, for
-        250 epochs. Fewer epochs are one cycle: up to 0.03 over a fifth of them, down again by a cosine, and
-        0.0003 for the last quarter, in which a network that has converged no longer changes.
+        250 epochs. Fewer epochs are :func:`fer_lib.learn.recipes.one_cycle`.
     epochs : int
         Length of the training.
     """
@@ -233,10 +232,7 @@ def learning_rates(schedule: str, epochs: int) -> tuple[float, ...]:
     elif epochs >= RECIPE_EPOCHS:
         rates = [0.01 * 0.9 ** (0 if i < 80 else 1 + (i - 80) // 5) for i in range(epochs)]
     else:
-        rise, hold = max(1, round(0.2 * epochs)), epochs // 4
-        fall = epochs - rise - hold
-        rates = [0.03 * (i + 1) / rise for i in range(rise)]
-        rates += [max(3e-4, 0.015 * (1 + cos(pi * i / fall))) for i in range(1, fall + 1)] + [3e-4] * hold
+        return one_cycle(epochs)
     return tuple(float(f"{rate:.6g}") for rate in rates)
 
 

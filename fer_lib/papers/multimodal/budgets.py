@@ -15,6 +15,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "smoke": {
         "width": 0.125,
         "rivals": NARROW,
+        "without": ("VGG, own recipe", "ResNet, own recipe"),
         "epochs": 5,
         "batch": 16,
         "folds": 1,
