@@ -96,3 +96,16 @@ def test_folds_are_taken_together():
 def test_without_a_curve_there_is_no_certificate(frame):
     assert not certified(frame).converged
     assert "no learning curve" in certified(frame).reasons[0]
+
+
+@pytest.mark.parametrize("learnt, converged", [(0.985, False), (0.995, True)])
+def test_where_no_accuracy_was_tested_the_training_part_must_be_known(learnt, converged):
+    frame = curves(
+        train_accuracy=np.full(50, learnt),
+        validation_accuracy=np.nan,
+        test_accuracy=np.nan,
+        train_loss=np.full(50, 0.1),
+    )
+    found = certified(frame, majority=0.25)
+    assert found.converged == converged
+    assert "no other was recorded" in found.reasons[0]

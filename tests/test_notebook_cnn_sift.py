@@ -44,7 +44,7 @@ def first_cells(**readings):
             ["1 of 10 repeats only"],
             "images",
         ),
-        ("fer2013", "full", ["60 epochs, not 300"], "images only"),
+        ("fer2013", "full", ["24 epochs, not 300", "falls to zero after 50% of the epochs"], "images only"),
         ("fer2013", "smoke", ["800 training and 200 test images only"], "folds"),
         ("fer2013", "probe", ["3,000 training and 2,200 test images only", "at most 50,000 desc"], "folds"),
         ("ckplus", "paper", [], ""),
@@ -74,19 +74,21 @@ def test_sizes_of_a_small_corpus_are_parts_of_it_and_draws_are_pooled():
 
     def train(name, small, recipe, score_epochs):
         drawn[small.name] = len(small.train)
-        return SimpleNamespace(test=rng.random((len(small.test), 7)))
+        return SimpleNamespace(test=rng.random((len(small.test), 7)), curves=[{"epoch": 1}])
 
     def add_predictions(model, probabilities, labels, ids, fold):
         kept.setdefault(model, []).append(fold)
         return {"probabilities": probabilities}
 
-    recorder = SimpleNamespace(add_predictions=add_predictions)
+    curves = []
+    recorder = SimpleNamespace(add_predictions=add_predictions, add_curves=curves.append)
     ensemble = SimpleNamespace(names=CNNS + FUSED, corpus=corpus, seed=0, train=train, recorder=recorder)
     title = "CNN-SIFT minus CNN-ONLY"
     recipe = Recipe(epochs=5, batch_size=8)
     sizes, gained = by_size(ensemble, fold, recipe, plan, {"CNN-SIFT": title})
     half = len(fold.train) // 2
     assert kept[f"CNN-SIFT@n={half}"] == ["draw0", "draw1"]
+    assert {(frame["model"][0], frame["fold"][0]) for frame in curves} >= {(f"C1@n={half}", "draw1")}
     assert drawn == {f"n{n}-d{draw}": n for n in (len(fold.train) // 4, half) for draw in (0, 1)}
     sizes = sizes.set_index(["n", "model"])
     assert sizes.index.is_unique

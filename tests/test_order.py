@@ -152,7 +152,7 @@ def test_a_claim_of_order_reaches_the_scorecard(write, monkeypatch):
     paper = claims.load("cnn_sift")
     made_up = claim(better=["A"], worse=["B"])
     monkeypatch.setattr(report.claims, "load", lambda key: replace(paper, order=(made_up,)))
-    for name in ("decided", "remarks"):  # whose caches would keep the made-up paper for the tests that follow
+    for name in ("_found", "remarks"):  # whose caches would keep the made-up paper for the tests that follow
         monkeypatch.setattr(forensics, name, getattr(forensics, name).__wrapped__)
     made = write({"A": 0.80, "B": 0.70})
     row = report.compare("cnn_sift", made).set_index("id").loc[made_up.id]

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from fer_lib.errors import FerError
 from fer_lib.learn import training
 from fer_lib.learn.normalisation import Normalisation
-from fer_lib.learn.recipes import Recipe, cross_entropy, optimiser_of
+from fer_lib.learn.recipes import Recipe, cross_entropy, falling, one_cycle, optimiser_of
 from fer_lib.learn.training import Part
 
 
@@ -102,3 +102,19 @@ def test_a_description_holds_what_was_used_alone():
     assert "betas" not in sgd
     assert sgd["momentum"] == 0.9
     assert sgd["true_class_target"] == 0.9
+
+
+def test_a_rate_stays_falls_and_stays():
+    rates = falling(10, 0.1, steady=0.3, lowest=0.01, level=0.2)
+    assert rates[:4] == (0.1,) * 4
+    assert rates[-2:] == (0.001,) * 2
+    assert list(rates) == sorted(rates, reverse=True)
+    assert falling(4, 1.0) == (1.0, 0.853553, 0.5, 0.146447)
+    assert falling(1, 0.1) == (0.1,)
+
+
+def test_one_cycle_rises_falls_and_stays():
+    rates = one_cycle(20)
+    assert rates[:4] == (0.0075, 0.015, 0.0225, 0.03)
+    assert list(rates[3:]) == sorted(rates[3:], reverse=True)
+    assert rates[-5:] == (0.0003,) * 5

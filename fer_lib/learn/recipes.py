@@ -109,6 +109,19 @@ class Recipe:
         return facts
 
 
+def falling(
+    epochs: int, lr: float, *, steady: float = 0.0, lowest: float = 0.0, level: float = 0.0
+) -> tuple[float, ...]:
+    """Return rates per epoch: ``lr``, then along a cosine down to a part ``lowest`` of it.
+
+    ``steady`` and ``level`` are the shares of all epochs at the two ends in which the rate stays as it is.
+    """
+    start = round(steady * epochs)
+    steps = max(1, epochs - start - round(level * epochs))
+    parts = ((1 + cos(pi * min(1.0, max(0, epoch - start) / steps))) / 2 for epoch in range(epochs))
+    return tuple(float(f"{lr * (lowest + (1 - lowest) * part):.6g}") for part in parts)
+
+
 def one_cycle(epochs: int, peak: float = 0.03, lowest: float = 3e-4) -> tuple[float, ...]:
     """Return rates per epoch: up to ``peak`` in a fifth, down by a cosine, ``lowest`` for the last quarter.
 

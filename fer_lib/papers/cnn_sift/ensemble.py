@@ -18,7 +18,7 @@ from fer_lib.evidence.recorder import Recorder
 from fer_lib.features.sift import Descriptors, Vocabulary
 from fer_lib.learn import explain, metrics, training, units
 from fer_lib.learn.normalisation import Normalisation
-from fer_lib.learn.recipes import Recipe
+from fer_lib.learn.recipes import Recipe, falling
 from fer_lib.learn.training import Part
 from fer_lib.learn.units import Outcome
 from fer_lib.papers.cnn_sift.network import AVERAGES, CNN, CNNS, CONTROLS, FUSED, VISUAL_WORDS
@@ -178,7 +178,7 @@ def by_size(
     ----------
     plan : dict
         ``sizes`` (below the training part, else a quarter and a half of it), ``draws`` of each, ``steps`` and
-        ``steps_per_image`` that a network is trained for.
+        ``steps_per_image`` that a network is trained for, ``steady`` as in the budgets.
     gains : dict
         Average to the title of what it gains over CNN-ONLY.
 
@@ -197,18 +197,22 @@ def by_size(
     for n in fewer or [len(fold.train) // 4, len(fold.train) // 2]:
         batches = -(-n // recipe.batch_size)
         steps = plan["steps"] + plan.get("steps_per_image", 0) * n
-        shorter = replace(recipe, epochs=max(1, round(steps / batches)), patience=0)
+        epochs = max(1, round(steps / batches))
+        rates = falling(epochs, recipe.lr, steady=plan["steady"]) if "steady" in plan else None
+        shorter = replace(recipe, epochs=epochs, learning_rates=rates)
         right: dict[str, np.ndarray] = {}  # of each test image, the share of draws in which it is right
         for draw in range(plan["draws"]):
             train = splits.subset(corpus, fold.train, n, 1000 * seed + draw)
             small = replace(fold, name=f"n{n}-d{draw}", train=train)
-            tested = averages(
-                {
-                    name: ensemble.train(name, small, shorter, score_epochs=False).test
-                    for name in ensemble.names
-                    if name not in CONTROLS
-                }
-            )
+            made = {
+                name: ensemble.train(name, small, shorter, score_epochs=False)
+                for name in ensemble.names
+                if name not in CONTROLS
+            }
+            for name, outcome in made.items():
+                curves = pd.DataFrame(outcome.curves).assign(model=f"{name}@n={n}", fold=f"draw{draw}")
+                ensemble.recorder.add_curves(curves)
+            tested = averages({name: outcome.test for name, outcome in made.items()})
             for model in [model for model in AVERAGES if model in tested]:
                 kept = ensemble.recorder.add_predictions(
                     f"{model}@n={n}", tested[model], truth, ids, f"draw{draw}"

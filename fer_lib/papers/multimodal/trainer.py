@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,7 @@ from fer_lib.data.splits import Fold
 from fer_lib.features import hog
 from fer_lib.learn import training, units
 from fer_lib.learn.normalisation import Normalisation
-from fer_lib.learn.recipes import one_cycle
+from fer_lib.learn.recipes import falling, one_cycle
 from fer_lib.learn.training import Feed, Part
 from fer_lib.learn.units import Outcome
 from fer_lib.papers import baselines
@@ -42,7 +41,6 @@ LATE_FUSION = ("image", "landmarks", "HOG")
 """The networks whose probabilities are averaged: the fusion that Sect. 1.2 decides against."""
 READS = {"SVM": ("landmarks", "hog")} | dict.fromkeys(RIVALS, ("image",))
 STRUCTURE = ("conv_channels", "bn_scope", "cbam_position", "fusion", "dropout")
-LOWEST, LEVEL = 0.01, 0.2  # part of the rate that is left, and of the epochs that are trained at it
 
 Answer = Callable[[Part], np.ndarray]
 """A part's class probabilities, float32 (N, C)."""
@@ -54,11 +52,7 @@ def rates(schedule: str, epochs: int, lr: float) -> tuple[float, ...] | None:
     ``falling`` goes along a cosine from ``lr`` to a hundredth of it, at which the last fifth is trained;
     ``constant`` is None.
     """
-    if schedule == "constant":
-        return None
-    steps = max(1, round((1 - LEVEL) * epochs))
-    falls = ((1 + math.cos(math.pi * min(1.0, epoch / steps))) / 2 for epoch in range(epochs))
-    return tuple(float(f"{lr * (LOWEST + (1 - LOWEST) * part):.6g}") for part in falls)
+    return None if schedule == "constant" else falling(epochs, lr, lowest=0.01, level=0.2)
 
 
 def own_recipe(recipe: training.Recipe) -> training.Recipe:
