@@ -15,7 +15,7 @@ from markup import badges
 from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.judge import findings, headlines, report
-from fer_lib.show.beside import called
+from fer_lib.show.pages import called
 
 
 def state(everything: Sequence[runs.Run]) -> HTML:

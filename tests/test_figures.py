@@ -152,6 +152,11 @@ See {numref}`shown` and {numref}`cnn_sift-synthetic-smoke-seed0-confusion`; {num
 An *own* caption.
 ```
 
+```{recorded-figure} cnn_sift/synthetic conf*
+:name: several
+Confusion of each network.
+```
+
 ```{toctree}
 results/cnn_sift/synthetic/smoke/seed0/notebook
 ```
@@ -222,6 +227,12 @@ class TestBuilt:
 
     def test_all_are_numbered_in_order_and_can_be_referred_to(self, built):
         numbers = [n.get_text().strip() for page in built for n in page.select(".caption-number")]
-        assert numbers == [f"Figure {i}" for i in range(1, 5)]
+        assert numbers == ["Figure 1", "Figure 2", "Figure 3", "Figure 1.1", "Figure 1.2"]
         referred = [link.get_text() for link in built[0].select("p > a.reference.internal")][:3]
-        assert referred == ["Figure 1", "Figure 3", "Figure 2"]
+        assert referred == ["Figure 1", "Figure 1.1", "Figure 2"]
+
+    def test_a_pattern_shows_every_picture_under_what_it_is_of(self, built):
+        several = built[0].find(id="several")
+        assert [image["src"].split("/")[-1] for image in several.select("img")] == ["confusion.png"]
+        assert several.select_one("p.fer-caption").get_text() == "usion"
+        assert "of each network" in several.figcaption.get_text()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
+from fer_lib.show.pages import called
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,11 +178,12 @@ def coded(labels: ArrayLike, n: int, classes: Sequence[str] | None, what: str) -
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, Any]], columns: int = 5, **style: Any) -> None:
-    """Put a legend of coloured squares (or what ``style`` says) above the axes."""
+    """Put a legend of coloured squares (or what ``style`` says) above the axes, where it fits."""
     from matplotlib.lines import Line2D
 
     style = {"marker": "s", "ls": "", "ms": 8, **style}
-    handles = [Line2D([], [], color=colour, label=name, **style) for name, colour in entries]
+    handles = [Line2D([], [], color=colour, label=called(name), **style) for name, colour in entries]
+    columns = min(columns, max(1, 80 // (5 + max(len(handle.get_label()) for handle in handles))))
     figure.legend(
         handles=handles, loc="outside upper left", ncols=columns, handletextpad=0.4, columnspacing=1.4
     )
