@@ -160,7 +160,7 @@ class RecordedFigure(SphinxDirective):
         paths = self._files(where, name)
         caption = self._caption(said)
         if not paths:
-            on = f" on {datasets.CARDS[dataset].title.split(' (')[0]}" * (dataset != "*")
+            on = "" if dataset == "*" else f" on {datasets.CARDS[dataset].title.split(' (')[0]}"
             place = nodes.paragraph("", f"Not run{on}.", classes=["not-run"])
             figure = _figure(place, "", *caption)
         else:
