@@ -34,7 +34,7 @@ UNITS = {
     "ratio": "times as fast",
     "times_faster": "times as fast",
     "side_by_side_is_faster_by": "times as fast",
-    "accuracy": "a share of the test images",
+    "accuracy": "share of the test images",
     "loss": "nats",
     "reference": "images per second",
     "ours": "images per second",
@@ -211,9 +211,11 @@ def recordings() -> HTML:
         ]
         for key in dict.fromkeys(key for column in columns for key in column):
             values = [column.get(key) for column in columns]
-            values = [float(f"{value:.4g}") if isinstance(value, float) else value for value in values]
-            unit = next((unit for part, unit in UNITS.items() if part in key), None)
-            what = with_note(key.replace("_", " "), f"in {unit}" if unit else "")
+            values = [float(f"{v:.4g}") if isinstance(v, float) else v for v in values]
+            values = [called(v) if isinstance(v, str) else v for v in values]
+            unit = next((unit for part, unit in UNITS.items() if part in key), "")
+            text = key.replace("_", " ").replace("reference", "usual loop").replace("ours", "this library")
+            what = with_note(text, unit)
             rows.append({"Measured": what} | dict(zip(heads, values, strict=True)))
         parts.append(f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, (), f"Benchmark {name}").data}')
     return HTML("".join(parts)) if parts else NOT_RECORDED

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from fer_lib import claims
 from fer_lib.errors import FerError
 from fer_lib.show import plots
 
@@ -274,6 +275,10 @@ def test_colours_are_fixed_and_distinct():
     repeats = sum(len(names) - 1 for names in same)
     assert all(len({plots.MODEL_COLOURS[name] for name in names}) == 1 for names in same)
     assert len(set(plots.MODEL_COLOURS.values())) == len(plots.MODEL_COLOURS) - repeats
+    own = {"multimodal": "OURS", "cspp": "C-SPP", "cnn3d": "c1", "lkrnet": "Our method"}
+    assert {paper: claims.load(paper).colour for paper in own} == {
+        paper: plots.MODEL_COLOURS[name] for paper, name in own.items()
+    }
     some = plots.colours(["VGG", "C1", "AlexNet"])
     assert some["C1"] == plots.MODEL_COLOURS["C1"]
     assert some == plots.colours(["AlexNet", "VGG", "C1"])

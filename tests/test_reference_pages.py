@@ -98,8 +98,8 @@ class TestMachines:
         kept = machines.measured(tmp_path)
         monkeypatch.setattr(machines, "measured", lambda: kept)
         html = machines.recordings().data
-        assert "microseconds: ours" in html
-        assert "in µs per image" in html
+        assert "microseconds: this library" in html
+        assert "µs per image" in html
         assert "12.5" in html
         assert "1,234,567" in html
         assert html.count("Some processor") == 2
