@@ -80,10 +80,10 @@ LOOK = """async () => {
   };
 }"""
 
-# Tables of the main text that are wider than their column; what is folded up is opened first.
+# Tables wider than their column; what is folded up is opened first. Those of older runs have no label.
 WIDE = """() => {
   for (const fold of document.querySelectorAll('article details.fer-fold')) fold.open = true;
-  return [...document.querySelectorAll('article .table-scroll')]
+  return [...document.querySelectorAll('article .table-scroll[aria-label]')]
     .filter(box => box.scrollWidth > box.clientWidth + 1)
     .map(box => `${box.getAttribute('aria-label')}: ${box.scrollWidth} in ${box.clientWidth} pixels`);
 }"""
