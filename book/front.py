@@ -25,7 +25,7 @@ def state(everything: Sequence[runs.Run]) -> HTML:
     real = sum(not card.synthetic and paper not in card.stands_in for paper, card in cards)
     said = f"Runs on the papers’ own data: {real or 'none yet'}"
     return HTML(
-        f'<p class="budget-banner">{said}. All other verdicts are by arithmetic and counting. '
+        f'<p class="budget-banner">{said}. Verdicts without one are by arithmetic and counting. '
         'Pictures of drawn faces are a demonstration and judge nothing. <a href="runs.html">What is under '
         "way</a>.</p>"
     )
