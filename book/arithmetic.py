@@ -11,7 +11,7 @@ from markup import Html, Long, Short, cell, facts, folded, number, table, with_n
 
 from fer_lib import claims
 from fer_lib.judge import forensics, significance
-from fer_lib.show.beside import called
+from fer_lib.show.pages import called
 
 KINDS = {
     "internal": "within the paper",

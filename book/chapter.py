@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from html import escape
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pandas as pd
 import pictures
 import register
 from about_runs import NAMES, banner, dataset_title, run_link
-from IPython.display import HTML
-from markup import Html, Long, badges, facts, folded, table, with_note
+from IPython.display import HTML, display
+from markup import NOT_RUN, Html, Long, badges, facts, folded, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import provenance
+from fer_lib.expressions import canonical
 from fer_lib.judge import headlines, report
+from fer_lib.learn import metrics
+from fer_lib.learn.embeddings import METHODS
+from fer_lib.show import plots
 from fer_lib.show.beside import claims_table, interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SEVERITIES = ("high", "medium", "low")
 
@@ -80,6 +88,46 @@ class Overview:
         rows = pictures.lines(headlines.per_class(self.paper.key, dataset, self.runs))
         return pictures.chart(rows, f"Accuracy of each expression on {dataset}: claimed and ours")
 
+    @property
+    def best(self) -> list[runs.Run]:
+        """The runs without a changed reading: photographs first, then the highest budget."""
+        plain = [run for run in self.runs if not run.variant]
+        return sorted(plain, key=lambda run: (run.dataset == "synthetic", -runs.BUDGETS.index(run.budget)))
+
+    def curves(self, models: Sequence[str]) -> HTML | None:
+        """Draw the best run's learning curves, with what is printed and what the commonest class gives."""
+        for run in self.best:
+            frame = run.curves()
+            if len(frame := frame[frame["model"].isin(models)] if len(frame) else frame):
+                labels = run.predictions(frame["model"].iloc[0])["labels"]
+                return shown(run, plots.curves(headlines.levels(frame, self.paper.key, run.dataset, labels)))
+        return NOT_RUN
+
+    def confusion(self, model: str) -> HTML | None:
+        """Draw what each expression is taken for: as the paper prints it, then as in the best real run."""
+        for entry in self.paper.confusion:
+            names = [canonical(name) for name in entry["labels"]]
+            head = HTML(f'<p class="fer-caption">{escape(entry["dataset"])}, as printed</p>')
+            display(head, plots.confusion(entry["rows"], names))
+        for run in self.best:
+            if run.dataset != "synthetic" and model in run.models():
+                rows, classes = run.predictions(model), run.info["classes"]
+                said = rows["probabilities"][:, : len(classes)].argmax(1)
+                return shown(
+                    run, plots.confusion(metrics.confusion(rows["labels"], said, len(classes)), classes)
+                )
+        return None if self.paper.confusion else NOT_RUN
+
+    def features(self) -> HTML | None:
+        """Draw the features of test images in the plane, network by network, of the best run."""
+        for run in self.best:
+            arrays = run.embeddings()
+            parts = {name: name.rpartition("_") for name in arrays if name not in ("ids", "labels")}
+            panels = {f"{of}, {METHODS[how]}": (arrays[name], None) for name, (of, _, how) in parts.items()}
+            if panels:
+                return shown(run, plots.embeddings(panels, arrays["labels"], run.info["classes"]))
+        return NOT_RUN
+
     def network(self) -> HTML:
         """Draw the paper's network."""
         return pictures.network(self.paper.key)
@@ -130,6 +178,12 @@ class Overview:
         made = provenance().get("commit")
         said = f"<p>This page was built at commit <code>{made[:10]}</code>.</p>" if made else ""
         return HTML(f'<pre tabindex="0">{escape(chr(10).join(lines))}</pre>{said}')
+
+
+def shown(run: runs.Run, figure: Figure) -> None:
+    """Show a figure under a line that says of which run it is."""
+    drawn = "Drawn faces, a demonstration: " * (run.dataset == "synthetic")
+    display(HTML(f'<p class="fer-caption">{drawn}{run_link(run)}</p>'), figure)
 
 
 def source(paper: claims.Paper) -> str:

@@ -13,17 +13,19 @@ from IPython.display import HTML
 from markup import badges
 
 from fer_lib import claims
+from fer_lib.data import datasets
 from fer_lib.evidence import runs
 from fer_lib.judge import findings, headlines, report
-from fer_lib.show.beside import called
+from fer_lib.show.pages import called
 
 
 def state(everything: Sequence[runs.Run]) -> HTML:
     """Say in a line on what this page rests."""
-    real = sum(run.dataset != "synthetic" for run in everything)
-    said = f"{real} runs on the papers’ own data" if real else "No run on a paper’s own data has finished yet"
+    cards = [(run.paper, datasets.CARDS[run.dataset]) for run in everything if run.paper in claims.PAPERS]
+    real = sum(not card.synthetic and paper not in card.stands_in for paper, card in cards)
+    said = f"Runs on the papers’ own data: {real or 'none yet'}"
     return HTML(
-        f'<p class="budget-banner">{said}: what is judged without one is judged by arithmetic and counting. '
+        f'<p class="budget-banner">{said}. Verdicts without one are by arithmetic and counting. '
         'Pictures of drawn faces are a demonstration and judge nothing. <a href="runs.html">What is under '
         "way</a>.</p>"
     )

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from importlib import metadata
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from about_runs import NAMES, run_link, run_name
 from IPython.display import HTML
 from markup import Html, Long, Short, cell, folded, table, with_note
@@ -18,8 +19,27 @@ from packaging.requirements import Requirement
 
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import PACKAGES, repository
-from fer_lib.show.beside import called
+from fer_lib.show import plots
+from fer_lib.show.pages import called
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+UNITS = {
+    "microseconds": "µs per image",
+    "milliseconds": "ms per image",
+    "per_second": "images or clips per second",
+    "seconds": "seconds",
+    "mib": "MiB",
+    "ratio": "times as fast",
+    "times_faster": "times as fast",
+    "side_by_side_is_faster_by": "times as fast",
+    "accuracy": "share of the test images",
+    "loss": "nats",
+    "reference": "images per second",
+    "ours": "images per second",
+}
+"""A part of what a benchmark calls a number, and the number's unit; the first that fits counts."""
 NOT_RECORDED = HTML('<p class="not-run">Not recorded.</p>')
 
 
@@ -161,6 +181,21 @@ def precisions() -> HTML:
     return HTML("".join(parts)) if parts else NOT_RECORDED
 
 
+def speedups() -> Figure | HTML:
+    """Draw how many times as fast the library's way is, in every recording that compares two ways."""
+    rows = []
+    for entry in measured():
+        for key, value in flat(entry["measured"]):
+            if UNITS.get(key) == "times as fast":
+                bounds = {"value": value, "low": value, "high": value, "note": f"{value:.3g} times"}
+                rows.append({"label": entry["benchmark"], "group": entry["benchmark"]} | bounds)
+    return (
+        plots.forest(pd.DataFrame(rows), "Times as fast as the usual way", zero=False)
+        if rows
+        else NOT_RECORDED
+    )
+
+
 def recordings() -> HTML:
     """Show what was measured: per benchmark one table, a column per recording."""
     parts = []
@@ -175,8 +210,12 @@ def recordings() -> HTML:
             {"Measured": "Command"} | dict(zip(heads, commands, strict=True)),
         ]
         for key in dict.fromkeys(key for column in columns for key in column):
-            values = {head: column.get(key) for head, column in zip(heads, columns, strict=True)}
-            text = key.replace("_", " ").replace(" is faster by", ": times as fast")
-            rows.append({"Measured": text} | values)
+            values = [column.get(key) for column in columns]
+            values = [float(f"{v:.4g}") if isinstance(v, float) else v for v in values]
+            values = [called(v) if isinstance(v, str) else v for v in values]
+            unit = next((unit for part, unit in UNITS.items() if part in key), "")
+            text = key.replace("_", " ").replace("reference", "usual loop").replace("ours", "this library")
+            what = with_note(text, unit)
+            rows.append({"Measured": what} | dict(zip(heads, values, strict=True)))
         parts.append(f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, (), f"Benchmark {name}").data}')
     return HTML("".join(parts)) if parts else NOT_RECORDED

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from about_runs import dataset_title, run_link
-from IPython.display import HTML
+from IPython.display import HTML, display
 from markup import NOT_RUN, Html, Long, cell, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.judge import answers, report
-from fer_lib.show.beside import called
+from fer_lib.show import plots
+from fer_lib.show.pages import called
+from fer_lib.show.plots.matrix import losses
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Rows = list[dict[str, Any]]
 HEADS = {"n": "images", "model": "network", "lambda": "λ"}
@@ -48,17 +53,36 @@ def _caption(members: Sequence[runs.Run]) -> str:
     return "Drawn faces, a demonstration: " * (first.dataset == "synthetic") + name
 
 
+def _found(
+    groups: Iterable[list[runs.Run]], rows_of: Callable[[list[runs.Run]], Rows]
+) -> list[tuple[list[runs.Run], Rows]]:
+    """Return the groups of runs that have rows; drawn faces only where no real ones have any."""
+    found = [(members, rows) for members in groups if (rows := rows_of(members))]
+    return [pair for pair in found if pair[0][0].dataset != "synthetic"] or found
+
+
 def _tables(
     groups: Iterable[list[runs.Run]],
     rows_of: Callable[[list[runs.Run]], Rows],
     label: str,
     right: Sequence[str] | None = None,
 ) -> HTML:
-    """Show a table for each group of runs that has rows; drawn faces only where no real ones have any."""
-    found = [(members, rows) for members in groups if (rows := rows_of(members))]
-    real = [pair for pair in found if pair[0][0].dataset != "synthetic"]
-    tables = [table(rows, right, label, _caption(members)).data for members, rows in real or found]
+    """Show a table for each group of runs that has rows."""
+    found = _found(groups, rows_of)
+    tables = [table(rows, right, label, _caption(members)).data for members, rows in found]
     return HTML("".join(tables)) if tables else NOT_RUN
+
+
+def _figures(
+    groups: Iterable[list[runs.Run]],
+    rows_of: Callable[[list[runs.Run]], Rows],
+    draw: Callable[[pd.DataFrame], Figure],
+) -> HTML | None:
+    """Show a figure for each group of runs that has rows, under a line that says on what they were made."""
+    found = _found(groups, rows_of)
+    for members, rows in found:
+        display(HTML(f'<p class="fer-caption">{_caption(members)}</p>'), draw(pd.DataFrame(rows)))
+    return None if found else NOT_RUN
 
 
 def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
@@ -86,27 +110,26 @@ def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
     return _tables(families(shown), rows_of, "Accuracy", ["Accuracy (%) [95 %]", "Test samples"])
 
 
-def leads(paper: str, shown: Iterable[runs.Run], pairs: Sequence[tuple[str, str]]) -> HTML:
-    """Show the lead of one model over another on the same samples, beside the difference that is printed."""
+def leads(paper: str, shown: Iterable[runs.Run], pairs: Sequence[tuple[str, str]]) -> HTML | None:
+    """Draw the lead of one model over another on the same samples, beside the difference that is printed."""
     frame = claims.frame(paper).query("metric == 'accuracy_difference'")
     printed = frame.set_index(["corpus", "model"])["value"].to_dict()
+    one = len({better for better, _ in pairs}) == 1
 
     def rows_of(members: list[runs.Run]) -> Rows:
         rows = []
         for better, worse in pairs:
             if all({better, worse} <= set(run.models()) for run in members):
                 found = answers.lead(members, better, worse)
-                row = {
-                    "Difference": called(f"{better} minus {worse}"),
-                    "Printed": number(printed.get((members[0].dataset, f"{better} minus {worse}")), sign="+"),
-                    "Points [95 %]": interval(found.ours, found.low, found.high, sign="+"),
-                }
-                if len(members) > 1:
-                    row["By seed"] = Long(", ".join(f"{value:+.1f}" for value in found.seeds))
+                label = called(worse if one else f"{better}\nover {worse}")
+                row = {"label": label, "group": better, "value": found.ours}
+                row |= {"low": found.low, "high": found.high, "note": f"{found.ours:+.2f}"}
+                row["printed"] = printed.get((members[0].dataset, f"{better} minus {worse}"), np.nan)
                 rows.append(row)
         return rows
 
-    return _tables(families(shown), rows_of, "Differences", ["Printed", "Points [95 %]"])
+    xlabel = f"Lead of {called(pairs[0][0])} (points)" if one else "Lead (points)"
+    return _figures(families(shown), rows_of, lambda frame: plots.forest(frame, xlabel))
 
 
 def without_questionable(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
@@ -175,19 +198,23 @@ def _over_seeds(
     return with_note(Html(mean), f"{least} to {most}" if least != most else "")
 
 
-def robustness(shown: Iterable[runs.Run]) -> HTML:
-    """Show, per run and model, the accuracy on clear images and the points that full severity costs."""
+def robustness(shown: Iterable[runs.Run]) -> HTML | None:
+    """Draw the points that full severity costs each model, whose name has its accuracy on clear images."""
 
     def rows_of(members: list[runs.Run]) -> Rows:
         frame, rows = members[0].table("robustness"), []
         for model, mine in frame.groupby("model", sort=False) if len(frame) else ():
-            clear = mine[mine["severity"] == 0].iloc[0]
+            clear = mine[mine["severity"] == 0].iloc[0]["accuracy"]
             hard = mine[mine["severity"] == mine["severity"].max()].set_index("condition")["accuracy"]
-            row = {"Network": called(model), "Clear (%)": number(100 * clear["accuracy"], 1)}
-            for condition in dict.fromkeys(frame["condition"]):
-                lost = 100 * (hard.get(condition, np.nan) - clear["accuracy"])
-                row[condition.replace("_", " ").capitalize()] = number(lost, 1, "+")
-            rows.append(row)
+            lost = (100 * (hard - clear)).rename(lambda name: name.replace("_", " "))
+            rows.append({"model": f"{called(model)}: {100 * clear:.1f} %", **lost})
         return rows
 
-    return _tables(_firsts(shown), rows_of, "Points lost under occlusion and light")
+    return _figures(_firsts(shown), rows_of, lambda frame: losses(frame.set_index("model")))
+
+
+def sizes(shown: Iterable[runs.Run]) -> HTML | None:
+    """Draw accuracy by the number of training images."""
+    return _figures(
+        _firsts(shown), lambda members: members[0].table("sizes").to_dict("records"), plots.learning_size
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from about_runs import NAMES, dataset_title, run_link, run_name
 from IPython.display import HTML, Markdown, display
-from markup import NOT_RUN, Html, Long, Short, interval, number, table, with_note
+from markup import NOT_RUN, Html, Short, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -15,6 +16,9 @@ from fer_lib.evidence import runs
 from fer_lib.judge import forensics, paper_tables
 from fer_lib.learn import metrics
 from fer_lib.show import plots
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # --- CNN-SIFT-AVG and the fusion ---------------------------------------------------------------
 
@@ -31,18 +35,9 @@ def printed_gains(paper: str, better: str, worse: str) -> HTML:
 
 # --- C-SPP -------------------------------------------------------------------------------------
 
-STEPS = {
-    "Benchmark": "the network of Lopes et al., run by the authors",
-    "SmallKernels": "two 3×3 kernels in place of 5×5, 3×3 and 5×5 in place of 7×7",
-    "Plain7CNN": "one more stage: two convolutions and a pool",
-    "Plain8CNN": "three 3×3 kernels in place of 3×3 and 5×5",
-    "C-SPP": "Plain7CNN with a pyramid over the last map and one over an early map",
-}
-"""What is new in each network of Sect. 4.2."""
 
-
-def ladder() -> HTML:
-    """Show the five networks as the paper grows them: size, claimed accuracy and what it is in images.
+def ladder() -> Figure:
+    """Draw the five networks as the paper grows them: claimed accuracy and what it is in images.
 
     Images are marked ``about`` where no number of them rounds to the claim.
     """
@@ -59,19 +54,14 @@ def ladder() -> HTML:
         about[name] = "" if fits[claimed["id"]] == "rounded" else "about "
         low, high = metrics.wilson(right[name], n)
         origin = {"Benchmark": None, "C-SPP": "Plain7CNN"}.get(name, NETWORKS[NETWORKS.index(name) - 1])
-        step = None
+        note = f"{about[name]}{right[name]} of {n}"
         if origin is not None:
-            step = Html(f"{about[name] or about[origin]}{right[name] - right[origin]:+d}".replace("-", "−"))
-        rows.append(
-            {
-                "Network": with_note(name, STEPS[name], Long),
-                "Parameters": count_parameters(build(name)),
-                "Claimed (%) [95 %]": interval(claimed["value"], 100 * low, 100 * high),
-                f"Right of {n}": Html(f"{about[name]}{right[name]}"),
-                "Step in images": None if step is None else with_note(step, f"from {origin}"),
-            }
-        )
-    return table(rows, label="The five networks")
+            step = f"{about[name] or about[origin]}{right[name] - right[origin]:+d}".replace("-", "−")
+            note += f"\n{step} from {origin}"
+        label = f"{name}\n{count_parameters(build(name)):,} parameters"
+        row = {"label": label, "group": name, "value": claimed["value"], "note": note}
+        rows.append(row | {"low": 100 * low, "high": 100 * high})
+    return plots.forest(pd.DataFrame(rows), "Claimed accuracy (%)", zero=False)
 
 
 def waterfalls(made: Iterable[runs.Run]) -> HTML | None:

@@ -16,7 +16,7 @@ from fer_lib.data import datasets
 from fer_lib.evidence import runs
 from fer_lib.judge import sensitivity
 from fer_lib.show import plots
-from fer_lib.show.beside import called
+from fer_lib.show.pages import called
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,8 +144,11 @@ def forest(dataset: str = "fer2013") -> Figure | HTML:
     frame = frame[frame["dataset"] == dataset]
     if not len(frame):
         return NOT_RUN
+    frame = frame.sort_values("difference", ascending=False, kind="stable")
     labels = [f"{row.knob} = {row.value}" for row in frame.itertuples()]
-    return plots.forest(frame.assign(label=labels, group=frame["paper"].map(NAMES)))
+    frame = frame.drop(columns="value").rename(columns={"difference": "value"})
+    frame = frame.assign(label=labels, group=frame["paper"].map(NAMES))
+    return plots.forest(frame, "Other reading minus ours (points of accuracy)")
 
 
 def measured() -> HTML:

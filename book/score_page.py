@@ -17,7 +17,8 @@ from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
 from fer_lib.judge import report
 from fer_lib.judge.answers import name
-from fer_lib.show.beside import called, measure, ours, verdict
+from fer_lib.show.beside import measure, ours, verdict
+from fer_lib.show.pages import called
 
 KINDS = {
     "accuracy": ("accuracy", "mean_fold_accuracy"),

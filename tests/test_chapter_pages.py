@@ -11,6 +11,7 @@ import pytest
 
 from fer_lib import claims
 from fer_lib.evidence import runs
+from fer_lib.expressions import EXPRESSIONS
 from fer_lib.judge import answers, headlines, report
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
@@ -27,6 +28,18 @@ def helpers(monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """What a cell of a page displays."""
+    import chapter
+    import measured
+
+    shown = []
+    for module in (chapter, measured):
+        monkeypatch.setattr(module, "display", lambda *some: shown.extend(some))
+    return shown
+
+
 def right(model, seed):
     """Which of the images a network gets right in this test, bool (N,)."""
     return np.random.default_rng([seed, len(model)]).random(N) < (0.7 if model == "Our method" else 0.5)
@@ -41,6 +54,7 @@ def recorded(root, seed, budget="full", dataset="fer2013", **tables):
         for model in ("VGG19", "Our method"):
             chosen = np.where(right(model, seed), LABELS, (LABELS + 1) % 7)
             recorder.add_predictions(model, np.eye(7)[chosen], LABELS, ids, "official")
+        recorder.info["classes"] = list(EXPRESSIONS[:7])
         for name, rows in tables.items():
             recorder.add_table(name, pd.DataFrame(rows))
         return runs.Run(recorder.commit())
@@ -65,10 +79,20 @@ def test_accuracies_and_leads_are_those_that_judge(made):
     assert "2 seeds" in shown
     assert "no such" not in shown
     assert f"{100 * np.bincount(LABELS).max() / N:.2f}" in shown  # the commonest expression
-    shown = measured.leads("lkrnet", made, [("Our method", "VGG19")]).data
-    gap = [100 * (right("Our method", s).mean() - right("VGG19", s).mean()) for s in (0, 1)]
-    assert f"{np.mean(gap):+.2f}" in shown
-    assert "+3.13" in shown  # Sect. 4.3.4
+
+
+def test_leads_are_drawn_beside_what_is_printed(made, drawn):
+    import measured
+
+    measured.leads("lkrnet", made, [("Our method", "VGG19"), ("VGG19", "VGG19")])
+    caption, figure = drawn
+    assert "2 seeds" in caption.data
+    gap = np.mean([100 * (right("Our method", s).mean() - right("VGG19", s).mean()) for s in (0, 1)])
+    axes = figure.axes[0]
+    marks = {m: [x.get_xdata()[0] for x in axes.lines if x.get_marker() == m] for m in "oD"}
+    assert np.allclose(marks["o"], [gap, 0])
+    assert np.allclose(marks["D"], [3.131, np.nan], atol=0.01, equal_nan=True)  # Sect. 4.3.4
+    assert axes.get_yticklabels()[0].get_text() == "LKRNet (full)\nover VGG19"
 
 
 def test_tables_of_the_evidence_give_means_and_ranges_over_seeds(made):
@@ -94,16 +118,17 @@ def test_results_without_questionable_images(made):
     assert f"{100 * right('VGG19', 0)[4:].mean():.2f}" in shown
 
 
-def test_robustness_is_the_loss_at_full_severity(tmp_path):
+def test_robustness_is_the_loss_at_full_severity(tmp_path, drawn):
     import measured
 
     rows = [
         {"condition": "low_brightness", "severity": s, "model": "VGG19", "n": 40, "accuracy": 0.6 - s / 4}
         for s in (0.0, 0.5, 1.0)
     ]
-    shown = measured.robustness([recorded(tmp_path, 0, robustness=rows)]).data
-    assert "60.0" in shown
-    assert "-25.0" in shown
+    measured.robustness([recorded(tmp_path, 0, robustness=rows)])
+    (axes,) = drawn[1].axes
+    assert [text.get_text() for text in axes.texts] == ["-25.0"]
+    assert axes.get_yticklabels()[0].get_text() == "VGG19: 60.0 %"
 
 
 def test_a_page_says_what_its_runs_are_not(tmp_path, monkeypatch):
@@ -178,6 +203,24 @@ def test_a_chart_tells_certified_runs_from_others(tmp_path):
     assert "○ ours, not certified" in pictures.chart([row], "a title").data
 
 
+def test_curves_confusion_and_features_are_of_the_best_run(tmp_path, drawn, monkeypatch):
+    import chapter
+
+    runs_of = [recorded(tmp_path, 0, dataset="synthetic"), recorded(tmp_path, 1)]
+    monkeypatch.setattr(chapter.runs, "find", lambda paper: runs_of)
+    page = chapter.Overview("lkrnet")
+    assert "Not run yet" in page.curves(["VGG19"]).data
+    assert "Not run yet" in page.features().data
+    assert page.confusion("VGG19") is None
+    assert "FER2013" in drawn[0].data
+    assert len(drawn[1].axes[0].texts) >= 49
+    cspp = chapter.Overview("cspp")
+    monkeypatch.setattr(cspp, "runs", [])
+    del drawn[:]
+    assert cspp.confusion("C-SPP") is None
+    assert "as printed" in drawn[0].data
+
+
 def test_real_runs_and_drawn_faces_never_share_a_table(tmp_path):
     import measured
 
@@ -208,10 +251,13 @@ def test_the_campaign_is_listed_with_what_is_done(tmp_path, monkeypatch):
 def test_the_ladder_counts_what_cspp_claims_in_images():
     import papers
 
-    shown = papers.ladder().data
-    assert all(text in shown for text in ("927,206", "97.41", ">903<", "+18", "−7", "from Plain7CNN"))
-    assert shown.count(">about ") == 3
-    assert shown.count("from Plain7CNN") == 2  # Plain8CNN and C-SPP both grow out of it
+    (axes,) = papers.ladder().axes
+    names = " ".join(label.get_text() for label in axes.get_yticklabels())
+    notes = "\n".join(text.get_text() for text in axes.texts)
+    assert "C-SPP\n927,206 parameters" in names
+    assert all(text in notes for text in ("903 of 927", "+18 from Plain7CNN", "−7 from Plain7CNN"))
+    assert notes.count("about ") == 3
+    assert axes.lines[-2].get_xdata()[0] == 97.41
 
 
 def test_both_searches_of_cnn3d_stand_side_by_side():

@@ -7,22 +7,13 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from fer_lib import claims
 from fer_lib.errors import FerError
 from fer_lib.show import plots
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (10, 12, 12), dtype=np.uint8)
-CLAIMS = pd.DataFrame(
-    {
-        "model": ["C1", "C2", "C3"],
-        "claimed": [68.0, 69, 70],
-        "ours": [66.5, None, 71],
-        "low": [65.0, None, 70.5],
-        "high": [68.0, None, 72],
-        "verdict": ["reproduced", "needs data", "exceeded"],
-    }
-)
 RECALL = pd.DataFrame(
     [
         {"model": m, "expression": c, "recall": 0.5 + 0.05 * i, "low": 0.4, "high": 0.9}
@@ -36,13 +27,13 @@ SIZES = pd.DataFrame(
 
 EFFECTS = pd.DataFrame(
     {
-        "label": ["a = 1", "b = 2", "c = 3"],
-        "group": ["one", "two", "one"],
-        "difference": [-1.0, 4, 0.5],
-        "low": [-3.0, 2, -2],
-        "high": [1.0, 6, 3],
-        "spread": [1.5, 2, np.nan],
-        "clear": [False, True, False],
+        "label": ["b = 2", "c = 3", "a = 1"],
+        "group": ["two", "one", "one"],
+        "value": [4, 0.5, -1.0],
+        "low": [2, -2, -3.0],
+        "high": [6, 3, 1.0],
+        "spread": [2, np.nan, 1.5],
+        "clear": [True, False, False],
     }
 )
 
@@ -67,6 +58,7 @@ def texts(figure):
     return [t.get_text() for t in figure.findobj(Text) if t.get_visible() and t.get_text()]
 
 
+PANELS = {f"{name}, UMAP": (IMAGES[:, 1, :2], 0.9) for name in ("C2", "S2")}
 FIGURES = {
     "contact_sheet": lambda: plots.contact_sheet(IMAGES, np.arange(10) % 7, CLASSES),
     "class_balance": lambda: plots.class_balance(
@@ -80,7 +72,8 @@ FIGURES = {
     "grad_cam_grid": lambda: plots.grad_cam_grid(IMAGES[:5], IMAGES[:5] / 255, list("abcde")),
     "embedding": lambda: plots.embedding(IMAGES[:, 0, :2], np.arange(10) % 7, CLASSES, "t-SNE", 0.9),
     "learning_size": lambda: plots.learning_size(SIZES),
-    "forest": lambda: plots.forest(EFFECTS),
+    "embeddings": lambda: plots.embeddings(PANELS, np.arange(10) % 7, CLASSES),
+    "forest": lambda: plots.forest(EFFECTS, "Points"),
 }
 
 
@@ -148,6 +141,15 @@ def test_curves_have_a_panel_per_model_in_its_colour():
     assert test.get_marker() == "o"
     said = [[text.get_text() for text in legend.texts] for legend in figure.legends]
     assert said == [["C1", "C2", "S1"], ["training", "validation", "test"]]
+
+
+def test_curves_are_read_against_the_claim_and_the_commonest_class():
+    frame = learning(["C1", "C2"]).assign(claimed=lambda f: f["model"].map({"C1": 0.7}), majority=0.25)
+    figure = plots.curves(frame)
+    levels = [[line.get_ydata()[0] for line in axes.lines[:2]] for axes in figure.axes[1:]]
+    assert np.allclose(levels, [[70, 25], [np.nan, 25]], equal_nan=True)
+    said = [text.get_text() for text in figure.legends[-1].texts]
+    assert said[-2:] == ["claimed", "always the commonest class"]
 
 
 def test_curves_average_the_folds():
@@ -220,7 +222,7 @@ def test_embedding_draws_every_point_in_its_colour():
         expected = points[labels == code]
         assert np.allclose(np.sort(np.concatenate(mine), axis=0), np.sort(expected, axis=0))
     assert [text.get_text() for text in figure.legends[0].texts] == list(CLASSES[:3])
-    assert axes.get_title(loc="right") == "trustworthiness 0.934"
+    assert axes.get_xlabel() == "trustworthiness 0.934"
     people = plots.embedding(points, labels, ["S01", "S02", "S03"])
     assert len({to_hex(c.get_facecolor()[0]) for c in people.axes[0].collections}) == 3
 
@@ -234,13 +236,31 @@ def test_learning_size_is_logarithmic_and_sorted():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["100", "500"]
 
 
-def test_forest_sorts_readings_and_fills_what_is_clear():
-    axes = plots.forest(EFFECTS).axes[0]
+def test_embeddings_are_small_multiples_of_the_same_samples():
+    figure = plots.embeddings({"OURS, t-SNE": (IMAGES[:, 0, :2], None)} | PANELS, np.arange(10) % 7, CLASSES)
+    said = [axes.get_title(loc="left") for axes in figure.axes]
+    assert said == ["Multimodal (authors’ network), t-SNE", "C2, UMAP", "S2, UMAP", ""]
+    assert len(figure.legends) == 1
+
+
+def test_forest_keeps_its_order_and_fills_what_is_clear():
+    axes = plots.forest(EFFECTS, "Points").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["b = 2", "c = 3", "a = 1"]
     marks = [line for line in axes.lines if line.get_marker() == "o"]
     assert [float(line.get_xdata()[0]) for line in marks] == [4, 0.5, -1]
     assert [line.get_markerfacecolor() == "white" for line in marks] == [False, True, True]
     assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == [(-2, 4), (-1.5, 3)]
+
+
+def test_forest_shows_what_is_printed_and_fills_what_leaves_zero_out():
+    leads = EFFECTS.drop(columns=["spread", "clear"])
+    leads = leads.assign(printed=[5, np.nan, -4], note=["+4", "+0.5", "-1"])
+    axes = plots.forest(leads, "Lead").axes[0]
+    printed = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "D"]
+    assert np.allclose(printed, [5, np.nan, -4], equal_nan=True)
+    discs = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"]
+    assert [fill == "white" for fill in discs] == [False, True, True]
+    assert {"+4", "+0.5", "-1"} <= set(texts(axes.figure))
 
 
 def test_colours_are_fixed_and_distinct():
@@ -255,6 +275,10 @@ def test_colours_are_fixed_and_distinct():
     repeats = sum(len(names) - 1 for names in same)
     assert all(len({plots.MODEL_COLOURS[name] for name in names}) == 1 for names in same)
     assert len(set(plots.MODEL_COLOURS.values())) == len(plots.MODEL_COLOURS) - repeats
+    own = {"multimodal": "OURS", "cspp": "C-SPP", "cnn3d": "c1", "lkrnet": "Our method"}
+    assert {paper: claims.load(paper).colour for paper in own} == {
+        paper: plots.MODEL_COLOURS[name] for paper, name in own.items()
+    }
     some = plots.colours(["VGG", "C1", "AlexNet"])
     assert some["C1"] == plots.MODEL_COLOURS["C1"]
     assert some == plots.colours(["AlexNet", "VGG", "C1"])

@@ -98,7 +98,8 @@ class TestMachines:
         kept = machines.measured(tmp_path)
         monkeypatch.setattr(machines, "measured", lambda: kept)
         html = machines.recordings().data
-        assert "microseconds: ours" in html
+        assert "microseconds: this library" in html
+        assert "µs per image" in html
         assert "12.5" in html
         assert "1,234,567" in html
         assert html.count("Some processor") == 2
@@ -106,6 +107,7 @@ class TestMachines:
     def test_nothing_recorded_says_so(self, machines, monkeypatch):
         monkeypatch.setattr(machines, "measured", list)
         assert "Not recorded" in machines.recordings().data
+        assert "Not recorded" in machines.speedups().data
         assert "not recorded" in machines.what_there_is().data
 
 

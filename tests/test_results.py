@@ -79,7 +79,7 @@ def test_feature_maps_are_drawn_and_recorded(corpus, tmp_path, budget, methods):
     index = np.arange(0, len(corpus), 3)
     features = {"C2": np.random.default_rng(0).normal(size=(len(index), 8)) + corpus.labels[index, None]}
     figures, table = feature_maps(corpus, index, features, recorder, 0)
-    assert set(figures) == {f"{method}_C2" for method in methods}
+    assert set(figures) == {"features"}
     assert table["trustworthiness"].between(0.5, 1).all()
     recorder.add_predictions("C2", np.eye(7)[corpus.labels[:3] % 7], corpus.labels[:3] % 7, corpus.ids[:3])
     run = runs.Run(recorder.commit())

@@ -12,7 +12,9 @@ by it. An output of a recorded notebook names its figure in its metadata, ``{"fi
     ```
 
 Of the runs of that paper and dataset the one at the highest budget that has it is taken; ``*`` is any
-dataset, photographs before drawn faces. Where there is none, the figure says that it was not run.
+dataset, photographs before drawn faces. Where there is none, the figure says that it was not run. A name
+with ``*`` shows all pictures that it fits, one below the other, each under what ``*`` stands for. Of names
+with ``|`` between them the first that a run has is shown.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from fer_lib.data import datasets
 from fer_lib.evidence.runs import BUDGETS, Run, find
+from fer_lib.show.pages import called
 
 logger = logging.getLogger(__name__)
 CAPTIONS = Path(__file__).resolve().parents[1] / "captions.yml"
@@ -56,7 +59,8 @@ def words(name: str, paper: str = "") -> dict[str, str] | None:
         if found := match(
             translate(pattern).replace(".*", "(.*)"), name if "/" not in pattern else f"{paper}/{name}"
         ):
-            return {kind: text.format(*found.groups()) for kind, text in everything[pattern].items()}
+            filled = ["each network" if text == "*" else called(text) for text in found.groups()]
+            return {kind: text.format(*filled) for kind, text in everything[pattern].items()}
     return None
 
 
@@ -153,32 +157,40 @@ class RecordedFigure(SphinxDirective):
         said = words(name, paper)
         if said is None and not self.content:
             raise self.error(f"book/captions.yml says nothing of {name!r}")
-        path = self._file(where, name)
+        paths = self._files(where, name)
         caption = self._caption(said)
-        if path is None:
-            on = f" on {datasets.CARDS[dataset].title.split(' (')[0]}" * (dataset != "*")
+        if not paths:
+            on = "" if dataset == "*" else f" on {datasets.CARDS[dataset].title.split(' (')[0]}"
             place = nodes.paragraph("", f"Not run{on}.", classes=["not-run"])
             figure = _figure(place, "", *caption)
         else:
-            self.env.note_dependency(str(path))
-            image = nodes.image(uri="/" + path.relative_to(self.env.srcdir).as_posix())
-            if "width" in self.options:
-                image["width"] = self.options["width"]
             alt = self.options.get("alt") or (said or {}).get("alt") or nodes.Element("", *caption).astext()
-            figure = _figure(image, alt, *caption, nodes.Text(" "), *self._run(Run(path.parents[1])))
+            run = self._run(Run(paths[0].parents[1]))
+            figure = _figure(nodes.Text(""), "", *caption, nodes.Text(" "), *run)
+            figure[0:1] = [node for path in paths for node in self._picture(path, name, alt)]
         self.set_source_info(figure)
         figure["classes"].append("recorded-figure")
         self.options.setdefault("name", f"{where.replace('/', '-').replace('*', 'any')}-{name}-shown")
         self.add_name(figure)
         return [figure]
 
-    def _file(self, where: str, name: str) -> Path | None:
-        """Return the picture in the best run that has it."""
+    def _picture(self, path: Path, name: str, alt: str) -> list[nodes.Node]:
+        """Return one picture, under what it is of where there may be several."""
+        self.env.note_dependency(str(path))
+        image = nodes.image(uri="/" + path.relative_to(self.env.srcdir).as_posix(), alt=alt)
+        if "width" in self.options:
+            image["width"] = self.options["width"]
+        of = called(path.stem.removeprefix(name.partition("*")[0]).replace("_", ", "))
+        return [nodes.paragraph("", of, classes=["fer-caption"]), image] if "*" in name else [image]
+
+    def _files(self, where: str, name: str) -> list[Path]:
+        """Return the pictures in the best run that has some."""
         paper, dataset = where.split("/")
         found = find(Path(self.env.srcdir) / "results", paper, None if dataset == "*" else dataset)
         runs = [run for run in found if not run.variant]  # stable sorting: the first seed stays first
         runs.sort(key=lambda run: (datasets.CARDS[run.dataset].synthetic, -BUDGETS.index(run.budget)))
-        return next((file for run in runs if (file := run.path / "figures" / f"{name}.png").is_file()), None)
+        tried = (sorted(run.path.glob(f"figures/{one}.png")) for run in runs for one in name.split("|"))
+        return next(filter(None, tried), [])
 
     def _caption(self, said: dict[str, str] | None) -> Iterable[nodes.Node]:
         if not self.content:
@@ -206,8 +218,29 @@ class RecordedFigure(SphinxDirective):
         return [note]
 
 
+def number_by_chapter(app: Any, env: Any) -> list[str]:
+    """Give figures a number within their chapter, which takes in the pages below it: 1.1, 1.2 and on.
+
+    Sphinx does so only where headings are numbered too. It has numbered the figures from the first page to
+    the last, in the order in which they are counted here.
+    """
+
+    def pages(docname: str) -> list[str]:
+        return [docname, *(page for below in env.toctree_includes.get(docname, ()) for page in pages(below))]
+
+    for chapter, docname in enumerate(env.toctree_includes.get(env.config.root_doc, ()), 1):
+        numbers = [env.toc_fignumbers.get(page, {}).get("figure", {}) for page in pages(docname)]
+        count = 0
+        for figures in numbers:
+            for name in sorted(figures, key=figures.get):
+                count += 1
+                figures[name] = (chapter, count)
+    return []
+
+
 def setup(app: Any) -> dict[str, Any]:
-    """Register the transform and the directive."""
+    """Register the transform, the directive and the numbering."""
+    app.connect("env-get-updated", number_by_chapter, priority=900)  # after Sphinx's own
     app.add_transform(Captions)
     app.add_directive("recorded-figure", RecordedFigure)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from fer_lib import claims
 from fer_lib.claims import Claim
@@ -11,6 +13,9 @@ from fer_lib.evidence.runs import BUDGETS, Run
 from fer_lib.judge import answers
 from fer_lib.judge.answers import Answer
 from fer_lib.judge.judgement import judge
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Headline(NamedTuple):
@@ -66,6 +71,21 @@ def beside(claim: Claim, runs: Iterable[Run]) -> Headline:
             break
         return Headline(claim, claim.value, answer if answer.n else None, bool(judged))
     return Headline(claim, claim.value, None, False)
+
+
+def levels(curves: pd.DataFrame, paper: str, dataset: str, labels: np.ndarray) -> pd.DataFrame:
+    """Return learning curves with what their accuracies are read against, as fractions.
+
+    ``claimed`` is the overall accuracy that the paper prints of a network on the corpus, the first of several
+    protocols (NaN without one); ``majority`` is the share of the commonest of the test ``labels``.
+    """
+    printed: dict[str, float] = {}
+    for claim in claims.load(paper).claims if paper in claims.PAPERS else ():
+        whole = claim.expression is None and claim.fold is None and claim.train_dataset is None
+        if claim.metric == "accuracy" and claim.role != "quoted" and claim.corpus == dataset and whole:
+            printed.setdefault(claim.model, claim.value / 100)
+    majority = np.bincount(labels).max() / len(labels)
+    return curves.assign(claimed=curves["model"].map(printed), majority=majority)
 
 
 def _mean(parts: list[Headline]) -> Headline | None:

@@ -204,12 +204,12 @@ def _refuse(claim: Claim) -> None:
     elif not claim.built:
         why = f"the network of {claim.ref} is not built here"
     elif metric == "order":
-        printed = "the printed figures decide it, and no run is needed"
+        printed = "the printed numbers decide it, and no run is needed"
         why = {"nothing": claim.why, "arithmetic": printed}.get(claim.decided_by or "")
     elif claim.value is None:
         why = f"no number is printed ({claim.note})"
     elif "difference" in metric and claim.model.endswith((" other methods", " quoted methods")):
-        why = "a margin over figures quoted from other works, which are not re-run here"
+        why = "a margin over numbers quoted from other works, which are not re-run here"
     elif claim.fold is not None:
         why = "the paper's folds cannot be rebuilt one by one; their mean is compared instead"
     elif metric == "confidence":

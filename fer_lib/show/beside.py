@@ -9,20 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from fer_lib import claims
 from fer_lib.judge.verdicts import DECIDED, VERDICTS
-from fer_lib.show.pages import Html, Long, cell, folded, grid
+from fer_lib.show.pages import Html, Long, called, cell, folded, grid
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def called(model: str) -> str:
-    """Return what pages call a network: the authors' own are not "ours"."""
-    for name, ours_in_the_paper in (
-        ("LKRNet (full)", "Our method"),
-        ("Multimodal (authors’ network)", "OURS"),
-    ):
-        model = model.replace(ours_in_the_paper, name)
-    return model
 
 
 def with_note(first: Any, note: Any = "", kind: type[Html] = Html) -> Html:

@@ -192,7 +192,7 @@ class Chapter:
         """
         self.recorder.add_figure(name, figure)
         if heading:
-            display(Markdown(f"**{heading}**"))
+            display(Markdown(f"**{pages.called(heading)}**"))
         display(figure, metadata={"figure": name})
 
     def contact_sheet(self, landmarks: np.ndarray | None = None) -> None:

@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 
+CALLED = {
+    "Our method": "LKRNet (full)",
+    "OURS": "Multimodal (authors’ network)",
+    "said by a constant": "uniform share",
+}
+"""What is stored under a name that readers would misread, and what they read: "ours" is this project."""
+
+
+def called(name: str) -> str:
+    """Return what a reader calls a network or a column of the evidence."""
+    for stored, shown in CALLED.items():
+        name = name.replace(stored, shown)
+    return name
+
+
 def banner(
     card: Card, budget: str, changes: list[str], against: str = "the paper", stand_in: bool = False
 ) -> HTML:
@@ -155,9 +170,13 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str 
     from IPython.display import HTML
 
     def shown(name: str, value: object) -> object:
-        spec = (formats or {}).get(name)
+        spec = formats.get(name)
+        if type(value) is str:
+            return called(value)
         return format(value, spec) if spec and not pd.isna(value) else value
 
+    frame = frame.rename(columns=lambda name: called(str(name)))
+    formats = {called(str(name)): spec for name, spec in (formats or {}).items()}
     right = [n for n in frame if pd.api.types.is_numeric_dtype(frame[n]) and frame[n].dtype != bool]
     rows = [{name: shown(name, row[name]) for name in row} for row in frame.to_dict("records")]
     if not rows:

@@ -15,6 +15,7 @@ import pandas as pd
 from fer_lib.data.corpus import Corpus, flags
 from fer_lib.data.splits import Fold
 from fer_lib.evidence.recorder import Recorder
+from fer_lib.judge import headlines
 from fer_lib.learn import embeddings, metrics
 from fer_lib.show import pages, plots
 
@@ -122,8 +123,15 @@ class Results:
         return metrics.confusion(rows["labels"], rows["probabilities"][:, :n].argmax(1), n)
 
     def curves(self) -> pd.DataFrame:
-        """Return the learning curves of the main protocol: model, fold, epoch, losses and accuracies."""
-        return pd.concat(self._curves, ignore_index=True)
+        """Return the learning curves of the main protocol: model, fold, epoch, losses and accuracies.
+
+        With what the paper prints of each network on this corpus and the share of the commonest class,
+        ``claimed`` and ``majority`` (:func:`fer_lib.judge.headlines.levels`).
+        """
+        parts = next(rows for (protocol, _), rows in self._rows.items() if protocol == self.main)
+        labels = np.concatenate([part["labels"] for part in parts])
+        frame = pd.concat(self._curves, ignore_index=True)
+        return headlines.levels(frame, self.recorder.run["paper"], self.recorder.run["dataset"], labels)
 
     def last_and_best(self) -> pd.DataFrame:
         """Return test accuracy in per cent by model, of the last epoch and of each fold's best test epoch.
@@ -151,7 +159,7 @@ def feature_maps(
     Returns
     -------
     figures : dict
-        By file name; recorded already, as are the points.
+        The one of all features, by its file name; recorded already, as are the points.
     table : DataFrame
         Trustworthiness of each picture (1: neighbours in it are neighbours in the features), and the
         accuracy of a vote of the five nearest neighbours in the features, by expression and, where
@@ -159,7 +167,7 @@ def feature_maps(
     """
     labels = corpus.labels[index]
     groups = None if corpus.subjects is None else corpus.subjects[index]
-    figures, rows, arrays = {}, [], {"ids": corpus.ids[index], "labels": labels}
+    panels, rows, arrays = {}, [], {"ids": corpus.ids[index], "labels": labels}
     for name, values in features.items():
         knn = embeddings.knn_accuracy(embeddings.prepare(values), labels, groups=groups)
         for method, title in embeddings.methods(recorder.run["budget"]).items():
@@ -167,9 +175,9 @@ def feature_maps(
             points, trust = drawn["points"], drawn["trustworthiness"]
             arrays[f"{name}_{method}"] = points
             rows.append((name, method, trust, knn))
-            figure = plots.embedding(points, labels, corpus.classes, f"{name}, {title}", trust)
-            figures[f"{method}_{name}"] = figure
-            recorder.add_figure(f"{method}_{name}", figure)
+            panels[f"{name}, {title}"] = points, trust
+    figure = plots.embeddings(panels, labels, corpus.classes)
+    recorder.add_figure("features", figure)
     recorder.add_embeddings(**arrays)
     columns = ["features", "method", "trustworthiness", "kNN accuracy of the features"]
-    return figures, pd.DataFrame(rows, columns=columns)
+    return {"features": figure}, pd.DataFrame(rows, columns=columns)

@@ -9,7 +9,7 @@ Expressions and models keep their colour (and expressions their marker) in every
 the Okabe-Ito and ColorBrewer palettes and were chosen to stay apart for colour-blind readers.
 """
 
-from fer_lib.show.plots.charts import class_balance, confusion, embedding, per_class_bars
+from fer_lib.show.plots.charts import class_balance, confusion, embedding, embeddings, per_class_bars
 from fer_lib.show.plots.effects import forest
 from fer_lib.show.plots.inflation import waterfall
 from fer_lib.show.plots.pictures import contact_sheet, grad_cam_grid, sift_keypoints, visual_words
@@ -27,6 +27,7 @@ __all__ = [
     "contact_sheet",
     "curves",
     "embedding",
+    "embeddings",
     "forest",
     "grad_cam_grid",
     "learning_size",

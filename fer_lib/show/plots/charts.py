@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
+from fer_lib.show.pages import called
 from fer_lib.show.plots.style import (
     INK,
     MUTED,
@@ -123,44 +124,59 @@ def per_class_bars(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@styled
 def embedding(
     points: ArrayLike,
     labels: ArrayLike,
     classes: Sequence[str],
-    title: str | None = None,
+    title: str = "",
     trustworthiness: float | None = None,
 ) -> Figure:
-    """Draw embedded features, one colour and marker per class.
+    """Draw one embedding; see :func:`embeddings`."""
+    return embeddings({title: (points, trustworthiness)}, labels, classes)
+
+
+@styled
+def embeddings(
+    panels: Mapping[str, tuple[ArrayLike, float | None]], labels: ArrayLike, classes: Sequence[str]
+) -> Figure:
+    """Draw embedded features of the same samples, a panel each, one colour and marker per class.
 
     Parameters
     ----------
-    points
-        ``(N, 2)`` (:func:`fer_lib.learn.embeddings.embed`); the axes of such a picture have no unit.
+    panels
+        Short heading, such as network and method, to points ``(N, 2)``
+        (:func:`fer_lib.learn.embeddings.embed`) and their trustworthiness in [0, 1], None if not known.
     labels, classes
         Codes ``(N,)`` and the class names they index.
-    title
-        Short heading, for instance the method.
-    trustworthiness
-        In [0, 1], written beside the heading.
     """
-    points, looks = np.asarray(points), class_looks(classes)
-    labels = coded(labels, len(points), classes, "embedding")
-    figure, axes = subplots(WIDTH * 0.85)
-    size = float(np.clip(16000 / len(points), 6, 40))
-    order = np.random.default_rng(0).permutation(len(points))  # no class lies on top of the others
-    for some in np.array_split(order, min(20, len(order))):
-        for code in np.unique(labels[some]):
-            colour, marker = looks[code]
-            chosen = points[some][labels[some] == code]
-            axes.scatter(
-                *chosen.T, s=size, c=colour, marker=marker, lw=0.2, ec="white", alpha=0.85, rasterized=True
-            )
-    axes.set(xticks=[], yticks=[], xlabel="first dimension", ylabel="second dimension")
-    axes.margins(0.03)
-    axes.set_title(title or "")
-    if trustworthiness is not None:
-        axes.set_title(f"trustworthiness {trustworthiness:.3f}", loc="right", weight="normal", fontsize=10)
+    looks, wide = class_looks(classes), min(2, len(panels))
+    down = -(-len(panels) // wide)
+    figure, grid = subplots(WIDTH * (0.85 if wide == 1 else 0.47 * down) + 0.4, down, wide, squeeze=False)
+    for axes, (title, (points, trust)) in zip(grid.flat, panels.items(), strict=False):
+        points = np.asarray(points)
+        codes = coded(labels, len(points), classes, "embedding")
+        size = float(np.clip(16000 / len(points), 6, 40)) / wide
+        order = np.random.default_rng(0).permutation(len(points))  # no class lies on top of the others
+        for some in np.array_split(order, min(20, len(order))):
+            for code in np.unique(codes[some]):
+                colour, marker = looks[code]
+                chosen = points[some][codes[some] == code]
+                axes.scatter(
+                    *chosen.T,
+                    s=size,
+                    c=colour,
+                    marker=marker,
+                    lw=0.2,
+                    ec="white",
+                    alpha=0.85,
+                    rasterized=True,
+                )
+        axes.set(xticks=[], yticks=[])
+        axes.margins(0.03)
+        axes.set_title(called(title))
+        axes.set_xlabel("" if trust is None else f"trustworthiness {trust:.3f}", fontsize=10)
+    for axes in grid.flat[len(panels) :]:
+        axes.axis("off")
     _class_legend(figure, [(classes[code], *looks[code]) for code in np.unique(labels)])
     return figure
 

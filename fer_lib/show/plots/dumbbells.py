@@ -39,7 +39,7 @@ def dumbbells(rows: Sequence[Mapping[str, Any]], title: str) -> str:
 
     ticks = "".join(
         f'<line class="tick" x1="{place(tick)}" x2="{place(tick)}" y1="{TOP}" y2="{high}"/>'
-        f'<text class="tick" x="{place(tick)}" y="{high + 16}">{tick:g}{" %" if tick == 100 else ""}</text>'
+        f'<text class="tick" x="{place(tick)}" y="{high + 16}">{tick:g}</text>'
         for tick in range(least, 101, 10 if least else 20)
     )
     lines = "".join(_line(row, TOP + ROW * k, place) for k, row in enumerate(rows))

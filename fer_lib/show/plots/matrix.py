@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_lib import claims
+from fer_lib.show.pages import called
 from fer_lib.show.plots.style import INK, MUTED, SMALL, check_columns, legend, styled, subplots
 
 if TYPE_CHECKING:
@@ -106,19 +107,21 @@ def losses(frame: pd.DataFrame) -> Figure:
     frame : DataFrame
         One row per model, one column per condition; index and columns are the names, values are points.
     """
+    from textwrap import fill
+
     from matplotlib.colors import TwoSlopeNorm
 
     values = frame.to_numpy(float)
     reach = max(1.0, np.abs(values).max())
-    figure, axes = subplots(1.5 + 0.32 * len(frame))
+    names = [fill(called(str(name)), 22) for name in frame.index]
+    figure, axes = subplots(1.5 + (0.42 if any("\n" in name for name in names) else 0.32) * len(frame))
     axes.imshow(values, cmap="RdBu", norm=TwoSlopeNorm(0, -1.25 * reach, 1.25 * reach), aspect="auto")
     for i, row in enumerate(values):
         for j, value in enumerate(row):
             tint = "white" if abs(value) > 0.75 * reach else INK
             axes.text(j, i, f"{value:+.1f}", ha="center", va="center", fontsize=SMALL, color=tint)
-    names = [name.replace(" ", "\n", 1) for name in frame.columns]
-    axes.set_xticks(range(len(names)), names, fontsize=SMALL)
-    axes.set_yticks(range(len(frame)), list(frame.index))
+    axes.set_yticks(range(len(frame)), names, fontsize=10)
+    axes.set_xticks(range(frame.shape[1]), [fill(name, 11) for name in frame.columns], fontsize=SMALL)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

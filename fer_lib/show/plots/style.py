@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
+from fer_lib.show.pages import called
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,16 +41,16 @@ MODEL_COLOURS = {
     "CNN-ONLY": "#3a8cc8",
     "CNN-SIFT": "#c8500a",
     "CNN-SIFT-AVG": "#1a1a1a",
-    **dict.fromkeys(("OURS", "Multimodal"), "#882255"),
+    **dict.fromkeys(("OURS", "Multimodal"), "#ee6677"),
     "OURS without CBAM": "#c06c94",
     **dict.fromkeys(("VGG", "VGG19"), "#4477aa"),
     **dict.fromkeys(("ResNet", "ResNet18"), "#228833"),
     **dict.fromkeys(("SVM", "HOG-SVM"), "#6b6b6b"),
     "Pramerdorfer": "#a0761a",
     "Agrawal": "#2a9db5",
-    "image": "#ee7733",
+    "image": "#ddaa33",
     "landmarks": "#009988",
-    "HOG": "#cc3311",
+    "HOG": "#882255",
     "image+landmarks": "#7a7a00",
     "image+HOG": "#b3501e",
     "landmarks+HOG": "#5e4fa2",
@@ -57,16 +58,16 @@ MODEL_COLOURS = {
     "SmallKernels": "#56b4e9",
     "Plain7CNN": "#0072b2",
     "Plain8CNN": "#aa4499",
-    "C-SPP": "#d55e00",
+    "C-SPP": "#c08a00",
     "c1": "#332288",
     **dict.fromkeys(("c2", "3D-CNN"), "#117733"),
     "c3": "#7b6fc4",
     "c4": "#44aa77",
     "Baseline 1": "#e69f00",
     "Baseline 2": "#009e73",
-    **dict.fromkeys(("Our method", "LKRNet"), "#d6405a"),
+    **dict.fromkeys(("Our method", "LKRNet"), "#4a3228"),
 }
-"""One colour for each network, in every figure of the book."""
+"""One colour for each network, in every figure of the book; a paper has that of its own network."""
 OTHER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9", "#4a3228", "#8a8a8a")
 VERDICT_COLOURS = {
     "reproduced": "#00795a",
@@ -177,11 +178,12 @@ def coded(labels: ArrayLike, n: int, classes: Sequence[str] | None, what: str) -
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, Any]], columns: int = 5, **style: Any) -> None:
-    """Put a legend of coloured squares (or what ``style`` says) above the axes."""
+    """Put a legend of coloured squares (or what ``style`` says) above the axes, where it fits."""
     from matplotlib.lines import Line2D
 
     style = {"marker": "s", "ls": "", "ms": 8, **style}
-    handles = [Line2D([], [], color=colour, label=name, **style) for name, colour in entries]
+    handles = [Line2D([], [], color=colour, label=called(name), **style) for name, colour in entries]
+    columns = min(columns, max(1, 80 // (5 + max(len(handle.get_label()) for handle in handles))))
     figure.legend(
         handles=handles, loc="outside upper left", ncols=columns, handletextpad=0.4, columnspacing=1.4
     )

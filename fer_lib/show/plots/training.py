@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fer_lib.errors import FerError
-from fer_lib.show.plots.style import INK, WIDTH, check_columns, colours, legend, styled, subplots
+from fer_lib.show.pages import called
+from fer_lib.show.plots.style import INK, MUTED, WIDTH, check_columns, colours, legend, styled, subplots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,10 @@ ACCURACIES = {  # column: (label, line style, width)
     "validation_accuracy": ("validation", (0, (4, 1.5)), 1.4),
     "test_accuracy": ("test", "-", 2.0),
 }
+LEVELS = {  # column: (label, line style, colour)
+    "claimed": ("claimed", (0, (6, 2, 1, 2)), INK),
+    "majority": ("always the commonest class", "-", MUTED),
+}
 
 
 @styled
@@ -26,14 +31,19 @@ def curves(frame: pd.DataFrame) -> Figure:
 
     ``frame`` has the columns ``model``, ``fold``, ``epoch`` and any of ``train_loss``,
     ``train_accuracy``, ``validation_accuracy``, ``test_accuracy`` (fractions; NaN where not measured).
-    With several folds, the strong line is their mean and thin lines are the folds.
+    With several folds, the strong line is their mean and thin lines are the folds. Where it has the columns
+    ``claimed`` and ``majority`` (fractions), a level line says what the paper prints of the network and what
+    always naming the commonest class gives.
     """
     check_columns(frame, ["model", "fold", "epoch"], "curves")
     tints = colours(frame["model"])
     measured = [name for name in ("train_loss", *ACCURACIES) if name in frame and frame[name].notna().any()]
     accuracies = [name for name in measured if name in ACCURACIES]
     figure, loss, panels = _curve_panels(list(tints), "train_loss" in measured, bool(accuracies))
+    levels = [name for name in LEVELS if accuracies and name in frame and frame[name].notna().any()]
     for model, part in frame.groupby("model", sort=False):
+        for name in levels:
+            panels[model].axhline(100 * part[name].iloc[0], ls=LEVELS[name][1], color=LEVELS[name][2], lw=1.1)
         if loss:
             _fold_lines(loss, part.assign(loss=part["train_loss"]), "loss", tints[model], "-", 1.8)
         for name in accuracies:
@@ -42,10 +52,10 @@ def curves(frame: pd.DataFrame) -> Figure:
     if loss:
         loss.set(ylabel="Training loss", ylim=(0, None))
         if len(tints) > 1:
-            columns = 2 if max(map(len, tints)) > 20 else 4
-            legend(figure, list(tints.items()), columns, marker="", ls="-", lw=2)
+            legend(figure, list(tints.items()), 4, marker="", ls="-", lw=2)
     if accuracies:
-        _line_legend(figure, [ACCURACIES[name] for name in accuracies])
+        styles = [(label, line, width, INK) for label, line, width in map(ACCURACIES.get, accuracies)]
+        _line_legend(figure, [*styles, *((LEVELS[n][0], LEVELS[n][1], 1.1, LEVELS[n][2]) for n in levels)])
     return figure
 
 
@@ -69,7 +79,7 @@ def _curve_panels(models: list[str], loss: bool, accuracy: bool) -> tuple[Figure
     panels = {model: axes[model] for model in models if accuracy}
     for i, (model, panel) in enumerate(panels.items()):
         panel.sharey(panels[models[0]])
-        panel.set_title(model, fontsize=10)
+        panel.set_title(called(model), fontsize=10)
         lowest = i + wide >= len(models)
         panel.tick_params(labelleft=i % wide == 0, labelbottom=lowest)
         panel.set(ylabel="Accuracy (%)" if i % wide == 0 else "", xlabel="Epoch" if lowest else "")
@@ -90,11 +100,13 @@ def _fold_lines(axes: Axes, part: pd.DataFrame, name: str, colour: str, line: An
     axes.plot(mean.index, mean, color=colour, ls=line, lw=width, marker=marker, label=label)
 
 
-def _line_legend(figure: Figure, styles: Sequence[tuple[str, Any, float]]) -> None:
+def _line_legend(figure: Figure, styles: Sequence[tuple[str, Any, float, str]]) -> None:
     """Explain the line styles below the axes."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=INK, ls=line, lw=width, label=label) for label, line, width in styles]
+    handles = [
+        Line2D([], [], color=tint, ls=line, lw=width, label=label) for label, line, width, tint in styles
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2)
 
 
