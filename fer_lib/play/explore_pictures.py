@@ -105,7 +105,7 @@ def picture(
 def _bars(axes: Axes, network: Explored | None, face: Corpus, truth: str | None, title: str) -> None:
     axes.set_title(title, fontsize=11)
     if network is None:
-        axes.text(0, 0.5, "This network is not trained yet:\npress the button to train it here.", color=MUTED)
+        axes.text(0, 0.5, "This network is\nnot trained yet: press\nthe button to train it.", color=MUTED)
         axes.set_axis_off()
         return
     answers, classes = network.probabilities(face)[0], network.classes
@@ -134,7 +134,7 @@ def _curve(
     A second network's lines are dotted.
     """
     label, low, *ends = INTERFERENCE[name]
-    axes.set_title(f"The answer along “{label}”", fontsize=11)
+    axes.set_title(f"Along “{label}”", fontsize=11)
     axes.set(xlim=(low, 1), ylim=(0, 102), yticks=[0, 50, 100], ylabel="Probability (%)")
     axes.set_xlabel(label, labelpad=-8)
     axes.set_xticks([low, 1], ends)
