@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help book pdf runs campaign test processors lab lint format lock clean
+.PHONY: help book pdf runs campaign test processors lowest lab lint format lock clean
 
 RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Found once, before .venv comes first on the path; a name on the path may be a shim without a Python behind it.
@@ -34,6 +34,7 @@ help:
 	@echo "make runs    only the runs; choose them with ARGS='--config datasets=fer2013 budgets=paper'"
 	@echo "make test    the book, then check the sources and run the tests (ARGS go to pytest)"
 	@echo "make processors    the arithmetic's tests and one smoke as on processors with fewer instructions"
+	@echo "make lowest  the tests that need neither book nor run, on the oldest packages that pyproject.toml admits"
 	@echo "make lab     set up .venv and open JupyterLab on copies of the notebooks in _lab (ARGS go to it)"
 	@echo "make lint    ruff check and ruff format --check;  make format mends both"
 	@echo "make lock    pin the newest versions that pyproject.toml admits in requirements.lock"
@@ -83,6 +84,15 @@ processors: $(INSTALLED)
 		env $$isa OMP_NUM_THREADS=$$threads python -m pytest -q $(ARITHMETIC) && \
 		env $$isa fer run cspp synthetic --threads $$threads --results "_build/processors/$$isa-$$threads" || exit 1; \
 	done; done
+
+# Older packages warn of other things: that is no failure here. test_environment.py is about the newest ones.
+LOWEST := _build/lowest
+lowest: $(INSTALLED)
+	uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -r pyproject.toml --all-extras
+	uv pip install --quiet --python $(LOWEST)/bin/python --no-deps --editable .
+	$(LOWEST)/bin/python -m pytest -q -W default -p no:cacheprovider $(or $(ARGS),$(filter-out %/test_environment.py, \
+		$(shell grep -L 'smoke_of\|playwright\|BOOK\|pages' tests/test_*.py)))
 
 lint: $(INSTALLED)
 	ruff check .

@@ -41,10 +41,9 @@ class Bar:
 
     def line(self) -> str:
         """Return the line as it is shown: label, bar, rate, time left, status."""
-        elapsed = time.monotonic() - self.started
-        return tqdm.format_meter(
-            self.done, self.total, elapsed, prefix=self.label, unit=self.unit, postfix=self.status, ncols=100
-        )
+        elapsed, whole = time.monotonic() - self.started, _plan.line()
+        options = {"unit": self.unit, "postfix": self.status, "ncols": 100 + len(whole)}
+        return tqdm.format_meter(self.done, self.total, elapsed, prefix=whole + self.label, **options)
 
     def _show(self, text: str) -> None:
         if _listeners:
@@ -68,6 +67,43 @@ class Bar:
     ) -> None:
         if not self.file and self.shown:
             self._show("")
+
+
+class _Plan:
+    """How many networks are to be trained, and how long those took that were."""
+
+    total, done = 0, 0
+    seconds: tuple[float, ...] = ()
+
+    def line(self) -> str:
+        if self.done >= self.total:
+            return ""
+        left = ""
+        if self.seconds:
+            mean = sum(self.seconds) / len(self.seconds)
+            left = f", about {duration(mean * (self.total - self.done))} left"
+        return f"network {self.done + 1} of {self.total}{left}: "
+
+
+_plan = _Plan()
+
+
+def expect(networks: int) -> None:
+    """Say how many networks are trained from here on, so that progress can say how far it is."""
+    _plan.total, _plan.done, _plan.seconds = networks, 0, ()
+
+
+def trained(seconds: float | None) -> None:
+    """Count a network that took so long, or that was finished before (None)."""
+    _plan.done += 1
+    _plan.seconds += () if seconds is None else (seconds,)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as one reads it: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def track(items: Iterable, label: str, total: int | None = None, unit: str = "it") -> Iterator:

@@ -1,5 +1,6 @@
 """environment.yml and requirements.lock against pyproject.toml, one OpenCV, light imports."""
 
+import ast
 import os
 import re
 import subprocess
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+from fer_lib.evidence.provenance import behind
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -54,6 +58,23 @@ def test_conda_environment_is_pinned_and_holds_the_library(conda):
     assert options == ["-c requirements.lock", "-e ."]
     (python,) = (e for e in conda["dependencies"] if isinstance(e, str) and e.startswith("python"))
     assert python.removeprefix("python").strip() == PROJECT["requires-python"]
+
+
+def test_binder_names_what_the_explorer_imports_within_pyprojects_bounds():
+    python, *conda, pip = yaml.safe_load((ROOT / "binder/environment.yml").read_text("utf-8"))["dependencies"]
+    assert re.fullmatch(r"python=3\.\d+", python), "repo2docker reads one version"
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python.removeprefix("python="))
+    lines = [line.replace("pytorch-cpu", "torch") for line in conda if line != "pip"] + pip["pip"]
+    named = {canonicalize_name(r.name): r.specifier for r in map(Requirement, lines)}
+    assert named == {name: direct()[name].specifier for name in named}
+    imported = set()
+    for path in behind([ROOT / "fer_lib/play/explore.py"]):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            imported |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
+            imported |= {node.module} if isinstance(node, ast.ImportFrom) and node.module else set()
+    sellers = metadata.packages_distributions()
+    needed = {canonicalize_name(d) for name in imported for d in sellers.get(name.split(".")[0], [])}
+    assert needed & direct().keys() <= named.keys()
 
 
 def test_lock_pins_every_direct_requirement_within_its_bounds():

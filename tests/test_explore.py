@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.text import Text
@@ -17,7 +18,10 @@ from PIL import Image
 
 from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
-from fer_lib.play import explore, explore_faces, explore_models
+from fer_lib.evidence import runs
+from fer_lib.evidence.provenance import defaults
+from fer_lib.expressions import EXPRESSIONS
+from fer_lib.play import explore, explore_faces, explore_models, explore_runs
 from fer_lib.play.zoo import NETWORKS, REACH, SVM
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "explore.ipynb"
@@ -125,6 +129,68 @@ def test_the_panel_says_what_the_network_is_and_is_not(fresh):
     assert "not the chapter" in said
     assert "drawn" in said
     assert fresh.network.accuracy > 2 / 7
+
+
+KEPT = {
+    ("control", "mini-Xception"): {},
+    ("cnn_sift", "C2"): {"width": 0.0625},
+    ("multimodal", "OURS"): {"width": 0.03125},
+    ("cspp", "C-SPP"): {"width": 0.125, "activation": "tanh"},
+    ("lkrnet", "Our method"): {"width": 0.0625},
+    ("matrix", "Multimodal"): {"width": 1, "widths": {"Multimodal": 0.03125}},
+}
+
+
+def keep(results, paper, name, plan):
+    """Leave a run of an untrained network that kept its weights; return what the panel calls it."""
+    recorder = runs.Recorder(paper, "synthetic", "smoke", 0, root=results, parameters=defaults(paper))
+    recorder.info = {"classes": list(EXPRESSIONS[:7]), "plan": plan}
+    recorder.add_predictions(name, np.eye(7), [0, 1, 2, 3, 4, 5, 0], list("abcdefg"), "fold-1")
+    facts = {"ids": list("abcdefg"), "fold": "fold-1", "subject": list("ppqqrrs")}
+    recorder.add_samples(pd.DataFrame(facts))
+    width = plan.get("widths", {}).get(name, plan.get("width"))
+    own = {"activation": "tanh"} if paper == "cspp" else {}
+    model = explore_runs.OFFERED[paper, name].build(7, width=width, **own)
+    statistics = {"mean": torch.tensor(127.0), "std": torch.tensor(60.0), "mean_face": torch.rand(68, 2)}
+    path = recorder.checkpoint(f"{name} fold-1.weights.pt")
+    torch.save({"weights": model.state_dict(), "statistics": statistics}, path)
+    recorder.commit()
+    return f"{name}: synthetic, smoke, seed0"
+
+
+@pytest.mark.parametrize(("paper", "name"), KEPT)
+def test_a_network_that_a_run_kept_is_built_again_and_answers(panel, tmp_path, paper, name):
+    title = keep(tmp_path, paper, name, KEPT[paper, name])
+    network = explore_runs.found(tmp_path)[title].load()
+    assert (network.accuracy, network.n) == (pytest.approx(6 / 7), 7)
+    assert "its run tested (fold-1)" in explore_models.about(network, panel.collection, False)
+    few = panel.collection.held.select(np.arange(3))
+    assert np.allclose(network.probabilities(few).sum(1), 1, atol=1e-5)
+    assert network.evidence(few).shape == network.seen(few).shape
+
+
+def test_networks_of_runs_are_listed_and_shown_beside_one_another(fresh, tmp_path, monkeypatch):
+    title = keep(tmp_path, "control", "mini-Xception", {})
+    panel = explore.Panel(network=SVM, results=tmp_path)
+    panel._collections = fresh._collections
+    panel._on_corpus({})
+    panel.train()
+    size = Image.open(io.BytesIO(panel.image.value)).size
+    panel.beside.value = title
+    assert panel.teach.disabled
+    assert {"The first", "The one beside it", "What the other reads"} <= set(written(panel))
+    assert any(title in text for text in written(panel))
+    assert title in panel.about.value
+    assert Image.open(io.BytesIO(panel.image.value)).size == size
+    panel.save(tmp_path / "picture.png")
+    assert json.loads(Image.open(tmp_path / "picture.png").text["Description"])["beside"] == title
+    panel.target.value = "fear"
+    assert "Grad-CAM: fear" in written(panel)
+    (path,) = tmp_path.glob("control/*/*/*/weights/*.pt")
+    path.write_bytes(b"damaged")
+    panel._networks.clear()
+    panel.model.value = title
+    assert "cannot be used" in panel.message.value
 
 
 def test_covering_the_mouth_changes_probabilities_and_pictures(fresh):

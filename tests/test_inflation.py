@@ -14,7 +14,7 @@ from fer_lib.judge import inflation
 from fer_lib.judge.inflation import Step
 from fer_lib.learn import metrics
 from fer_lib.learn.normalisation import Normalisation
-from fer_lib.learn.training import Part, image_feed
+from fer_lib.learn.training import ImageFeed, Part
 from fer_lib.papers.cspp import corpora, transfer
 from fer_lib.show import plots
 
@@ -155,7 +155,7 @@ class Constant(nn.Module):
 def test_cross_dataset_figure_is_the_mean_of_the_models():
     labels = np.array([0, 0, 0, 1, 1, 2])
     part = Part.of(np.zeros((6, 8, 8), np.uint8), labels)
-    feed = image_feed(Normalisation())
+    feed = ImageFeed(Normalisation())
     probabilities = transfer.apply_models([Constant(0), Constant(1)], part, feed)
     assert probabilities.shape == (2, 6, 3)
     outcome = transfer.Transfer(probabilities, labels, np.array(list("aabbcc")))

@@ -27,6 +27,13 @@ def test_stored_notebooks_carry_no_outputs(path):
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_code_that_the_book_folds_is_closed_in_jupyterlab_as_well(path):
+    cells = [cell.metadata for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    folded = [bool({"hide-input", "remove-input"} & {*cell.tags}) for cell in cells]
+    assert folded == [cell.get("jupyter", {}).get("source_hidden", False) for cell in cells]
+
+
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_knob_is_a_parameter_with_the_recommended_default(paper):
     given = parameters(notebook_path(paper))

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -176,8 +177,10 @@ def _silence() -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from fer_lib.evidence.execution import NotebookError, execute
     from fer_lib.evidence.runs import Run
+    from fer_lib.progress import duration
 
     options = {name: value for name, value in vars(arguments).items() if name not in ("action", "completion")}
+    began = time.monotonic()
     try:
         folder = execute(**options)
     except NotebookError as error:
@@ -189,7 +192,19 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"Page:     {_shown(page)}")
     if pictures:
         print(f"Pictures: {_shown(pictures[0])}" + f" and {len(pictures) - 1} more" * (len(pictures) > 1))
+    print(f"Took:     {duration(time.monotonic() - began)}")
+    print(f"Next:     {_next(Run(folder))}")
     return 0
+
+
+def _next(run: Run) -> str:
+    """Say what one does with a run."""
+    if run.dataset == "synthetic":
+        return f"`fer data list` names the corpora; `fer run {run.paper} DATASET` is the same on one of them"
+    from fer_lib import claims
+
+    judged = f"`fer scorecard {run.paper}` sets it beside the claims; " * (run.paper in claims.PAPERS)
+    return judged + "`make book` puts it on its page; `make lab` shows what its networks say of a face"
 
 
 def _headline(run: Run) -> None:

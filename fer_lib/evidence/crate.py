@@ -1,7 +1,8 @@
 """A run as an RO-Crate, so that archives and workflow hubs understand what it is and how it was made.
 
 The crate follows the Process Run Crate profile: one action, its instrument (this library at a commit), what
-it read (a corpus by its fingerprint, which is not in the crate, and the parameters) and every file it made.
+it read (a corpus by its fingerprint, which is not in the crate, and the parameters) and every file it made,
+weights apart.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def export(run: Run, target: Path) -> Path:
             properties={"encodingFormat": KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0]},
         )
         for path in sorted(run.path.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != "weights"
     ]
     corpus = {
         "@type": "Dataset",

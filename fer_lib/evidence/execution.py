@@ -26,9 +26,10 @@ from fer_lib.evidence.provenance import (
     repository,
     variant,
 )
-from fer_lib.evidence.recorder import hold, publish, restore
+from fer_lib.evidence.recorder import hold, let_go, publish, restore
 from fer_lib.evidence.runs import Run, current
 from fer_lib.files import cache_folder, writing
+from fer_lib.progress import duration
 
 AGAIN = "what is finished is kept, and the same command goes on from there"
 
@@ -102,7 +103,7 @@ def execute(
             _make(paper, values, root, target, root / ".work" / slug, threads)
         return target
     finally:
-        lock.release(force=True)
+        let_go(lock)
 
 
 def _make(
@@ -222,22 +223,24 @@ def _progress(file: Path, every: float = 30.0) -> Iterator[None]:
     stop, terminal = threading.Event(), sys.stderr.isatty()
 
     def show() -> None:
-        shown, text_before = time.monotonic(), ""
+        began, told, text_before = time.monotonic(), 0.0, ""
         while not stop.wait(0.5):
             with suppress(OSError):
                 text = file.read_text("utf-8").strip()
                 if terminal and text != text_before:
-                    sys.stderr.write(f"\r\x1b[K{text}")
-                elif not terminal and text != text_before and time.monotonic() - shown >= every:
+                    sys.stderr.write(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}")
+                elif not terminal and text != text_before and time.monotonic() - (told or began) >= every:
                     sys.stderr.write(f"{file.parent.name}: {text}\n")  # others may run beside it
-                    shown = time.monotonic()
+                    told = time.monotonic()
                 else:
                     continue
                 text_before = text
                 sys.stderr.flush()
         if terminal:
             sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        elif told:  # else a log would end in the middle of something
+            sys.stderr.write(f"{file.parent.name}: ended after {duration(time.monotonic() - began)}\n")
+        sys.stderr.flush()
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
@@ -249,12 +252,15 @@ def _progress(file: Path, every: float = 30.0) -> Iterator[None]:
 
 
 def _forget(work: Path, key: str | None) -> None:
-    """Remove a published run's work folder, unless another process is using it."""
+    """Remove a published run's work folder, unless another process has it, and locks that nobody holds."""
     from filelock import FileLock, Timeout
 
-    if key:
-        with suppress(Timeout), FileLock(work / f"{key}.lock", timeout=0):
-            shutil.rmtree(work / key, ignore_errors=True)
+    for path in {work / f"{key}.lock", *work.glob("*.lock")}:
+        with suppress(Timeout):
+            (lock := FileLock(path, timeout=0)).acquire()
+            if key and path.stem == key:
+                shutil.rmtree(work / key, ignore_errors=True)
+            let_go(lock)
 
 
 # --- the executed notebook as it is kept ---------------------------------------------------------

@@ -65,6 +65,9 @@ class Recorder(UnitFolder):
     work : Path
         Work folder with finished units and checkpoints; it outlives a kill and goes at the commit.
 
+    Weights that :func:`fer_lib.learn.units.train_unit` kept are left in ``weights`` beside the evidence,
+    where git ignores them, unless ``$FER_WEIGHTS`` is ``no``.
+
     Where ``$FER_STAGE`` names a folder (``fer run`` does so), the evidence is left there for ``fer run`` to
     add the executed notebook and to put both in place.
 
@@ -123,7 +126,7 @@ class Recorder(UnitFolder):
 
     def close(self) -> None:
         """Let another run of the same key go on; finished units stay."""
-        self._lock.release(force=True)
+        let_go(self._lock)
 
     # --- evidence ------------------------------------------------------------------------------
 
@@ -224,6 +227,7 @@ class Recorder(UnitFolder):
         with writing(self._build):
             for name, frames in self._tables.items():
                 pd.concat(frames, ignore_index=True).to_csv(self._build / f"{name}.csv", index=False)
+            self._add_weights()
         if self._embeddings:
             save_arrays(self._build / "embeddings.npz", self._embeddings)
         facts = {
@@ -250,6 +254,19 @@ class Recorder(UnitFolder):
         shutil.rmtree(self.work, ignore_errors=True)
         self.close()
         return self.folder
+
+    def _add_weights(self) -> None:
+        """Link the kept weights: a kill before the evidence is in place must find them where they were."""
+        kept = [*(self.work / "checkpoints").glob("*.weights.pt")]
+        if not kept or os.environ.get("FER_WEIGHTS") == "no":
+            return
+        (folder := self._build / "weights").mkdir()
+        for path in kept:
+            place = folder / path.name.replace(".weights", "")
+            try:
+                place.hardlink_to(path)
+            except OSError:  # not every file system has links
+                shutil.copyfile(path, place)
 
     def _precision(self) -> list[dict[str, Any]]:
         """Return what the run's units were trained in and why, each decision with the ``units`` it is of."""
@@ -321,6 +338,17 @@ def hold(path: Path) -> tuple[FileLock, bool]:
     return lock, False
 
 
+def let_go(lock: FileLock) -> None:
+    """Release a lock of :func:`hold`, and leave no file behind.
+
+    Whoever waits finds that the file it has open is gone, and takes a new one: filelock looks.
+    """
+    if lock.is_locked:
+        with suppress(OSError):  # Windows removes no open file
+            Path(lock.lock_file).unlink()
+    lock.release(force=True)
+
+
 def publish(folder: Path, target: Path) -> None:
     """Rename the finished ``folder`` to the evidence folder ``target``, exchanging it for an existing one.
 
@@ -332,10 +360,14 @@ def publish(folder: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     work = target.parents[3] / ".work"
     work.mkdir(exist_ok=True)
-    with FileLock(work / "publish.lock"):
+    lock = FileLock(work / "publish.lock")
+    lock.acquire()
+    try:
         if target.exists():
             target.rename(old)
         folder.rename(target)
+    finally:
+        let_go(lock)
     shutil.rmtree(old, ignore_errors=True)
 
 

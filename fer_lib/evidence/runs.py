@@ -8,7 +8,8 @@ One run is one paper, dataset, budget, seed and variant; its evidence is
   str (N,);
 * ``samples.csv``: one row per test sample (ids, label, subject, fold, flags);
 * ``curves.csv``: model, fold, epoch, losses and accuracies;
-* ``embeddings.npz``, ``figures/*.png``, ``notebook.ipynb`` where the run made them.
+* ``embeddings.npz``, ``figures/*.png``, ``notebook.ipynb`` where the run made them;
+* ``weights/<network> <fold>.pt`` of networks to be looked at again (``$FER_WEIGHTS=no`` keeps none).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import torch
 
 from fer_lib.files import UnitFolder
 from fer_lib.learn.units import Outcome, train_unit
-from fer_lib.progress import told, track
+from fer_lib.progress import expect, told, track
 
 Job = dict[str, Any]
 """The arguments of ``train_unit`` beside the store, by name; all of them can be pickled."""
@@ -59,6 +59,7 @@ def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> lis
         with suppress(TerminatedWorkerError):
             for _ in track(done, f"trainings, {workers} at a time", len(waiting), "training"):
                 pass
+    expect(len(jobs))
     return [train_unit(store, **job) for job in jobs]
 
 

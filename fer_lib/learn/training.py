@@ -29,12 +29,12 @@ from fer_lib.progress import Bar
 
 __all__ = [
     "Feed",
+    "ImageFeed",
     "Part",
     "Recipe",
     "channels_last",
     "choose_device",
     "fit",
-    "image_feed",
     "keep_freed_memory",
     "predict",
     "real_batch",
@@ -84,19 +84,22 @@ Feed = Callable[[Part, bool], tuple[Tensor, ...]]
 """Makes a network's inputs of a batch: (batch, training) -> tensors, the first float (B, C, H, W)."""
 
 
-def image_feed(normalise: Normalisation, augmentation: Augment | None = None) -> Feed:
-    """Return the feed of a network that reads the image, and the part's ``extra`` as they are.
+@dataclass(frozen=True)
+class ImageFeed:
+    """The feed of a network that reads the image, and the part's ``extra`` as they are.
 
     Images are normalised, and augmented while training.
     """
 
-    def feed(batch: Part, training: bool) -> tuple[Tensor, ...]:
-        x = normalise(batch.images)
-        if training and augmentation is not None:
-            x, _ = augmentation(x)
-        return (x, *batch.extra)
+    normalise: Normalisation
+    augmentation: Augment | None = None
 
-    return feed
+    def __call__(self, batch: Part, training: bool) -> tuple[Tensor, ...]:
+        """Return the network's inputs."""
+        x = self.normalise(batch.images)
+        if training and self.augmentation is not None:
+            x, _ = self.augmentation(x)
+        return (x, *batch.extra)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -170,7 +173,7 @@ def fit(
     normalise : Normalisation, optional
         Of the images; default each by its own mean and deviation.
     feed : Feed, optional
-        What makes the model's inputs of a batch; default :func:`image_feed` of ``normalise`` and the
+        What makes the model's inputs of a batch; default :class:`ImageFeed` of ``normalise`` and the
         recipe's augmentation.
     loss : callable, optional
         (the model's output, labels) -> (scalar loss, logits (B, C)); default the cross-entropy against
@@ -204,7 +207,7 @@ def fit(
         raise FerError(f"checkpoint={recipe.checkpoint!r} needs a {part} part, and this split has none.")
     device = train.images.device
     channels_last(model, device)
-    feed = feed or image_feed(normalise or Normalisation(), recipe.augmentation)
+    feed = feed or ImageFeed(normalise or Normalisation(), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
     precision = precision or decide(model, real_batch(model, train, recipe, feed), loss, recipe, label)
     if precision.layout == "plain":
@@ -328,7 +331,7 @@ def predict(
     model.eval()
     feed = normalise
     if normalise is None or isinstance(normalise, Normalisation):
-        feed = image_feed(normalise or Normalisation())
+        feed = ImageFeed(normalise or Normalisation())
     rows = []
     device = part.images.device
     for index in torch.arange(len(part), device=device).split(batch_size):

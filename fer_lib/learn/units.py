@@ -7,6 +7,7 @@ resumes from its checkpoint.
 from __future__ import annotations
 
 import json
+import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,11 +19,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from fer_lib import progress
 from fer_lib.files import arrays, atomic, write_json
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.precision import Batch, Precision, decide
 from fer_lib.learn.recipes import Loss, cross_entropy
-from fer_lib.learn.training import Feed, Part, Recipe, channels_last, fit, image_feed, predict, real_batch
+from fer_lib.learn.training import Feed, ImageFeed, Part, Recipe, channels_last, fit, predict, real_batch
 
 
 class Store(Protocol):
@@ -52,7 +54,8 @@ class Outcome:
     curves : list of dict
         The rows that :func:`fit` returned.
     weights : Path or None
-        Where the weights are kept while the run is under way, if that was asked for.
+        Where the weights are kept while the run is under way, if that was asked for; a recorder puts them
+        beside the run's evidence.
     precision : Precision
         What the network was trained in, and why.
     """
@@ -99,11 +102,13 @@ def train_unit(
     train, validation, test = parts
     weights = store.checkpoint(f"{unit}.weights.pt") if keep_weights else None
     if (done := _finished(store, unit, weights)) is not None:
+        progress.trained(None)
         return done
+    began = time.monotonic()
     own_seed = zlib.crc32(f"{seed}/{unit}".encode())
     torch.manual_seed(own_seed)
     model = channels_last(make(), train.images.device)
-    feed = feed or image_feed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
+    feed = feed or ImageFeed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
     precision = _precision(store, unit, model, real_batch(model, train, recipe, feed), loss, recipe)
     scored_on = {"validation": validation, "test": test}
@@ -118,13 +123,14 @@ def train_unit(
     ]
     if weights is not None:
         with atomic(weights) as temporary:
-            torch.save(model.state_dict(), temporary)
+            torch.save({"weights": model.state_dict(), "statistics": _statistics(feed)}, temporary)
     columns = np.array(list(rows[0]))
     curves = [[*row.values()] for row in rows]
     said = json.dumps(asdict(precision))
     store.finish_unit(
         unit, test=scored[0], validation=scored[1], columns=columns, curves=curves, precision=said
     )
+    progress.trained(time.monotonic() - began)
     return Outcome(scored[0], scored[1], rows, weights, precision)
 
 
@@ -156,6 +162,21 @@ def _precision(
     return found
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read the weights that :func:`train_unit` kept, on the CPU, never unpickling objects."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _statistics(feed: Feed) -> dict[str, torch.Tensor]:
+    """Return what a feed has learnt of its training part, without which the weights say nothing."""
+    feed = getattr(feed, "__self__", feed)  # a method's object
+    while hasattr(feed, "inner"):
+        feed = feed.inner
+    normalise = getattr(feed, "normalise", None)
+    found = {name: getattr(normalise, name, None) for name in ("mean", "std")}
+    found["mean_face"] = getattr(feed, "mean_face", None)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def read_weights(path: Path, what: str = "weights") -> dict[str, torch.Tensor]:
+    """Read the weights that :func:`train_unit` kept, on the CPU, never unpickling objects.
+
+    ``what="statistics"`` are those of the training part by which inputs are normalised: ``mean`` and ``std``
+    of grey levels and ``mean_face``, as far as the network's inputs need them.
+    """
+    return torch.load(path, map_location="cpu", weights_only=True)[what]

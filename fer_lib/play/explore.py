@@ -25,7 +25,7 @@ from fer_lib import progress
 from fer_lib.data import datasets
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError, one_of
-from fer_lib.play import explore_faces, explore_models
+from fer_lib.play import explore_faces, explore_models, explore_runs
 from fer_lib.play.explore_faces import INTERFERENCE
 from fer_lib.play.explore_pictures import picture
 
@@ -50,9 +50,12 @@ class Panel:
     dataset : str
         The corpus to begin with.
     network : str
-        The network to begin with, one of :data:`fer_lib.play.explore_models.SMALL`.
+        The network to begin with: one of :data:`fer_lib.play.explore_models.SMALL`, or what the panel calls
+        one of a run.
     data_dir : path, optional
         As :func:`fer_lib.data.datasets.find` takes it.
+    results : path
+        Where runs are looked for whose networks were kept (:mod:`fer_lib.play.explore_runs`).
 
     Raises
     ------
@@ -61,9 +64,14 @@ class Panel:
     """
 
     def __init__(
-        self, dataset: str = "synthetic", network: str = "C-SPP", data_dir: str | Path | None = None
+        self,
+        dataset: str = "synthetic",
+        network: str = "C-SPP",
+        data_dir: str | Path | None = None,
+        results: str | Path = "results",
     ) -> None:
-        one_of(network, explore_models.SMALL, "network")
+        self.kept = explore_runs.found(results)
+        one_of(network, (*explore_models.SMALL, *self.kept), "network")
         if one_of(dataset, datasets.NAMES, "dataset") != "synthetic":
             datasets.find(dataset, data_dir)
         self.data_dir = data_dir
@@ -88,9 +96,9 @@ class Panel:
     @property
     def network(self) -> Explored:
         """The network that was chosen, as it was trained; FerError until it is (:meth:`train`)."""
-        if (found := self._networks.get((self._corpus, self.model.value))) is None:
+        if (found := self._known(self.model.value)) is None:
             raise FerError(
-                f"{explore_models.title(self.model.value)} is not trained on these faces yet: press the "
+                f"{self._title(self.model.value)} is not trained on these faces yet: press the "
                 "button in the panel, or call panel.train()."
             )
         return found
@@ -123,12 +131,30 @@ class Panel:
         return None if self.photo is not None else self.face.classes[self.face.labels[0]]
 
     def train(self) -> None:
-        """Train the network that was chosen, with progress in the panel, and show it."""
+        """Train the network that was chosen (else the one beside it), with progress, and show it."""
         with self._working():
             train, held = self.collection.train, self.collection.held
-            name = self.model.value
-            self._networks[self._corpus, name] = explore_models.explored(name, train, held)
+            if (name := self._untrained()) is not None:
+                self._networks[self._corpus, name] = explore_models.explored(name, train, held)
             self._refresh()
+
+    def _known(self, name: str | None) -> Explored | None:
+        """Return a network that was trained before, or that a run kept; None for one still to be trained."""
+        key = (None if name in self.kept else self._corpus), name
+        if key not in self._networks and name is not None:
+            train, held = self.collection.train, self.collection.held
+            run = self.kept.get(name)
+            found = run.load() if run else explore_models.explored(name, train, held, learn=False)
+            self._networks |= {} if found is None else {key: found}
+        return self._networks.get(key)
+
+    def _untrained(self) -> str | None:
+        """Return which of the two networks that were chosen is still to be trained."""
+        names = (self.model.value, self.beside.value)
+        return next((name for name in names if name and self._known(name) is None), None)
+
+    def _title(self, name: str) -> str:
+        return name if name in self.kept else explore_models.title(name)
 
     def save(self, path: str | Path | None = None) -> Path:
         """Save the picture as a PNG file that holds what it was made with, and return its path.
@@ -141,7 +167,8 @@ class Panel:
         while path is None and Path(f"explore-{number}.png").exists():
             number += 1
         path = Path(path or f"explore-{number}.png").resolve()
-        made_with = {"corpus": self._corpus, "network": self.model.value, "photo": self.photo is not None}
+        made_with = {"corpus": self._corpus, "network": self.model.value, "beside": self.beside.value}
+        made_with |= {"photo": self.photo is not None}
         made_with |= {"face": self.face.ids.tolist(), "evidence for": self.target.value} | self.severities
         try:
             self.figure.savefig(path, format="png", dpi=200, metadata={"Description": json.dumps(made_with)})
@@ -163,8 +190,9 @@ class Panel:
         names = list(dict.fromkeys([*explore_faces.present(self.data_dir), dataset]))
         titles = [(datasets.CARDS[name].title, name) for name in names]
         self.corpus = widgets.Dropdown(options=titles, value=dataset, description="Faces")
-        kinds = [(explore_models.title(name), name) for name in explore_models.SMALL]
+        kinds = [(self._title(name), name) for name in (*explore_models.SMALL, *self.kept)]
         self.model = widgets.Dropdown(options=kinds, value=network, description="Network")
+        self.beside = widgets.Dropdown(options=[("none", None), *kinds], description="Beside it")
         self.teach = widgets.Button(description="Train it here", icon="play", button_style="primary")
         self.expression = widgets.Dropdown(options=[ANY], description="Expression")
         self.index = widgets.IntSlider(1, 1, 1, description="Which one", continuous_update=False)
@@ -181,12 +209,13 @@ class Panel:
         self.message = widgets.HTML(layout={"height": "44px", "overflow": "auto"})
         self.about = widgets.HTML(layout={"height": "84px", "overflow": "auto"})
         self.image = widgets.Image(format="png", layout={"width": "920px", "max_width": "100%"})
-        controls = [self.corpus, self.model, self.teach, self.expression, self.index, *self.sliders.values()]
-        controls += [self.reset, self.target, self.keep, self.upload, *self.frame.values()]
+        controls = [self.corpus, self.model, self.beside, self.teach, self.expression, self.index]
+        controls += [*self.sliders.values(), self.reset, self.target]
+        controls += [self.keep, self.upload, *self.frame.values()]
         for widget in controls:
             widget.style.description_width = "118px"
             widget.layout.width = "320px"
-        chosen = [self.model, self.expression, self.index, self.target, *self.sliders.values()]
+        chosen = [self.model, self.beside, self.expression, self.index, self.target, *self.sliders.values()]
         for changed, observed in (
             (self._on_corpus, [self.corpus]),
             (self._on_change, chosen),
@@ -330,32 +359,30 @@ class Panel:
 
     def _refresh(self, said: str = "") -> None:
         """Draw everything anew; a network that was trained before is read back, and none is trained."""
-        key, collection = (self._corpus, self.model.value), self.collection
-        if key not in self._networks:
-            kept = explore_models.explored(key[1], collection.train, collection.held, learn=False)
-            self._networks |= {} if kept is None else {key: kept}
-        network = self._networks.get(key)
-        self.teach.disabled = network is not None
-        self.teach.description = "Trained" if network else "Train it here (seconds)"
+        collection, names = self.collection, [self.model.value]
+        names += [self.beside.value] if self.beside.value not in (None, *names) else []
+        networks, waiting = [self._known(name) for name in names], self._untrained()
+        self.teach.disabled = waiting is None
+        self.teach.description = f"Train {waiting} here (seconds)" if waiting else "Trained"
         for slider in self.frame.values():
             slider.layout.visibility = "visible" if self.photo is not None else "hidden"
         whose = "your photo" if self.photo is not None else collection.train.card.title
         changes = [f"{INTERFERENCE[n][0].lower()} {v:g}" for n, v in self.severities.items() if v]
         self.figure = picture(
-            f"{explore_models.title(key[1])} on {whose}\n{', '.join(changes) or 'undisturbed'}",
+            f"{' | '.join(map(self._title, names))}\non {whose}, {', '.join(changes) or 'undisturbed'}",
             self.face,
             collection,
-            network,
+            networks,
             self.severities,
             self._last,
-            None if self.target.value == PREDICTED else collection.held.classes.index(self.target.value),
+            None if self.target.value == PREDICTED else self.target.value,
             self.photo,
         )
         file = io.BytesIO()
         self.figure.savefig(file, format="png", dpi=100)
         self.image.value = file.getvalue()
-        about = explore_models.about(network, collection, self.photo is not None)
-        self.about.value = f"<p>{escape(about)}</p>"
+        about = (explore_models.about(network, collection, self.photo is not None) for network in networks)
+        self.about.value = "".join(f"<p>{escape(text)}</p>" for text in about)
         self._say(said)
 
 

@@ -93,6 +93,8 @@ class Explored:
     classes : tuple of str
     accuracy, low, high : float
         On the ``n`` held-out faces, in [0, 1], with the 95 % interval over people (or faces).
+    here : bool
+        Whether it was trained here, on the panel's faces.
     """
 
     title: str
@@ -103,6 +105,7 @@ class Explored:
     low: float
     high: float
     n: int
+    here: bool = True
 
     def probabilities(self, faces: Corpus) -> np.ndarray:
         """Return class probabilities of framed faces, float32 ``(N, C)``."""
@@ -189,6 +192,8 @@ def about(network: Explored | None, collection: Collection, photo: bool) -> str:
     )
     if network is None:
         text = f"{faces} to train on, and {len(collection.held):,} of {collection.held_out_by} to look at."
+    elif not network.here:
+        text = network.about
     else:
         right = f"{network.accuracy:.0%} [{network.low:.0%}, {network.high:.0%}]"
         text = (
@@ -201,7 +206,7 @@ def about(network: Explored | None, collection: Collection, photo: bool) -> str:
     if collection.missed:
         text += f" Images without a face that dlib finds are left out: {collection.missed:,}."
     if photo:
-        text += " Of your photo it knows what these faces taught it and no more: its answer is play."
+        text += " Of your photo it knows what its faces taught it and no more: its answer is play."
     return text
 
 

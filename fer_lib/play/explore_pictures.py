@@ -29,13 +29,16 @@ def picture(
     title: str,
     face: Corpus,
     collection: Collection,
-    network: Explored | None,
+    networks: list[Explored | None],
     severities: dict[str, float],
     along: str,
-    target: int | None = None,
+    target: str | None = None,
     photo: Photograph | None = None,
 ) -> Figure:
     """Draw bars and a curve of the answers, and eight pictures of the face, each always in its place.
+
+    Of two networks there are two rows of bars and two kinds of lines, and what the second makes of the face
+    takes the place of the SIFT words.
 
     Parameters
     ----------
@@ -43,25 +46,28 @@ def picture(
         Of the whole picture.
     face : Corpus
         One framed face, undisturbed, of ``collection`` or ``photo``.
-    network : Explored or None
-        None where none is trained yet.
+    networks : list of Explored or None
+        One or two; None for one that is not trained yet.
     severities : dict
         What is done to the face, for :func:`fer_lib.play.explore_faces.disturbed`.
     along : str
         Which of them the curve follows.
-    target : int, optional
+    target : str, optional
         The class whose evidence is wanted; the predicted one by default.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=INCHES, dpi=100, layout="none")
     figure.text(0.012, 0.985, title, va="top", fontweight="bold")
-    top = figure.add_gridspec(1, 2, left=0.13, right=0.985, bottom=0.705, top=0.9, wspace=0.28)
+    n = len(networks)
+    spaces = {"wspace": 0.28 if n == 1 else 0.5, "width_ratios": (*[2 / n] * n, 2)}
+    top = figure.add_gridspec(1, n + 1, left=0.13, right=0.985, bottom=0.705, top=0.9, **spaces)
     changed = disturbed(face, **severities)
     truth = None if photo else face.classes[face.labels[0]]
-    answers = None if network is None else network.probabilities(changed)[0]
-    _bars(figure.add_subplot(top[0]), answers, face.classes, truth)
-    _curve(figure.add_subplot(top[1]), face, network, severities, along)
+    for place, network in enumerate(networks):
+        title = "Answer" if n == 1 else ("The first", "The one beside it")[place]
+        _bars(figure.add_subplot(top[place]), network, changed, truth, title)
+    _curve(figure.add_subplot(top[n]), face, networks, severities, along)
 
     tiles = figure.add_gridspec(2, 4, left=0.012, right=0.985, bottom=0.04, top=0.59, wspace=0, hspace=0.3)
     axes = [figure.add_subplot(place) for place in tiles]
@@ -82,23 +88,27 @@ def picture(
         )
     _tile(axes[1], image, "Landmarks", "68 points of the face undisturbed")
     axes[1].scatter(*points.T, s=3, color=MARK, zorder=2)
-    _evidence(axes[2:4], network, changed, target)
+    _evidence(axes[2:4], networks[0], changed, target)
     geometry = torch.as_tensor(geometry_of(changed, SIZE)[0])
     mask = KeyRegions().draw(geometry, SIZE)[0, 0].numpy()
     _tile(axes[4], image / 255 * (0.25 + 0.75 * mask), "Key regions", "weights around five points (paper 5)")
     axes[4].scatter(*geometry[0, :5].T, s=9, color=MARK, zorder=2)
     (drawn,) = hog.render(torch.as_tensor(changed.images)).numpy()
     _tile(axes[5], drawn / max(drawn.max(), 1e-6), "HOG", "strokes along edges, 8-pixel cells")
-    _words(axes[6:8], image, collection.words)
+    if n == 1:
+        _words(axes[6:8], image, collection.words)
+    else:
+        _evidence(axes[6:8], networks[1], changed, target, "the other")
     return figure
 
 
-def _bars(axes: Axes, answers: np.ndarray | None, classes: tuple[str, ...], truth: str | None) -> None:
-    axes.set_title("Answer", fontsize=11)
-    if answers is None:
-        axes.text(0, 0.5, "This network is not trained yet:\npress the button to train it here.", color=MUTED)
+def _bars(axes: Axes, network: Explored | None, face: Corpus, truth: str | None, title: str) -> None:
+    axes.set_title(title, fontsize=11)
+    if network is None:
+        axes.text(0, 0.5, "This network is\nnot trained yet: press\nthe button to train it.", color=MUTED)
         axes.set_axis_off()
         return
+    answers, classes = network.probabilities(face)[0], network.classes
     places, best = np.arange(len(classes))[::-1], int(answers.argmax())
     axes.barh(places, 100 * answers, color=[EXPRESSION_STYLE[name][0] for name in classes])
     axes.set_yticks(places, [f"{name} ✓" if name == truth else name for name in classes])
@@ -115,13 +125,16 @@ def _bars(axes: Axes, answers: np.ndarray | None, classes: tuple[str, ...], trut
 def _curve(
     axes: Axes,
     face: Corpus,
-    network: Explored | None,
+    networks: list[Explored | None],
     severities: dict[str, float],
     name: str,
 ) -> None:
-    """Draw the answers along one slider, the others staying as they are; lines that rise are named."""
+    """Draw the answers along one slider, the others staying as they are; lines that rise are named.
+
+    A second network's lines are dotted.
+    """
     label, low, *ends = INTERFERENCE[name]
-    axes.set_title(f"The answer along “{label}”", fontsize=11)
+    axes.set_title(f"Along “{label}”", fontsize=11)
     axes.set(xlim=(low, 1), ylim=(0, 102), yticks=[0, 50, 100], ylabel="Probability (%)")
     axes.set_xlabel(label, labelpad=-8)
     axes.set_xticks([low, 1], ends)
@@ -129,17 +142,17 @@ def _curve(
         text.set_horizontalalignment(side)
     axes.grid(axis="y")
     axes.axvline(severities[name], color=INK, ls=(0, (3, 3)), lw=1)
-    if network is None:
-        return
     steps, series = faces_along(face, name, **severities)
-    for expression, chances in zip(network.classes, 100 * network.probabilities(series).T, strict=True):
-        tint, highest = EXPRESSION_STYLE[expression][0], int(chances.argmax())
-        axes.plot(steps, chances, color=tint, lw=2)
-        if chances[highest] > 25:
-            side = ("left", "center", "right")[(highest > 3) + (highest > 7)]
-            place, lift = (steps[highest], chances[highest]), (0, -12 if chances[highest] > 85 else 4)
-            look = {"ha": side, "fontsize": SMALL, "color": tint}
-            axes.annotate(expression, place, lift, textcoords="offset points", **look)
+    for network, style in zip(networks, ("-", ":"), strict=False):
+        chances = [] if network is None else 100 * network.probabilities(series).T
+        for expression, line in zip(network.classes if network else (), chances, strict=True):
+            tint, highest = EXPRESSION_STYLE[expression][0], int(line.argmax())
+            axes.plot(steps, line, style, color=tint, lw=2)
+            if line[highest] > 25:
+                side = ("left", "center", "right")[(highest > 3) + (highest > 7)]
+                place, lift = (steps[highest], line[highest]), (0, -12 if line[highest] > 85 else 4)
+                look = {"ha": side, "fontsize": SMALL, "color": tint}
+                axes.annotate(expression, place, lift, textcoords="offset points", **look)
 
 
 def _tile(axes: Axes, pixels: np.ndarray, title: str, note: str) -> None:
@@ -153,19 +166,22 @@ def _tile(axes: Axes, pixels: np.ndarray, title: str, note: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _evidence(axes: list[Axes], network: Explored | None, face: Corpus, target: int | None) -> None:
-    blank = np.ones((SIZE, SIZE))
+def _evidence(
+    axes: list[Axes], network: Explored | None, face: Corpus, target: str | None, which: str = "the network"
+) -> None:
+    blank, reads = np.ones((SIZE, SIZE)), f"What {which} reads"
     if network is None:
-        _tile(axes[0], blank, "What the network reads", "once it is trained")
+        _tile(axes[0], blank, reads, "once it is trained")
         _tile(axes[1], blank, "Grad-CAM", "once it is trained")
         return
-    (seen,), maps = network.seen(face), network.evidence(face, target)
+    code = network.classes.index(target) if target in network.classes else None
+    (seen,), maps = network.seen(face), network.evidence(face, code)
     if maps is None:
-        _tile(axes[0], seen, "What the network reads", "the HOG of this image")
+        _tile(axes[0], seen, reads, "the HOG of this image")
         _tile(axes[1], blank, "Grad-CAM", "none: this model has no convolution")
         return
-    _tile(axes[0], seen, "What the network reads", "its image, as it is normalised")
-    code = network.probabilities(face)[0].argmax() if target is None else target
+    _tile(axes[0], seen, reads, "its image, as it is normalised")
+    code = network.probabilities(face)[0].argmax() if code is None else code
     note = "bright is what speaks for it" if maps[0].any() else "nothing in this layer speaks for it"
     _tile(axes[1], seen, f"Grad-CAM: {network.classes[code]}", note)
     # The face stays visible where there is little evidence.
