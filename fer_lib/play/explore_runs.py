@@ -7,6 +7,7 @@ level and cropped by the eyes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
@@ -109,8 +110,9 @@ def found(results: str | Path = "results") -> dict[str, Kept]:
     for run in runs.find(results):
         for path in sorted((run.path / "weights").glob("*.pt")):
             name, _, fold = path.stem.rpartition(" ")
-            if (run.paper, name) in OFFERED and fold != "fer2013":  # where paper 1's were trained before
-                kept.setdefault((one := Kept(run, name, fold)).title, one)
+            with suppress(FerError):  # of a damaged run.json
+                if (run.paper, name) in OFFERED and fold != "fer2013":  # where paper 1's were trained before
+                    kept.setdefault((one := Kept(run, name, fold)).title, one)
     return kept
 
 
