@@ -85,6 +85,33 @@ def waterfalls(made: Iterable[runs.Run]) -> HTML | None:
 _STEP = {"": ("accuracy", "low", "high"), "gain": ("", "_low", "_high")}
 
 
+def own_people(made: Iterable[runs.Run], model: str = "C-SPP@random") -> Markdown | None:
+    """Say how often answers on random folds are what the training part shows of the same real people."""
+    said = []
+    for run in made:
+        if run.dataset == "synthetic" or model not in run.models():
+            continue
+        rows = run.predictions(model)
+        who = (
+            run.samples()
+            .drop_duplicates("ids")
+            .set_index("ids")["subject"]
+            .reindex(rows["ids"])
+            .to_numpy(str)
+        )
+        own = (who[:, None] == who) & (rows["fold"][:, None] != rows["fold"])  # in whose training part
+        shares = [
+            100 * ((rows["labels"] == labels[:, None]) & own).sum(1) / own.sum(1).clip(1)
+            for labels in (rows["labels"], rows["probabilities"].argmax(1))
+        ]
+        label, answer = (f"{share.mean():.0f} %" for share in shares)
+        said.append(
+            f"In {run_link(run)}, on random folds, the label of a test image is {label} of what the training "
+            f"part shows of the same person, and the network's answer is {answer} of it."
+        )
+    return Markdown(" ".join(said)) if said else None
+
+
 def across(made: Iterable[runs.Run]) -> HTML:
     """Show what the models of one corpus's folds reach on other corpora."""
     rows = []

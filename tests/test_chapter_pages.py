@@ -275,3 +275,22 @@ def test_a_search_says_on_what_it_searched(tmp_path):
     shown = papers.searches([recorded(tmp_path, 0, search=[trial, trial | {"state": "lost"}])]).data
     assert "searched on: CK+, budget full" in shown
     assert "50.0" in shown
+
+
+def test_answers_on_random_folds_are_held_against_the_same_person(tmp_path):
+    import papers
+
+    ids, folds = np.array(["a1", "a2", "a3", "b1", "b2", "b3"]), ["f1", "f2", "f2"] * 2
+    labels, answers_ = np.array([0, 0, 1, 0, 1, 1]), np.array([1, 1, 0, 1, 0, 0])
+    with runs.Recorder("cspp", "cmu_faces", "full", 0, root=tmp_path) as recorder:
+        who = [name[0] for name in ids]
+        recorder.add_samples(pd.DataFrame({"ids": ids, "label": labels, "fold": folds, "subject": who}))
+        for fold in ("f1", "f2"):
+            here = np.array(folds) == fold
+            chosen = np.eye(7)[answers_[here]]
+            recorder.add_predictions("C-SPP@random", chosen, labels[here], ids[here], fold)
+        run = runs.Run(recorder.commit())
+    # The shares of the labels are 1/2, 1, 0, 0, 0, 0; where the answer is the other class, one less that.
+    assert "is 25 % of what" in papers.own_people([run]).data
+    assert "answer is 75 % of it" in papers.own_people([run]).data
+    assert papers.own_people([]) is None
