@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 UNITS = {
     "microseconds": "µs per image",
     "milliseconds": "ms per image",
+    "gflop": "10⁹ operations per second",
+    "operations": "10⁶",
+    "per_cent": "%",
     "per_second": "images or clips per second",
     "seconds": "seconds",
     "mib": "MiB",
@@ -186,9 +189,11 @@ def speedups() -> Figure | HTML:
     rows = []
     for entry in measured():
         for key, value in flat(entry["measured"]):
-            if UNITS.get(key) == "times as fast":
+            of, _, what = key.rpartition(": ")
+            if UNITS.get(what) == "times as fast":
                 bounds = {"value": value, "low": value, "high": value, "note": f"{value:.3g} times"}
-                rows.append({"label": entry["benchmark"], "group": entry["benchmark"]} | bounds)
+                label = f"{entry['benchmark']}, {called(of)}" if of else entry["benchmark"]
+                rows.append({"label": label, "group": entry["benchmark"]} | bounds)
     return (
         plots.forest(pd.DataFrame(rows), "Times as fast as the usual way", zero=False)
         if rows
