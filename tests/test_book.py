@@ -346,6 +346,19 @@ def test_links_inside_the_book_lead_somewhere(visit, book, page):
             assert unquote(parts.fragment) in anchors(book, name), link
 
 
+@pytest.mark.skipif(not RESULTS, reason="the book has no executed notebook")
+def test_one_line_opens_all_the_code_of_a_section(book, browser):
+    tab = browser.new_page()
+    opened(tab, (book / f"{RESULTS[0]}.html").as_uri())
+    section = tab.locator("section:has(> .cell > details.follows)").first
+    lines = section.locator("> .cell > details.hide")
+    assert [line.is_visible() for line in lines.all()] == [True] + [False] * (lines.count() - 1)
+    lines.first.locator("summary").click()
+    tab.wait_for_function("document.querySelector('details.follows').open")
+    assert all(line.evaluate("e => e.open") for line in lines.all())
+    tab.close()
+
+
 def test_the_front_door_leads_to_the_introduction(book, browser):
     page = browser.new_page()
     page.goto((book / "index.html").as_uri())

@@ -148,8 +148,7 @@ def grid(
         for row in rows
     )
     above = f'<p class="fer-caption">{caption}</p>' if caption else ""
-    n = len(rows[0])
-    wide = " many" * (n > 2) + " most" * (n > 6) + " dense" * (n > 9)
+    wide = " most" * (len(rows[0]) > 6)
     return HTML(
         f'<div class="table-scroll" role="region" tabindex="0" aria-label="{escape(label)}">'
         f'{above}<table class="fer-table{wide}" role="table"><thead role="rowgroup">'
@@ -172,8 +171,6 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str 
 
     def shown(name: str, value: object) -> object:
         spec = formats.get(name)
-        if type(value) is str and frame.shape[1] > 9:  # a narrow column breaks where a name is joined
-            return Html(escape(called(value)).replace("_", "_<wbr>"))
         if type(value) is str:
             return called(value)
         return format(value, spec) if spec and not pd.isna(value) else value
