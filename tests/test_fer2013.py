@@ -125,7 +125,10 @@ PIXELS = " ".join(["7"] * 2304)
         (lambda cells: f"{cells[0]},256{PIXELS[1:]},{cells[2]}", r"pixel 1 is 256, outside 0\.\.255"),
         (lambda cells: f"{cells[0]},1000{PIXELS[1:]},{cells[2]}", "pixel 1 is 1000, outside"),
         (lambda cells: f"{cells[0]},{PIXELS[:-2]}.5,{cells[2]}", "not a whole number"),
-        (lambda cells: f"{cells[0]},{PIXELS[:-1]}\0,{cells[2]}", r"pixel 2304 is '\\x00'"),
+        (
+            lambda cells: f"{cells[0]},{PIXELS[:-1]}\0,{cells[2]}",
+            r"(pixel 2304 is '\\x00'|2303 pixel)",
+        ),  # pandas 2 drops it
         (lambda cells: f"{cells[0]},,{cells[2]}", "0 pixel values"),
         (lambda cells: f"7,{cells[1]},{cells[2]}", "emotion is '7', expected one of 0, 1"),
         (lambda cells: f"{cells[0]},{cells[1]},Test", "Usage is 'Test'"),
@@ -159,7 +162,7 @@ def test_short_and_long_rows_do_not_make_up_for_each_other(tmp_path, samples):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"\0" * 99, r"no column emotion, pixels, Usage; found '\\x00"),
+        (b"\0" * 99, r"no column emotion, pixels, Usage; found ('\\x00|Unnamed)"),
         (b"a,b\n1,2\n", "no column emotion, pixels, Usage; found a, b"),
         (b"emotion,pixels,Usage\n0,\xff\xfe,Training\n", "not a readable csv|pixel"),
         (b'emotion,pixels,Usage\n0,"1 2 3,Training\n', "not a readable csv|pixel values"),
