@@ -126,7 +126,8 @@ def _make(
         _papermill(notebook_path(paper), notebook, injected)
     if not (stage / "run.json").is_file():
         raise NotebookError(f"{paper}.ipynb ended without committing its evidence (Recorder.commit).")
-    record_notebook(notebook, stage / "notebook.ipynb", values, root)
+    if values["budget"] != PROBE:  # of which no page shows the notebook
+        record_notebook(notebook, stage / "notebook.ipynb", values, root)
     key = Run(stage).info.get("key")
     publish(stage, target)
     shutil.rmtree(folder, ignore_errors=True)
