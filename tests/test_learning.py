@@ -8,7 +8,7 @@ from fer_lib.data import datasets
 from fer_lib.features import hog
 from fer_lib.learn import training
 from fer_lib.learn.normalisation import Normalisation
-from fer_lib.learn.recipes import Recipe, cross_entropy
+from fer_lib.learn.recipes import Recipe, cross_entropy, falling
 from fer_lib.learn.training import Part
 from fer_lib.papers.cnn3d import network as cnn3d
 from fer_lib.papers.cnn_sift import network as cnn_sift
@@ -36,36 +36,41 @@ def clips(batch):
     return torch.stack([x.roll(t, 3) for t in range(8)], 2).expand(-1, 3, -1, -1, -1).contiguous()
 
 
+def settling(epochs, lr=1e-3, **options):
+    """A recipe whose rate falls to zero: at a constant one the last epoch may be one of the bad ones."""
+    return Recipe(epochs, 16, lr=lr, learning_rates=falling(epochs, lr), precision="fp32", **options)
+
+
 NETWORKS = {
     "cnn_sift": (
         lambda n: cnn_sift.build("C2", n, width=0.25),
         lambda batch: (grey(batch),),
-        Recipe(60, 16, precision="fp32"),
+        settling(100),
     ),
     "cnn_sift with words": (
         lambda n: cnn_sift.CNN(n, words=8, width=0.25),
         lambda batch: (grey(batch), *batch.extra),
-        Recipe(60, 16, precision="fp32"),
+        settling(60),
     ),
     "multimodal": (
         lambda n: multimodal.Multimodal(n, width=0.1, hog=900, landmarks=8),
         lambda batch: (grey(batch), *batch.extra, hog.describe(batch.images)),
-        Recipe(30, 16, precision="fp32"),
+        settling(30),
     ),
     "cspp": (
         lambda n: cspp.build("C-SPP", n, width=0.25),
         lambda batch: (grey(batch),),
-        Recipe(80, 16, optimiser="sgd", lr=0.02, precision="fp32"),
+        settling(80, 0.02, optimiser="sgd"),
     ),
     "lkrnet": (
         lambda n: lkrnet.build("VGG19", n, width=0.125),
         lambda batch: (grey(batch)[:, :, 2:46, 2:46],),
-        Recipe(60, 16, lr=3e-4, precision="fp32"),
+        settling(60, 3e-4),
     ),
     "cnn3d": (
         lambda n: cnn3d.c1(n, width=0.125, size=48, frames=8),
         lambda batch: (clips(batch),),
-        Recipe(30, 16, lr=2e-4, precision="fp32"),
+        settling(50, 2e-4),
     ),
 }
 

@@ -47,6 +47,11 @@ class Normalisation:
         std = (square - mean.square()).clamp_min(1e-12).sqrt().clamp_min(1.0)
         return cls(mean.float().to(images.device), std.float().to(images.device))
 
+    @property
+    def statistics(self) -> dict[str, Tensor]:
+        """What was learnt of the training images: ``mean`` and ``std``, or nothing."""
+        return {} if self.mean is None else {"mean": self.mean, "std": self.std}
+
     def __call__(self, images: Tensor) -> Tensor:
         """Return ``(B, 1, H, W)`` float32 from ``(B, H, W)`` uint8; a constant image becomes zero."""
         x = images.float()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,6 +79,7 @@ def train_unit(
     loss: Loss | None = None,
     seed: int = 0,
     keep_weights: bool = False,
+    statistics: Mapping[str, torch.Tensor] | None = None,
     score_epochs: bool = True,
 ) -> Outcome:
     """Train one network on one fold, or return what ``store`` already holds of it.
@@ -95,6 +96,8 @@ def train_unit(
         See :meth:`fer_lib.learn.normalisation.Normalisation.fit`; statistics come from the training part.
     feed, loss
         See :func:`fer_lib.learn.training.fit`; a feed normalises by itself.
+    statistics
+        What a feed of one's own has learnt of the training part, to be kept with the weights.
     score_epochs
         Whether the curves hold validation and test accuracy after every epoch. Where the training part
         is much smaller than the test part, scoring every epoch would take most of the time.
@@ -108,7 +111,9 @@ def train_unit(
     own_seed = zlib.crc32(f"{seed}/{unit}".encode())
     torch.manual_seed(own_seed)
     model = channels_last(make(), train.images.device)
-    feed = feed or ImageFeed(Normalisation.fit(train.images, normalisation), recipe.augmentation)
+    if feed is None:
+        normalise = Normalisation.fit(train.images, normalisation)
+        feed, statistics = ImageFeed(normalise, recipe.augmentation), normalise.statistics
     loss = loss or cross_entropy(recipe.true_class_target)
     precision = _precision(store, unit, model, real_batch(model, train, recipe, feed), loss, recipe)
     scored_on = {"validation": validation, "test": test}
@@ -123,7 +128,7 @@ def train_unit(
     ]
     if weights is not None:
         with atomic(weights) as temporary:
-            torch.save({"weights": model.state_dict(), "statistics": _statistics(feed)}, temporary)
+            torch.save({"weights": model.state_dict(), "statistics": dict(statistics or {})}, temporary)
     columns = np.array(list(rows[0]))
     curves = [[*row.values()] for row in rows]
     said = json.dumps(asdict(precision))
@@ -160,17 +165,6 @@ def _precision(
     found = decide(model, batch, loss, recipe, unit)
     write_json(path, asdict(found))
     return found
-
-
-def _statistics(feed: Feed) -> dict[str, torch.Tensor]:
-    """Return what a feed has learnt of its training part, without which the weights say nothing."""
-    feed = getattr(feed, "__self__", feed)  # a method's object
-    while hasattr(feed, "inner"):
-        feed = feed.inner
-    normalise = getattr(feed, "normalise", None)
-    found = {name: getattr(normalise, name, None) for name in ("mean", "std")}
-    found["mean_face"] = getattr(feed, "mean_face", None)
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def read_weights(path: Path, what: str = "weights") -> dict[str, torch.Tensor]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +37,16 @@ OFFERED = {
     ("lkrnet", "VGG19"): NETWORKS["VGG19"],
     ("lkrnet", "Our method"): NETWORKS["LKRNet"],
     ("control", "mini-Xception"): replace(
-        NETWORKS["C2"], paper="control", build=lambda n, width: MiniXception(n), normalisation="global"
+        NETWORKS["C2"],
+        paper="control",
+        build=lambda n, width: MiniXception(n),
+        normalisation="global",
+        structure=(),
     ),
-} | {("matrix", name): NETWORKS[name] for name in STILL}
+} | {
+    ("matrix", n): replace(NETWORKS[n], structure=("activation",) * (NETWORKS[n].paper == "cspp"))
+    for n in STILL
+}
 """Notebook and name there -> network."""
 
 
@@ -71,14 +77,12 @@ class Kept:
         plan, chosen = run.info["plan"], run.info["parameters"]
         width = plan.get("widths", {}).get(self.name, plan.get("width", 1)) * chosen.get("width", 1)
         try:
-            with torch.device("meta"):
-                takes = signature(type(network.build(len(classes), width=width))).parameters
-            # A budget may choose in place of the notebook's parameters; both know more than networks take.
-            built = chosen | {name: value for name, value in plan.items() if value is not None}
-            built = {name: value for name, value in built.items() if name in takes} | {"width": width}
-            if "hog" in built:
-                built["hog"] = hog.length(built["hog"])
-            model = network.build(len(classes), **built)
+            # A budget may choose in place of the notebook's parameters.
+            known = chosen | {name: value for name, value in plan.items() if value is not None}
+            built = {name: known[name] for name in network.structure}
+            if run.paper == "multimodal":
+                built["hog"] = hog.length(chosen["hog"])
+            model = network.build(len(classes), width=width, **built)
             model.load_state_dict(units.read_weights(path))
             feed = _feed(run, network, units.read_weights(path, "statistics"))
         except Exception as error:  # a damaged file may raise almost anything

@@ -24,6 +24,7 @@ from fer_lib.learn.metrics import interval
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.training import Part
 from fer_lib.learn.units import Outcome, Store, read_weights, train_unit
+from fer_lib.papers.multimodal.modalities import MultimodalFeed
 from fer_lib.play.matrix_data import Faces, disturbed, find_landmarks
 from fer_lib.play.zoo import NETWORKS, SVM, Network, Trained, fitted_svm, recipe_of, training_of
 
@@ -119,6 +120,7 @@ class Bench:
             curves = [{"epoch": 1, "seconds": time.perf_counter() - began}]
             outcome = Outcome(one.predict(test), np.empty(0), curves, None)
             return Tested(network, one.model, one.feed, self.n_classes, outcome=outcome)
+        reads = network.feed(learn)
         learn, feed, loss = training_of(network, learn, recipe.augmentation)
         outcome = train_unit(
             self.store,
@@ -130,6 +132,7 @@ class Bench:
             loss=loss,
             seed=self.seed,
             keep_weights=True,
+            statistics=reads.statistics if isinstance(reads, MultimodalFeed) else None,
             score_epochs=False,
         )
         model = self.build(name)

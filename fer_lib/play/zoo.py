@@ -28,12 +28,15 @@ from fer_lib.papers.cnn3d import network as cnn3d
 from fer_lib.papers.cnn3d.readings import PAPER, Readings
 from fer_lib.papers.cnn_sift import network as cnn_sift
 from fer_lib.papers.cspp import network as cspp
+from fer_lib.papers.cspp import trainer as cspp_trainer
 from fer_lib.papers.cspp.eye_noise import EyeFeed
 from fer_lib.papers.lkrnet import network as lkrnet
+from fer_lib.papers.lkrnet import trainer as lkrnet_trainer
 from fer_lib.papers.lkrnet.key_regions import KeyRegionFeed, KeyRegions, geometry_of
 from fer_lib.papers.lkrnet.triplets import CombinedLoss, TripletTraining, numbered
 from fer_lib.papers.multimodal import modalities, processed
 from fer_lib.papers.multimodal import network as multimodal
+from fer_lib.papers.multimodal import trainer as multimodal_trainer
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -79,6 +82,8 @@ class Network:
         ``clips`` where it reads more than the image.
     layer : callable or None
         Network -> the layer that Grad-CAM looks at; None where there is no convolution.
+    structure : tuple of str
+        The parameters of its paper's notebook that ``build`` takes.
     """
 
     paper: str
@@ -92,6 +97,7 @@ class Network:
     mining: str | None = None
     needs: str | None = None
     layer: Callable[[nn.Module], nn.Module] | None = lambda model: model.last_convolution
+    structure: tuple[str, ...] = ()
 
     def feed(self, train: Part) -> Feed:
         """Return what makes the network's inputs of a batch, with statistics of the training part."""
@@ -194,6 +200,7 @@ NETWORKS: dict[str, Network] = {
         _image,
         (_FACE,),
         _adam,
+        structure=cnn_sift.STRUCTURE,
     ),
     "S2": Network(
         "cnn_sift",
@@ -214,6 +221,7 @@ NETWORKS: dict[str, Network] = {
         (_FACE, torch.zeros(1, 136), torch.zeros(1, hog.length())),
         _adam,
         needs="landmarks",
+        structure=multimodal_trainer.STRUCTURE,
     ),
     "ResNet18": Network(
         "multimodal",
@@ -242,6 +250,7 @@ NETWORKS: dict[str, Network] = {
         _local_contrast,
         (_FACE,),
         _momentum,
+        structure=cspp_trainer.STRUCTURE,
     ),
     "C-SPP": Network(
         "cspp",
@@ -251,6 +260,7 @@ NETWORKS: dict[str, Network] = {
         _local_contrast,
         (_FACE,),
         _momentum,
+        structure=cspp_trainer.STRUCTURE,
     ),
     "3D-CNN": Network(
         "cnn3d",
@@ -272,6 +282,7 @@ NETWORKS: dict[str, Network] = {
         _known,
         loss=_scores_alone,
         layer=lambda model: model.activation(4),  # the last convolution has 2 x 2 cells: too few to look at
+        structure=lkrnet_trainer.STRUCTURE,
     ),
     "LKRNet": Network(
         "lkrnet",
@@ -284,6 +295,7 @@ NETWORKS: dict[str, Network] = {
         mining=MINING,
         needs="landmarks",
         layer=lambda model: model.activation(4),
+        structure=lkrnet_trainer.STRUCTURE,
     ),
 }
 """Name -> network, by the order of the papers."""

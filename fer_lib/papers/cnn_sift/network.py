@@ -155,6 +155,13 @@ class CNN(nn.Module):
         return self.classify(self.embed(images, histograms))
 
 
+STRUCTURE = (
+    *("convs_per_stage", "n_dense_layers", "dense_dropout", "dropout_semantics", "use_batchnorm"),
+    "sift_merge",
+)
+"""The chapter's parameters that shape a network."""
+
+
 def build(name: str, n_classes: int = 7, **readings: object) -> CNN:
     """Return one of the networks: ``C1``, ``C2``, ``C3``, ``S1``, ``S2``, ``S3`` or a control.
 

@@ -90,9 +90,8 @@ class Trainer:
         train = triplets.numbered(self.part(fold.train, geometry))
         rest = [self.part(i, geometry) if len(i) else None for i in (fold.validation, fold.test)]
         weight = float(value) if key == "lambda" else LAMBDA * (base in network.WITH_TRIPLETS)
-        made = triplets.TripletTraining(
-            train, self.feed(name, fold), triplets.CombinedLoss(weight), self.readings["triplet_mining"]
-        )
+        feed, loss = self.feed(name, fold), triplets.CombinedLoss(weight)
+        made = triplets.TripletTraining(train, feed, loss, self.readings["triplet_mining"])
         return units.train_unit(
             self.store,
             f"{name} {fold.name}",
@@ -103,6 +102,7 @@ class Trainer:
             loss=made.loss,
             seed=self.seed,
             keep_weights=keep,
+            statistics=feed.normalise.statistics,
             score_epochs=self.score_epochs,
         )
 

@@ -121,6 +121,11 @@ class MultimodalFeed:
         one_of(self.landmark_norm, LANDMARK_NORMS, "landmark_norm")
         one_of(self.hog, hog.LAYOUTS, "hog layout")
 
+    @property
+    def statistics(self) -> dict[str, Tensor]:
+        """What was learnt of the training part."""
+        return self.normalise.statistics | {"mean_face": self.mean_face}
+
     def __call__(self, batch: Part, training: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return images ``(B, 1, H, W)``, landmark vectors ``(B, 136)`` and HOG ``(B, L)``, float32."""
         images, points = batch.images.float(), batch.extra[0]  # (B, H, W), (B, 68, 2)

@@ -130,15 +130,17 @@ class Trainer:
         parts = self.part(fold.train), None, self.part(fold.test)
         if len(fold.validation):
             parts = parts[0], self.part(fold.validation), parts[2]
+        feed = self.feed(name, fold)
         return units.train_unit(
             self.store,
             f"{name} {fold.name}{again}",
             lambda: self.build(name),
             parts,
             own_recipe(self.recipe) if name in OWN_RECIPE else self.recipe,
-            feed=self.feed(name, fold),
+            feed=feed,
             seed=self.seed,
             keep_weights=keep,
+            statistics=None if name in RIVALS else feed.statistics,
             score_epochs=self.score_epochs,
         )
 
