@@ -47,6 +47,12 @@ BY_HAND = """\
 class Recorder(UnitFolder):
     """Collect a run's evidence; :meth:`commit` makes it appear in one rename.
 
+    Weights that :func:`fer_lib.learn.units.train_unit` kept are left in ``weights`` beside the evidence,
+    where git ignores them, unless ``$FER_WEIGHTS`` is ``no``.
+
+    Where ``$FER_STAGE`` names a folder (``fer run`` does so), the evidence is left there for ``fer run`` to
+    add the executed notebook and to put both in place.
+
     Parameters
     ----------
     paper, dataset, budget, seed, variant
@@ -64,12 +70,6 @@ class Recorder(UnitFolder):
         JSON-able facts for ``run.json`` (``protocol``, ``recipes``, ``corpus``, ``certificate``, ...).
     work : Path
         Work folder with finished units and checkpoints; it outlives a kill and goes at the commit.
-
-    Weights that :func:`fer_lib.learn.units.train_unit` kept are left in ``weights`` beside the evidence,
-    where git ignores them, unless ``$FER_WEIGHTS`` is ``no``.
-
-    Where ``$FER_STAGE`` names a folder (``fer run`` does so), the evidence is left there for ``fer run`` to
-    add the executed notebook and to put both in place.
 
     Raises
     ------
