@@ -138,9 +138,10 @@ def grid(
         role = 'scope="row" role="rowheader"' if tag == "th" else 'role="cell"'
         return f'<{tag} {role}{css} data-head="{escape(name)}">{cell(value)}</{tag}>'
 
+    # A name of the evidence breaks at its joints; an interval does not.
     heads = "".join(
         f'<th scope="col" role="columnheader"{" class=num" if name in numbers else ""}>'
-        f"{escape(name).replace(' [95 %]', ' [95&nbsp;%]')}</th>"
+        f"{escape(name).replace(' [95 %]', ' [95&nbsp;%]').replace('_', '_<wbr>')}</th>"
         for name in (first, *others)
     )
     body = "\n".join(
