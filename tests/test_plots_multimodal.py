@@ -7,6 +7,7 @@ from matplotlib.text import Text
 
 from fer_lib.errors import FerError
 from fer_lib.learn import metrics
+from fer_lib.show.pages import called
 from fer_lib.show.plots import multimodal as drawings
 
 RANDOM = np.random.default_rng(0)
@@ -62,7 +63,7 @@ def test_severity_has_a_panel_per_condition_and_a_line_per_model():
     assert len(shown) == 4
     assert all(len(axes.lines) == 2 for axes in shown)
     np.testing.assert_allclose(shown[0].lines[0].get_ydata(), [80, 55, 30])
-    assert {"occlusion mouth", "Multimodal (authors' network)", "VGG"} <= texts(figure)
+    assert {"occlusion mouth", called("OURS"), "VGG"} <= texts(figure)
 
 
 def test_severity_needs_its_columns():
