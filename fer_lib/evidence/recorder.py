@@ -249,7 +249,8 @@ class Recorder(UnitFolder):
             self.close()
             return self.stage
         with writing(self._build):
-            self._add_notebook()
+            if self.run["budget"] != PROBE:  # of which no page shows the notebook
+                self._add_notebook()
         publish(self._build, self.folder)
         shutil.rmtree(self.work, ignore_errors=True)
         self.close()

@@ -24,9 +24,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "draws": 1,
         "steps": 40,
     },
-    # Every image and layer. The rate stays for half of the epochs and falls to zero in the others, so that a
-    # network settles where at a constant rate it would swing for many more epochs. C2 is trained once more,
-    # twice as long, to see whether that would change anything.
+    # Every image and layer. The rate stays for half of the epochs and falls to zero in the others: at a
+    # constant one the last epoch may be a bad one. C2 is trained once more, twice as long, to see whether that
+    # would change anything.
     "full": {
         "control": True,
         "width": 1,
