@@ -25,8 +25,8 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "steps": 40,
     },
     # Every image and layer. The rate stays for half of the epochs and falls to zero in the others: at a
-    # constant one the last epoch may be a bad one. C2 is trained once more, twice as long, to see whether that
-    # would change anything.
+    # constant one the last epoch may be a bad one. C2 is trained once more, twice as long, to see whether
+    # that would change anything.
     "full": {
         "control": True,
         "width": 1,
