@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from fer_lib.errors import FerError
 from fer_lib.files import cache_folder, digest, write_json
 from fer_lib.learn import trial
-from fer_lib.learn.layout import as_weights, lies_channels_last, plain
+from fer_lib.learn.layout import as_weights, keep_freed_memory, lies_channels_last, plain
 from fer_lib.learn.recipes import Loss, Recipe, optimiser_of
 from fer_lib.learn.trial import relative, rms
 from fer_lib.machine import processor
@@ -42,6 +42,8 @@ LEAST_COSINE = 0.3
 """Of the whole gradient between the precisions. Rounding alone takes VGG19 with normalisation to 0.76."""
 LEAST_GAIN = 1.2
 """How many times as fast as float32 bf16 must be to be used: more than a busy machine feigns."""
+TIMED_STEPS = 5
+"""Steps that are timed in each precision."""
 
 Batch = Callable[[], tuple[tuple[Tensor, ...], Tensor]]
 """Returns the model's inputs and the labels (B,) of one training batch."""
@@ -148,7 +150,7 @@ def _key(model: nn.Module, inputs: tuple[Tensor, ...], loss: Loss, device: torch
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     limits = [os.environ.get(name, "") for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")]
     where = [name, torch.backends.cpu.get_cpu_capability(), limits, torch.get_num_threads()]
-    rule = [LAYER_TOLERANCE, LAYOUT_TOLERANCE, LOSS_TOLERANCE, LEAST_COSINE, LEAST_GAIN]
+    rule = [LAYER_TOLERANCE, LAYOUT_TOLERANCE, LOSS_TOLERANCE, LEAST_COSINE, LEAST_GAIN, TIMED_STEPS]
     inputs_of = [list(x.shape) for x in inputs]
     return digest(where, torch.__version__, rule, repr(model), shapes, inputs_of, repr(type(loss)))
 
@@ -292,13 +294,12 @@ def _layer_errors(
     return errors, value, gradients
 
 
-def _gain(
-    model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss, recipe: Recipe, times: int = 3
-) -> float:
+def _gain(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss, recipe: Recipe) -> float:
     """Return how many times as fast a training step is in bf16: the best of a few, in turn.
 
     On one thread of a CPU this process's own seconds count, so that other work beside it changes little; of
-    several threads, those that wait would count as well.
+    several threads, those that wait would count as well. Freed memory is kept, as in training: page faults
+    would cost both precisions the same and hide the gain.
     """
     device = inputs[0].device
     alone = device.type == "cpu" and torch.get_num_threads() == 1
@@ -306,17 +307,18 @@ def _gain(
     runners = {name: copy.deepcopy(model).train() for name in ("fp32", "bf16")}
     optimisers = {name: optimiser_of(twin, recipe) for name, twin in runners.items()}
     best = dict.fromkeys(runners, math.inf)
-    for _ in range(times + 1):  # the first prepares kernels and memory
-        for name, twin in runners.items():
-            began = clock()
-            with autocast(device, name):
-                value, _ = loss(twin(*inputs), labels)
-            optimisers[name].zero_grad(set_to_none=True)
-            value.backward()
-            optimisers[name].step()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            best[name] = min(best[name], clock() - began)
+    with keep_freed_memory(device):
+        for _ in range(TIMED_STEPS + 1):  # the first prepares kernels and memory
+            for name, twin in runners.items():
+                began = clock()
+                with autocast(device, name):
+                    value, _ = loss(twin(*inputs), labels)
+                optimisers[name].zero_grad(set_to_none=True)
+                value.backward()
+                optimisers[name].step()
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                best[name] = min(best[name], clock() - began)
     return best["fp32"] / best["bf16"]
 
 

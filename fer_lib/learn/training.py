@@ -8,8 +8,6 @@ was killed resumes from its last checkpoint and ends with the numbers of an unin
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +19,7 @@ from torch import Tensor, nn
 
 from fer_lib.errors import FerError, one_of
 from fer_lib.files import atomic
-from fer_lib.learn.layout import as_weights, channels_last, plain
+from fer_lib.learn.layout import as_weights, channels_last, keep_freed_memory, plain
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.precision import Batch, Precision, autocast, decide
 from fer_lib.learn.recipes import Augment, Loss, Recipe, cross_entropy, optimiser_of
@@ -35,7 +33,6 @@ __all__ = [
     "channels_last",
     "choose_device",
     "fit",
-    "keep_freed_memory",
     "predict",
     "real_batch",
 ]
@@ -127,28 +124,6 @@ def real_batch(model: nn.Module, train: Part, recipe: Recipe, feed: Feed) -> Bat
         return as_weights(model, feed(chosen, True)), chosen.labels
 
     return batch
-
-
-@contextlib.contextmanager
-def keep_freed_memory(device: torch.device) -> Iterator[None]:
-    """Let a training loop on a CPU keep large freed blocks instead of returning them (glibc only).
-
-    Every step frees and allocates the same hundreds of megabytes; without this, page faults take about a
-    fifth of its time. Afterwards large blocks are returned again: kept for good, they fragment the heap.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" and device.type == "cpu" else None
-    if not hasattr(libc, "mallopt"):
-        yield
-        return
-    mmap_threshold, trim_threshold = -3, -1  # as in malloc.h
-    libc.mallopt(mmap_threshold, 1 << 30)
-    libc.mallopt(trim_threshold, (1 << 31) - 1)
-    try:
-        yield
-    finally:
-        libc.mallopt(mmap_threshold, 1 << 20)
-        libc.mallopt(trim_threshold, 1 << 20)
-        libc.malloc_trim(0)
 
 
 def fit(
