@@ -100,6 +100,7 @@ class TestWords:
 
     def test_a_paper_goes_before_all_and_an_exact_key_before_a_pattern(self):
         assert "over time" in figures.words("grad_cam_1", "cnn3d")["caption"]
+        assert "two stages" in figures.words("grad_cam", "lkrnet")["caption"]
         assert "by person" in figures.words("tsne_person", "cspp")["caption"]
         assert "of person" in figures.words("tsne_person", "lkrnet")["caption"]
 

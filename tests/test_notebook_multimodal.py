@@ -166,7 +166,7 @@ def test_differences_are_paired_with_every_rival(smoke):
 
 def test_pictures(smoke):
     names = {path.stem for path in (smoke.path / "figures").glob("*.png")}
-    assert {"modalities", "robustness", "roc", "attention", "grad_cam_OURS", "confusion", "curves"} <= names
+    assert {"modalities", "robustness", "roc", "attention", "grad_cam", "confusion", "curves"} <= names
 
 
 def test_speed_is_measured(smoke):

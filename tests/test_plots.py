@@ -70,6 +70,9 @@ FIGURES = {
     "sift_keypoints": lambda: plots.sift_keypoints(IMAGES[0], [(6, 6, 4, 90)]),
     "visual_words": lambda: plots.visual_words({"word 3": IMAGES[:3]}),
     "grad_cam_grid": lambda: plots.grad_cam_grid(IMAGES[:5], IMAGES[:5] / 255, list("abcde")),
+    "grad_cam_gallery": lambda: plots.grad_cam_gallery(
+        IMAGES[:4], [0, 1, 2, 3], CLASSES, {"C2": (IMAGES[:4] / 255, [0, 1, 2, 0])}
+    ),
     "embedding": lambda: plots.embedding(IMAGES[:, 0, :2], np.arange(10) % 7, CLASSES, "t-SNE", 0.9),
     "learning_size": lambda: plots.learning_size(SIZES),
     "embeddings": lambda: plots.embeddings(PANELS, np.arange(10) % 7, CLASSES),
@@ -210,6 +213,30 @@ def test_grad_cam_grid_lays_the_map_over_the_image():
     assert "Evidence" in figure.axes[1].get_xlabel()
 
 
+def test_grad_cam_gallery_has_a_row_of_maps_for_each_face():
+    cams = np.linspace(0, 1, 9 * 36).reshape(9, 6, 6)
+    found = {
+        "VGG19": (cams, np.arange(9) % 7),
+        "Our method": (cams, np.zeros(9, int)),
+        "C-SPP": (cams, [1] * 9),
+    }
+    figure = plots.grad_cam_gallery(IMAGES[:9], np.arange(9) % 7, CLASSES, found)
+    axes, bar = figure.axes
+    places = {tuple(round(float(side), 2) for side in image.get_extent()[::3]) for image in axes.images}
+    assert len({left for left, _ in places}) == 4  # the face, then three networks
+    assert len({top for _, top in places}) == 9
+    assert texts(figure).count(CLASSES[0]) == 2 + 2 + 9  # twice the truth, twice VGG19, always the second
+    assert "LKRNet (full)" in texts(figure)
+    wrong = [text for text in axes.texts if text.get_color() == "#c44a00"]
+    assert len(wrong) == 0 + 7 + 7  # VGG19 is never wrong, the others know one expression alone
+    assert "Evidence" in bar.get_xlabel()
+
+
+def test_grad_cam_gallery_uses_the_width_of_the_page_for_one_network():
+    figure = plots.grad_cam_gallery(IMAGES[:3], [0, 1, 2], CLASSES, {"C2": (IMAGES[:3] / 255, [0, 1, 2])})
+    assert len({round(float(image.get_extent()[3]), 2) for image in figure.axes[0].images}) == 1
+
+
 def test_embedding_draws_every_point_in_its_colour():
     from matplotlib.colors import to_hex
 
@@ -295,6 +322,7 @@ def test_colours_are_fixed_and_distinct():
         (lambda: plots.curves(learning().drop(columns="fold")), r"lacks the column\(s\) fold"),
         (lambda: plots.curves(learning()[["model", "fold", "epoch"]]), "neither losses nor"),
         (lambda: plots.grad_cam_grid(IMAGES, IMAGES[:2] / 255), "do not fit"),
+        (lambda: plots.grad_cam_gallery(IMAGES, [0, 1], CLASSES, {}), "10 samples need 10 labels"),
         (lambda: plots.visual_words({}), "no words"),
         (lambda: plots.embedding(np.zeros((3, 2)), [0, 1], CLASSES), "3 samples need 3 labels"),
     ],

@@ -154,10 +154,10 @@ class RecordedFigure(SphinxDirective):
         """Return one figure."""
         where, name = self.arguments
         paper, dataset = where.split("/")
-        said = words(name, paper)
+        said = words(name.partition("|")[0], paper)
         if said is None and not self.content:
             raise self.error(f"book/captions.yml says nothing of {name!r}")
-        paths = self._files(where, name)
+        paths, drawn = self._files(where, name)
         caption = self._caption(said)
         if not paths:
             on = "" if dataset == "*" else f" on {datasets.CARDS[dataset].title.split(' (')[0]}"
@@ -167,7 +167,7 @@ class RecordedFigure(SphinxDirective):
             alt = self.options.get("alt") or (said or {}).get("alt") or nodes.Element("", *caption).astext()
             run = self._run(Run(paths[0].parents[1]))
             figure = _figure(nodes.Text(""), "", *caption, nodes.Text(" "), *run)
-            figure[0:1] = [node for path in paths for node in self._picture(path, name, alt)]
+            figure[0:1] = [node for path in paths for node in self._picture(path, drawn, alt)]
         self.set_source_info(figure)
         figure["classes"].append("recorded-figure")
         self.options.setdefault("name", f"{where.replace('/', '-').replace('*', 'any')}-{name}-shown")
@@ -183,14 +183,16 @@ class RecordedFigure(SphinxDirective):
         of = called(path.stem.removeprefix(name.partition("*")[0]).replace("_", ", "))
         return [nodes.paragraph("", of, classes=["fer-caption"]), image] if "*" in name else [image]
 
-    def _files(self, where: str, name: str) -> list[Path]:
-        """Return the pictures in the best run that has some."""
+    def _files(self, where: str, names: str) -> tuple[list[Path], str]:
+        """Return the pictures in the best run that has some, and which of ``a|b`` they are called by."""
         paper, dataset = where.split("/")
         found = find(Path(self.env.srcdir) / "results", paper, None if dataset == "*" else dataset)
         runs = [run for run in found if not run.variant]  # stable sorting: the first seed stays first
         runs.sort(key=lambda run: (datasets.CARDS[run.dataset].synthetic, -BUDGETS.index(run.budget)))
-        tried = (sorted(run.path.glob(f"figures/{one}.png")) for run in runs for one in name.split("|"))
-        return next(filter(None, tried), [])
+        tried = (
+            (sorted(run.path.glob(f"figures/{one}.png")), one) for run in runs for one in names.split("|")
+        )
+        return next((found for found in tried if found[0]), ([], names))
 
     def _caption(self, said: dict[str, str] | None) -> Iterable[nodes.Node]:
         if not self.content:

@@ -12,7 +12,13 @@ the Okabe-Ito and ColorBrewer palettes and were chosen to stay apart for colour-
 from fer_lib.show.plots.charts import class_balance, confusion, embedding, embeddings, per_class_bars
 from fer_lib.show.plots.effects import forest
 from fer_lib.show.plots.inflation import waterfall
-from fer_lib.show.plots.pictures import contact_sheet, grad_cam_grid, sift_keypoints, visual_words
+from fer_lib.show.plots.pictures import (
+    contact_sheet,
+    grad_cam_gallery,
+    grad_cam_grid,
+    sift_keypoints,
+    visual_words,
+)
 from fer_lib.show.plots.style import EXPRESSION_STYLE, MODEL_COLOURS, VERDICT_COLOURS, WIDTH, colours
 from fer_lib.show.plots.training import curves, learning_size
 
@@ -29,6 +35,7 @@ __all__ = [
     "embedding",
     "embeddings",
     "forest",
+    "grad_cam_gallery",
     "grad_cam_grid",
     "learning_size",
     "per_class_bars",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
-from fer_lib.show.plots.style import FAINT, MARK, SMALL, WIDTH, coded, styled, subplots
+from fer_lib.show.pages import called
+from fer_lib.show.plots.style import FAINT, INK, MARK, SMALL, WIDTH, coded, styled, subplots
+
+WRONG = "#c44a00"  # of words that are not the true class
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,9 +131,6 @@ def grad_cam_grid(
     columns
         Pairs per row.
     """
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-
     images, cams = _stack(images, "grad_cam_grid"), np.asarray(cams)
     if cams.shape != images.shape[:3]:
         raise FerError(f"grad_cam_grid: maps {cams.shape} do not fit images {images.shape}.")
@@ -144,16 +145,53 @@ def grad_cam_grid(
         if titles is not None:
             axes.text(x + 0.5, y - 0.03, titles[i], ha="center", va="bottom", fontsize=SMALL)
         _show(axes, image, x, y)
-        _show(axes, image, x, y + 1 + gap)
-        heat = colormaps["inferno"](cam)
-        heat[..., 3] = 0.75 * np.sqrt(cam)  # the face stays visible where there is little evidence
-        _show(axes, heat, x, y + 1 + gap)
+        _heat(axes, image, cam, x, y + 1 + gap)
     _trim(axes, across * (1 + gap) - gap, down)
-    bar = figure.colorbar(
-        ScalarMappable(cmap="inferno"), ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.02
-    )
-    bar.set_label("Evidence for the class, relative to the image's largest", fontsize=SMALL)
-    bar.outline.set_visible(False)
+    _evidence_bar(figure, axes)
+    return figure
+
+
+@styled
+def grad_cam_gallery(
+    images: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence[str],
+    found: Mapping[str, tuple[ArrayLike, ArrayLike]],
+) -> Figure:
+    """Draw faces in rows and networks in columns: where each network finds its evidence, and what it says.
+
+    Parameters
+    ----------
+    images
+        uint8 ``(N, H, W)``, stretched where the maps are of another size.
+    labels, classes
+        True codes ``(N,)`` and the names of all classes that a network may predict.
+    found
+        By network, its Grad-CAM maps ``(N, h, w)`` in [0, 1] and the codes ``(N,)`` that it predicts.
+    """
+    images = _stack(images, "grad_cam_gallery")
+    labels = coded(labels, len(images), classes, "grad_cam_gallery")
+    across, gap, below = 1 + len(found), 0.06, 0.24  # networks and the face itself; room for a word
+    blocks = max(1, 6 // across)
+    heads = {name: fill(called(name), 14) for name in found}
+    head = below * (1 + max((text.count("\n") for text in heads.values()), default=0))
+    pitch, block = 1 + below, across * (1 + gap) + 0.2
+    wide = max(blocks * block - 0.2 - gap, 6)  # no face is larger than a sixth of the page
+    down = head + math.ceil(len(images) / blocks) * pitch
+    figure, axes = _sheet(wide, down, below=0.65)
+    for i, image in enumerate(images):
+        x, y = (i % blocks) * block, head + (i // blocks) * pitch
+        word = {"y": y + 1.03, "ha": "center", "va": "top", "fontsize": SMALL}
+        _show(axes, image, x, y)
+        axes.text(x + 0.5, s=classes[labels[i]], weight="bold", **word)
+        for column, (name, (cams, said)) in enumerate(found.items(), 1):
+            at, right = x + column * (1 + gap), said[i] == labels[i]
+            _heat(axes, image, np.asarray(cams)[i], at, y)
+            axes.text(at + 0.5, s=classes[said[i]], color=INK if right else WRONG, **word)
+            if i < blocks:
+                axes.text(at + 0.5, y - 0.04, heads[name], ha="center", va="bottom", fontsize=SMALL)
+    _trim(axes, wide, down)
+    _evidence_bar(figure, axes)
     return figure
 
 
@@ -171,6 +209,27 @@ def _show(axes: Axes, image: np.ndarray, x: float = 0, y: float = 0) -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=top, extent=(x, x + 1, y + 1, y), interpolation="nearest")
     edge = np.array([[0, 1, 1, 0, 0], [0, 0, 1, 1, 0]])  # parts a white background from the page
     axes.plot(x + edge[0], y + edge[1], color=FAINT, lw=0.6)
+
+
+def _heat(axes: Axes, image: np.ndarray, cam: np.ndarray, x: float, y: float) -> None:
+    """Draw an image under a map of evidence, float (h, w) in [0, 1]."""
+    from matplotlib import colormaps
+
+    _show(axes, image, x, y)
+    heat = colormaps["inferno"](cam)
+    heat[..., 3] = 0.75 * np.sqrt(cam)  # the face stays visible where there is little evidence
+    _show(axes, heat, x, y)
+
+
+def _evidence_bar(figure: Figure, axes: Axes) -> None:
+    """Put the one scale of all maps below a sheet."""
+    from matplotlib.cm import ScalarMappable
+
+    bar = figure.colorbar(
+        ScalarMappable(cmap="inferno"), ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.02
+    )
+    bar.set_label("Evidence for the class, relative to the image's largest", fontsize=SMALL)
+    bar.outline.set_visible(False)
 
 
 def _sheet(across: float, down: float, below: float = 0) -> tuple[Figure, Axes]:
