@@ -15,6 +15,7 @@ import register
 from about_runs import NAMES, banner, dataset_title, run_link
 from IPython.display import HTML, display
 from markup import NOT_RUN, Html, Long, badges, facts, folded, table, with_note
+from measured import training
 
 from fer_lib import claims
 from fer_lib.evidence import runs
@@ -137,14 +138,17 @@ class Overview:
         return register.costly(self.paper.key)
 
     def ran(self) -> HTML:
-        """Link the executed notebooks; say which datasets have none."""
+        """Link the executed notebooks, say which datasets have none, and how the networks were trained."""
         links = "".join(f"<li>{run_link(run)}</li>" for run in self.runs)
         frame = claims.frame(self.paper.key)
         wanted = dict.fromkeys(frame.loc[frame["ours"], "corpus"].dropna())
         there = {run.dataset for run in self.real}
         missing = ", ".join(dataset_title(name) for name in wanted if name not in there)
         said = f'<p>Not run yet: {missing}. <a href="runs.html">What is under way</a>.</p>' if missing else ""
-        return HTML(f"<p>The whole chapter, executed:</p><ul>{links}</ul>{said}" if links else said)
+        if not links:
+            return HTML(said)
+        how = folded("How the networks were trained", training(self.real or self.runs).data)
+        return HTML(f"<p>The whole chapter, executed:</p><ul>{links}</ul>{said}{how}")
 
     def claims(self) -> HTML:
         """Show the verdict in a sentence, and the claims by dataset, folded up."""

@@ -110,6 +110,25 @@ def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
     return _tables(families(shown), rows_of, "Accuracy", ["Accuracy (%) [95 %]", "Test samples"])
 
 
+def training(shown: Iterable[runs.Run]) -> HTML:
+    """Show how long and at which rates networks were trained, and what departs from the paper."""
+    rows = []
+    for members in families(shown):
+        recipe = members[0].info["recipe"]
+        rates = recipe.get("learning_rates") or [recipe["lr"]]
+        rows.append(
+            {
+                "Run": Html(_caption(members)),
+                "Epochs": recipe["epochs"],
+                "Batch": recipe["batch_size"],
+                "Optimiser": {"adam": "Adam", "sgd": "SGD"}[recipe["optimiser"]],
+                "Rate": f"{max(rates):g}" + f", at the end {rates[-1]:.1g}" * (rates[-1] < max(rates)),
+                "Not as in the paper": Long("; ".join(members[0].info["changes"]) or "nothing"),
+            }
+        )
+    return table(rows, ["Epochs", "Batch"], "How the networks were trained")
+
+
 def leads(paper: str, shown: Iterable[runs.Run], pairs: Sequence[tuple[str, str]]) -> HTML | None:
     """Draw the lead of one model over another on the same samples, beside the difference that is printed."""
     frame = claims.frame(paper).query("metric == 'accuracy_difference'")

@@ -13,6 +13,7 @@ from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.expressions import EXPRESSIONS
 from fer_lib.judge import answers, headlines, report
+from fer_lib.learn.recipes import Recipe
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 N = 40
@@ -55,6 +56,9 @@ def recorded(root, seed, budget="full", dataset="fer2013", **tables):
             chosen = np.where(right(model, seed), LABELS, (LABELS + 1) % 7)
             recorder.add_predictions(model, np.eye(7)[chosen], LABELS, ids, "official")
         recorder.info["classes"] = list(EXPRESSIONS[:7])
+        rates = (0.02, 0.01, 0.0004)
+        recipe = Recipe(3, 64, optimiser="sgd", learning_rates=rates).describe()
+        recorder.info |= {"recipe": recipe, "changes": ["3 epochs, not 250"]}
         for name, rows in tables.items():
             recorder.add_table(name, pd.DataFrame(rows))
         return runs.Run(recorder.commit())
@@ -170,6 +174,17 @@ def test_an_overview_counts_as_the_scorecard_does(paper, monkeypatch):
     assert doubts.count("<tr") == len(page.paper.inconsistencies) + doubts.count("<table")
     assert "Not run yet" in page.ran().data
     assert f"fer run {paper} synthetic" in page.rerun().data
+
+
+def test_an_overview_says_how_its_networks_were_trained(tmp_path, monkeypatch):
+    import chapter
+
+    made = [recorded(tmp_path, seed) for seed in (0, 1)]
+    monkeypatch.setattr(chapter.runs, "find", lambda paper: made)
+    table = chapter.Overview("lkrnet").ran().data
+    assert table.count("<tr") == 2  # the head, and one line for both seeds
+    for said in ("means of 2 seeds", ">3<", ">64<", "SGD", "0.02, at the end 0.0004", "3 epochs, not 250"):
+        assert said in table
 
 
 @pytest.mark.parametrize("paper", claims.PAPERS)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import nbformat
@@ -196,6 +197,18 @@ def built(tmp_path_factory):
         return BeautifulSoup((top / "_out" / f"{page}.html").read_text("utf-8"), "html.parser")
 
     return read("index"), read("results/cnn_sift/synthetic/smoke/seed0/notebook")
+
+
+@pytest.mark.parametrize("address", ["https://example.org/fer", ""])
+def test_a_book_links_to_its_repository_where_it_knows_the_address(address, monkeypatch):
+    monkeypatch.setenv("FER_REPOSITORY", address)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    building = load("building")
+    config = SimpleNamespace(html_theme_options={"use_repository_button": False})
+    app = SimpleNamespace(extensions={name: SimpleNamespace() for name in building.SILENT})
+    building.prepare(app, config)
+    assert config.html_theme_options["use_repository_button"] is bool(address)
+    assert config.html_theme_options.get("repository_url", "") == address
 
 
 class TestBuilt:

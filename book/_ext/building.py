@@ -6,6 +6,7 @@
   could listen in, of which every kernel warns.
 * An executed notebook is titled by its run, so that no two pages have one title, and says at its top where
   the code behind it has changed since.
+* ``$FER_REPOSITORY`` is the address of the repository to which the book links; without it there is no link.
 * The API page lists the library by folder. What ``autosummary`` writes for it is in the table of contents by
   a pattern, so it needs no second tree of contents; and a folder's page leaves its inner folders to theirs.
 """
@@ -63,11 +64,13 @@ class RunTitle(SphinxTransform):
 
 
 def prepare(app: Any, config: Any) -> None:
-    """Let all extensions work side by side, and name the folders for the template."""
+    """Let all extensions work side by side, name the folders for the template, link the repository."""
     for name in SILENT:
         app.extensions[name].parallel_read_safe = True
     found = pkgutil.walk_packages(fer_lib.__path__, "fer_lib.")
     config.autosummary_context = {"folders": [module.name for module in found if module.ispkg]}
+    if address := os.environ.get("FER_REPOSITORY"):
+        config.html_theme_options |= {"repository_url": address, "use_repository_button": True}
 
 
 def setup(app: Any) -> dict[str, Any]:
