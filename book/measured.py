@@ -217,6 +217,19 @@ def _over_seeds(
     return with_note(Html(mean), f"{least} to {most}" if least != most else "")
 
 
+def detection(shown: Iterable[runs.Run]) -> HTML | None:
+    """Draw in how many images of each expression a face was found, split by split."""
+
+    def rows_of(members: list[runs.Run]) -> Rows:
+        frame = members[0].table("detection")
+        if not len(frame):
+            return []
+        frame = frame.assign(model=frame["split"].str.replace("_", " "))
+        return frame.rename(columns={"class": "expression", "rate": "recall"}).to_dict("records")
+
+    return _figures(_firsts(shown), rows_of, lambda frame: plots.per_class_bars(frame, "Face found (%)"))
+
+
 def robustness(shown: Iterable[runs.Run]) -> HTML | None:
     """Draw the points that full severity costs each model, whose name has its accuracy on clear images."""
 

@@ -135,6 +135,20 @@ def test_robustness_is_the_loss_at_full_severity(tmp_path, drawn):
     assert axes.get_yticklabels()[0].get_text() == "VGG19: 60.0 %"
 
 
+def test_faces_found_are_bars_by_expression_and_part(tmp_path, drawn):
+    import measured
+
+    rows = [
+        {"split": split, "class": name, "images": 10, "detected": n, "missed": 10 - n, "rate": n / 10}
+        for split, name, n in (("train", "fear", 9), ("train", "anger", 8), ("public_test", "fear", 4))
+    ]
+    measured.detection([recorded(tmp_path, 0, detection=rows)])
+    (axes,) = drawn[1].axes
+    assert sorted(bar.get_width() for bar in axes.patches if bar.get_width() > 0) == [40, 80, 90]
+    assert axes.get_xlabel() == "Face found (%)"
+    assert [text.get_text() for text in drawn[1].legends[0].texts] == ["train", "public test"]
+
+
 def test_a_page_says_what_its_runs_are_not(tmp_path, monkeypatch):
     import about_runs
 

@@ -97,8 +97,8 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
 
 
 @styled
-def per_class_bars(frame: pd.DataFrame) -> Figure:
-    """Draw the recall of each class, one bar per model, with intervals.
+def per_class_bars(frame: pd.DataFrame, xlabel: str = "Recall (%)") -> Figure:
+    """Draw the recall of each class, or another share, one bar per model, with intervals.
 
     ``frame`` has the columns ``model``, ``expression``, ``recall`` and, if known, ``low`` and ``high``
     (fractions). A single model's bars have the colours of the expressions.
@@ -116,7 +116,7 @@ def per_class_bars(frame: pd.DataFrame) -> Figure:
             for tone, width in (("white", 3.2), (INK, 1.3)):  # a white edge keeps it visible on dark bars
                 axes.hlines(rows, 100 * part["low"], 100 * part["high"], color=tone, lw=width)
     axes.set_yticks(range(len(classes)), classes)
-    axes.set(xlabel="Recall (%)", xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5))
+    axes.set(xlabel=xlabel, xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5))
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
     if len(tints) > 1:
