@@ -562,3 +562,13 @@ def test_output_that_cannot_be_written_is_one_sentence_and_a_closed_pipe_none():
         )
         os.close(writer)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("paper", "weights"), [("cspp", True), ("cspp", False), ("cnn3d", True)])
+def test_a_run_names_the_next_step_that_its_networks_allow(paper, weights, tmp_path):
+    if weights:
+        (tmp_path / "weights").mkdir()
+        (tmp_path / "weights" / "network fold-1.pt").touch()
+    said = cli._next(SimpleNamespace(paper=paper, dataset="ckplus", path=tmp_path))
+    assert f"fer scorecard {paper}" in said
+    assert ("make lab" in said) == (weights and paper == "cspp")  # a still face has no ten frames

@@ -57,6 +57,16 @@ def test_the_training_part_is_learnt_or_its_loss_stands_still(accuracy, fall, co
     assert certified(frame).converged == converged
 
 
+@pytest.mark.parametrize("known, converged", [(0.985, False), (0.995, True)])
+def test_the_training_part_is_asked_as_the_network_is_tested_where_that_was_recorded(known, converged):
+    frame = curves(train_accuracy=np.full(50, 0.9), train_loss=0.9 * 0.9 ** np.arange(50))
+    assert not certified(frame).converged
+    frame["known_accuracy"] = np.where(frame["epoch"] == 50, known, np.nan)
+    found = certified(frame)
+    assert found.converged == converged
+    assert any(f"training accuracy {100 * known:.1f} %" in reason for reason in found.reasons)
+
+
 @pytest.mark.parametrize("peak, converged", [(0.72, True), (0.74, False)])
 def test_swinging(peak, converged):
     validation = np.full(50, 0.7)
@@ -69,7 +79,7 @@ def test_far_from_the_commonest_class(majority, converged):
     assert certified(curves(), majority=majority).converged == converged
 
 
-@pytest.mark.parametrize("doubled, converged", [(0.4, True), (-0.6, False), (0.6, False)])
+@pytest.mark.parametrize("doubled, converged", [(0.4, True), (-0.6, True), (0.6, False)])
 def test_twice_the_epochs(doubled, converged):
     assert certified(curves(), doubled=doubled).converged == converged
 

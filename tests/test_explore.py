@@ -141,16 +141,17 @@ KEPT = {
 }
 
 
-def keep(results, paper, name, plan):
+def keep(results, paper, name, plan, classes=EXPRESSIONS[:7]):
     """Leave a run of an untrained network that kept its weights; return what the panel calls it."""
     recorder = runs.Recorder(paper, "synthetic", "smoke", 0, root=results, parameters=defaults(paper))
-    recorder.info = {"classes": list(EXPRESSIONS[:7]), "plan": plan}
-    recorder.add_predictions(name, np.eye(7), [0, 1, 2, 3, 4, 5, 0], list("abcdefg"), "fold-1")
+    recorder.info = {"classes": list(classes), "plan": plan}
+    labels, answers = (np.array(codes) % len(classes) for codes in ([0, 1, 2, 3, 4, 5, 0], range(7)))
+    recorder.add_predictions(name, np.eye(len(classes))[answers], labels, list("abcdefg"), "fold-1")
     facts = {"ids": list("abcdefg"), "fold": "fold-1", "subject": list("ppqqrrs")}
     recorder.add_samples(pd.DataFrame(facts))
     width = plan.get("widths", {}).get(name, plan.get("width"))
     own = {"activation": "tanh"} if paper == "cspp" else {}
-    model = explore_runs.OFFERED[paper, name].build(7, width=width, **own)
+    model = explore_runs.OFFERED[paper, name].build(len(classes), width=width, **own)
     statistics = {"mean": torch.tensor(127.0), "std": torch.tensor(60.0), "mean_face": torch.rand(68, 2)}
     path = recorder.checkpoint(f"{name} fold-1.weights.pt")
     torch.save({"weights": model.state_dict(), "statistics": statistics}, path)
@@ -191,6 +192,18 @@ def test_networks_of_runs_are_listed_and_shown_beside_one_another(fresh, tmp_pat
     panel._networks.clear()
     panel.model.value = title
     assert "cannot be used" in panel.message.value
+
+
+def test_a_network_that_lacks_the_chosen_expression_says_so(fresh, tmp_path):
+    title = keep(tmp_path, "control", "mini-Xception", {}, EXPRESSIONS[:2])
+    panel = explore.Panel(network=SVM, results=tmp_path)
+    panel._collections = fresh._collections
+    panel._on_corpus({})
+    panel.beside.value = title
+    panel.target.value = EXPRESSIONS[1]
+    assert "does not know" not in panel.message.value
+    panel.target.value = EXPRESSIONS[2]
+    assert f"{title} does not know {EXPRESSIONS[2]}" in panel.message.value
 
 
 def test_covering_the_mouth_changes_probabilities_and_pictures(fresh):

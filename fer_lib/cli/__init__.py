@@ -203,8 +203,11 @@ def _next(run: Run) -> str:
         return f"`fer data list` names the corpora; `fer run {run.paper} DATASET` is the same on one of them"
     from fer_lib import claims
 
-    judged = f"`fer scorecard {run.paper}` sets it beside the claims; " * (run.paper in claims.PAPERS)
-    return judged + "`make book` puts it on its page; `make lab` shows what its networks say of a face"
+    steps = [f"`fer scorecard {run.paper}` sets it beside the claims"] * (run.paper in claims.PAPERS)
+    steps.append("`make book` puts it on its page")
+    if run.paper != "cnn3d" and any((run.path / "weights").glob("*.pt")):  # a still face has no ten frames
+        steps.append("`make lab` shows what its networks say of a face")
+    return "; ".join(steps)
 
 
 def _headline(run: Run) -> None:
@@ -216,7 +219,9 @@ def _headline(run: Run) -> None:
         value = accuracy(rows["labels"], rows["probabilities"].argmax(1))
         print(f"  {model:<24} accuracy {value:7.2%}  (n = {len(rows['labels'])})")
     if run.dataset == "synthetic":
-        print("  Synthetic faces: these figures say nothing about the paper.")
+        print("  Synthetic faces: these numbers say nothing about the paper.")
+    elif run.budget == "full":
+        print("  Budget full: a claim is judged where the networks are certified to have converged.")
     elif run.budget != "paper":
         print(f"  Budget {run.budget}: not what the paper did, so not compared with its claims.")
 

@@ -52,7 +52,8 @@ class Outcome:
     test, validation : ndarray
         Softmax probabilities ``(N, C)`` float32; ``validation`` is empty without that part.
     curves : list of dict
-        The rows that :func:`fit` returned.
+        The rows that :func:`fit` returned, and in the last one ``known_accuracy``: that on the training
+        images as the network is tested, without dropout and augmentation (NaN in the others).
     weights : Path or None
         Where the weights are kept while the run is under way, if that was asked for; a recorder puts them
         beside the run's evidence.
@@ -124,8 +125,11 @@ def train_unit(
     rows = fit(model, train, recipe, **options, checkpoint=checkpoint, label=unit)
     scored = [
         predict(model, part, feed, precision=precision.name) if part else np.empty((0, 0), np.float32)
-        for part in (test, validation)
+        for part in (test, validation, _own(train))
     ]
+    known = scored[2].argmax(1) == train.labels.cpu().numpy()
+    rows = [row | {"known_accuracy": float("nan")} for row in rows]
+    rows[-1]["known_accuracy"] = float(known.mean())
     if weights is not None:
         with atomic(weights) as temporary:
             torch.save({"weights": model.state_dict(), "statistics": dict(statistics or {})}, temporary)
@@ -137,6 +141,12 @@ def train_unit(
     )
     progress.trained(time.monotonic() - began)
     return Outcome(scored[0], scored[1], rows, weights, precision)
+
+
+def _own(train: Part) -> Part:
+    """Return the training images themselves, of a part that makes several samples of each."""
+    n, device = len(train.labels), train.labels.device
+    return train if len(train) == n else train.take(torch.arange(n, device=device))
 
 
 def _finished(store: Store, unit: str, weights: Path | None) -> Outcome | None:

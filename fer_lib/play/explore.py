@@ -383,7 +383,12 @@ class Panel:
         self.image.value = file.getvalue()
         about = (explore_models.about(network, collection, self.photo is not None) for network in networks)
         self.about.value = "".join(f"<p>{escape(text)}</p>" for text in about)
-        self._say(said)
+        for name, network in zip(names, networks, strict=True):
+            if network and self.target.value not in (PREDICTED, *network.classes):
+                said += (
+                    f" {self._title(name)} does not know {self.target.value}: its evidence is for its answer."
+                )
+        self._say(said.strip())
 
 
 def explore(**options: Any) -> Panel:

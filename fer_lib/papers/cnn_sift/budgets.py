@@ -25,27 +25,27 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "steps": 40,
     },
     # Every image and layer. The rate stays for half of the epochs and falls to zero in the others: at a
-    # constant one the last epoch may be a bad one. C2 is trained once more, twice as long, to see whether
-    # that would change anything.
+    # constant one the last epoch may be a bad one.
     "full": {
         "control": True,
         "width": 1,
         "epochs": 24,
         "steady": 0.5,
-        "twice": True,
         "batch_size": 128,
         "folds": None,
         "repeats": 1,
         "limit": None,
         "descriptors": 200_000,
-        "sizes": (213, 1000, 4000),
+        "sizes": (213, 1000),
         "draws": 1,
         "steps": 250,
         "steps_per_image": 0.26,
     },
+    # C2 is trained once more, twice as long, to see whether that would change anything.
     "paper": {
         "width": 1,
         "epochs": None,
+        "twice": True,
         "batch_size": 128,
         "folds": None,
         "repeats": None,
