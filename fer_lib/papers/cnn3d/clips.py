@@ -104,7 +104,6 @@ def load(
     data_dir: str | Path | None = None,
     *,
     size: int = 112,
-    face_box: str = "clip",
     oulu_camera: str = "VL",
     synthetic: dict[str, int] | None = None,
 ) -> Sequences:
@@ -115,8 +114,6 @@ def load(
     dataset : {"synthetic", "ckplus", "oulu_casia", "ravdess", "crema_d"}
     size : int
         Side of the crops in pixels; the paper's is 112.
-    face_box
-        See :func:`pixels`.
     oulu_camera : {"VL", "NI", "all"}
         Visible light, near infrared or both.
     synthetic : dict, optional
@@ -146,7 +143,7 @@ def load(
             corpus = faces.annotate(corpus, "ssd", points=False)
         faceless = int((~corpus.valid).sum())
     clips = sequences(corpus, N_FRAMES)
-    plain = pixels(corpus, clips, size, box=face_box)
+    plain = pixels(corpus, clips, size)
     equalised = faces.clahe(plain)
     apexes = replace(
         clips.apexes(corpus), images=plain[:, -1], ids=clips.names, landmarks=None, valid=None, meta=None
@@ -154,31 +151,23 @@ def load(
     return Sequences(apexes, plain, equalised, clips.lengths, fingerprint, detector, faceless)
 
 
-def pixels(corpus: Corpus, clips: Clips, size: int, *, box: str = "clip") -> np.ndarray:
-    """Return the clips as pixels, each frame cropped to its face where the corpus says where that is.
+def pixels(corpus: Corpus, clips: Clips, size: int) -> np.ndarray:
+    """Return the clips as pixels, each cropped to its face where the corpus says where that is.
 
     Parameters
     ----------
     corpus : Corpus
-        Its frames; boxes are its columns :data:`FACE_COLUMNS`, without which frames are used whole.
+        Its frames; boxes are its columns :data:`FACE_COLUMNS`, without which frames are used whole. A clip
+        has one box, the median over its frames in which a face was found.
     size : int
         Height and width of the result in pixels.
-    box : {"clip", "frame"}
-        One box per clip, the median over its frames in which faces were found, or one per frame, where a
-        frame without a face takes that of its clip.
 
     Returns
     -------
     uint8 (S, T, size, size)
-
-    Raises
-    ------
-    FerError
-        For an unknown choice.
     """
     from fer_lib import faces
 
-    one_of(box, ("clip", "frame"), "face_box")
     used, where = np.unique(clips.rows, return_inverse=True)  # a repeated frame is cropped once
     where = where.reshape(clips.rows.shape)
     frames = corpus.images[used]
@@ -188,12 +177,10 @@ def pixels(corpus: Corpus, clips: Clips, size: int, *, box: str = "clip") -> np.
     boxes = np.full((len(used), 4), np.nan)
     if known:
         found = corpus.meta[list(FACE_COLUMNS)].to_numpy(np.float64)[used]
-        boxes = found.copy()
         for rows in where:
             lost = np.isnan(found[rows]).any(1)
             if not lost.all():
-                median = np.median(found[rows][~lost], axis=0)
-                boxes[rows if box == "clip" else rows[lost]] = median
+                boxes[rows] = np.median(found[rows][~lost], axis=0)
     return faces.crop(frames, boxes, size)[where]
 
 
@@ -337,8 +324,6 @@ class ClipFeed:
         uint8 ``(S, T, H, W)``, all clips, on the device.
     normalise : bool
         Pixels in [-1, 1] instead of [0, 1] (Table 1).
-    redraw : bool
-        Draw angles and multipliers anew in every epoch; False keeps those of the part.
     order : Tensor or None
         int64 ``(S, T')``: frames of each clip in the order in which the network sees them; None as they
         are. See :func:`frame_orders`.
@@ -346,7 +331,6 @@ class ClipFeed:
 
     frames: Tensor
     normalise: bool = False
-    redraw: bool = False
     order: Tensor | None = None
 
     def __call__(self, batch: Part, training: bool) -> tuple[Tensor]:
@@ -356,19 +340,10 @@ class ClipFeed:
             x = x[torch.arange(len(x), device=x.device)[:, None], self.order[batch.images]]
         x = x.float()
         if training and batch.extra:
-            transforms = redrawn(batch.extra[0]) if self.redraw else batch.extra[0]
+            transforms = batch.extra[0]
             x = contrast(warp(x, transforms), transforms[:, FACTOR])
         x = x / 127.5 - 1 if self.normalise else x / 255
         return (x.unsqueeze(1).expand(-1, 3, -1, -1, -1),)
-
-
-def redrawn(transforms: Tensor) -> Tensor:
-    """Return transforms (N, 3) with other angles and multipliers for the copies that have one."""
-    flip, angle, factor = transforms.unbind(1)
-    low, high = CONTRAST
-    angles = torch.where(angle == 0, angle, (2 * torch.rand_like(angle) - 1) * ROTATION)
-    factors = torch.where(factor == 1, factor, low + (high - low) * torch.rand_like(factor))
-    return torch.stack([flip, angles, factors], dim=1)
 
 
 def warp(clips: Tensor, transforms: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ GROUPS = ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2))  # filters, convoluti
 # Sect. 3.1: kernel, stride and padding as (frames, height, width).
 POOL = ((2, 2, 2), (2, 2, 2), (0, 0, 0))
 POOLS = (((1, 2, 2), (1, 2, 2), (0, 0, 0)), POOL, POOL, POOL, ((1, 2, 2), (2, 2, 2), (0, 1, 1)))
+BN_MOMENTUM = 0.1  # Sect. 3.1, read as the weight of a new batch
 DENSE = 4096  # units of each of the two dense layers of C3D
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # Table 1; in place where backward allows it
@@ -122,8 +123,6 @@ class CNN3D(nn.Module):
         Scales every layer; 1 is the paper's network, smaller ones are for smoke runs.
     bn_position : {"before", "after"}
         Batch normalisation before or after the activation.
-    bn_momentum : float
-        Weight of a new batch in the running statistics.
 
     Raises
     ------
@@ -140,7 +139,6 @@ class CNN3D(nn.Module):
         size: int = 112,
         width: float = 1.0,
         bn_position: str = "before",
-        bn_momentum: float = 0.1,
     ) -> None:
         super().__init__()
         one_of(bn_position, ("before", "after"), "bn_position")
@@ -159,7 +157,7 @@ class CNN3D(nn.Module):
                     inputs, channels, (kernel, 3, 3), padding=((kernel - 1) // 2, 1, 1)
                 )
                 after = [
-                    (f"norm{name}", nn.BatchNorm3d(channels, momentum=bn_momentum)),
+                    (f"norm{name}", nn.BatchNorm3d(channels, momentum=BN_MOMENTUM)),
                     (f"act{name}", activation()),
                 ]
                 layers |= dict(after if bn_position == "before" else after[::-1])

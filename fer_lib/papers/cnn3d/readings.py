@@ -6,7 +6,6 @@ flipped for both; what a budget makes of either stands here too.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from fer_lib.learn.recipes import Loss, Recipe
 from fer_lib.learn.training import Part
 from fer_lib.papers.cnn3d import clips
 from fer_lib.papers.cnn3d.clips import ClipFeed, Sequences
-from fer_lib.papers.cnn3d.network import C2, CNN3D, Configuration
+from fer_lib.papers.cnn3d.network import CNN3D, Configuration
 
 LOOKAHEAD = (5, 0.5)  # k and alpha: Sect. 3.3
 LEARNING_RATE = 1e-4  # Sect. 3.1
@@ -78,25 +77,20 @@ class Readings:
     """
 
     bn_position: str = "before"
-    bn_momentum: float = 0.1
-    initializer: str = "framework"
     augment_mode: str = "originals_and_copies"
-    augment_online: bool = False
-    face_box: str = "clip"
     epoch_selection: str = "last"
     oulu_camera: str = "VL"
     oulu_n: int = 480
     oulu_folds: str = "subject"
     transfer: str = "finetune"
-    lr_schedule: str = "constant"
 
     def load(
         self, dataset: str, data_dir: str | Path | None, plan: dict[str, Any], **synthetic: int
     ) -> Sequences:
         """Read a corpus at a budget; see :func:`fer_lib.papers.cnn3d.clips.load`."""
         drawn = {"n_subjects": plan["subjects"], "per_expression": 1} | synthetic
-        chosen = {"face_box": self.face_box, "oulu_camera": self.oulu_camera}
-        return clips.load(dataset, data_dir, size=plan["size"], synthetic=drawn, **chosen)
+        options = {"oulu_camera": self.oulu_camera, "synthetic": drawn}
+        return clips.load(dataset, data_dir, size=plan["size"], **options)
 
     def load_other(
         self, dataset: str, data_dir: str | Path | None, plan: dict[str, Any], seed: int
@@ -122,10 +116,8 @@ class Readings:
 
     def network(self, configuration: Configuration, n_classes: int, plan: dict[str, Any] = PAPER) -> CNN3D:
         """Return the network of a configuration at a budget."""
-        if replace(configuration, temporal_size=C2.temporal_size) == C2:  # Table 3 prints "none"
-            configuration = replace(configuration, initialiser=self.initializer)
-        options = {"bn_position": self.bn_position, "bn_momentum": self.bn_momentum}
-        return CNN3D(configuration, n_classes, size=plan["size"], width=plan["width"], **options)
+        options = {"size": plan["size"], "width": plan["width"], "bn_position": self.bn_position}
+        return CNN3D(configuration, n_classes, **options)
 
     def feed(
         self,
@@ -137,7 +129,7 @@ class Readings:
         """Return what makes batches of the sequences as a configuration wants them prepared."""
         frames = torch.as_tensor(sequences.equalised if configuration.clahe else sequences.frames)
         order = None if order is None else order.to(device)
-        return ClipFeed(frames.to(device), configuration.normalise, self.augment_online, order)
+        return ClipFeed(frames.to(device), configuration.normalise, order)
 
     def training_part(
         self, sequences: Sequences, index: np.ndarray, device: torch.device | str = "cpu", seed: int = 0
@@ -149,14 +141,10 @@ class Readings:
 
     def recipe(self, configuration: Configuration, plan: dict[str, Any] = PAPER, **changes: Any) -> Recipe:
         """Return how a configuration is trained; ``changes`` are further arguments of :class:`Recipe`."""
-        epochs, rates = plan["epochs"], None
-        if one_of(self.lr_schedule, ("constant", "cosine"), "lr_schedule") == "cosine":
-            rates = tuple(plan["lr"] * (1 + math.cos(math.pi * e / epochs)) / 2 for e in range(epochs))
         options = {
-            "epochs": epochs,
+            "epochs": plan["epochs"],
             "batch_size": plan["batch_size"],
             "lr": plan["lr"],
-            "learning_rates": rates,
             "lookahead": LOOKAHEAD if configuration.lookahead else None,
             "checkpoint": "best_test" if self.epoch_selection == "fold" else "last",
             "sources": SOURCES,
