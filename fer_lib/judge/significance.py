@@ -130,8 +130,8 @@ FOLD_SIZES = (48, 40, *range(30, 37))  # Oulu-CASIA in both sizes, then CK+
 def fraction(percent: float, sizes: tuple[int, ...] = FOLD_SIZES) -> float:
     """Return the accuracy in per cent that was cut to one decimal before it was printed.
 
-    The first size of a test fold is taken of which some number of right answers gives the printed figure
-    when what follows the first decimal is cut off; a figure that none gives is returned as it is.
+    Takes the first fold size for which some number of right answers, cut to one decimal, gives the printed
+    value; a value that none gives is returned as it is.
     """
     for n in sizes:
         k = round(percent / 100 * n)

@@ -2,8 +2,8 @@
 
 The paper is ``cnn3d`` in :mod:`fer_lib.claims`. Sect. 3.1 fixes input, kernels and pools, Table 1 lists what
 was searched, Table 2 is what was found for CK+ (c1) and Table 3 for Oulu-CASIA (c2). Filters and dense layers
-are only drawn in its figures; ours are those of C3D, the network that the paper starts from. The pools of
-Sect. 3.1 then leave 512 maps of 1 x 4 x 4: the 8,192 inputs of C3D's dense layers.
+are not in its text; ours are those of C3D, the network that the paper starts from. The pools of Sect. 3.1
+then leave 512 maps of 1 x 4 x 4: the 8,192 inputs of C3D's dense layers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The open readings of paper 4 as one object, from a corpus to folds, networks, batches and recipes.
 
 The chapter and the workers of the search build everything through it, so that a reading that is flipped is
-flipped for both; what a budget makes of either stands here too.
+flipped for both, except the epoch that counts: a trial is ranked by its last one. What a budget makes of
+either stands here too.
 """
 
 from __future__ import annotations

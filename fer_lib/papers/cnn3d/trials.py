@@ -2,7 +2,8 @@
 
 The paper ranks its configurations on the very folds that it reports. Here the search sees the training part
 of the first of the ten folds only, and its own folds are made within it: whatever it finds can be tested on
-subjects that it never saw. ``everything=True`` does what the paper did.
+subjects that it never saw. ``everything=True`` ranks on all subjects, as the paper did, though by the last
+epoch.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ``width`` scales every layer; ``decay`` lets the rate fall to zero along half a cosine; ``factor`` is the
 samples per training image, itself included; ``folds`` is K in all cross-validations. None is the paper's
-figure, or this run's reading of it.
+value, or this run's reading of it.
 """
 
 from __future__ import annotations

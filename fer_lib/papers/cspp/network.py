@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from fer_lib.errors import FerError, one_of
 from fer_lib.learn.layers import Dropout, glorot
 
-# Kernel sizes of the convolutions, stage by stage; every stage ends in a 2x2 max pool (Sect. 4.2).
+# Kernel sizes of the convolutions, stage by stage; every stage ends in a pool (Sect. 4.2), 2x2 and max
+# by the reading pool_size.
 KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
     "Benchmark": ((5,), (7,)),
     "SmallKernels": ((3, 3), (3, 5)),
