@@ -82,26 +82,35 @@ def banner(shown: Iterable[runs.Run]) -> HTML:
     """Say at the top of a page what its runs are not; nothing where all are current runs that may judge."""
     shown = list(shown)
     real = [run for run in shown if run.dataset != "synthetic"]
+    stand_ins = [run for run in real if run.paper in datasets.CARDS[run.dataset].stands_in]
     small = [run for run in real if run.budget not in ("full", "paper")]
     stale = [run for run in shown if not _is_current(run.path)]
     lines = []
-    if not real:
+    if len(real) == len(stand_ins):
         lines.append(
             "Nothing on this page was run on a paper’s own data yet. "
-            '<a href="runs.html">The runs under way are listed here</a>.'
+            '<a href="runs.html">See which runs are planned</a>.'
         )
     if len(real) < len(shown):
         lines.append("Results on synthetic faces are a demonstration. They are never compared with a claim.")
+    if stand_ins:
+        lines.append(
+            "Results on other corpora stand in for the paper’s own and are not compared with its claims."
+        )
     if small:
         lines.append(
             "Runs below budget <em>full</em> train less than their networks need. They judge no claim."
         )
     if stale:
         part = "All" if len(stale) == len(shown) else f"{len(stale)} of {len(shown)}"
-        lines.append(f"{part} runs shown here were made by {badge(STALE)}: it has changed since.")
+        lines.append(f"{part} runs shown here were made by {badge(STALE)}: the code has changed since.")
     if not lines:
         return HTML("")
-    title = "Not every run here is evidence" if real else "No run on a paper’s own data is shown here"
+    title = (
+        "Not every run here is evidence"
+        if len(real) > len(stand_ins)
+        else "No run on a paper’s own data is shown here"
+    )
     body = "".join(f"<p>{line}</p>" for line in lines)
     return HTML(
         f'<div class="admonition warning budget-banner"><p class="admonition-title">{title}</p>{body}</div>'

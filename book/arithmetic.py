@@ -169,5 +169,5 @@ def found(paper: str) -> HTML:
         for e in entries
     ]
     high = sum(e["severity"] == "high" for e in entries)
-    head = f'<span class="name">{NAMES[paper]}</span> {len(entries)} findings, {high} of them grave'
+    head = f'<span class="name">{NAMES[paper]}</span> {len(entries)} findings, {high} of high severity'
     return HTML(folded(head, table(rows, (), f"Found in {NAMES[paper]}").data))

@@ -25,7 +25,8 @@ def state(everything: Sequence[runs.Run]) -> HTML:
     real = sum(not card.synthetic and paper not in card.stands_in for paper, card in cards)
     said = f"Runs on the papers’ own data: {real or 'none yet'}"
     return HTML(
-        f'<p class="budget-banner">{said}. Verdicts without one are by arithmetic and counting. '
+        f'<p class="budget-banner">{said}. Where there is no such run, a verdict comes from arithmetic or '
+        "counting. "
         'Pictures of drawn faces are a demonstration and judge nothing. <a href="runs.html">What is under '
         "way</a>.</p>"
     )
@@ -63,9 +64,7 @@ def standing(score: pd.DataFrame) -> HTML:
         counts.inconclusive
     )
     rest += [f"{counts.apart} have a run that is too short or too different to count"] * bool(counts.apart)
-    rest += [
-        f"{counts.never} cannot be tested, because only a bound, one image or undescribed folds are given"
-    ]
+    rest += [f"{counts.never} cannot be tested; the scorecard gives the reason for each"]
     return HTML(
         f'<p>The papers make <a href="scorecard.html"><strong>{counts.claims} claims</strong></a>. '
         f"<strong>{counts.judged} are judged</strong>: {counts.running} by running, {counts.arithmetic} by "
@@ -107,6 +106,7 @@ def rule() -> HTML:
     kinds = escape("; ".join(findings.RULES.values()))
     return HTML(
         f'<p class="small">We look for three kinds of finding: {kinds}. We show the strongest example of '
-        "each kind, the one whose 95 % interval stays farthest from zero. Picking the largest exaggerates "
-        "it, so we say how many it was picked from. Only runs that may judge a claim are asked.</p>"
+        "each kind: the one whose 95 % interval stays farthest from zero or, for arithmetic, which has no "
+        "interval, the one with the largest gap. Picking the strongest exaggerates it, so we say how many it "
+        "was picked from. Only runs that may judge a claim count.</p>"
     )

@@ -25,7 +25,7 @@ def copy_here(name: str) -> HTML:
     """Say whether a copy is here, and what it holds against what a complete one has."""
     if not os.environ.get("FER_DATA"):
         return _sentence(
-            "The book was built without data folder, so no copy was looked for. Built with "
+            "The book was built without a data folder, so no copy was looked for. Built with "
             "<code>$FER_DATA</code> naming the folder that holds it, this page counts it here."
         )
     try:

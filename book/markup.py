@@ -27,9 +27,7 @@ __all__ = [
     "with_note",
 ]
 
-NOT_RUN = HTML(
-    '<p class="not-run">Not run yet. <a href="runs.html">The runs under way are listed here.</a></p>'
-)
+NOT_RUN = HTML('<p class="not-run">Not run yet. <a href="runs.html">See which runs are planned.</a></p>')
 
 
 def table(

@@ -18,7 +18,7 @@ from markup import NOT_RUN, Html, Long, cell, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
-from fer_lib.judge import answers, report
+from fer_lib.judge import answers, convergence, report
 from fer_lib.show import plots
 from fer_lib.show.pages import called
 from fer_lib.show.plots.matrix import losses
@@ -108,6 +108,27 @@ def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
         return rows
 
     return _tables(families(shown), rows_of, "Accuracy", ["Accuracy (%) [95 %]", "Test samples"])
+
+
+def at_chance(shown: Iterable[runs.Run]) -> str:
+    """Say which networks of real runs learnt nothing, by what they know of their own training images."""
+    said = []
+    for run in shown:
+        curves = run.curves()
+        if run.dataset == "synthetic" or not len(curves):
+            continue
+        ends = curves.sort_values("epoch").groupby(["model", "fold"]).tail(1)
+        reached = 100 * ends.groupby("model", sort=False)["train_accuracy"].mean()
+        labels = run.predictions(run.models()[0])["labels"]
+        least = 100 * np.bincount(labels).max() / len(labels) + convergence.CHANCE
+        if names := [f"{called(name)} ({value:.0f} %)" for name, value in reached.items() if value < least]:
+            listed, of = ", ".join(names), run_link(run)
+            said.append(
+                f"In {of} {listed} learnt nothing: the number is what a network knows at the end of "
+                "its own training images. Such a row says nothing about the design of a network, and neither "
+                "does a difference from it."
+            )
+    return "".join(f'<p class="not-run">{text}</p>' for text in said)
 
 
 def training(shown: Iterable[runs.Run]) -> HTML:

@@ -106,8 +106,8 @@ def own_people(made: Iterable[runs.Run], model: str = "C-SPP@random") -> Markdow
         ]
         label, answer = (f"{share.mean():.0f} %" for share in shares)
         said.append(
-            f"In {run_link(run)}, on random folds, the label of a test image is {label} of what the training "
-            f"part shows of the same person, and the network's answer is {answer} of it."
+            f"In {run_link(run)}, on random folds, {label} of the training images of the tested person show "
+            f"the same expression as the test image, and {answer} show the one that the network answers."
         )
     return Markdown(" ".join(said)) if said else None
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def open_places(paper: str) -> pd.DataFrame:
+    """Return what a paper leaves open, without what only our budgets ask."""
+    frame = claims.ambiguities(paper)
+    return frame[~frame["problem"].str.startswith("Not open in the paper")]
+
+
 @cache
 def effects(probes: bool = True) -> pd.DataFrame:
     """Return what flipping a reading changed, of the probes or of whole runs."""
@@ -32,7 +38,7 @@ def counts() -> HTML:
     """Show how many readings each paper leaves open and how many of them were measured."""
     rows = []
     for paper in claims.PAPERS:
-        frame = claims.ambiguities(paper)
+        frame = open_places(paper)
         knobs = frame["knob"].dropna()
         measured = {knob for knob in knobs if _lines(paper, knob)}
         rows.append(
@@ -90,7 +96,7 @@ def filters() -> HTML:
 
 def costly(paper: str, most: int = 5) -> HTML:
     """Show the readings of a paper that cost the most where they were flipped; else say that none was."""
-    known = claims.ambiguities(paper)
+    known = open_places(paper)
     frame = effects()
     frame = frame[(frame["paper"] == paper) & (frame["dataset"] != "synthetic")]
     link = f'<a href="ambiguities.html">All {len(known)} open places</a>.'

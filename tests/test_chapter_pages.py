@@ -201,6 +201,22 @@ def test_an_overview_says_how_its_networks_were_trained(tmp_path, monkeypatch):
         assert said in table
 
 
+def test_networks_that_learnt_nothing_are_named(tmp_path):
+    import measured
+
+    run = recorded(tmp_path, 0)
+    ends = {"VGG19": (0.2, 0.21), "Our method": (0.2, 0.9)}
+    rows = [
+        {"model": model, "fold": "0", "epoch": epoch, "train_loss": 1.0, "train_accuracy": accuracy}
+        for model, accuracies in ends.items()
+        for epoch, accuracy in enumerate(accuracies, 1)
+    ]
+    pd.DataFrame(rows).to_csv(run.path / "curves.csv", index=False)
+    said = measured.at_chance([runs.Run(run.path)])
+    assert "VGG19 (21 %) learnt nothing" in said
+    assert "LKRNet" not in said.replace("LKRNet on", "")
+
+
 @pytest.mark.parametrize("paper", claims.PAPERS)
 def test_an_overview_draws_its_network_and_what_is_claimed(paper, monkeypatch):
     import chapter
@@ -320,6 +336,6 @@ def test_answers_on_random_folds_are_held_against_the_same_person(tmp_path):
             recorder.add_predictions("C-SPP@random", chosen, labels[here], ids[here], fold)
         run = runs.Run(recorder.commit())
     # The shares of the labels are 1/2, 1, 0, 0, 0, 0; where the answer is the other class, one less that.
-    assert "is 25 % of what" in papers.own_people([run]).data
-    assert "answer is 75 % of it" in papers.own_people([run]).data
+    assert "25 % of the training images" in papers.own_people([run]).data
+    assert "75 % show the one that the network answers" in papers.own_people([run]).data
     assert papers.own_people([]) is None

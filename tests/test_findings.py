@@ -78,7 +78,7 @@ def test_leaving_out_what_no_face_is_found_in(write):
     assert found.points == pytest.approx(100 * (whole[:600].mean() - whole.mean()))
     assert found.low < found.points < found.high
     assert found.low > 10
-    assert "60.0 % of the 600 images that are kept, in 44.0 % of all 1,000 and in 20.0 %" in found.detail
+    assert "60.0 % of the 600 images that are kept, on 44.0 % of all 1,000 and on 20.0 %" in found.detail
     assert found.conditions == "1,000 test images, budget paper, seed 0"
 
 

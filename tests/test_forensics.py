@@ -130,5 +130,5 @@ def test_counts_are_those_of_a_complete_copy_or_not():
 
 def test_remarks_are_of_figures_that_cannot_be():
     said = forensics.remarks("cnn_sift")
-    assert said["cnn_sift-t2-cnn_only"] == "No number of right answers among 3,589 gives the printed figure."
+    assert said["cnn_sift-t2-cnn_only"] == "No number of right answers among 3,589 gives the printed number."
     assert "cnn_sift-t2-cnn_sift" not in said

@@ -160,7 +160,7 @@ def test_a_run_whose_networks_still_rise_stands_apart(full, tmp_path):
     row = report.scorecard(tmp_path).set_index("id").loc["cnn_sift-t2-cnn_only"]
     assert row["verdict"] == "not comparable"
     assert "CNN-ONLY has not converged (seed 0: validation accuracy changes by +0.20" in row["reason"]
-    assert row["apart"].startswith("Apart from the claim, at budget full: 72.5")
+    assert row["apart"].startswith("Our run at budget full, not set against the claim: 72.5")
     assert np.isnan(row["ours"])  # no gap beside a claim
     assert row["needs"]
 
@@ -206,7 +206,7 @@ def test_other_budgets_show_figures_but_are_not_judged(record, tmp_path, budget)
     assert row["verdict"] == "not comparable"
     assert budget in row["reason"]
     assert np.isnan(row["ours"])
-    assert f"at budget {budget}: 55.00 [53." in row["apart"]
+    assert f"at budget {budget}, not set against the claim: 55.00 [53." in row["apart"]
     other = card.loc["cnn_sift-t2-cnn_sift"]
     assert other["verdict"] == "not comparable"
     assert "CNN-SIFT" in other["reason"]
@@ -227,7 +227,7 @@ def test_of_two_budgets_without_a_verdict_the_higher_stands_apart(record, full, 
     record({"CNN-ONLY": 0.55}, budget="short")
     full({"CNN-ONLY": 0.6}, rising=0.01)
     row = report.scorecard(tmp_path).set_index("id").loc["cnn_sift-t2-cnn_only"]
-    assert "at budget full: 59.99" in row["apart"]
+    assert "at budget full, not set against the claim: 59.99" in row["apart"]
 
 
 def test_seeds_with_other_training_parts_are_one_piece_of_evidence(record):
@@ -355,7 +355,7 @@ def test_folds_that_were_not_run_leave_such_a_claim_open(record):
 
 def test_what_predictions_cannot_tell_is_not_comparable(tmp_path):
     reason = report.scorecard(tmp_path).set_index("id")["reason"]
-    assert "which it is" in reason["multimodal-f7-a-occlusion_eye-ours"]
+    assert "neither which image" in reason["multimodal-f7-a-occlusion_eye-ours"]
     assert "one by one" in reason["cnn3d-t4-c1-fold3"]
     assert "no number is printed" in reason["multimodal-f7-c-occlusion_mouth_and_eye-vgg"]
 
@@ -589,15 +589,15 @@ def test_a_confidence_stands_beside_the_accuracy_under_the_same_interference(rec
     )
     table.to_csv(run.path / "robustness.csv", index=False)
     rows = report.compare("multimodal", [run]).set_index("id")["remark"]
-    assert "right in 30.0 % [25.0, 35.0]" in rows["multimodal-f7-a-occlusion_eye-ours"]
-    assert "right in 50.0 % [45.0, 55.0]" in rows["multimodal-f7-a-original-ours"]
+    assert "right on 30.0 % [25.0, 35.0]" in rows["multimodal-f7-a-occlusion_eye-ours"]
+    assert "right on 50.0 % [45.0, 55.0]" in rows["multimodal-f7-a-original-ours"]
     assert rows["multimodal-f7-a-occlusion_mouth-ours"] == ""
     assert rows["multimodal-f7-a-occlusion_eye-vgg"] == ""
 
 
 def test_a_figure_that_cannot_be_says_so(tmp_path):
     said = report.scorecard(tmp_path).set_index("id")["remark"]
-    assert said["cnn_sift-t2-cnn_only"] == "No number of right answers among 3,589 gives the printed figure."
+    assert said["cnn_sift-t2-cnn_only"] == "No number of right answers among 3,589 gives the printed number."
     reason = report.scorecard(tmp_path).set_index("id")["reason"]
     assert "average 79.75, or 85.20" in reason["multimodal-s42-fer-overall"]
     assert "Two other printed differences imply +2.342." in reason["lkrnet-s434-ck-ours-vs-baseline1"]

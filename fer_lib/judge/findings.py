@@ -184,8 +184,8 @@ def _left_out(runs: list[Run], model: str) -> Finding:
         runs[0].paper,
         "What is gained by leaving out test images in which no face is found",
         *_apart_by(some, every),
-        detail=f"{model} is right in {some.mean().ours:.1f} % of the {some.n:,} images that are kept, "
-        f"in {every.mean().ours:.1f} % of all {every.n:,} and in {others.mean().ours:.1f} % of the others.",
+        detail=f"{model} is right on {some.mean().ours:.1f} % of the {some.n:,} images that are kept, "
+        f"on {every.mean().ours:.1f} % of all {every.n:,} and on {others.mean().ours:.1f} % of the others.",
         conditions=_conditions(runs, every.n),
         run=runs[0],
     )
@@ -200,7 +200,7 @@ def _twins(runs: list[Run], model: str, alone: list[np.ndarray]) -> Finding:
         runs[0].paper,
         "What is gained by test images that have a pixel-identical twin in the training part",
         *_apart_by(every, without),
-        detail=f"{model} is right in {every.mean().ours:.1f} % of all images and in "
+        detail=f"{model} is right on {every.mean().ours:.1f} % of all images and on "
         f"{without.mean().ours:.1f} % of the {without.n:,} that have none.",
         conditions=_conditions(runs, every.n),
         run=runs[0],

@@ -332,7 +332,7 @@ def _said(row: dict[str, Any], sentence: str) -> tuple[str, Verdict]:
 def remarks(paper: str) -> dict[str, str]:
     """Return what arithmetic says of printed figures, by claim, beside whatever else judges them."""
     said = {
-        row["id"]: f"No number of right answers among {row['n']:,} gives the printed figure."
+        row["id"]: f"No number of right answers among {row['n']:,} gives the printed number."
         for row in fractions(paper).to_dict("records")
         if not row["fits"]
     }

@@ -134,7 +134,9 @@ def _by_folds(found: Judgement, runs: list[Run]) -> Judgement:
         bounds = "" if np.isnan(answer.low) else f" [{answer.low:.2f}, {answer.high:.2f}]"
         said = f"{answer.ours:.2{'f' if bounds else 'g'}}{bounds}, n = {answer.n:,}"
     if why := objection(claim, runs, models):
-        return replace(found, reason=why, apart=f"Apart from the claim, at budget {runs[0].budget}: {said}.")
+        return replace(
+            found, reason=why, apart=f"Our run at budget {runs[0].budget}, not set against the claim: {said}."
+        )
     needs = "" if verdict.name in DECIDED else found.needs
     return replace(
         found,
@@ -213,7 +215,9 @@ def _refuse(claim: Claim) -> None:
     elif claim.fold is not None:
         why = "the paper's folds cannot be rebuilt one by one; their mean is compared instead"
     elif metric == "confidence":
-        why = "confidence on one image: which it is, and how strong the interference, the paper does not say"
+        why = (
+            "confidence on one image; the paper says neither which image nor how strong the interference was"
+        )
     elif metric not in answers.METRICS:
         why = f"{metric.replace('_', ' ')} does not follow from a run's predictions"
     elif claim.bound:
@@ -255,8 +259,8 @@ def _interference(claim: Claim, run: Run) -> str:
         return ""
     row = rows.iloc[-1]
     accuracy, low, high = (100 * row[part] for part in ("accuracy", "low", "high"))
-    tested = f"the {int(row['n']):,} test images with a face of {answers.name(run)}"
-    return f"On {tested}, {what}, {claim.model} is right in {accuracy:.1f} % [{low:.1f}, {high:.1f}]."
+    tested = f"the {int(row['n']):,} test images of {answers.name(run)} in which a face was found"
+    return f"On {tested}, {what}, {claim.model} is right on {accuracy:.1f} % [{low:.1f}, {high:.1f}]."
 
 
 def _command(claim: Claim) -> str:

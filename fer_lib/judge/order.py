@@ -261,7 +261,7 @@ def _compare(claim: Claim, least: float, most: float, exact: float) -> Verdict:
             half = 0.5 * 10.0 ** -len(str(bound).partition(".")[2])
             low, high = float(bound) - half, float(bound) + half
         name = "holds" if least <= high + slack and most >= low - slack else "does not hold"
-        return Verdict(name, f"the printed figures give {exact:.4g}, claimed {(low + high) / 2:.4g}")
+        return Verdict(name, f"the printed numbers give {exact:.4g}, claimed {(low + high) / 2:.4g}")
     limit = float(bound)
     inside = {
         "at_least": (least >= limit - slack, most < limit - slack),
@@ -270,4 +270,4 @@ def _compare(claim: Claim, least: float, most: float, exact: float) -> Verdict:
         "below": (most < limit - slack, least >= limit - slack),
     }[word]
     name = "holds" if inside[0] else "does not hold" if inside[1] else "inconclusive"
-    return Verdict(name, f"the printed figures give {exact:.4g}, claimed {word.replace('_', ' ')} {limit:g}")
+    return Verdict(name, f"the printed numbers give {exact:.4g}, claimed {word.replace('_', ' ')} {limit:g}")

@@ -326,7 +326,11 @@ def arithmetic(evidence: Run) -> pd.DataFrame:
 def beside_claims(paper: str, evidence: Run) -> HTML | Markdown:
     """Return the table of a run's claims with verdicts, or the sentence that says why there is none."""
     if len(precision := arithmetic(evidence)):
-        display(pages.table(precision, fold="What the networks were trained in on this machine, and why"))
+        display(
+            pages.table(
+                precision, fold="The precision in which the networks were trained on this machine, and why"
+            )
+        )
     if evidence.budget == PROBE:
         return Markdown("*A probe compares two readings with one another; it is not set beside any claim.*")
     frame = report.compare(paper, [evidence])

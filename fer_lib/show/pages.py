@@ -72,7 +72,7 @@ def banner(
             "budget full, for networks whose learning curves show that they have learnt what they can."
         )
     if changes:
-        lines.append(f"Changed against {escape(against)}: " + escape("; ".join(changes)) + ".")
+        lines.append(f"Changed from {escape(against)}: " + escape("; ".join(changes)) + ".")
     kind = "warning" if card.synthetic or budget != "paper" else "note"
     title = "Synthetic data" if card.synthetic else f"Budget {budget}"
     body = "".join(f"<p>{line}</p>" for line in lines)
