@@ -13,8 +13,8 @@ over seeds and samples. One thing makes us more careful and never kinder: if the
 single one of them outweighs the tolerance, *not reached* and *exceeded* further need our interval to lie
 outside the claim's own (Wilson's), since the paper trained once as well.
 
-**Not reached** needs more, because a paper may have reported its best epoch: the best test epoch of every
-seed must lie below the claim less the tolerance too.
+**Not reached** needs more of an overall accuracy, because a paper may have reported its best epoch: the best
+test epoch of every seed must lie below the claim less the tolerance too.
 
 **A difference** is judged twice. Its sign *holds* if our interval over seeds and samples, paired sample by
 sample and seed by seed, lies wholly on the claim's side of zero, and *does not hold* if wholly on the other.
