@@ -314,7 +314,7 @@ def test_every_corpus_has_a_page_in_the_book_and_in_the_overview():
 def test_commands_and_options_are_those_of_the_corpus(name, tmp_path):
     page = PAGES[name].read_text()
     assert f"fer data check {name}\n" in page
-    assert re.search(rf"fer data (import|fetch) {name}\b", page)
+    assert re.search(rf"(fer data (import|fetch) |git clone .*/){name}\b", page)
     assert set(re.findall(r"fer data \w+ (\w+)", page)) == {name}
     calls = [
         node

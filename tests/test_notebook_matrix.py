@@ -41,7 +41,7 @@ def test_the_executed_notebook_is_clean(smoke):
     ]
     assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)
     assert "Synthetic data" in str(outputs[0])
-    assert "against budget paper" in str(outputs[0])
+    assert "Changed from budget paper" in str(outputs[0])
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
 
 
