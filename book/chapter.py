@@ -15,7 +15,7 @@ import register
 from about_runs import NAMES, banner, dataset_title, run_link
 from IPython.display import HTML, display
 from markup import NOT_RUN, Html, Long, badges, facts, folded, table, with_note
-from measured import at_chance, training
+from measured import at_chance, training, uncertified
 
 from fer_lib import claims
 from fer_lib.evidence import runs
@@ -148,7 +148,7 @@ class Overview:
         if not links:
             return HTML(said)
         how = folded("How the networks were trained", training(self.real or self.runs).data)
-        said += at_chance(self.real) + how
+        said += at_chance(self.real) + how + uncertified(self.real)
         return HTML(f"<p>The whole chapter, executed:</p><ul>{links}</ul>{said}")
 
     def claims(self) -> HTML:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from about_runs import dataset_title, run_link
 from IPython.display import HTML, display
-from markup import NOT_RUN, Html, Long, cell, interval, number, table, with_note
+from markup import NOT_RUN, Html, Long, cell, folded, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
@@ -129,6 +129,27 @@ def at_chance(shown: Iterable[runs.Run]) -> str:
                 "does a difference from it."
             )
     return "".join(f'<p class="not-run">{text}</p>' for text in said)
+
+
+def uncertified(shown: Iterable[runs.Run]) -> str:
+    """Say which networks of real runs at budget full have not converged, and why, folded up."""
+    parts = []
+    for run in shown:
+        curves = run.curves()
+        if run.dataset == "synthetic" or run.budget != "full" or not len(curves):
+            continue
+        names = [name for name in dict.fromkeys(curves["model"]) if "@" not in name]
+        made = [one for name in names for one in convergence.of_run(run, name)]
+        why = [
+            f"<li>{escape(called(one.model))}: {escape('; '.join(one.reasons))}</li>"
+            for one in made
+            if not one.converged
+        ]
+        if why:
+            body = f"<p>{run_link(run)}. No claim that rests on one of them is judged.</p>"
+            body += f"<ul>{''.join(why)}</ul>"
+            parts.append(folded(f"{len(why)} of {len(made)} networks have not converged", body))
+    return "".join(parts)
 
 
 def training(shown: Iterable[runs.Run]) -> HTML:

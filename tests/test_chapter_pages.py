@@ -208,6 +208,7 @@ def test_networks_that_learnt_nothing_are_named(tmp_path):
     ends = {"VGG19": (0.2, 0.21), "Our method": (0.2, 0.9)}
     rows = [
         {"model": model, "fold": "0", "epoch": epoch, "train_loss": 1.0, "train_accuracy": accuracy}
+        | {"validation_accuracy": 0.5, "test_accuracy": 0.5}
         for model, accuracies in ends.items()
         for epoch, accuracy in enumerate(accuracies, 1)
     ]
@@ -215,6 +216,9 @@ def test_networks_that_learnt_nothing_are_named(tmp_path):
     said = measured.at_chance([runs.Run(run.path)])
     assert "VGG19 (21 %) learnt nothing" in said
     assert "LKRNet" not in said.replace("LKRNet on", "")
+    folded = measured.uncertified([runs.Run(run.path)])
+    assert "2 of 2 networks have not converged" in folded
+    assert "LKRNet (full): 2 epochs, and 10 at least are asked for" in folded
 
 
 @pytest.mark.parametrize("paper", claims.PAPERS)
