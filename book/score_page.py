@@ -141,7 +141,7 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
         "Gap": (None if pd.isna(gap) else Html(f"{gap:+.2f}"), gap),
         "Verdict": (verdict(row), row["verdict"]),
         "Protocol": (with_note(row["dataset"], split, Long), row["dataset"]),
-        "Run": (_run(row, known), row["run"] or ""),
+        "Run": (_run(row, known), row["kind"] != "quoted" and row["run"] or ""),
     }
     cells["Claim"] = (cells["Claim"][0], f"{row['model']} {what}")
     data = "".join(f' data-{label}="{escape(value)}"' for label, value in about.items())
@@ -179,6 +179,8 @@ def _key(value: Any) -> str:
 def _run(row: Mapping[str, Any], known: Mapping[str, runs.Run]) -> Html | None:
     """Return the runs behind a row, linked, with commit and hardware, or the command that is missing."""
     lines = []
+    if row["kind"] == "quoted":  # no run here is of another work
+        return None
     for one in (row["run"] or "").split(", ") if row["run"] else ():
         page = run_page(known[one]) if one in known else None
         text = escape(one.split("/", 1)[1])
