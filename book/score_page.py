@@ -141,7 +141,7 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
         "Gap": (None if pd.isna(gap) else Html(f"{gap:+.2f}"), gap),
         "Verdict": (verdict(row), row["verdict"]),
         "Protocol": (with_note(row["dataset"], split, Long), row["dataset"]),
-        "Run": (_run(row, known), row["kind"] != "quoted" and row["run"] or ""),
+        "Run": (_run(row, known), row["run"] or ""),
     }
     cells["Claim"] = (cells["Claim"][0], f"{row['model']} {what}")
     data = "".join(f' data-{label}="{escape(value)}"' for label, value in about.items())
