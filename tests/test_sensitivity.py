@@ -150,7 +150,7 @@ def test_no_cell_of_a_probe_needs_one_beyond_it(paper, tmp_path):
 
 def test_a_notebook_without_cells_beyond_is_not_probed():
     with pytest.raises(FerError, match="beyond"):
-        preflight.asked("cspp", {"budget": PROBE})
+        preflight.asked("cnn3d", {"budget": PROBE})
 
 
 def test_a_probe_is_set_beside_no_claim(tmp_path):

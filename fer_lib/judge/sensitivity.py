@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_lib.evidence.provenance import RUN_PARAMETERS, variant
+from fer_lib.evidence.provenance import RUN_PARAMETERS
 from fer_lib.evidence.runs import Run, find
 from fer_lib.learn import metrics
 
@@ -57,7 +57,7 @@ def planned(paper: str | None = None) -> list[Probe]:
     made = []
     for name, readings in plan["readings"].items():
         if paper in (None, name):
-            flipped = [variant(name, {knob: value}) for knob, value in readings.items()]
+            flipped = [f"{knob}={value}" for knob, value in readings.items()]
             made += [Probe(name, seed, "") for seed in plan["ours"]]
             made += [Probe(name, seed, other) for other in flipped for seed in plan["others"]]
     return made

@@ -2,7 +2,7 @@
 
 ``width`` scales every layer; ``decay`` lets the rate fall to zero along half a cosine; ``factor`` is the
 samples per training image, itself included; ``folds`` is K in all cross-validations. None is the paper's
-value, or this run's reading of it.
+value, or this run's reading of it. ``networks`` and ``groupings`` are those trained, where not all are.
 """
 
 from __future__ import annotations
@@ -29,6 +29,19 @@ BUDGETS: dict[str, dict[str, Any]] = {
     # show more of the end.
     "full": {
         "width": 1,
+        "epochs": 60,
+        "batch_size": 16,
+        "lr": 0.03,
+        "decay": True,
+        "factor": 4,
+        "activation": None,
+        "folds": None,
+    },
+    # Readings are compared with this network alone, on the paper's folds, without the cells tagged beyond.
+    "probe": {
+        "networks": ("C-SPP",),
+        "groupings": ("subject",),
+        "width": 0.5,
         "epochs": 60,
         "batch_size": 16,
         "lr": 0.03,

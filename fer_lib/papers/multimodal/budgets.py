@@ -26,9 +26,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "seeds": 2,
         "features": ("fused",),
     },
-    # Every face that dlib finds: 21,781 training images of FER2013. The rate falls for twelve epochs and is level
-    # for three. Those left out would add two thirds of the time, as an image network with one other input costs
-    # as much as the whole.
+    # Every face that dlib finds: 21,781 training images of FER2013. The rate falls for twelve epochs and is
+    # level for three. Those left out would add two thirds of the time, as an image network with one other
+    # input costs as much as the whole.
     "full": {
         "width": 1.0,
         "rivals": {"VGG": 0.5, "ResNet": 0.5, "Pramerdorfer": 1.0, "Agrawal": 1.0},
