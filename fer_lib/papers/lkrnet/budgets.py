@@ -37,11 +37,11 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "probe": {
         "networks": ("Our method",),
         "width": 0.25,
-        "epochs": 15,
+        "epochs": 12,
         "batch": 64,
         "patience": 0,
         "folds": 1,
-        "limit": 8000,
+        "limit": 4000,
         "others": {"public_test": 800, "private_test": 2200},
         "draw": 0,
         "variants": (),
