@@ -51,7 +51,7 @@ def facts(readings, sequences, configuration):
     return str(model), model.classify.weight.sum().item(), len(part), batch.sum().item(), str(recipe)
 
 
-ELSEWHERE = {"oulu_camera", "oulu_n", "oulu_folds", "transfer"}  # of data, folds and the chapter
+ELSEWHERE = {"oulu_camera", "oulu_n", "oulu_folds"}  # of data, folds and the chapter
 
 
 @pytest.mark.parametrize("knob", sorted(set(REGISTER.index) - ELSEWHERE))
@@ -156,8 +156,8 @@ def test_studies_that_differ_have_files_of_their_own():
 
     assert name(Readings(), seed=3) == "ckplus-paper-seed3.journal"
     assert name(Readings(), everything=True) == "ckplus-paper-seed0,everything.journal"
-    both = name(Readings(oulu_n=400, transfer="freeze"), everything=True)
-    assert both == "ckplus-paper-seed0,everything,oulu_n=400,transfer=freeze.journal"
+    both = name(Readings(oulu_n=400, epoch_selection="fold"), everything=True)
+    assert both == "ckplus-paper-seed0,everything,epoch_selection=fold,oulu_n=400.journal"
 
 
 # --- fer search ----------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def command(*words):
 
 def test_search_from_the_command_line(tmp_path, capsys):
     journal = tmp_path / "j.journal"
-    assert command("run", "synthetic", "--trials", 2, "--journal", journal, "-p", "bn_position=after") == 0
+    assert command("run", "synthetic", "--trials", 2, "--journal", journal, "-p", "epoch_selection=fold") == 0
     assert "has its 2 trials; 2 of them were made here" in capsys.readouterr().out
     assert command("status", "--journal", journal) == 0
     said = capsys.readouterr().out
@@ -192,8 +192,8 @@ def test_search_from_the_command_line(tmp_path, capsys):
     [
         (("run", "fer2013"), "dataset"),
         (("run", "synthetic", "--budget", "tiny"), "budget"),
-        (("run", "synthetic", "-p", "bn_positio=after"), "Did you mean 'bn_position'"),
-        (("run", "synthetic", "-p", "bn_position=behind"), "before, after"),
+        (("run", "synthetic", "-p", "epoch_selectio=fold"), "Did you mean 'epoch_selection'"),
+        (("run", "synthetic", "-p", "epoch_selection=first"), "last, fold"),
         (("run", "synthetic", "--trials", "-1"), "at least one"),
         (("status", "--journal", "nowhere.journal"), "no study"),
     ],

@@ -457,7 +457,7 @@ def test_a_run_with_the_parameters_of_another_protocol_answers_the_claims_of_tha
     options = {"dataset": "oulu_casia", "paper": "cnn3d"}
     record({"c2": 0.84}, **options, protocol="oulu_6class_10fold_480", n=480)
     record({"c2": 0.70}, **options, protocol="oulu_6class_10fold_400", n=400, variant="oulu_n=400")
-    record({"c2": 0.10}, **options, protocol="oulu_6class_10fold_480", n=480, variant="bn_position=after")
+    record({"c2": 0.10}, **options, protocol="oulu_6class_10fold_480", n=480, variant="epoch_selection=fold")
     card = report.scorecard(tmp_path).set_index("id")
     assert card.loc["cnn3d-t5-c2-average", "ours"] == pytest.approx(70)
     assert card.loc["cnn3d-t8-ours", "ours"] == pytest.approx(84, abs=0.2)

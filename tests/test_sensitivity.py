@@ -15,12 +15,24 @@ from fer_lib.evidence.runs import PROBE, Recorder
 from fer_lib.judge import sensitivity
 
 
-def record(root, seed, variant="", right=50, ids=None, budget=PROBE, subjects=None, **parameters):
+def record(
+    root,
+    seed,
+    variant="",
+    right=50,
+    ids=None,
+    budget=PROBE,
+    subjects=None,
+    print_="f",
+    images=100,
+    **parameters,
+):
     """Record a run of 100 images (or ``ids``) of which the first ``right`` are answered rightly."""
     ids = np.arange(100) if ids is None else ids
     names = [f"{i:03d}" for i in ids]
     chosen = {"knob": 1, "other": "a"} | parameters
-    made = Recorder("cnn_sift", "fer2013", budget, seed, variant, root, parameters=chosen, fingerprint="f")
+    made = Recorder("cnn_sift", "fer2013", budget, seed, variant, root, parameters=chosen, fingerprint=print_)
+    made.info["audit"] = {"images": images}
     answers = np.eye(2)[(np.asarray(ids) >= right).astype(int)]
     made.add_predictions("S2", answers, np.zeros(len(ids), int), names, "official")
     made.add_predictions("S2@subject", answers, np.zeros(len(ids), int), names, "official")
@@ -45,6 +57,13 @@ def test_a_flipped_reading_is_compared_with_ours_of_the_same_seed(tmp_path):
     assert row["spread"] == pytest.approx(4)
     assert 0 < row["low"] < 9.5 < row["high"]
     assert row["clear"]
+
+
+@pytest.mark.parametrize(("images", "measured"), [(100, 1), (99, 0)])
+def test_other_data_are_told_from_the_same_prepared_otherwise(tmp_path, images, measured):
+    record(tmp_path, 0)
+    record(tmp_path, 0, "knob=2", right=60, print_="g", images=images, knob=2)
+    assert len(sensitivity.effects(tmp_path)) == measured
 
 
 def test_a_difference_that_a_seed_also_makes_is_within_noise(tmp_path):

@@ -7,6 +7,7 @@ at that scale; it says nothing about a paper's figure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -100,14 +101,19 @@ def effects(root: str | Path = "results", paper: str | None = None, probes: bool
     for key, pairs in groups.items():
         every = [run for place, run in plain.items() if place[:-1] == key[:4]]
         for model in _shared(run for pair in pairs for run in pair):
-            names = ("paper", "dataset", "budget", "fingerprint", "knob", "default", "value")
+            names = ("paper", "dataset", "budget", "data", "knob", "default", "value")
             rows.append(dict(zip(names, key, strict=True)) | {"model": model} | _effect(pairs, every, model))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _place(run: Run) -> tuple[Any, ...]:
-    """Return what two runs must have in common to differ in their readings alone."""
-    return run.paper, run.dataset, run.budget, run.info.get("fingerprint"), run.seed
+    """Return what two runs must have in common to differ in their readings alone.
+
+    The data are told by the copy, the counts and the audit: a fingerprint is of the images as a reading
+    prepares them.
+    """
+    data = json.dumps([run.info.get(name) for name in ("copy", "counts", "audit")], sort_keys=True)
+    return run.paper, run.dataset, run.budget, data, run.seed
 
 
 def _flipped(run: Run, ours: Run) -> tuple[str, Any, Any] | None:

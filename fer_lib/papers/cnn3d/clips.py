@@ -7,7 +7,6 @@ lost in it.
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from collections.abc import Iterable, Mapping
@@ -53,7 +52,6 @@ COPIES = {
 }
 ROTATION = 30.0  # degrees either way (Sect. 3.2)
 CONTRAST = (0.22, 2.2)
-AUGMENT_MODES = ("originals_and_copies", "copies", "combinations")
 FLIP, ANGLE, FACTOR = range(3)  # columns of a transform: 0 or 1, degrees, multiplier
 IDENTITY = (0.0, 0.0, 1.0)
 
@@ -263,11 +261,12 @@ def training_part(
     index: np.ndarray,
     counts: np.ndarray,
     *,
-    mode: str = "originals_and_copies",
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Part:
     """Return the clips at ``index`` and their augmented copies, whose transforms are drawn here, once.
+
+    Each copy has one operation (ambiguity ``augmentation_counts``).
 
     Parameters
     ----------
@@ -277,41 +276,23 @@ def training_part(
         The clips of the training part.
     counts : int64 (C, 3)
         See :func:`copy_counts`.
-    mode : {"originals_and_copies", "copies", "combinations"}
-        Each copy one operation, with or without the clip itself; or every combination of a flip or none,
-        a rotation or none and a contrast or none.
 
     Returns
     -------
     Part
         ``images``: int64 (N,) clip numbers; ``extra``: transforms float (N, 3).
-
-    Raises
-    ------
-    FerError
-        For an unknown mode, or if nothing is left to train on.
     """
-    one_of(mode, AUGMENT_MODES, "augment_mode")
     rng = np.random.default_rng(seed)
     chosen, transforms = [], []
     for clip in np.asarray(index, np.int64):
-        for flip, rotated, contrasted in _operations(counts[labels[clip]], mode):
+        copies = np.eye(3, dtype=bool).repeat(counts[labels[clip]], axis=0).tolist()
+        for flip, rotated, contrasted in [(False, False, False), *copies]:
             angle = rng.uniform(-ROTATION, ROTATION) if rotated else 0.0
             factor = rng.uniform(*CONTRAST) if contrasted else 1.0
             chosen.append(clip)
             transforms.append((float(flip), angle, factor))
-    if not chosen:
-        raise FerError(f"augment_mode={mode!r} leaves no clip to train on: no copies are asked for.")
     part = plain_part(labels, np.array(chosen), device)
     return Part(part.images, part.labels, (torch.tensor(transforms, device=device),))
-
-
-def _operations(counts: np.ndarray, mode: str) -> list[tuple[bool, bool, bool]]:
-    """Return what is done to each sample made of one clip: flipped, rotated, contrasted."""
-    if mode == "combinations":
-        return list(itertools.product(*([False, *[True] * n] for n in counts)))
-    copies = [tuple(row) for row in np.eye(3, dtype=bool).repeat(counts, axis=0).tolist()]
-    return [(False, False, False), *copies] if mode == "originals_and_copies" else copies
 
 
 @dataclass(frozen=True, eq=False)

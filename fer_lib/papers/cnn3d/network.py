@@ -121,8 +121,6 @@ class CNN3D(nn.Module):
         Length of a clip, and height and width of its frames in pixels.
     width : float
         Scales every layer; 1 is the paper's network, smaller ones are for smoke runs.
-    bn_position : {"before", "after"}
-        Batch normalisation before or after the activation.
 
     Raises
     ------
@@ -138,10 +136,8 @@ class CNN3D(nn.Module):
         frames: int = 10,
         size: int = 112,
         width: float = 1.0,
-        bn_position: str = "before",
     ) -> None:
         super().__init__()
-        one_of(bn_position, ("before", "after"), "bn_position")
         if frames < 8 or size < 32:
             raise FerError(f"The pools need 8 frames of 32 pixels or more; got {frames} of {size}.")
         kernel = configuration.temporal_size
@@ -156,11 +152,8 @@ class CNN3D(nn.Module):
                 layers[f"conv{name}"] = nn.Conv3d(
                     inputs, channels, (kernel, 3, 3), padding=((kernel - 1) // 2, 1, 1)
                 )
-                after = [
-                    (f"norm{name}", nn.BatchNorm3d(channels, momentum=BN_MOMENTUM)),
-                    (f"act{name}", activation()),
-                ]
-                layers |= dict(after if bn_position == "before" else after[::-1])
+                layers[f"norm{name}"] = nn.BatchNorm3d(channels, momentum=BN_MOMENTUM)
+                layers[f"act{name}"] = activation()
             layers[f"pool{group}"] = POOLINGS[configuration.pooling](*shape)
         self.features = nn.Sequential(OrderedDict(layers))
 
@@ -182,16 +175,10 @@ class CNN3D(nn.Module):
         """The last convolution; its one frame sums up the clip."""
         return self.features.conv5b
 
-    def load_trunk(self, state: dict[str, Tensor], freeze: bool = False) -> None:
-        """Take everything but the output layer from a trained network's state.
-
-        ``freeze`` keeps the convolutions as they are from then on; their batch normalisation goes on
-        counting running statistics (ambiguity ``pretraining``).
-        """
+    def load_trunk(self, state: dict[str, Tensor]) -> None:
+        """Take everything but the output layer from a trained network's state (ambiguity ``pretraining``)."""
         trunk = {name: value for name, value in state.items() if not name.startswith("classify.")}
         self.load_state_dict(trunk, strict=False)
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(not (freeze and name.startswith("features.")))
 
     def embed(self, clips: Tensor) -> Tensor:
         """Return the features before the output layer, ``(B, 4096)``."""

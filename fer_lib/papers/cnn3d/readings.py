@@ -77,13 +77,10 @@ class Readings:
     what each value means; the defaults are the recommended ones.
     """
 
-    bn_position: str = "before"
-    augment_mode: str = "originals_and_copies"
     epoch_selection: str = "last"
     oulu_camera: str = "VL"
     oulu_n: int = 480
     oulu_folds: str = "subject"
-    transfer: str = "finetune"
 
     def load(
         self, dataset: str, data_dir: str | Path | None, plan: dict[str, Any], **synthetic: int
@@ -117,8 +114,7 @@ class Readings:
 
     def network(self, configuration: Configuration, n_classes: int, plan: dict[str, Any] = PAPER) -> CNN3D:
         """Return the network of a configuration at a budget."""
-        options = {"size": plan["size"], "width": plan["width"], "bn_position": self.bn_position}
-        return CNN3D(configuration, n_classes, **options)
+        return CNN3D(configuration, n_classes, size=plan["size"], width=plan["width"])
 
     def feed(
         self,
@@ -137,8 +133,8 @@ class Readings:
     ) -> Part:
         """Return the sequences at ``index`` with their augmented copies."""
         corpus = sequences.corpus
-        options = {"mode": self.augment_mode, "seed": seed, "device": device}
-        return clips.training_part(corpus.labels, index, clips.copy_counts(corpus), **options)
+        counts = clips.copy_counts(corpus)
+        return clips.training_part(corpus.labels, index, counts, seed=seed, device=device)
 
     def recipe(self, configuration: Configuration, plan: dict[str, Any] = PAPER, **changes: Any) -> Recipe:
         """Return how a configuration is trained; ``changes`` are further arguments of :class:`Recipe`."""
