@@ -151,6 +151,25 @@ def p_values() -> HTML:
     return table(rows, label="p-values from the printed folds")
 
 
+def tests_say() -> HTML:
+    """Say which test comes closest to the printed p-values, and what other tests make of them."""
+    frame = significance.printed()
+    names = frame["better"] + " against " + frame["worse"] + " on " + frame["dataset"]
+    closest = frame[list(significance.TESTS)].sub(frame["printed"], axis=0).abs().idxmin(axis=1).mode()[0]
+    as_printed = frame[closest].round(5).eq(frame["printed"])
+
+    def lost(p: pd.Series) -> str:
+        return ", ".join(names[p >= significance.LEVEL]) or "none of them"
+
+    return HTML(
+        f"<p>Of {len(significance.TESTS)} tests on the folds that the paper prints, one comes closest to its "
+        f"p-values: {significance.TESTS[closest]}. To the last digit it gives {as_printed.sum()} of "
+        f"{len(frame)}. Not significant if asked in both directions: {lost(frame['two_sided'])}. The corrected "
+        "resampled t-test (Nadeau and Bengio) allows for the training data that folds share. Not significant by "
+        f"it in both directions: {lost(frame['corrected'])}; in one direction: {lost(frame['corrected'] / 2)}.</p>"
+    )
+
+
 def _p(value: float) -> Html:
     """Return a p-value, marked where it is not significant."""
     return Html(f"{value:.5f}" + ("" if value < significance.LEVEL else " (not significant)"))

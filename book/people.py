@@ -39,6 +39,8 @@ def facts() -> HTML:
     """Say how many images have ties, no vote for any of the seven, or agreement."""
     if (found := people.load()) is None:
         return NOT_RECORDED
+    shares = people.shares(found, found.majority())
+    least = min(found.classes, key=lambda name: shares[name][0])
     most = found.votes.max(1)
     tied = ((found.votes == most[:, None]).sum(1) > 1) & (most > 0)
     other = 2 * found.votes.sum(1) < found.cast
@@ -46,7 +48,8 @@ def facts() -> HTML:
         f"On {100 * tied.mean():.1f} % of the {len(found.ids):,} images several expressions tie for "
         f"the most votes; each then counts in part. On {100 * other.mean():.1f} % fewer than half of the "
         "votes are for any of the seven: the others say contempt, unknown or no face. On "
-        f"{100 * found.clear().mean():.1f} % at least {people.AGREED} of ten raters name the same expression."
+        f"{100 * found.clear().mean():.1f} % at least {people.AGREED} of ten raters name the same "
+        f"expression. They follow the label least on {least}."
     )
     return HTML(f"<p>{text}</p>")
 
