@@ -161,12 +161,13 @@ def tests_say() -> HTML:
     def lost(p: pd.Series) -> str:
         return ", ".join(names[p >= significance.LEVEL]) or "none of them"
 
+    two, shared = frame["two_sided"], frame["corrected"]
     return HTML(
         f"<p>Of {len(significance.TESTS)} tests on the folds that the paper prints, one comes closest to its "
         f"p-values: {significance.TESTS[closest]}. To the last digit it gives {as_printed.sum()} of "
-        f"{len(frame)}. Not significant if asked in both directions: {lost(frame['two_sided'])}. The corrected "
-        "resampled t-test (Nadeau and Bengio) allows for the training data that folds share. Not significant by "
-        f"it in both directions: {lost(frame['corrected'])}; in one direction: {lost(frame['corrected'] / 2)}.</p>"
+        f"{len(frame)}. Not significant if asked in both directions: {lost(two)}. The corrected resampled "
+        "t-test (Nadeau and Bengio) allows for the training data that folds share. Not significant by it in "
+        f"both directions: {lost(shared)}; in one direction: {lost(shared / 2)}.</p>"
     )
 
 
