@@ -1,4 +1,4 @@
-"""The machine this process runs on, as far as it can decide a figure or a time. No host names."""
+"""The machine this process runs on, as far as it can decide a result or a time. No host names."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the five papers say, as data: claims, protocols, ambiguities and inconsistencies.
 
-One YAML file per paper lies beside this module. Its ``claims`` are figures, as printed; its ``order`` holds
-what is claimed without a figure ("the average beats its members"), and what the paper's own figures decide.
+One YAML file per paper lies beside this module. Its ``claims`` are numbers, as printed; its ``order`` holds
+what is claimed without a number ("the average beats its members"), and what the paper's own numbers decide.
 ``tolerance`` says how near a re-run must come and was fixed before any run. Nothing here computes a verdict:
 that is :mod:`fer_lib.judge.verdicts`.
 """
@@ -76,7 +76,7 @@ class Claim:
     id, paper, place
         Its name, the key of the paper and where that says it (table, figure or section).
     role : str
-        ``method``, ``ablation``, ``baseline``, ``quoted`` (another work's figure) or ``data`` (a count).
+        ``method``, ``ablation``, ``baseline``, ``quoted`` (another work's number) or ``data`` (a count).
     ours, ran_by_authors, built : bool
         Whether the network is the paper's own, whether its authors ran it, whether it is built here.
     dataset, corpus, train_dataset
@@ -84,13 +84,13 @@ class Claim:
     protocol, metric, model
         Ids of the paper's protocol, of what is measured, and the model or ``A minus B``.
     expression : str or None
-        The canonical expression that a figure is of.
+        The canonical expression that a number is of.
     value, unit, tolerance
         The printed figure, None where none is; its unit; how near ours must come, in points.
     n : int or None
-        Test samples behind the figure where the protocol gives them, for a class those of the class.
+        Test samples behind the number where the protocol gives them, for a class those of the class.
     fold, image, condition
-        Of a figure on one fold, or on one image under a disturbance.
+        Of a number on one fold, or on one image under a disturbance.
     against : tuple of str
         The models whose mean is subtracted.
     same_as : str or None
@@ -98,7 +98,7 @@ class Claim:
     part : str or None
         Which part of FER2013 a count is of.
     says, decided_by, why, about, test
-        Of a claim of order: the claim in one sentence, what decides it, why nothing does, the figure that
+        Of a claim of order: the claim in one sentence, what decides it, why nothing does, the number that
         it is about, and the keys of its test.
     """
 
@@ -154,7 +154,7 @@ class Paper:
     short_name, colour
         What pages and figures call the paper, and the colour they draw it in (``#rrggbb``).
     claims, order : tuple of Claim
-        Printed figures, and claims of order, in the paper's order.
+        Printed numbers, and claims of order, in the paper's order.
     protocols, ambiguities, inconsistencies, hyperparameters, confusion
         Further entries of the file.
     checks_passed : tuple of str
@@ -295,7 +295,7 @@ def _check(paper: str, made: list[Claim]) -> None:
 
 
 def frame(paper: str | None = None) -> pd.DataFrame:
-    """Return one row per printed figure of one paper, or of all five.
+    """Return one row per printed number of one paper, or of all five.
 
     Returns
     -------

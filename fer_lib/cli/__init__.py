@@ -41,7 +41,7 @@ examples:
   fer run cnn_sift synthetic                minutes on two cores, on the embedded synthetic faces
   fer run cnn_sift fer2013 --budget paper --device cuda
   fer run cnn_sift fer2013 -p use_batchnorm=True    another reading of what the paper leaves open
-  fer claims cnn_sift                       every claim of the paper, with its figure
+  fer claims cnn_sift                       every claim of the paper, with its number
   fer scorecard                             claimed, ours, verdict
   fer export results/cnn_sift/fer2013/full/seed0    a run as an RO-Crate, which archives understand
   fer doctor                                what this machine can do, and what to mend

@@ -1,6 +1,6 @@
 """The counts that papers print of a corpus, the selection that should give them, and where none does.
 
-Each reader lists its own as ``printed``. The figures themselves are claims (:mod:`fer_lib.claims`); here
+Each reader lists its own as ``printed``. The numbers themselves are claims (:mod:`fer_lib.claims`); here
 stands what a complete copy yields, and why that is another number or cannot be known.
 """
 
@@ -24,7 +24,7 @@ class Printed:
     Attributes
     ----------
     claim : str
-        Id of the claim that holds the figure.
+        Id of the claim that holds the number.
     what : str
         ``images``, ``sequences`` or ``subjects``.
     complete : int or None
@@ -32,7 +32,7 @@ class Printed:
     selection : dict
         Options of ``datasets.load``; those not named are the defaults.
     why : str
-        Why ``complete`` is not the printed figure; empty where it is.
+        Why ``complete`` is not the printed number; empty where it is.
     whole : str
         If not of the selection: the name, among the facts of a source, of this count of the whole copy.
     """

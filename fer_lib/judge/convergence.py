@@ -18,7 +18,7 @@ Where accuracy was not tested after every epoch, as on small parts of a corpus, 
 vouch for a network: it must be right on 99 % of that.
 
 A network that passes has *converged* in this sense. One that fails may still be of use, but none of its
-figures is set against a claim.
+results is set against a claim.
 """
 
 from __future__ import annotations

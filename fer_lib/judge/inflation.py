@@ -1,6 +1,6 @@
 """How much of an accuracy is protocol: each habit that flatters a figure, added one at a time.
 
-The honest figure holds out whole subjects, counts the last epoch and tests one frame per sequence. Three
+The honest accuracy holds out whole subjects, counts the last epoch and tests one frame per sequence. Three
 habits of the literature raise it without making the network any better: random folds (the same person on
 both sides), several neighbouring frames of a sequence split as if they were independent, and the epoch that
 did best on the test fold. Here each is a :class:`Step`, and what it gains comes with an interval.
@@ -123,8 +123,8 @@ def waterfall(steps: Sequence[Step | tuple[Step, Step]]) -> pd.DataFrame:
     Parameters
     ----------
     steps
-        The first is the honest figure. A pair (before, after) is a step whose gain is taken between the
-        two instead, as :func:`best_test_epoch` gives it: its ``before`` must be the figure of the step
+        The first is the honest accuracy. A pair (before, after) is a step whose gain is taken between the
+        two instead, as :func:`best_test_epoch` gives it: its ``before`` must be the accuracy of the step
         before it, gathered by other units.
 
     Returns
@@ -175,9 +175,9 @@ def last_frames(corpus: Corpus, n: int) -> Corpus:
 
 
 def bounded(value: float, low: float, high: float, spec: str) -> str:
-    """Return a figure with its interval, both formatted by ``spec``: ``+1.2 [-0.3, +2.7]``.
+    """Return a number with its interval, both formatted by ``spec``: ``+1.2 [-0.3, +2.7]``.
 
-    A figure without one says so, and one that is NaN itself is a dash.
+    A number without one says so, and one that is NaN itself is a dash.
     """
     if np.isnan(value):
         return "–"

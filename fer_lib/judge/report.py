@@ -1,7 +1,7 @@
 """Claims beside evidence: what became of every claim, the scorecard, and how many claims are judged.
 
 Runs that differ only in their seed are one piece of evidence, also where their training parts differ. A
-figure that a paper prints twice is one claim. A single fold of a cross-validation and a confidence on one
+number that a paper prints twice is one claim. A single fold of a cross-validation and a confidence on one
 image are listed, but are no claims by themselves, since no run can rebuild them.
 
 All accuracies are per cent and all differences percentage points, as the papers print them; p-values are
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 JUDGED = ("method", "ablation", "baseline")
-"""Roles of what runs can judge; ``data`` are counts, ``quoted`` figures are other works'."""
+"""Roles of what runs can judge; ``data`` are counts, ``quoted`` numbers are other works'."""
 ROLES = (*JUDGED, "data")
 
 _FROM_CLAIM = ("paper", "id", "table", "role", "model", "dataset", "protocol", "metric", "expression", "unit")
@@ -154,7 +154,7 @@ class Summary(NamedTuple):
     """How many claims there are and what became of each; all parts but ``claims`` add up to it.
 
     ``running``, ``arithmetic`` and ``counting`` have a verdict; ``inconclusive`` were run, and more seeds or
-    samples would decide; beside ``apart`` stands a figure that may not judge them; ``waiting`` need a run,
+    samples would decide; beside ``apart`` stands a number that may not judge them; ``waiting`` need a run,
     ``never`` no run can answer. The lists of ``folds``, ``images`` and ``repeats`` are no claims.
     """
 

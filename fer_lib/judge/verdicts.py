@@ -1,12 +1,12 @@
 """The rules by which a claim is judged. They were fixed before the runs that they judge.
 
-**A printed figure** is *reproduced* if our whole 95 % interval lies within the claim plus or minus the
+**A printed number** is *reproduced* if our whole 95 % interval lies within the claim plus or minus the
 tolerance, which is one point for accuracies and half a point for differences. It is *not reached* if the
 interval lies wholly below that, *exceeded* if it lies wholly above. Otherwise the verdict is *inconclusive*,
 and says how many seeds or samples would decide. That two intervals overlap proves nothing: the wider ours is,
 the more it overlaps.
 
-**Which interval.** Where both figures are of the same test samples, what is hard about these samples is in
+**Which interval.** Where both numbers are of the same test samples, what is hard about these samples is in
 both, and only the seeds of ours can differ: the interval is the t interval over seeds, and the sampling
 interval of the claim widens nothing. Where the samples differ, or only one seed was run, ours is the interval
 over seeds and samples. One thing makes us more careful and never kinder: if the samples differ, or if a
@@ -18,7 +18,7 @@ test epoch of every seed must lie below the claim less the tolerance too.
 
 **A difference** is judged twice. Its sign *holds* if our interval over seeds and samples, paired sample by
 sample and seed by seed, lies wholly on the claim's side of zero, and *does not hold* if wholly on the other.
-Its size is a printed figure like any other.
+Its size is a printed number like any other.
 
 **A claim of order** ("A beats B") *holds* or *does not hold* by the same paired interval. A claim of several
 parts holds if all parts hold, and does not if one of them does not.
@@ -50,7 +50,7 @@ MOST_SEEDS, MOST_TIMES = 100, 100.0
 
 
 class Verdict(NamedTuple):
-    """One of :data:`VERDICTS`, and a phrase with the figures that it rests on."""
+    """One of :data:`VERDICTS`, and a phrase with the numbers that it rests on."""
 
     name: str
     reason: str
@@ -69,7 +69,7 @@ def figure(
     seeds: int = 1,
     proportion: bool = True,
 ) -> Verdict:
-    """Judge one printed figure; all in per cent or points.
+    """Judge one printed number; all in per cent or points.
 
     Parameters
     ----------

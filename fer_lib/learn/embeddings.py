@@ -1,4 +1,4 @@
-"""How a network's features group the expressions, as t-SNE or UMAP pictures and in figures.
+"""How a network's features group the expressions, as t-SNE or UMAP pictures and in numbers.
 
 A picture of features can show clusters that are not there, so every embedding comes with its
 trustworthiness, and :func:`knn_accuracy` and :func:`silhouette` measure the features themselves.

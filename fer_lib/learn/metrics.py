@@ -1,13 +1,13 @@
 """Figures of merit with their uncertainty. Accuracies are fractions in [0, 1], never percent.
 
-How uncertain a mean is. A figure of ours has two sources of chance: which samples happen to be tested, and
+How uncertain a mean is. A result of ours has two sources of chance: which samples happen to be tested, and
 which seed a network was trained with. The samples are drawn anew 2,000 times (a bootstrap); those that rise
 and fall together, as the images of one person, are drawn together, and for a mean of classes each class
 keeps its number of images. With several seeds their spread is added: a t interval over the seeds' own
 figures, after that part of their variance is taken off which the samples alone cause. The two parts are
 independent, so their half-widths add as the sides of a right angle (Zou and Donner's method of variance
 estimates recovery). With one seed the interval covers the samples only, and speaks of that one network. Where
-only the seeds matter, because both figures are of the same test samples, :attr:`Estimate.over_seeds` is the
+only the seeds matter, because both results are of the same test samples, :attr:`Estimate.over_seeds` is the
 plain t interval.
 """
 
@@ -147,7 +147,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its interval over seeds and samples; ``seeds`` float (S,) holds that of each seed."""
+    """A result with its interval over seeds and samples; ``seeds`` float (S,) holds that of each seed."""
 
     value: float
     low: float

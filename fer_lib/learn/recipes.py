@@ -26,7 +26,7 @@ Augment = Callable[[Tensor], tuple[Tensor, Any]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; ``sources`` names the section each figure comes from.
+    """How a network is trained; ``sources`` names the section each value comes from.
 
     Attributes
     ----------

@@ -134,7 +134,7 @@ class Chapter:
         return pages.table(frame, fold=f"{len(frame)} open readings, and ours")
 
     def doubts(self) -> HTML:
-        """Show what does not add up in the paper and matters for its figures."""
+        """Show what does not add up in the paper and matters for its results."""
         frame = doubts(self.paper)
         every = len(claims.load(self.paper).inconsistencies)
         return pages.table(
@@ -265,7 +265,7 @@ def register(paper: str, chosen: dict[str, Any]) -> pd.DataFrame:
 
 
 def doubts(paper: str) -> pd.DataFrame:
-    """Return what does not add up in a paper and matters for its figures: what, where, evidence."""
+    """Return what does not add up in a paper and matters for its results: what, where, evidence."""
     frame = pd.DataFrame(claims.load(paper).inconsistencies)
     return frame[frame["severity"].isin(("high", "medium"))][["what", "where", "evidence"]]
 

@@ -213,7 +213,7 @@ def authenticity(corpus: Corpus) -> dict[str, Any] | None:
     -------
     dict or None
         At least ``original`` (bool) and ``findings`` (a sentence for each difference and what it does to
-        a comparison); the rest are figures of that corpus, such as those of
+        a comparison); the rest are facts of that corpus, such as those of
         :func:`fer_lib.data.datasets.fer2013.authenticity`.
     """
     reader = READERS.get(corpus.card.name)

@@ -1,6 +1,6 @@
 """Whether a copy of FER2013 is the original: counts and file names are the same in altered copies, too.
 
-The figures below were measured on the csv of the challenge; its mean and deviation are also published.
+The values below were measured on the csv of the challenge; its mean and deviation are also published.
 """
 
 from __future__ import annotations
