@@ -110,6 +110,11 @@ def costly(paper: str, most: int = 5) -> HTML:
     return HTML(_effects(frame).data + f"<p>{link}</p>")
 
 
+def _real(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what was measured on photographs."""
+    return frame[[not datasets.CARDS[name].synthetic for name in frame["dataset"]]]
+
+
 def conditions() -> Markdown:
     """Say on what the probes were made, from their evidence."""
     lines = []
@@ -129,8 +134,7 @@ def conditions() -> Markdown:
 
 def summary() -> Markdown:
     """Say in one sentence what the probes on real data found."""
-    frame = effects()
-    frame = frame[[not datasets.CARDS[name].synthetic for name in frame["dataset"]]]
+    frame = _real(effects())
     if not len(frame):
         return Markdown("*No reading has been probed on real data.*")
     clear = frame[frame["clear"].astype(bool)]
@@ -144,16 +148,16 @@ def summary() -> Markdown:
     return Markdown(f"{text}. With intervals of 95 %, one in twenty leaves zero out by chance.")
 
 
-def forest(dataset: str = "fer2013") -> Figure | HTML:
-    """Draw the effect of every reading that was probed on a corpus."""
-    frame = effects()
-    frame = frame[frame["dataset"] == dataset]
+def forest() -> Figure | HTML:
+    """Draw the effect of every reading that was probed on photographs."""
+    frame = _real(effects())
     if not len(frame):
         return NOT_RUN
     frame = frame.sort_values("difference", ascending=False, kind="stable")
     labels = [f"{row.knob} = {row.value}" for row in frame.itertuples()]
     frame = frame.drop(columns="value").rename(columns={"difference": "value"})
-    frame = frame.assign(label=labels, group=frame["paper"].map(NAMES))
+    groups = frame["paper"].map(NAMES) + ", " + frame["dataset"].map(dataset_title)
+    frame = frame.assign(label=labels, group=groups)
     return plots.forest(frame, "Other reading minus ours (points of accuracy)")
 
 

@@ -86,7 +86,6 @@ def test_a_measured_reading_is_shown_with_its_interval_and_its_noise(monkeypatch
     assert shown.count("<tr") == 3
     assert shown.count("within noise") == 1
     assert "Of 2 readings measured on real data, 1 moved accuracy" in register.summary().data
-    assert "Not run" in register.forest("synthetic").data
     assert not isinstance(register.forest(), HTML)
 
 
