@@ -106,7 +106,8 @@ def costly(paper: str, most: int = 5) -> HTML:
             f"<p>The paper leaves {len(known)} places open. {knobs} of them are parameters of the notebook. "
             f"None is measured on real data yet, so which ones matter is not known. {link}</p>"
         )
-    frame = frame.sort_values("difference", key=abs, ascending=False).head(most)
+    frame = frame.sort_values("difference", key=abs, ascending=False)
+    frame = frame.sort_values("started", ascending=False, kind="stable").head(most)
     return HTML(_effects(frame).data + f"<p>{link}</p>")
 
 
@@ -145,6 +146,9 @@ def summary() -> Markdown:
             for row in clear.sort_values("difference", key=abs, ascending=False).itertuples()
         )
         text += f": {names}"
+    if len(idle := frame[~frame["started"].astype(bool)]):
+        listed = ", ".join(f"`{row.knob} = {row.value}` of {NAMES[row.paper]}" for row in idle.itertuples())
+        text += f". Under {len(idle)} more the network never started, which is no cost of theirs: {listed}"
     return Markdown(f"{text}. With intervals of 95 %, one in twenty leaves zero out by chance.")
 
 
@@ -154,10 +158,13 @@ def forest() -> Figure | HTML:
     if not len(frame):
         return NOT_RUN
     frame = frame.sort_values("difference", ascending=False, kind="stable")
-    labels = [f"{row.knob} = {row.value}" for row in frame.itertuples()]
+    labels = [
+        f"{row.knob} = {row.value}" + ("" if row.dataset == "fer2013" else f" ({dataset_title(row.dataset)})")
+        for row in frame.itertuples()
+    ]
     frame = frame.drop(columns="value").rename(columns={"difference": "value"})
-    groups = frame["paper"].map(NAMES) + ", " + frame["dataset"].map(dataset_title)
-    frame = frame.assign(label=labels, group=groups)
+    frame = frame.assign(label=labels, group=frame["paper"].map(NAMES))
+    frame["note"] = ["" if started else "never started" for started in frame["started"]]
     return plots.forest(frame, "Other reading minus ours (points of accuracy)")
 
 
@@ -204,6 +211,8 @@ def _points(row: dict[str, Any]) -> Html:
 
 def _noise(row: dict[str, Any]) -> str:
     """Return what a difference is against noise, in words."""
+    if not row["started"]:
+        return "never started: one answer to nearly all images"
     if row["clear"]:
         return "more than noise"
     return "within noise" if row["spread"] == row["spread"] else "noise not known (one seed)"

@@ -65,7 +65,8 @@ def test_everything_found_and_left_open_is_listed(paper):
 EFFECT = {
     **{"paper": "cnn_sift", "dataset": "fer2013", "budget": "probe", "knob": "lr", "default": 0.001},
     **{"value": 0.1, "model": "S2", "n": 2200, "seeds": 2, "ours": 41.0, "other": 38.25},
-    **{"difference": -2.75, "low": -4.5, "high": -1.0, "spread": 1.5, "spread_seeds": 3, "clear": True},
+    **{"difference": -2.75, "low": -4.5, "high": -1.0, "spread": 1.5, "spread_seeds": 3},
+    **{"clear": True, "started": True},
 }
 
 
@@ -86,7 +87,20 @@ def test_a_measured_reading_is_shown_with_its_interval_and_its_noise(monkeypatch
     assert shown.count("<tr") == 3
     assert shown.count("within noise") == 1
     assert "Of 2 readings measured on real data, 1 moved accuracy" in register.summary().data
+    assert "never started" not in register.summary().data + shown
     assert not isinstance(register.forest(), HTML)
+
+
+def test_a_network_that_never_started_is_no_cost(monkeypatch):
+    import register
+
+    idle = pd.DataFrame([EFFECT | {"difference": -20.0, "started": False, "clear": False}, EFFECT])
+    monkeypatch.setattr(register.sensitivity, "effects", lambda probes=True: idle)
+    assert "Under 1 more the network never started" in register.summary().data
+    first, second = (
+        register.costly("cnn_sift").data.find(text) for text in ("more than noise", "never started")
+    )
+    assert 0 < first < second
 
 
 def test_without_probes_the_page_says_so(monkeypatch):

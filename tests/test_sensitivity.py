@@ -104,6 +104,14 @@ def test_images_that_differ_between_seeds_are_taken_one_by_one(tmp_path):
     assert row["low"] <= row["difference"] <= row["high"]
 
 
+def test_networks_that_give_one_answer_never_started(tmp_path):
+    record(tmp_path, 0)
+    record(tmp_path, 0, "knob=2", right=0, knob=2)
+    (row,) = sensitivity.effects(tmp_path).to_dict("records")
+    assert not row["started"]
+    assert not row["clear"]
+
+
 def test_people_are_drawn_whole(tmp_path):
     """Ten images of one person say less than one image each of ten."""
     widths = []

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("paper", "dataset", "budget", "knob", "default", "value", "model", "n", "seeds"),
-    *("ours", "other", "difference", "low", "high", "spread", "spread_seeds", "clear"),
+    *("ours", "other", "difference", "low", "high", "spread", "spread_seeds", "clear", "started"),
 )
+
+
+ONE_ANSWER = 0.95
+"""A network that gives one answer to more of its test images has never started to learn."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def effects(root: str | Path = "results", paper: str | None = None, probes: bool
         ``difference`` (other minus ours) with its 95 % interval (images, or subjects, and seeds drawn), and
         ``spread``: how far ours moves by the seed alone (largest minus smallest accuracy of ``spread_seeds``
         seeds; NaN with one). All in per cent or points. ``clear`` says whether the interval leaves zero out
-        and the difference is larger than the spread.
+        and the difference is larger than the spread; ``started`` whether the other reading's networks give
+        more than one answer, without which a difference is no cost of a reading.
     """
     import pandas as pd
 
@@ -152,12 +157,20 @@ def _effect(pairs: list[tuple[Run, Run]], every: list[Run], model: str) -> dict[
         "other": np.mean([hits[index].mean() for hits, index in zip(others, kept, strict=True)]),
         **{"difference": difference, "low": low, "high": high, "spread": spread},
     }
+    started = all(_one_answer(run, model) < ONE_ANSWER for run, _ in pairs)
     return {name: 100 * float(value) for name, value in figures.items()} | {
         "n": len(gaps),
         "seeds": len(pairs),
         "spread_seeds": len(means),
-        "clear": bool((low > 0 or high < 0) and abs(difference) > spread),
+        "clear": bool(started and (low > 0 or high < 0) and abs(difference) > spread),
+        "started": started,
     }
+
+
+def _one_answer(run: Run, model: str) -> float:
+    """Return the share of test images that get the answer given most often."""
+    answers = run.predictions(model)["probabilities"].argmax(1)
+    return np.bincount(answers).max() / len(answers)
 
 
 def _hits(run: Run, model: str) -> pd.Series:
