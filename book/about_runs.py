@@ -88,7 +88,7 @@ def banner(shown: Iterable[runs.Run]) -> HTML:
     lines = []
     if len(real) == len(stand_ins):
         lines.append(
-            "Nothing on this page was run on a paper’s own data yet. "
+            "No chapter on this page was run as a whole on a paper’s own data yet. "
             '<a href="runs.html">See which runs are planned</a>.'
         )
     if len(real) < len(shown):
@@ -109,7 +109,7 @@ def banner(shown: Iterable[runs.Run]) -> HTML:
     title = (
         "Not every run here is evidence"
         if len(real) > len(stand_ins)
-        else "No run on a paper’s own data is shown here"
+        else "No whole run on a paper’s own data is shown here"
     )
     body = "".join(f"<p>{line}</p>" for line in lines)
     return HTML(
