@@ -211,7 +211,7 @@ def reached(rows: list[dict[str, Any]]) -> str | Html:
         for row in rows
         if row.get("ours") is not None
     ]
-    return Html("; ".join(found)) if found else "no run on the paper’s own data has finished"
+    return Html("; ".join(found)) if found else "no whole run on the paper’s own data has finished"
 
 
 def _where(row: dict[str, Any]) -> str:

@@ -148,7 +148,7 @@ def summary() -> Markdown:
         text += f": {names}"
     if len(idle := frame[~frame["started"].astype(bool)]):
         listed = ", ".join(f"`{row.knob} = {row.value}` of {NAMES[row.paper]}" for row in idle.itertuples())
-        text += f". Under {len(idle)} more the network never started, which is no cost of theirs: {listed}"
+        text += f". Under {len(idle)} more the network never started, so their cost is not known: {listed}"
     return Markdown(f"{text}. With intervals of 95 %, one in twenty leaves zero out by chance.")
 
 
@@ -221,7 +221,9 @@ def _noise(row: dict[str, Any]) -> str:
 def _trained(run: runs.Run) -> str:
     """Return how much a probe trained on."""
     counts = run.info["counts"].get("train")
-    return f"{sum(counts.values()):,} training images" if counts else "its first fold"
+    if counts:
+        return f"{sum(counts.values()):,} training images read"
+    return "its first fold" if run.info["plan"].get("folds") == 1 else "all folds"
 
 
 def _range(values: pd.Series) -> str:

@@ -53,6 +53,9 @@ def test_copies_of_ckplus_are_quasi_balanced_as_the_paper_says():
         "anger": 225, "contempt": 234, "disgust": 236, "fear": 250, "happiness": 276, "sadness": 252,
         "surprise": 249,
     }  # fmt: skip
+    assert len(part) - 327 == 1395  # the readings of the register: copies only, and all combinations
+    combined = dict(zip(CLASSES, np.bincount(CK_LABELS) * (COUNTS + 1).prod(1), strict=True))
+    assert (combined["contempt"], combined["surprise"]) == (1440, 332)
 
 
 def test_copies_are_those_that_the_paper_prints():

@@ -114,10 +114,11 @@ def effects(root: str | Path = "results", paper: str | None = None, probes: bool
 def _place(run: Run) -> tuple[Any, ...]:
     """Return what two runs must have in common to differ in their readings alone.
 
-    The data are told by the copy, the counts and the audit: a fingerprint is of the images as a reading
-    prepares them.
+    The data are told by the copy, the counts and the audit, where there is one: a fingerprint is of the
+    images as a reading prepares them.
     """
-    data = json.dumps([run.info.get(name) for name in ("copy", "counts", "audit")], sort_keys=True)
+    told = ("copy", "counts", "audit") if run.info.get("audit") else ("fingerprint",)
+    data = json.dumps([run.info.get(name) for name in told], sort_keys=True)
     return run.paper, run.dataset, run.budget, data, run.seed
 
 
