@@ -29,17 +29,15 @@ PACKAGES = (
 )
 # Parameters that name a run, with defaults; all others are knobs, and changing one makes a variant.
 RUN_PARAMETERS = {"dataset": "synthetic", "budget": "smoke", "seed": 0, "device": "auto", "data_dir": ""}
-SHOWING = ("show", "judge")
-"""The library's folders that draw what was computed, and judge it."""
-# Notebooks that are no paper's: they have no register, so their knobs stand here: default, values.
+SHOWING = ("show", "judge")  # folders of the library that draw what was computed, and judge it
+# Notebooks that are no paper's have no register, so their knobs stand here: default, values.
 STUDIES = {"matrix": {"k": (5, None)}, "control": {}}
-
-
 BUDGETS = ("smoke", "short", "full", "paper")
 """What a run may cost, in this order; ``short`` is met in older evidence only."""
 PROBE = "probe"
 """A budget apart: one network on a part of the data, to compare readings with one another. Never judged."""
 OFFERED = ("smoke", PROBE, "full", "paper")
+LIBRARY = Path(__file__).resolve().parents[1]
 
 
 def evidence_folder(
@@ -53,8 +51,7 @@ def evidence_folder(
 def repository() -> Path:
     """Return the repository's root: the nearest folder upward with ``notebooks/`` and ``pyproject.toml``."""
     here = Path.cwd()
-    own = Path(__file__).resolve().parents[2]
-    for folder in (here, *here.parents, own):
+    for folder in (here, *here.parents, LIBRARY.parent):
         if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
             return folder
     return here
@@ -66,13 +63,7 @@ def notebook_path(paper: str) -> Path:
 
 
 def notebook_cells(path: Path) -> list[dict[str, Any]]:
-    """Return a notebook's code cells as ``{"source": str, "tags": list}``.
-
-    Raises
-    ------
-    FerError
-        If the file is absent or is no notebook.
-    """
+    """Return a notebook's code cells as ``{"source": str, "tags": list}``; FerError if it cannot be read."""
     try:
         cells = json.loads(path.read_text("utf-8"))["cells"]
         return [
@@ -94,14 +85,9 @@ def notebook_code(path: Path) -> list[dict[str, Any]]:
 
 def parameters(path: Path) -> dict[str, Any]:
     """Return names and defaults from a notebook's cell tagged ``parameters`` (literals, one per line)."""
-    found: dict[str, Any] = {}
-    for cell in notebook_cells(path):
-        if "parameters" in cell["tags"]:
-            for node in ast.parse(cell["source"]).body:
-                target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-                if isinstance(target, ast.Name) and getattr(node, "value", None) is not None:
-                    found[target.id] = ast.literal_eval(node.value)
-    return found
+    tagged = [cell["source"] for cell in notebook_cells(path) if "parameters" in cell["tags"]]
+    nodes = [node for source in tagged for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    return {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in nodes}
 
 
 def knobs(paper: str) -> dict[str, tuple[Any, list[Any] | None]]:
@@ -120,10 +106,7 @@ def knobs(paper: str) -> dict[str, tuple[Any, list[Any] | None]]:
 def defaults(paper: str) -> dict[str, Any]:
     """Return the parameters of a paper's notebook, in its order, each with the register's default.
 
-    Raises
-    ------
-    FerError
-        If the notebook is absent, has no parameters or one that the register lacks.
+    A notebook without parameters, or with one that the register lacks, is a FerError.
     """
     path = notebook_path(paper)
     known = RUN_PARAMETERS | {name: default for name, (default, _) in knobs(paper).items()}
@@ -146,10 +129,10 @@ def variant(paper: str, values: dict[str, Any]) -> str:
     changed = {name: value for name, value in values.items() if name in ours and value != ours[name]}
     text = ",".join(f"{name}={value}" for name, value in sorted(changed.items()))
     safe = re.sub(r"[^\w=.,+-]+", "_", text)
+    if safe == text and len(text) <= 120:
+        return text
     # Different values must never share a folder, nor may a name outgrow the file system's limit.
-    return (
-        text if safe == text and len(text) <= 120 else f"{safe[:100]}-{digest(changed)[:8]}" if text else ""
-    )
+    return f"{safe[:100]}-{digest(changed)[:8]}"
 
 
 def library(paper: str) -> list[Path]:
@@ -158,30 +141,27 @@ def library(paper: str) -> list[Path]:
     These are the modules it imports, directly or through others, and the paper's claims. The command
     line and the other papers' networks are not among them, so that a change there makes no run stale.
     """
-    top = Path(__file__).resolve().parents[1]
-    if not notebook_path(paper).exists():
-        return sorted([*top.rglob("*.py"), *top.rglob("*.yaml")])
-    claimed = {top / "claims" / f"{paper}.yaml"} & set(top.rglob("*.yaml"))
+    claimed = LIBRARY / "claims" / f"{paper}.yaml"
     cells = notebook_cells(notebook_path(paper))
-    return sorted(claimed | set(behind(path for cell in cells for path in _imported(cell["source"], top))))
+    files = behind(path for cell in cells for path in _imported(cell["source"]))
+    return sorted([*files, claimed] if claimed.exists() else files)
 
 
 def behind(files: Iterable[Path]) -> list[Path]:
     """Return files of the library with those that they import, directly or through others, sorted."""
-    top = Path(__file__).resolve().parents[1]
-    corpora = top / "data" / "datasets"  # whose package finds its modules itself
+    corpora = LIBRARY / "data" / "datasets"  # whose package finds its modules itself
     found, waiting = set(), list(files)
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += _imported(path.read_text("utf-8"), top)
+            waiting += _imported(path.read_text("utf-8"))
             waiting += corpora.glob("*.py") if path == corpora / "__init__.py" else ()
     return sorted(found)
 
 
 @cache
-def _imported(source: str, top: Path) -> list[Path]:
+def _imported(source: str) -> list[Path]:
     """Return the library's files that a source imports anywhere in it, their packages included."""
     names = set()
     for node in ast.walk(ast.parse(source)):
@@ -190,10 +170,9 @@ def _imported(source: str, top: Path) -> list[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     files = set()
-    for name in names:
-        first, *parts = name.split(".")
-        if first == top.name:
-            steps = [top.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+    for first, *parts in (name.split(".") for name in names):
+        if first == LIBRARY.name:
+            steps = [LIBRARY.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
             files |= {file for step in steps for file in (step / "__init__.py", step.with_suffix(".py"))}
     return [file for file in sorted(files) if file.is_file()]
 
@@ -205,32 +184,19 @@ def sources(paper: str, *, shown: bool = True) -> str:
     Neither outputs and prose nor docstrings, comments and formatting count, nor the values in the parameters
     cell, which are a run's own: looking at a notebook in JupyterLab does not make its run stale.
     """
-    top = Path(__file__).resolve().parents[1]
-    files = [(file.relative_to(top), file) for file in library(paper)]
+    files = [(file.relative_to(LIBRARY), file) for file in library(paper)]
     counted = [(name, file) for name, file in files if shown or name.parts[0] not in SHOWING]
     listing = [(name.as_posix(), source_digest(file)) for name, file in counted]
-    path = notebook_path(paper)
-    cells = notebook_code(path) if path.exists() else []
-    code = [[code_digest(cell["source"]), "beyond" in cell["tags"]] for cell in cells]
-    return digest(listing, code)
+    cells = notebook_code(notebook_path(paper))
+    return digest(listing, [[code_digest(cell["source"]), "beyond" in cell["tags"]] for cell in cells])
 
 
 def provenance(started: float | None = None) -> dict[str, Any]:
-    """Describe what this process runs with.
+    """Describe what this process runs with: code, packages, machine, memory and time.
 
-    Parameters
-    ----------
-    started
-        ``time.monotonic()`` at the start, for ``wall_seconds`` (of this process: a resumed run's earlier
-        processes do not count).
-
-    Returns
-    -------
-    dict
-        ``commit`` (None without git) and ``dirty``, ``python``, ``platform``, ``packages`` (name to
-        version), ``cpu``, ``cores``, ``threads``, ``gpu``, ``gpu_memory_gib`` and ``peak_gpu_memory_mib``
-        (None where this process computed nothing on one), ``peak_memory_mib``, ``wall_seconds``,
-        ``finished`` (local date and time).
+    ``started`` is ``time.monotonic()`` at the start, for ``wall_seconds`` (of this process: a resumed run's
+    earlier processes do not count). ``commit`` is None without git, what is of the GPU where this process
+    computed nothing on one. ``finished`` is local date and time.
     """
     torch = sys.modules.get("torch")  # importing it here would cost seconds and change nothing
     peak = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else 0
@@ -255,28 +221,23 @@ def provenance(started: float | None = None) -> dict[str, Any]:
 def versions() -> dict[str, str | None]:
     """Return the installed version of each of :data:`PACKAGES`, None where it is absent."""
     found: dict[str, str | None] = dict.fromkeys(PACKAGES)
-    for name in PACKAGES:
+    for name in found:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-    name, loaded = "opencv-python-headless", getattr(sys.modules.get("cv2"), "__version__", "")
-    if not (found[name] or "").startswith(loaded):  # another package's cv2 is imported in its place
-        found[name] = loaded
     return found
 
 
 def _git() -> dict[str, Any]:
     """Return commit and dirty flag of the checkout this library is in; an installed copy has none."""
-    top = Path(__file__).resolve().parents[2]
-    if not (top / ".git").exists():  # do not take a surrounding repository's commit for ours
-        return {"commit": None, "dirty": None}
+    facts: dict[str, Any] = {"commit": None, "dirty": None}
+    options = {"cwd": LIBRARY.parent, "capture_output": True, "text": True, "check": True, "timeout": 20}
     code = ["fer_lib", "notebooks", "pyproject.toml", "requirements.lock"]
-    try:
-        options = {"cwd": top, "capture_output": True, "text": True, "check": True, "timeout": 20}
-        commit = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], **options).stdout.strip()
-        status = subprocess.run(["git", "status", "--porcelain", "--", *code], **options).stdout
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(status.strip())}
+    if (LIBRARY.parent / ".git").exists():  # do not take a surrounding repository's commit for ours
+        with suppress(OSError, subprocess.SubprocessError):
+            commit = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], **options).stdout.strip()
+            status = subprocess.run(["git", "status", "--porcelain", "--", *code], **options).stdout
+            facts = {"commit": commit, "dirty": bool(status.strip())}
+    return facts
 
 
 def _peak_memory() -> int | None:

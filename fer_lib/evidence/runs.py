@@ -24,23 +24,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.evidence.provenance import (
-    BUDGETS,
-    OFFERED,
-    PROBE,
-    defaults,
-    evidence_folder,
-    repository,
-    sources,
-    variant,
-)
+from fer_lib.evidence.provenance import BUDGETS, OFFERED, PROBE, defaults, repository, sources, variant
 from fer_lib.evidence.recorder import Recorder
 from fer_lib.files import arrays
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BUDGETS", "OFFERED", "PROBE", "Recorder", "Run", "current", "evidence_folder", "find", "variant"]
+__all__ = ["BUDGETS", "OFFERED", "PROBE", "Recorder", "Run", "current", "find", "variant"]
 
 
 @dataclass(frozen=True)
@@ -80,17 +71,14 @@ class Run:
 
     def curves(self) -> pd.DataFrame:
         """Return the learning curves, empty if there are none."""
-        return self._table("curves")
+        return self.table("curves")
 
     def samples(self) -> pd.DataFrame:
         """Return one row per test sample, ``ids``, ``subject`` and ``fold`` as text; empty if not stored."""
-        return self._table("samples")
+        return self.table("samples")
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table that only this paper has, empty if not stored."""
-        return self._table(name)
-
-    def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
         path = self.path / f"{name}.csv"
@@ -108,8 +96,13 @@ def find(
     Probes are no runs of a chapter: they are left out unless asked for, and then returned alone.
     """
     paths = (repository() / root).glob(f"{paper or '[!.]*'}/{dataset or '*'}/*/seed*/run.json")
-    chosen = (path for path in paths if (path.parents[1].name == PROBE) == probes)
-    return [Run(path.parent) for path in sorted(chosen, key=_natural)]
+    chosen = [path.parent for path in paths if (path.parents[1].name == PROBE) == probes]
+    return [Run(folder) for folder in sorted(chosen, key=_natural)]
+
+
+def _natural(folder: Path) -> list[tuple[str, int]]:
+    """Sort key that puts seed2 before seed10."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", folder.as_posix())]
 
 
 def current(folder: Path, values: dict[str, Any]) -> Run | None:
@@ -122,13 +115,10 @@ def current(folder: Path, values: dict[str, Any]) -> Run | None:
     """
     run = Run(folder)
     try:
-        stored = run.info["parameters"]
-        asked = json.loads(json.dumps(defaults(run.paper) | values))  # as run.json has them
-        same = all(
-            stored.get(name, value) == value
-            for name, value in asked.items()
-            if name not in ("device", "data_dir")
-        )
+        stored, asked = run.info["parameters"], defaults(run.paper) | values
+        asked = {name: value for name, value in asked.items() if name not in ("device", "data_dir")}
+        asked = json.loads(json.dumps(asked))  # as run.json has them
+        same = all(stored.get(name, value) == value for name, value in asked.items())
         whole = run.info["status"] == "complete" and bool(run.models())
         known = run.info["sources"] == sources(run.paper)
         if not known and run.dataset != "synthetic":
@@ -136,8 +126,3 @@ def current(folder: Path, values: dict[str, Any]) -> Run | None:
         return run if same and whole and known else None
     except (FerError, KeyError):
         return None
-
-
-def _natural(path: Path) -> list[tuple[str, int]]:
-    """Sort key that puts seed2 before seed10."""
-    return [(text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", path.parent.as_posix())]
