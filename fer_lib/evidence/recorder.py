@@ -13,8 +13,7 @@ import shutil
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from types import TracebackType
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,21 +47,18 @@ class Recorder(UnitFolder):
     """Collect a run's evidence; :meth:`commit` makes it appear in one rename.
 
     Weights that :func:`fer_lib.learn.units.train_unit` kept are left in ``weights`` beside the evidence,
-    where git ignores them, unless ``$FER_WEIGHTS`` is ``no``.
-
-    Where ``$FER_STAGE`` names a folder (``fer run`` does so), the evidence is left there for ``fer run`` to
-    add the executed notebook and to put both in place.
+    where git ignores them, unless ``$FER_WEIGHTS`` is ``no``. Where ``$FER_STAGE`` names a folder, the
+    evidence is left there for ``fer run`` to add the executed notebook and to put both in place.
 
     Parameters
     ----------
     paper, dataset, budget, seed, variant
-        The run; ``variant`` names what differs from the notebook's defaults ("" for none).
+        The run; ``variant`` names what differs from the notebook's defaults ("" for none). An unknown budget
+        is a FerError.
     root
         Results folder; a relative one is taken from the repository root.
-    parameters
-        The notebook's parameters; part of the key and written into ``run.json``.
-    fingerprint
-        The corpus fingerprint; part of the key.
+    parameters, fingerprint
+        The notebook's parameters and that of the corpus; both part of the key and written into ``run.json``.
 
     Attributes
     ----------
@@ -70,11 +66,6 @@ class Recorder(UnitFolder):
         JSON-able facts for ``run.json`` (``protocol``, ``recipes``, ``corpus``, ``certificate``, ...).
     work : Path
         Work folder with finished units and checkpoints; it outlives a kill and goes at the commit.
-
-    Raises
-    ------
-    FerError
-        For an unknown budget, or a model or unit name that is no plain file name.
     """
 
     def __init__(
@@ -94,9 +85,10 @@ class Recorder(UnitFolder):
         self.run = {"paper": paper, "dataset": dataset, "budget": budget, "seed": seed, "variant": variant}
         self.folder = evidence_folder(root, **self.run)
         self.parameters = dict(parameters or {})
-        # Where the data lie and where results go do not change what the run computes.
-        keyed = {k: v for k, v in self.parameters.items() if k not in ("data_dir", "results")}
         self.sources, self.computing = sources(paper), sources(paper, shown=False)
+        keyed = {
+            k: v for k, v in self.parameters.items() if k != "data_dir"
+        }  # where data lie changes nothing
         # What another version of a library made, or another number of threads, is not gone on with: units
         # made in two ways would add up to figures that nobody gets again.
         threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
@@ -107,8 +99,7 @@ class Recorder(UnitFolder):
         super().__init__(top / self.key)
         self._started = time.monotonic()
         self._build = self.work / "evidence"
-        if not self.stage:
-            restore(self._build, self.folder)
+        restore(self._build, self.stage or self.folder)
         shutil.rmtree(self._build, ignore_errors=True)  # half-written by a killed run
         (self._build / "predictions").mkdir(parents=True)
         self._resumed = sum(1 for _ in (self.work / "units").glob("*.npz"))
@@ -119,16 +110,12 @@ class Recorder(UnitFolder):
     def __enter__(self) -> Recorder:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Let another run of the same key go on; finished units stay."""
         let_go(self._lock)
-
-    # --- evidence ------------------------------------------------------------------------------
 
     def add_predictions(
         self, model: str, probabilities: Any, labels: Any, ids: Any, fold: Any = "0"
@@ -160,30 +147,24 @@ class Recorder(UnitFolder):
             "fold": np.broadcast_to(np.asarray(fold).astype(str), (len(p),)),
         }
         if p.ndim != 2 or {len(value) for value in rows.values()} != {len(p)}:
-            shapes = {name: value.shape for name, value in rows.items()}
-            raise FerError(
-                f"Predictions of {model!r} must be (N, C) with N labels, ids and folds, not {shapes}."
-            )
+            raise FerError(f"Predictions of {model!r} must be (N, C) with N labels, ids and folds.")
         if not np.isfinite(p).all() or (len(p) and np.abs(p.sum(1) - 1).max() > 0.01):
             raise FerError(
                 f"Predictions of {model!r} are no probabilities: rows must be finite and sum to 1."
             )
         if len(p) and not 0 <= rows["labels"].min() <= rows["labels"].max() < p.shape[1]:
-            raise FerError(
-                f"Labels of {model!r} must lie in 0..{p.shape[1] - 1}, as the probabilities' columns."
-            )
+            raise FerError(f"Labels of {model!r} must lie in 0..{p.shape[1] - 1}, as its probabilities do.")
         self._predictions.setdefault(file_name(model), []).append(rows)
         return rows | {"probabilities": rows["probabilities"].astype(np.float32)}
 
     def add_samples(self, frame: pd.DataFrame) -> None:
         """Add rows of ``samples.csv``: ids, label, subject, fold, twin_in_training, conflicting_label."""
-        self._tables.setdefault("samples", []).append(frame)
+        self.add_table("samples", frame)
 
     def add_curves(self, frame: pd.DataFrame) -> None:
         """Add rows of ``curves.csv``: model, fold, epoch, losses and accuracies."""
         # Curves that a resumed run reads back are all floats; without the kill an epoch was whole.
-        frame = frame.astype({"epoch": np.int64}) if "epoch" in frame else frame
-        self._tables.setdefault("curves", []).append(frame)
+        self.add_table("curves", frame.astype({"epoch": np.int64}) if "epoch" in frame else frame)
 
     def add_table(self, name: str, frame: pd.DataFrame) -> None:
         """Add rows of ``<name>.csv``, a table that only this paper has."""
@@ -193,25 +174,16 @@ class Recorder(UnitFolder):
         """Add named arrays of ``embeddings.npz``."""
         self._embeddings |= values
 
-    def add_figure(self, name: str, figure: Figure, dpi: int = 120) -> None:
+    def add_figure(self, name: str, figure: Figure) -> None:
         """Save ``figure`` as ``figures/<name>.png``; the caller minds whether the card allows its images."""
         path = self._build / "figures" / f"{file_name(name)}.png"
         path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=dpi, bbox_inches="tight", metadata={"Software": None})
-
-    def _code(self) -> dict[str, str]:
-        """Return the digests of the code, or that a notebook open in JupyterLab is not the one on disk."""
-        if self.stage or _as_stored(self.run["paper"]):
-            return {"sources": self.sources, "computing": self.computing}
-        return dict.fromkeys(("sources", "computing"), "changed by hand")
+        figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
 
     def commit(self) -> Path:
         """Write everything, make it appear in one rename and return the evidence folder.
 
-        Raises
-        ------
-        FerError
-            If there are no predictions, or a model predicts a sample twice in one fold.
+        A run without predictions, or with a sample that a model predicts twice in one fold, is a FerError.
         """
         import pandas as pd
 
@@ -224,10 +196,6 @@ class Recorder(UnitFolder):
             if len(set(zip(rows["fold"], rows["ids"], strict=True))) < len(rows["ids"]):
                 raise FerError(f"Model {model!r} predicts a sample twice in one fold; each is tested once.")
             save_arrays(self._build / "predictions" / f"{model}.npz", rows)
-        with writing(self._build):
-            for name, frames in self._tables.items():
-                pd.concat(frames, ignore_index=True).to_csv(self._build / f"{name}.csv", index=False)
-            self._add_weights()
         if self._embeddings:
             save_arrays(self._build / "embeddings.npz", self._embeddings)
         facts = {
@@ -242,32 +210,39 @@ class Recorder(UnitFolder):
             "provenance": provenance(self._started),
         }
         write_json(self._build / "run.json", public(facts))
-        if self.stage:
-            # The work folder stays until `fer run` has published: a kill in between must lose nothing.
-            shutil.rmtree(self.stage, ignore_errors=True)
-            self._build.rename(self.stage)
-            self.close()
-            return self.stage
         with writing(self._build):
-            if self.run["budget"] != PROBE:  # of which no page shows the notebook
+            for name, frames in self._tables.items():
+                pd.concat(frames, ignore_index=True).to_csv(self._build / f"{name}.csv", index=False)
+            self._add_weights()
+            if not self.stage and self.run["budget"] != PROBE:  # of which no page shows the notebook
                 self._add_notebook()
-        publish(self._build, self.folder)
-        shutil.rmtree(self.work, ignore_errors=True)
+        publish(self._build, self.stage or self.folder)
+        if not self.stage:  # else it stays until `fer run` has published: a kill in between must lose nothing
+            shutil.rmtree(self.work, ignore_errors=True)
         self.close()
-        return self.folder
+        return self.stage or self.folder
+
+    def _code(self) -> dict[str, str]:
+        """Return the digests of the code, or that a cell was changed in JupyterLab and not on disk."""
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if shell is not None and not self.stage:
+            done = [code_digest(source) for source in shell.user_ns.get("In", ())]
+            cells = [code_digest(cell["source"]) for cell in notebook_code(notebook_path(self.run["paper"]))]
+            if done[-1] not in cells or not set(cells[: cells.index(done[-1])]) <= set(done):
+                return dict.fromkeys(("sources", "computing"), "changed by hand")
+        return {"sources": self.sources, "computing": self.computing}
 
     def _add_weights(self) -> None:
         """Link the kept weights: a kill before the evidence is in place must find them where they were."""
         kept = [*(self.work / "checkpoints").glob("*.weights.pt")]
-        if not kept or os.environ.get("FER_WEIGHTS") == "no":
-            return
-        (folder := self._build / "weights").mkdir()
-        for path in kept:
-            place = folder / path.name.replace(".weights", "")
-            try:
-                place.hardlink_to(path)
-            except OSError:  # not every file system has links
-                shutil.copyfile(path, place)
+        if kept and os.environ.get("FER_WEIGHTS") != "no":
+            (self._build / "weights").mkdir()
+            for path in kept:
+                place = self._build / "weights" / path.name.replace(".weights", "")
+                try:
+                    place.hardlink_to(path)
+                except OSError:  # not every file system has links
+                    shutil.copyfile(path, place)
 
     def _precision(self) -> list[dict[str, Any]]:
         """Return what the run's units were trained in and why, each decision with the ``units`` it is of."""
@@ -279,49 +254,21 @@ class Recorder(UnitFolder):
         return [json.loads(text) | {"units": units} for text, units in decisions.items()]
 
     def _add_notebook(self) -> None:
-        """Put a notebook beside evidence made by hand, for the page that the book has of it.
-
-        That is the executed one that is there already, if it is of the same key; else the source.
-        """
-        old, source = self.folder / "notebook.ipynb", notebook_path(self.run["paper"])
-        with suppress(OSError, ValueError):
-            if json.loads((self.folder / "run.json").read_text("utf-8"))["key"] == self.key:
-                shutil.copy(old, self._build)
-                return
-        if source.exists():
-            content = json.loads(source.read_text("utf-8"))
-            names = ("paper", "dataset", "budget", "seed")
-            paper, dataset, budget, seed = (self.run[name] for name in names)
-            command = f"fer run {paper} {dataset} --budget {budget} --seed {seed} --force"
-            if self.run["variant"]:
-                command += f" (with -p for {self.run['variant']})"
-            note = {"cell_type": "markdown", "metadata": {}, "source": BY_HAND.format(command=command)}
-            if content.get("nbformat_minor", 0) >= 5:
-                note["id"] = "by-hand"
-            content["cells"].insert(1, note)
-            (self._build / old.name).write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def _as_stored(paper: str) -> bool:
-    """Whether the cells run so far in this kernel, if it is one, are those of the notebook's file.
-
-    Whoever changes a cell in JupyterLab makes evidence of the change, not of the chapter.
-    """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is None or not notebook_path(paper).exists():
-        return True
-    done = [code_digest(source) for source in shell.user_ns.get("In", ())]
-    cells = [code_digest(cell["source"]) for cell in notebook_code(notebook_path(paper))]
-    return done[-1] in cells and set(cells[: cells.index(done[-1])]) <= set(done)
+        """Put the source beside evidence made by hand, for the page that the book has of the run."""
+        content = json.loads(notebook_path(self.run["paper"]).read_text("utf-8"))
+        command = "fer run {paper} {dataset} --budget {budget} --seed {seed} --force".format(**self.run)
+        if self.run["variant"]:
+            command += f" (with -p for {self.run['variant']})"
+        said = BY_HAND.format(command=command)
+        note = {"cell_type": "markdown", "id": "by-hand", "metadata": {}, "source": said}
+        content["cells"].insert(1, note)
+        (self._build / "notebook.ipynb").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def hold(path: Path) -> tuple[FileLock, bool]:
     """Take the lock file ``path``, waiting (with one printed sentence) for another holder.
 
-    Returns
-    -------
-    lock, waited
-        The held lock, which this process may take again, and whether another run had it first.
+    Return the lock, which this process may take again, and whether another run had it first.
     """
     lock = FileLock(path, is_singleton=True)  # running a notebook's first cell twice must not deadlock
     try:
@@ -351,29 +298,19 @@ def let_go(lock: FileLock) -> None:
 
 
 def publish(folder: Path, target: Path) -> None:
-    """Rename the finished ``folder`` to the evidence folder ``target``, exchanging it for an existing one.
-
-    Both must lie on one file system. Safe against another process publishing to the same ``target``.
-    """
+    """Rename the finished ``folder`` to ``target``, exchanging it for one that is there (on one disk)."""
     target.parent.mkdir(parents=True, exist_ok=True)
     restore(folder, target)
     old = _aside(folder)
     shutil.rmtree(old, ignore_errors=True)
-    work = target.parents[3] / ".work"
-    work.mkdir(exist_ok=True)
-    lock = FileLock(work / "publish.lock")
-    lock.acquire()
-    try:
-        if target.exists():
-            target.rename(old)
-        folder.rename(target)
-    finally:
-        let_go(lock)
+    if target.exists():
+        target.rename(old)
+    folder.rename(target)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def restore(folder: Path, target: Path) -> None:
-    """Put back the evidence that a :func:`publish` of ``folder``, killed in between, had moved aside."""
+    """Put back what a :func:`publish` of ``folder``, killed in between, had moved aside from ``target``."""
     if _aside(folder).is_dir() and not target.exists():
         _aside(folder).rename(target)
 
@@ -388,13 +325,6 @@ def public(value: Any) -> Any:
         return {str(name): public(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [public(item) for item in value]
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Path):
-        value = str(value)
-    if isinstance(value, str):
-        for flavour in (PurePosixPath, PureWindowsPath):
-            path = flavour(value)
-            if path.is_absolute() and "\n" not in value:
-                return path.name
+    if isinstance(value, str | Path) and Path(value).is_absolute() and "\n" not in str(value):
+        return Path(value).name
     return value
