@@ -111,7 +111,8 @@ def current(folder: Path, values: dict[str, Any]) -> Run | None:
     This is so where its parameters are those of ``values`` (the others being the defaults) and neither the
     library behind its notebook nor the notebook's code has changed since. On real data, what only draws and
     judges does not count: predictions would be the same, and the book's pages are made anew. Where it was
-    made, with which packages and on how many threads does not matter: it is evidence all the same.
+    made, with which packages and on how many threads does not matter: it is evidence all the same. Code that
+    was rearranged and then gave the same numbers (:func:`unchanged`) counts as the same code.
     """
     run = Run(folder)
     try:
@@ -122,7 +123,22 @@ def current(folder: Path, values: dict[str, Any]) -> Run | None:
         whole = run.info["status"] == "complete" and bool(run.models())
         known = run.info["sources"] == sources(run.paper)
         if not known and run.dataset != "synthetic":
-            known = run.info.get("computing") == sources(run.paper, shown=False)
+            known = run.info.get("computing") in unchanged(run.paper)
         return run if same and whole and known else None
     except (FerError, KeyError):
         return None
+
+
+def ledger() -> Path:
+    """Return the file in which ``benchmarks.unchanged`` keeps which code gave the same numbers as which."""
+    return repository() / "results" / "unchanged.json"
+
+
+def unchanged(paper: str) -> set[str]:
+    """Return digests of the code that computes what today's does: its own, and those compared with it."""
+    found = {sources(paper, shown=False)}
+    entries = json.loads(ledger().read_text("utf-8")) if ledger().exists() else []
+    for entry in reversed(entries):  # the newest first: what an older comparison led to may lead on
+        if entry["paper"] == paper and entry["now"] in found:
+            found.add(entry["was"])
+    return found
