@@ -83,10 +83,10 @@ def landmarks(corpus: Corpus) -> dict[str, Any]:
     """Compare dlib's eyes with MTCNN's where both find a face, and time dlib's predictor by itself."""
     images = corpus.images[spread(len(corpus), 4 * TIMED)]
     boxes = faces.detect(images, "dlib")
-    points = faces.landmarks(images, "dlib", boxes)
+    points = faces.landmarks(images, boxes)
     some = np.flatnonzero(np.isfinite(boxes).all(axis=1))[:TIMED]
-    clock, processor = timed(lambda: faces.landmarks(images[some], "dlib", boxes[some]), len(some))
-    ours, theirs = faces.eyes(points), faces.eyes(faces.landmarks(images, "mtcnn"))
+    clock, processor = timed(lambda: faces.landmarks(images[some], boxes[some]), len(some))
+    ours, theirs = faces.eyes(points), faces.eyes(detection.find(images, "mtcnn")[1])
     apart = np.linalg.norm(ours - theirs, axis=2) / np.linalg.norm(ours[:, 1:] - ours[:, :1], axis=2)
     apart = apart[np.isfinite(apart).all(axis=1)]
     parts = {str(q): round(float(np.quantile(apart, q)), 3) for q in (0.5, 0.9)}

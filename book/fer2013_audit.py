@@ -19,7 +19,6 @@ METHODS = {
     "haar": ("Haar cascade", f"OpenCV; what {NAMES['cspp']} uses"),
     "dlib": ("dlib", f"HOG and a linear classifier; what {NAMES['multimodal']} uses"),
     "mtcnn": ("MTCNN", f"three small networks; what {NAMES['lkrnet']} uses"),
-    "ssd": ("SSD", f"OpenCV, with a model file of your own; what {NAMES['cnn3d']} uses"),
 }
 """Detector -> its name, and what it is and which paper uses it."""
 

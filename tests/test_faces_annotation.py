@@ -54,11 +54,10 @@ def test_landmarks_are_those_in_the_boxes(corpus, method, points):
     assert found.landmarks.dtype == np.float32
     np.testing.assert_array_equal(np.isfinite(found.landmarks).all(axis=(1, 2)), found.valid)
     if method == "mtcnn":
-        np.testing.assert_array_equal(found.landmarks, faces.landmarks(corpus.images, method))
+        expected = detection.find(corpus.images, method)[1]
     else:
-        np.testing.assert_array_equal(
-            found.landmarks, faces.landmarks(corpus.images, "dlib", faces.boxes(found))
-        )
+        expected = faces.landmarks(corpus.images, faces.boxes(found))
+    np.testing.assert_array_equal(found.landmarks, expected)
 
 
 def test_the_second_time_nothing_is_searched(corpus, monkeypatch):
@@ -87,30 +86,8 @@ def test_annotating_twice_replaces_the_columns(corpus):
     assert list(bare.meta.columns) == list(annotation.COLUMNS)
 
 
-def test_ssd_without_its_model_is_the_cascade_also_in_the_cache(corpus, monkeypatch):
-    monkeypatch.delenv("FER_SSD_MODEL", raising=False)
-    with pytest.warns(UserWarning, match="Haar cascade is used instead") as warned:
-        fallen = faces.annotate(corpus, "ssd", points=False)
-    assert len(warned) == 1
-    assert fallen.fingerprint == faces.annotate(corpus, "haar", points=False).fingerprint
-
-
 def test_mistakes_are_named(corpus):
     with pytest.raises(FerError, match="Did you mean 'mtcnn'"):
         faces.annotate(corpus, "mtcn")
-    with pytest.raises(FerError, match=r"no boxes of faces; pass it through faces\.annotate"):
-        faces.boxes(corpus)
     with pytest.raises(FerError, match="Nobody looked for faces"):
         faces.detection_counts(corpus)
-
-
-def test_processes_find_the_points_that_one_finds(corpus, monkeypatch):
-    if importlib.util.find_spec("dlib") is None:
-        pytest.skip("an optional package is not installed")
-    whole = faces.annotate(corpus, "haar")
-    monkeypatch.setenv("FER_CACHE", str(annotation.files.cache_folder() / "again"))
-    monkeypatch.setattr(annotation, "SHARE", 3)
-    monkeypatch.setattr(detection, "landmarks", None)  # nobody falls back on threads
-    shared = faces.annotate(corpus, "haar")
-    np.testing.assert_array_equal(shared.landmarks, whole.landmarks)
-    assert np.isfinite(shared.landmarks).any()

@@ -1,14 +1,11 @@
 """Faces in photographs: where they are, their landmarks, crops and aligned copies, and the light on them.
 
-One module per question: :mod:`~fer_lib.faces.detection` (with :mod:`~fer_lib.faces.mtcnn`),
-:mod:`~fer_lib.faces.annotation` (of a whole corpus) and :mod:`~fer_lib.faces.framing`. OpenCV's cascade is
-always there; dlib and MTCNN come with ``pip install "fer-lib[faces]"``.
+OpenCV's cascade is always there; dlib and MTCNN come with ``pip install "fer-lib[faces]"``.
 """
 
 from fer_lib.faces.annotation import annotate, boxes, detection_counts
 from fer_lib.faces.detection import detect, landmarks
-from fer_lib.faces.framing import align, clahe, crop, eyes, local_contrast
-from fer_lib.faces.photographs import FACE
+from fer_lib.faces.framing import FACE, align, clahe, crop, eyes, local_contrast
 
 __all__ = [
     "FACE",

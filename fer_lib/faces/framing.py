@@ -1,30 +1,30 @@
 """Faces as networks take them: square crops, faces turned level by their eyes, and even light.
 
-Crops follow a box or, as in Lopes et al. (paper ``cspp``, Sect. 4.1), the eyes. Light is evened by CLAHE
-(paper ``cnn3d``, Sect. 3.3) or by local contrast (``cspp``, Sect. 4.1); whole images are normalised by
-:class:`fer_lib.learn.normalisation.Normalisation`.
+Light is evened by CLAHE (paper ``cnn3d``, Sect. 3.3) or by local contrast (paper ``cspp``, Sect. 4.1); whole
+images are normalised by :class:`fer_lib.learn.normalisation.Normalisation`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_lib.errors import FerError
+from fer_lib.data.image_files import Crop
+from fer_lib.faces import detection, search
 from fer_lib.faces.search import Images, check_images, interpolation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Pixels = TypeVar("Pixels", np.ndarray, Tensor)
-
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # contours among the 68 points, as seen in the image
-WINDOW = 7  # pixels; that of Lopes et al., whom the paper follows without a figure
+WINDOW = 7  # pixels; that of Lopes et al., whom paper cspp follows without a figure
+SIGMA = 1.4  # OpenCV's deviation of a Gaussian for such a window; the cited work gives the window only
 
 
-def crop(images: Images, boxes: np.ndarray, size: int, margin: float = 0.0) -> np.ndarray:
-    """Cut squares around boxes and scale them to one size.
+def crop(images: Images, boxes: np.ndarray, size: int) -> np.ndarray:
+    """Cut squares around boxes and scale them to one size, uint8 (N, size, size).
 
     The square has the centre of its box and the box's longer side. Where it reaches beyond the image,
     the image's outermost pixels are repeated, so that proportions are kept.
@@ -36,34 +36,17 @@ def crop(images: Images, boxes: np.ndarray, size: int, margin: float = 0.0) -> n
         As :func:`fer_lib.faces.detect` returns them; an image whose box is NaN is used whole, in the
         middle of a square of its longer side.
     size : int
-        Side of the result in pixels.
-    margin : float
-        Added on every side of a box, as a part of its longer side; whole images get none.
-
-    Returns
-    -------
-    uint8 (N, size, size)
-        Averaged over areas where the square shrinks, interpolated linearly where it grows.
-
-    Raises
-    ------
-    FerError
-        If boxes and images do not align, or for a size below 1 or a margin that leaves nothing.
+        Side of the result in pixels: averaged over areas where the square shrinks, interpolated linearly
+        where it grows.
     """
     import cv2
 
-    boxes = np.asarray(boxes, np.float64)
     check_images(images)
-    if boxes.shape != (len(images), 4):
-        raise FerError(f"Boxes are (N, 4), one per image; got {boxes.shape} for {len(images)} images.")
-    if size < 1 or not -0.5 < margin < 10:
-        raise FerError(f"A crop needs size >= 1 and -0.5 < margin < 10; got size {size}, margin {margin}.")
     crops = np.empty((len(images), size, size), np.uint8)
-    for i, (image, box) in enumerate(zip(images, boxes, strict=True)):
+    for i, (image, box) in enumerate(zip(images, np.asarray(boxes, np.float64), strict=True)):
         height, width = image.shape
-        found = not np.isnan(box).any()
-        x, y, w, h = box if found else (0, 0, width, height)
-        side = max(1, round(max(w, h) * (1 + 2 * margin * found)))
+        x, y, w, h = (0, 0, width, height) if np.isnan(box).any() else box
+        side = max(1, round(max(w, h)))
         left, top = round(x + (w - side) / 2), round(y + (h - side) / 2)
         rows, columns = (np.arange(start, start + side) for start in (top, left))
         part = image[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))]
@@ -71,28 +54,22 @@ def crop(images: Images, boxes: np.ndarray, size: int, margin: float = 0.0) -> n
     return crops
 
 
+def _cut_out(photograph: np.ndarray, size: int) -> tuple[np.ndarray, bool]:
+    """Return the face that Haar's cascade finds, else the whole photograph, and whether it found one."""
+    boxes = detection.detect([photograph])
+    return crop([photograph], boxes, size)[0], not np.isnan(boxes).any()
+
+
+FACE = Crop(_cut_out, (Path(__file__), *(Path(module.__file__) for module in (detection, search))))
+"""Cuts the face out of a photograph while a corpus is read: ``datasets.load("jaffe", crop=faces.FACE)``."""
+
+
 def eyes(landmarks: np.ndarray) -> np.ndarray:
-    """Return the centres of the eyes.
+    """Return the centres of the eyes, float32 (N, 2, 2): the left and the right as seen in the image, (x, y).
 
-    Parameters
-    ----------
-    landmarks : float (N, 68, 2) or (N, 5, 2)
-        As :func:`fer_lib.faces.landmarks` returns them.
-
-    Returns
-    -------
-    float32 (N, 2, 2)
-        The left and the right eye as seen in the image, (x, y) in pixels; of 68 points, the means of the
-        six on each eye's contour. NaN where the landmarks are.
-
-    Raises
-    ------
-    FerError
-        For any other number of points.
+    ``landmarks`` are float (N, 68 or 5, 2); of 68 points, an eye is the mean of the six on its contour.
     """
     marks = np.asarray(landmarks, np.float32)
-    if marks.ndim != 3 or marks.shape[1:] not in ((68, 2), (5, 2)):
-        raise FerError(f"Eyes are known among 68 or 5 landmarks (N, 68 or 5, 2); got {marks.shape}.")
     if marks.shape[1] == 5:
         return marks[:, :2].copy()
     return np.stack([marks[:, LEFT_EYE].mean(axis=1), marks[:, RIGHT_EYE].mean(axis=1)], axis=1)
@@ -119,11 +96,6 @@ def align(images: Images, eyes: np.ndarray, size: int = 48, **reach: float) -> t
     matrices : float32 (N, 2, 3)
         What was applied, from source to output pixels, so that landmarks can follow
         (:func:`fer_lib.features.geometry.warp_points`); always finite.
-
-    Raises
-    ------
-    FerError
-        As :func:`~fer_lib.features.geometry.eye_matrices`, and if eyes and images do not align.
     """
     import cv2
     import torch
@@ -132,10 +104,6 @@ def align(images: Images, eyes: np.ndarray, size: int = 48, **reach: float) -> t
 
     check_images(images)
     matrices = geometry.eye_matrices(torch.as_tensor(np.asarray(eyes, np.float64)), size, **reach).float()
-    if len(matrices) != len(images):
-        raise FerError(
-            f"Eyes are (N, 2, 2), one pair per image; got {len(matrices)} for {len(images)} images."
-        )
     for i in matrices.isnan().any(2).any(1).nonzero().flatten().tolist():
         matrices[i] = geometry.fitted(*images[i].shape, size)
     # A crop that shrinks is sampled finer and then averaged, as samples alone would alias.
@@ -151,86 +119,48 @@ def align(images: Images, eyes: np.ndarray, size: int = 48, **reach: float) -> t
     return aligned, matrices.numpy()
 
 
-def clahe(images: np.ndarray, clip_limit: float = 2.0, tiles: int | tuple[int, int] = 8) -> np.ndarray:
-    """Equalise the histogram of every image tile by tile, with limited contrast (OpenCV's CLAHE).
+def clahe(images: np.ndarray) -> np.ndarray:
+    """Equalise the histogram of each grey image, uint8 (..., H, W), tile by tile with limited contrast.
 
-    Parameters
-    ----------
-    images : uint8 (..., H, W)
-        Grey images, or sequences of them.
-    clip_limit : float
-        How far a tile's histogram may exceed its mean height; paper ``cnn3d`` takes 2.
-    tiles : int or (int, int)
-        Tiles along each side, or across and down; the paper takes (8, 8).
-
-    Returns
-    -------
-    uint8 (..., H, W)
-
-    Raises
-    ------
-    FerError
-        For images of another type, a clip limit that is not positive or less than one tile.
+    OpenCV's CLAHE with the clip limit of 2 and the 8 x 8 tiles of paper ``cnn3d``.
     """
     import cv2
 
-    across, down = (tiles, tiles) if isinstance(tiles, int) else tiles
-    if images.dtype != np.uint8 or images.ndim < 2:
-        raise FerError(f"CLAHE needs grey uint8 pixels (..., H, W); got {images.dtype} {images.shape}.")
-    if not clip_limit > 0 or across < 1 or down < 1:
-        raise FerError(f"CLAHE needs clip_limit > 0 and tiles >= 1; got {clip_limit} and {tiles}.")
-    equaliser = cv2.createCLAHE(clip_limit, (across, down))
+    equaliser = cv2.createCLAHE(2.0, (8, 8))
     equalised = np.empty_like(images, order="C")
     for index in np.ndindex(images.shape[:-2]):
         equalised[index] = equaliser.apply(images[index])
     return equalised
 
 
-def local_contrast(images: Pixels, window: int = WINDOW, sigma: float | None = None) -> Pixels:
+def local_contrast(images: Tensor) -> Tensor:
     """Normalise every pixel by its neighbourhood: the intensity normalisation of Lopes et al.
 
     First the mean of the neighbourhood is subtracted, then the result is divided by the deviation of the
-    neighbourhood around that mean, both weighted by a Gaussian. A deviation below one grey level counts as
-    one, so that even skin does not become noise and a constant image becomes zero.
+    neighbourhood around that mean, both weighted by a Gaussian over :data:`WINDOW` pixels. Beyond the image,
+    pixels are mirrored at its outermost ones. A deviation below one grey level counts as one, so that even
+    skin does not become noise and a constant image becomes zero.
 
     Parameters
     ----------
-    images : ndarray or Tensor (..., H, W)
-        Grey pixels, 0 to 255, uint8 or float. A tensor is computed on its device.
-    window : int
-        Side of the neighbourhood in pixels, odd. Beyond the image, pixels are mirrored at its outermost
-        ones.
-    sigma : float, optional
-        Deviation of the Gaussian in pixels; by default OpenCV's for such a window, 1.4 for 7 pixels. (The
-        cited work gives the window only.)
+    images : Tensor (..., H, W)
+        Float grey levels, 0 to 255.
 
     Returns
     -------
-    float32 (..., H, W)
-        Of the kind that was given; about -3 to 3.
-
-    Raises
-    ------
-    FerError
-        For an even window, or one that reaches beyond the mirrored image.
+    Tensor (..., H, W)
+        Float32, about -3 to 3.
     """
     import torch
     from torch.nn import functional as F
 
-    height, width = images.shape[-2:]
-    if window < 1 or window % 2 == 0 or window // 2 >= min(height, width):
-        raise FerError(
-            f"A neighbourhood is odd and less than twice as wide as the image ({height} x {width}); got "
-            f"{window}."
-        )
-    x = torch.as_tensor(images).float().reshape(-1, 1, height, width)
-    sigma = 0.3 * ((window - 1) * 0.5 - 1) + 0.8 if sigma is None else sigma
-    offsets = torch.arange(window, device=x.device) - window // 2
-    weights = torch.exp(-(offsets**2) / (2 * sigma**2))
+    x = images.float().reshape(-1, 1, *images.shape[-2:])
+    offsets = torch.arange(WINDOW, device=x.device) - WINDOW // 2
+    weights = torch.exp(-(offsets**2) / (2 * SIGMA**2))
     weights = weights / weights.sum()
 
     def average(values: Tensor) -> Tensor:
-        padded = F.pad(values, [window // 2] * 4, mode="reflect")
+        padded = F.pad(values, [WINDOW // 2] * 4, mode="reflect")
         return F.conv2d(F.conv2d(padded, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
 
     # Around the image's own mean the squares stay small, and their difference precise.
@@ -239,5 +169,4 @@ def local_contrast(images: Pixels, window: int = WINDOW, sigma: float | None = N
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         mean = average(x)
         deviation = (average(x.square()) - mean.square()).clamp_min(1.0).sqrt()
-    normal = ((x - mean) / deviation).reshape(images.shape)
-    return normal.numpy() if isinstance(images, np.ndarray) else normal
+    return ((x - mean) / deviation).reshape(images.shape)

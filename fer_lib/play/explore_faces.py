@@ -272,7 +272,7 @@ def photograph(photo: bytes | np.ndarray, box: np.ndarray | None = None) -> Phot
     box = _face(pixels) if box is None else np.asarray(box, float)
     if min(box[2:]) < 8:
         raise FerError("No face was found in this photograph: so small, it shows none.")
-    points = faces.landmarks([pixels], "dlib", box[None])
+    points = faces.landmarks([pixels], box[None])
     one = Corpus(pixels[None], np.zeros(1, int), CLASSES, PHOTO, np.array(["photo"]), landmarks=points)
     return Photograph(pixels, box, level(one))
 

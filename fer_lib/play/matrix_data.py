@@ -145,7 +145,7 @@ def find_landmarks(images: np.ndarray, boxes: np.ndarray | None = None) -> np.nd
     boxes = faces.detect(images, "mtcnn") if boxes is None else boxes
     height, width = images.shape[1:]
     found = np.isfinite(boxes).all(1)
-    return faces.landmarks(images, "dlib", np.where(found[:, None], boxes, np.float32([0, 0, width, height])))
+    return faces.landmarks(images, np.where(found[:, None], boxes, np.float32([0, 0, width, height])))
 
 
 def _read(

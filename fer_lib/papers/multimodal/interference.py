@@ -35,18 +35,9 @@ FIGURE_7 = {
 
 @dataclass(frozen=True)
 class Interference:
-    """Disturbs test faces and asks networks about them.
+    """Disturbs test ``faces``, as read and with all landmarks known, and asks networks about them.
 
-    Attributes
-    ----------
-    faces : Corpus
-        Test faces as read, of any size, with all landmarks known.
-    align : str
-        See :func:`fer_lib.papers.multimodal.processed.aligned`.
-    asked : dict
-        Model to what it says of a part.
-    part : callable
-        Faces -> part on the device.
+    ``asked`` are what each model says of a part, ``part`` makes one of faces.
     """
 
     faces: Corpus
@@ -55,22 +46,17 @@ class Interference:
     part: Callable[[Corpus], Part]
 
     def disturbed(self, condition: str, severity: float) -> tuple[Corpus, Corpus, np.ndarray | None]:
-        """Return the faces under a condition as networks read them.
+        """Return the faces under a condition, with the landmarks of the undisturbed and the disturbed image.
 
-        Returns
-        -------
-        kept, found : Corpus
-            With the landmarks of the undisturbed image, and with those of the disturbed one.
-        detected : bool (N,) or None
-            In which a face was found again; None for synthetic faces, which detectors are not made for:
-            their landmarks are kept.
+        Last, bool (N,), in which a face was found again; None for synthetic faces, which detectors are not
+        made for: their landmarks are kept.
         """
         own = self.faces
         images = disturb(torch.tensor(own.images), condition, severity, torch.tensor(own.landmarks)).numpy()
         kept = aligned(replace(own, images=images), self.align)
         if own.card.synthetic or not severity:
             return kept, kept, None if own.card.synthetic else own.valid
-        points = faces.landmarks(images, "dlib")
+        points = faces.landmarks(images)
         again = replace(own, images=images, landmarks=completed(images, points))
         return kept, aligned(again, self.align, own.landmarks), np.isfinite(points).all((1, 2))
 
@@ -85,15 +71,10 @@ class Interference:
         return said, detected
 
     def sweep(self, severities: Sequence[float], recorder: Recorder, fold: str) -> pd.DataFrame:
-        """Ask every model under every condition and severity, and record what is said at the strongest.
+        """Ask every model under every condition and severity; return a line of fractions for each.
 
-        Predictions are recorded as ``<model>@<condition>``.
-
-        Returns
-        -------
-        DataFrame
-            ``condition``, ``severity``, ``model``, ``n``, ``accuracy``, ``low``, ``high`` and ``detected``
-            (fractions; ``detected`` NaN where nothing was looked for).
+        What is said at the strongest is recorded as ``<model>@<condition>``. ``detected`` is NaN where
+        nothing was looked for.
         """
         labels, ids = self.faces.labels, self.faces.ids
         groups = ids if self.faces.subjects is None else self.faces.subjects
@@ -116,17 +97,10 @@ class Interference:
     def four_images(self, models: Sequence[str]) -> tuple[pd.DataFrame, dict[str, np.ndarray], list[str]]:
         """Return stand-ins for Fig. 7: images that the models get right undisturbed, in turn one of a class.
 
-        Regions are covered whole; light and tones have half the severity.
-
-        Returns
-        -------
-        table : DataFrame
-            A line per image and condition: confidence of a right answer in per cent, ``NULL`` for a wrong
-            one, and what is printed for that place of the figure (not on synthetic faces).
-        pictures : dict
-            ``original``, ``1`` and ``2`` -> uint8 (n, H, W), as read.
-        titles : list of str
-            Of the n images.
+        Regions are covered whole; light and tones have half the severity. The table has a line per image and
+        condition: confidence of a right answer in per cent, ``NULL`` for a wrong one, and what is printed for
+        that place of the figure (not on synthetic faces). Pictures are ``original``, ``1`` and ``2``, uint8
+        (n, H, W) as read; titles are those of the n images.
         """
         own, (calm, _) = self.faces, self.answers(CONDITIONS[0], 0.0)
         right = np.all([calm[name].argmax(1) == own.labels for name in models], axis=0)
