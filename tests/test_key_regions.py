@@ -70,7 +70,7 @@ def test_weight_is_one_at_a_landmark_and_zero_at_the_corners_and_beyond():
 @given(
     st.integers(0, 10_000),
     st.floats(0.05, 1.0),
-    st.sampled_from(key_regions.RESIZES),
+    st.sampled_from(["area", "as_maps"]),
     st.sampled_from([1, 2, 5, 11]),
 )
 def test_masks_are_weights(seed, alpha, resize, cells):
@@ -101,8 +101,6 @@ def test_down_sampling_as_the_maps_are_pooled():
         for resize in ("area", "as_maps")
     ]
     assert shares[0] > shares[1]  # eyes and mouth are not symmetric about the corner of such cells
-    with pytest.raises(FerError, match="never leave 3 cells of 44"):
-        as_maps(geometry, 44, 3)
 
 
 def test_a_face_without_landmarks_gets_ones():
@@ -246,17 +244,11 @@ def test_energy_inside():
     maps[0], maps[1, 0, 0] = 1, 3
     assert key_regions.energy_inside(maps, masks)[:2].tolist() == [0.25, 1.0]
     assert np.isnan(key_regions.energy_inside(maps, masks)[2])
-    with pytest.raises(FerError, match="one for one"):
-        key_regions.energy_inside(maps, masks[:2])
 
 
 def test_unknown_feeds_are_refused():
-    with pytest.raises(FerError, match="Unknown mask_resize"):
-        KeyRegions(resize="nearest")
     with pytest.raises(FerError, match="test_crop"):
         feed(test_crop="five")
-    with pytest.raises(FerError, match="too small"):
-        feed()(Part.of(np.zeros((1, 40, 40), np.uint8), np.zeros(1), faces(1)), True)
 
 
 def test_what_a_constant_says_of_a_mask():

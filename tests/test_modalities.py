@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib.claims import ambiguities
 from fer_lib.data.datasets import synthetic
 from fer_lib.data.drawing import drawing as face_drawing
 from fer_lib.data.drawing import geometry as face_geometry
@@ -155,17 +154,10 @@ def test_landmark_norms(part):
     mean = points.mean(0)
     assert landmark_vectors(points, (48, 48), mean).mean(0).abs().max() < 1e-4
     assert landmark_vectors(mean[None], (48, 48), mean, "face").abs().max() == 0
-    with pytest.raises(FerError, match="Unknown landmark_norm"):
-        landmark_vectors(points, (48, 48), mean, "metres")
-
-
-def test_every_reading_of_the_vector_is_one_of_the_register():
-    register = ambiguities("multimodal").set_index("knob")
-    assert tuple(register.loc["landmark_norm", "values"]) == modalities.LANDMARK_NORMS
 
 
 def test_unknown_settings_are_refused(feed):
-    for change in ({"hog": "dense"}, {"landmark_norm": "metres"}, {"modalities": ("sound",)}):
+    for change in ({"hog": "dense"}, {"landmark_norm": "metres"}):
         with pytest.raises(FerError, match="Unknown"):
             replace(feed, **change)
 

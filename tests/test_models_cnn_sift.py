@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from fer_lib.claims import ambiguities
 from fer_lib.errors import FerError
@@ -49,13 +48,6 @@ def test_dropout_rates_follow_the_pools():
     assert kept == [0.75, 1.0, 0.5]
 
 
-def test_pooling_before_the_activation_changes_nothing():
-    torch.manual_seed(0)
-    x = torch.randn(4, 8, 12, 12)
-    act, pool = nn.LeakyReLU(0.05), nn.MaxPool2d(2)
-    assert torch.equal(act(pool(x)), pool(act(x)))
-
-
 @pytest.mark.parametrize("merge, width", [("softmax", 6144), ("dense", 2048)])
 def test_where_the_sift_path_joins(merge, width):
     model = meta("S1", sift_merge=merge)
@@ -90,10 +82,6 @@ def test_a_trunk_is_taken_from_a_trained_network_as_far_as_shapes_agree():
     assert torch.equal(model.features[0].weight, source.features[0].weight)
     assert torch.equal(model.dense[0].weight, source.dense[0].weight)
     assert torch.equal(model.classify.weight, before)
-
-
-def test_averages_are_the_equations():
-    assert cnn_sift.AVERAGES["CNN-SIFT-AVG"] == cnn_sift.AVERAGES["CNN-ONLY"] + cnn_sift.AVERAGES["CNN-SIFT"]
 
 
 def test_the_control_has_six_members_without_sift():

@@ -5,8 +5,7 @@ depth, width, input or training. What its references do not fix is ours and is s
 
 A ``width`` below 1 is for small machines. It scales every layer, to :data:`LEAST` units at least, since a
 network of a handful of filters learns nothing; and the rate of every dropout with it: a quarter of the units
-has none to spare, and at full rates VGG and the network of [16] hardly leave the frequencies of the classes
-for hundreds of steps.
+has none to spare.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fer_lib.errors import FerError
-
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
@@ -30,14 +27,9 @@ VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # filters and convolu
 
 
 class Baseline(nn.Module):
-    """An image network in two pieces.
+    """An image network: ``convolutions`` make maps ``(B, C, h, w)``, the ``classifier`` makes logits of them.
 
-    Parameters
-    ----------
-    convolutions : nn.Module
-        Images ``(B, 1, H, W)`` to maps ``(B, C, h, w)``.
-    classifier : nn.Sequential
-        Maps to logits ``(B, n_classes)``; all but its last layer make the features.
+    All but the classifier's last layer make the features.
     """
 
     def __init__(self, convolutions: nn.Module, classifier: nn.Sequential) -> None:
@@ -47,9 +39,8 @@ class Baseline(nn.Module):
     @property
     def last_convolution(self) -> nn.Module:
         """The last 3x3 (or larger) convolution, where Grad-CAM looks."""
-        return [
-            m for m in self.convolutions.modules() if isinstance(m, nn.Conv2d) and m.kernel_size > (1, 1)
-        ][-1]
+        layers = [layer for layer in self.convolutions.modules() if isinstance(layer, nn.Conv2d)]
+        return [layer for layer in layers if layer.kernel_size > (1, 1)][-1]
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the features before the softmax layer, ``(B, D)``."""
@@ -61,12 +52,11 @@ class Baseline(nn.Module):
 
 
 def vgg(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
-    """Return VGG16 [17] for 48 x 48 grey pixels.
+    """Return VGG16 [17] for 48 x 48 grey pixels: torchvision's convolutions with one input channel.
 
-    torchvision's convolutions with one input channel; the five pools leave 1 x 1 pixel, so the dense
-    layers of 4096 units read 512 values instead of 25,088. Ours: the depth, and batch normalisation,
-    without which sixteen layers hardly train from scratch. Half of the units are dropped after both dense
-    layers, as in [17] (times ``width``).
+    The five pools leave 1 x 1 pixel, so the dense layers of 4096 units read 512 values instead of 25,088.
+    Ours: the depth, and batch normalisation, without which sixteen layers hardly train from scratch. Half of
+    the units are dropped after both dense layers, as in [17].
     """
     from torchvision.models.vgg import make_layers
 
@@ -86,20 +76,26 @@ def vgg(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
 
 
 def resnet(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
-    """Return ResNet18 [18] for 48 x 48 grey pixels.
+    """Return ResNet18 [18] for 48 x 48 grey pixels, of torchvision's basic blocks.
 
-    torchvision's basic blocks. Ours: the depth, and a first convolution of 3 x 3 without stride in
-    place of 7 x 7 with a stride of two, which leaves the four stages 24, 12, 6 and 3 pixels a side.
+    Ours: the depth, and a first convolution of 3 x 3 without stride in place of 7 x 7 with a stride of two,
+    which leaves the four stages 24, 12, 6 and 3 pixels a side.
     """
+    from torchvision.models.resnet import BasicBlock
+
     channels = _scaled(64, width)
     layers: list[nn.Module] = [
         nn.Conv2d(1, channels, 3, padding=1, bias=False),
         *(nn.BatchNorm2d(channels), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
     ]
     for stage, filters in enumerate((64, 128, 256, 512)):
-        for i in range(2):
-            out = _scaled(filters, width)
-            layers.append(_basic_block(channels, out, stride=2 if stage and not i else 1))
+        out = _scaled(filters, width)
+        for stride in (2 if stage else 1, 1):
+            shortcut = None
+            if stride > 1 or channels != out:
+                projection = nn.Conv2d(channels, out, 1, stride, bias=False)
+                shortcut = nn.Sequential(projection, nn.BatchNorm2d(out))
+            layers.append(BasicBlock(channels, out, stride, shortcut))
             channels = out
     classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, n_classes))
     return Baseline(nn.Sequential(*layers), classifier).apply(_kaiming)
@@ -130,8 +126,7 @@ def pramerdorfer(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
 def agrawal(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
     """Return a network in the manner of Agrawal and Mittal [5].
 
-    They vary the size of the kernel and the number of filters and end at two networks of about 65 % on
-    FER2013; the paper runs one of them and does not say which. Nothing of it is determined here: four
+    They end at two networks of about 65 % on FER2013; the paper runs one of them and does not say which. Four
     convolutions of 32 filters of 8 x 8 throughout, a pool after three of them, batch normalisation, and
     neither dense layer nor dropout are ours.
     """
@@ -157,16 +152,6 @@ def _convolution(inputs: int, filters: int, kernel: int) -> list[nn.Module]:
     return [*pad, layer, nn.BatchNorm2d(filters), nn.ReLU()]
 
 
-def _basic_block(inputs: int, filters: int, stride: int) -> nn.Module:
-    """Return torchvision's block of two 3 x 3 convolutions, with a projection where the shape changes."""
-    from torchvision.models.resnet import BasicBlock
-
-    shortcut = None
-    if stride > 1 or inputs != filters:
-        shortcut = nn.Sequential(nn.Conv2d(inputs, filters, 1, stride, bias=False), nn.BatchNorm2d(filters))
-    return BasicBlock(inputs, filters, stride, shortcut)
-
-
 def _kaiming(module: nn.Module) -> None:
     """He initialisation of every layer; torchvision's leaves VGG's dense layers idle for long."""
     if isinstance(module, nn.Conv2d):
@@ -188,26 +173,14 @@ NETWORKS: dict[str, Callable[..., Baseline]] = {
 
 
 def svm(values: np.ndarray, labels: np.ndarray, seed: int = 0) -> Pipeline:
-    """Return scikit-learn's linear support vector machine, fitted to standardised features.
+    """Return scikit-learn's linear support vector machine, fitted to standardised features ``(N, D)``.
 
     The paper says of its machine (Table 2) neither the kernel nor what it reads.
-
-    Parameters
-    ----------
-    values : float (N, D)
-    labels : int (N,)
-
-    Raises
-    ------
-    FerError
-        For fewer than three classes: scikit-learn's machine then has a single decision value.
     """
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
-    if len(np.unique(labels)) < 3:
-        raise FerError("The support vector machine needs training images of at least three classes.")
     return make_pipeline(StandardScaler(), LinearSVC(C=PENALTY, random_state=seed)).fit(values, labels)
 
 

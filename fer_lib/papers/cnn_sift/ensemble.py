@@ -50,9 +50,8 @@ class Words:
 
         Those of the last training part are kept: three networks and their pictures ask for them.
         """
-        if self.train is None or not np.array_equal(self.train, train):
-            self.train = train
-            self.made.clear()
+        if not np.array_equal(self.train, train):
+            self.train, self.made = train, {}
         if k not in self.made:
             words = Vocabulary.fit(self.descriptors.take(train), k, self.seed, self.sample)
             self.made[k] = words, words.histograms(self.descriptors, self.normalisation)
@@ -63,18 +62,8 @@ class Words:
 class Ensemble:
     """Trains the paper's networks by name, on any fold of one corpus.
 
-    Attributes
-    ----------
-    names : sequence of str
-        The networks, trained in this order.
-    build : callable
-        Name to untrained network.
-    words : Words
-        What S1 to S3 read beside the image.
-    recorder, seed, device, normalisation
-        See :func:`fer_lib.learn.units.train_unit`.
-    start : dict
-        Name to the weights that it starts from, where it does not start from scratch.
+    ``build`` makes an untrained network of a name, ``words`` are what S1 to S3 read beside the image,
+    ``start`` names the weights that a network starts from where it does not start from scratch.
     """
 
     names: Sequence[str]
@@ -96,11 +85,10 @@ class Ensemble:
         self, name: str, fold: Fold, recipe: Recipe, keep: bool = False, score_epochs: bool = True
     ) -> Outcome:
         """Train one network on one fold; ``keep`` its weights for :meth:`trained`."""
-        train, validation, test = (
-            self.part(name, index, fold.train) if len(index) else None
-            for index in (fold.train, fold.validation, fold.test)
-        )
-        return self._unit(f"{name} {fold.name}", name, (train, validation, test), recipe, keep, score_epochs)
+        sides = (fold.train, fold.validation, fold.test)
+        parts = tuple(self.part(name, index, fold.train) if len(index) else None for index in sides)
+        options = {"keep_weights": keep, "score_epochs": score_epochs}
+        return self._unit(f"{name} {fold.name}", name, parts, recipe, **options)
 
     def pretrain(self, corpus: Corpus, recipe: Recipe) -> None:
         """Train C1 to C3 on FER2013; they start from there, and S1 to S3 from C2."""
@@ -108,19 +96,14 @@ class Ensemble:
             Part.of(corpus.images[here], corpus.labels[here], device=self.device)
             for here in (corpus.split == "train", corpus.split == "private_test")
         )
-        made = {n: self._unit(f"{n} fer2013", n, (train, None, test), recipe, True, True) for n in CNNS}
+        parts = (train, None, test)
+        made = {n: self._unit(f"{n} fer2013", n, parts, recipe, keep_weights=True) for n in CNNS}
         self.start = {
             n: made[n.removesuffix(" again") if n not in FUSED else "C2"].weights for n in self.names
         }
 
     def _unit(
-        self,
-        unit: str,
-        name: str,
-        parts: tuple[Part, Part | None, Part],
-        recipe: Recipe,
-        keep: bool,
-        score_epochs: bool,
+        self, unit: str, name: str, parts: tuple[Part | None, ...], recipe: Recipe, **options: bool
     ) -> Outcome:
         """Train a network on parts that are on the device, as a unit that survives a kill."""
 
@@ -130,13 +113,8 @@ class Ensemble:
                 model.load_trunk(units.read_weights(self.start[name]))
             return model
 
-        options = {"normalisation": self.normalisation, "seed": self.seed}
-        return units.train_unit(
-            *(self.recorder, unit, make, parts, recipe),
-            **options,
-            keep_weights=keep,
-            score_epochs=score_epochs,
-        )
+        options |= {"normalisation": self.normalisation, "seed": self.seed}
+        return units.train_unit(self.recorder, unit, make, parts, recipe, **options)
 
     def trained(self, name: str, fold: Fold, outcome: Outcome) -> tuple[CNN, Normalisation]:
         """Return a network as it was trained on a fold, and that fold's normalisation."""
@@ -177,8 +155,8 @@ def by_size(
     Parameters
     ----------
     plan : dict
-        ``sizes`` (below the training part, else a quarter and a half of it), ``draws`` of each, ``steps`` and
-        ``steps_per_image`` that a network is trained for, ``steady`` as in the budgets.
+        That of a budget: ``sizes`` (below the training part, else a quarter and a half of it), ``draws`` of
+        each, ``steps`` and ``steps_per_image`` that a network is trained for, ``steady``.
     gains : dict
         Average to the title of what it gains over CNN-ONLY.
 
@@ -189,6 +167,11 @@ def by_size(
     gained : DataFrame
         ``n`` and each gain in points with its interval: paired, since it is of the same images.
     """
+
+    def points(lead: np.ndarray) -> str:
+        low, high = metrics.interval(lead, groups)
+        return f"{100 * lead.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
     corpus, seed = ensemble.corpus, ensemble.seed
     groups = None if corpus.subjects is None else corpus.subjects[fold.test]
     truth, ids = corpus.labels[fold.test], corpus.ids[fold.test]
@@ -204,15 +187,13 @@ def by_size(
         for draw in range(plan["draws"]):
             train = splits.subset(corpus, fold.train, n, 1000 * seed + draw)
             small = replace(fold, name=f"n{n}-d{draw}", train=train)
-            made = {
-                name: ensemble.train(name, small, shorter, score_epochs=False)
-                for name in ensemble.names
-                if name not in CONTROLS
-            }
-            for name, outcome in made.items():
+            tested = {}
+            for name in (name for name in ensemble.names if name not in CONTROLS):
+                outcome = ensemble.train(name, small, shorter, score_epochs=False)
+                tested[name] = outcome.test
                 curves = pd.DataFrame(outcome.curves).assign(model=f"{name}@n={n}", fold=f"draw{draw}")
                 ensemble.recorder.add_curves(curves)
-            tested = averages({name: outcome.test for name, outcome in made.items()})
+            tested = averages(tested)
             for model in [model for model in AVERAGES if model in tested]:
                 kept = ensemble.recorder.add_predictions(
                     f"{model}@n={n}", tested[model], truth, ids, f"draw{draw}"
@@ -224,11 +205,5 @@ def by_size(
             low, high = metrics.interval(share, groups)
             measured.append(size | {"model": model, "accuracy": share.mean(), "low": low, "high": high})
         leads = {title: right[better] - right["CNN-ONLY"] for better, title in gains.items()}
-        gained.append({"n": n} | {title: _points(lead, groups) for title, lead in leads.items()})
+        gained.append({"n": n} | {title: points(lead) for title, lead in leads.items()})
     return pd.DataFrame(measured), pd.DataFrame(gained)
-
-
-def _points(lead: np.ndarray, groups: np.ndarray | None) -> str:
-    """Return a mean difference in points with its interval: ``+1.2 [+0.3, +2.1]``."""
-    low, high = metrics.interval(lead, groups)
-    return f"{100 * lead.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

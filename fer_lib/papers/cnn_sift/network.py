@@ -1,9 +1,7 @@
 """CNN-SIFT-AVG: three small CNNs, three CNNs joined with SIFT bags of words, and their averages.
 
-The paper is ``cnn_sift`` in :mod:`fer_lib.claims`. Sect. 3.1 describes the CNN (C1, C2, C3 differ only
-in their dropout rates), Sect. 3.2 the fusion with SIFT histograms (S1, S2, S3 with K = 256, 512, 1024
-visual words) and Eqs. (7) to (9) the averages. The keyword arguments are the paper's open readings;
-their defaults are the recommended ones.
+Sect. 3.1 of the paper ``cnn_sift`` describes the CNN, Sect. 3.2 the fusion with SIFT histograms. The keyword
+arguments are the paper's open readings; their defaults are the recommended ones.
 """
 
 from __future__ import annotations
@@ -35,15 +33,15 @@ class CNN(nn.Module):
     n_classes : int
         Softmax outputs; the paper prints seven.
     dropout : tuple of float
-        The three rates that follow the three max pools.
+        The rates that follow the three max pools.
     words : int
-        Length K of the SIFT histogram; 0 builds the plain CNN (C1 to C3).
+        Length K of the SIFT histogram; 0 builds the plain CNN.
     convs_per_stage : int
         Convolutions of 3x3 before each pool and before the dense layers.
     n_dense_layers, dense_dropout
         Number of dense layers of 2048 units, and the rate after each.
     dropout_semantics : {"drop", "keep"}
-        Whether the printed rates are probabilities of dropping or of keeping a unit.
+        What the printed rates are probabilities of.
     use_batchnorm : bool
         Batch normalisation after each convolution (not mentioned in the paper).
     sift_merge : {"softmax", "dense"}
@@ -143,15 +141,7 @@ class CNN(nn.Module):
         return torch.cat([self.dense(x), words], dim=1)  # (B, 6144)
 
     def forward(self, images: Tensor, histograms: Tensor | None = None) -> Tensor:
-        """Return logits ``(B, n_classes)``.
-
-        Parameters
-        ----------
-        images : Tensor
-            ``(B, 1, H, W)`` float, zero mean and unit variance per image (Sect. 3.3, step 1).
-        histograms : Tensor, optional
-            ``(B, K)`` float bags of SIFT words; needed when the network has a SIFT path.
-        """
+        """Return logits ``(B, n_classes)`` of images ``(B, 1, 48, 48)`` and bags of SIFT words ``(B, K)``."""
         return self.classify(self.embed(images, histograms))
 
 
@@ -163,10 +153,7 @@ STRUCTURE = (
 
 
 def build(name: str, n_classes: int = 7, **readings: object) -> CNN:
-    """Return one of the networks: ``C1``, ``C2``, ``C3``, ``S1``, ``S2``, ``S3`` or a control.
-
-    ``readings`` are passed to :class:`CNN`.
-    """
+    """Return one of the networks, such as ``C1``, ``S1`` or ``C1 again``; ``readings`` go to :class:`CNN`."""
     return CNN(n_classes, rates_of(name), VISUAL_WORDS.get(name, 0), **readings)
 
 

@@ -7,7 +7,6 @@ code.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 STEM, BLOCKS = 8, (16, 32, 64, 128)  # filters
@@ -29,11 +28,7 @@ def norm(channels: int) -> nn.BatchNorm2d:
 
 
 class Block(nn.Module):
-    """Two separable convolutions and a pool, added to a 1x1 convolution of every second pixel.
-
-    To take the pixels first is the same as a stride of two. Strided 1x1 convolutions that are laid out
-    channels last crash on some processors.
-    """
+    """Two separable convolutions and a pool, added to a 1x1 convolution of every second pixel."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -47,6 +42,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps ``(B, outputs, ceil(H / 2), ceil(W / 2))``."""
+        # To take the pixels first is a stride of two, with which 1x1 convolutions that are laid out channels
+        # last crash on some processors.
         return self.through(x) + self.beside(x[:, :, ::2, ::2])
 
 
@@ -80,9 +77,3 @@ class MiniXception(nn.Module):
         x = self.stem(images)  # (B, 8, 60, 60)
         x = self.blocks(x)  # (B, 128, 4, 4)
         return self.classify(x).mean((2, 3))
-
-
-def sizes(model: MiniXception) -> tuple[int, ...]:
-    """Return the shape of the maps before the last convolution."""
-    with torch.no_grad():
-        return tuple(model.blocks(model.stem(torch.zeros(1, 1, 64, 64))).shape)

@@ -3,7 +3,7 @@
 Sect. 3.1 of the paper ``lkrnet``: a rectangle around each landmark, alpha times as wide and high as the
 face's box (Eqs. 1 and 2), weighs 1 at the landmark and falls linearly to 0 at its corners (Eq. 3). What the
 masks are made of travels with every image as *geometry*, ``(6, 2)``: the five points (x, y) and the
-rectangles' full face width and height, in pixels; a point counts pixel centres.
+face's width and height, in pixels; a point counts pixel centres.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from fer_lib.features.geometry import xy
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
 
-RESIZES = ("area", "as_maps")
 TEST_CROPS = ("centre", "mirror", "ten")
 BLOCK, MOST_BLOCKS = 3, 3  # side of a black block in pixels (Sect. 4.2), and how many an image has at most
 
@@ -46,17 +45,18 @@ class KeyRegions:
     alpha: float = 0.3
     resize: str = "area"
 
-    def __post_init__(self) -> None:
-        one_of(self.resize, RESIZES, "mask_resize")
-
     def __call__(self, geometry: Tensor, size: int, cells: int) -> Tensor:
         """Return the masks ``M(p)`` down-sampled to the feature maps, ``(B, 1, cells, cells)`` in [0, 1].
 
         ``size`` is the side of the image that ``geometry`` ``(B, 6, 2)`` refers to. All values are 1 where
         a face has no landmarks (NaN).
         """
-        drawn = self.draw(geometry, size)
-        return _pooled(drawn, cells) if self.resize == "as_maps" else F.adaptive_avg_pool2d(drawn, cells)
+        masks = self.draw(geometry, size)
+        if self.resize == "area":
+            return F.adaptive_avg_pool2d(masks, cells)
+        while masks.shape[-1] > cells:
+            masks = F.avg_pool2d(masks, 2)  # of an odd side the last place falls away
+        return masks
 
     def draw(self, geometry: Tensor, size: int) -> Tensor:
         """Return the weights of Eq. (3), ``(B, 1, size, size)``."""
@@ -72,29 +72,14 @@ class KeyRegions:
         return torch.where(geometry.isnan().any((1, 2))[:, None, None, None], torch.ones_like(mask), mask)
 
 
-def _pooled(masks: Tensor, cells: int) -> Tensor:
-    """Average squares of 2x2 until ``cells`` per side are left; of an odd side the last place falls away."""
-    size = masks.shape[-1]
-    while masks.shape[-1] > cells:
-        masks = F.avg_pool2d(masks, 2)
-    if masks.shape[-1] != cells:
-        raise FerError(f"Pools of two by two never leave {cells} cells of {size} pixels.")
-    return masks
-
-
 @dataclass(frozen=True)
 class KeyRegionFeed:
     """Makes LKRNet's inputs: cropped, flipped and blotted faces with the masks that belong to them.
 
     Attributes
     ----------
-    normalise : Normalisation
-        Of the cropped images.
-    regions : KeyRegions
-    cells : int
-        Side of the masks: the network's ``map_size``.
-    crop : int
-        Side of the crop in pixels.
+    cells, crop : int
+        Side of the masks, the network's ``map_size``, and of the images.
     test_crop : {"centre", "mirror", "ten"}
         Views of a test image: its centre; that and its mirror image; or the corners and the centre, each
         also mirrored.
@@ -116,8 +101,6 @@ class KeyRegionFeed:
         an axis after the first.
         """
         n, (height, width), device = len(batch), batch.images.shape[1:], batch.images.device
-        if min(height, width) < self.crop:
-            raise FerError(f"Images of {height}x{width} are too small for crops of {self.crop} pixels.")
         room = xy(height - self.crop, width - self.crop, batch.labels)  # of rows and columns
         if training:
             corners = (torch.rand(n, 2, device=device) * (room + 1)).long()
@@ -174,25 +157,11 @@ def blot(images: Tensor) -> Tensor:
     return images.masked_fill((in_row[:, :, :, None] & in_column[:, :, None, :]).any(1), 0)
 
 
-# --- where the landmarks are --------------------------------------------------------------------------------
-
-
 def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
-    """Return each face's geometry float32 ``(N, 6, 2)`` and whether it is known, bool ``(N,)``.
+    """Return each face's geometry float32 ``(N, 6, 2)``, and whether it is known (else NaN), bool ``(N,)``.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        With 68 landmarks, of which MTCNN's five points (centres of the eyes, nose tip, mouth corners) and
-        the face's extent are taken; or with five and the columns ``face_width`` and ``face_height``, as
-        :func:`fer_lib.faces.annotate` adds them.
-    size : int
-        The geometry is in pixels of the images at this side.
-
-    Returns
-    -------
-    geometry, found
-        NaN where ``found`` is False.
+    Of 68 landmarks, MTCNN's five points and the face's extent are taken; with five, the sides are those that
+    :func:`fer_lib.faces.annotate` found. The geometry is in pixels of the images at a side of ``size``.
 
     Raises
     ------
@@ -242,24 +211,13 @@ def filled(geometry: np.ndarray, train: np.ndarray, size: int = 48) -> np.ndarra
 
 
 def energy_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Return the share of each map's energy that lies inside the key regions.
+    """Return the share of each map's energy that lies inside the key regions, float64 ``(N,)`` in [0, 1].
 
-    Parameters
-    ----------
-    maps : float (N, H, W)
-        Not negative, such as :func:`fer_lib.learn.explain.grad_cam` returns.
-    masks : float (N, H, W)
-        :meth:`KeyRegions.draw`; a pixel with any weight is inside.
-
-    Returns
-    -------
-    float64 (N,)
-        In [0, 1]; NaN for a map without energy. Of a map that is the same everywhere, it is the regions'
-        share of the area, against which the share of the energy is to be seen.
+    ``maps`` are not negative, ``(N, H, W)``; a pixel with any weight in ``masks`` is inside. NaN for a map
+    without energy. Of a map that is the same everywhere, it is the regions' share of the area, against which
+    the share of the energy is to be seen.
     """
     maps, inside = np.asarray(maps, np.float64), np.asarray(masks) > 0
-    if maps.shape != inside.shape or maps.ndim != 3:
-        raise FerError(f"Maps {maps.shape} and masks {inside.shape} must be (N, H, W), one for one.")
     total = maps.sum((1, 2))
     share = (maps * inside).sum((1, 2))
     return np.divide(share, total, out=np.full(len(maps), np.nan), where=total > 0)

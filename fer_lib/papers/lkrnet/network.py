@@ -1,9 +1,9 @@
 """LKRNet: VGG19 on 44x44 faces, with a second branch that sees the surroundings of five landmarks only.
 
-The paper is ``lkrnet`` in :mod:`fer_lib.claims`. Sect. 3.2 (Fig. 3) describes the modified VGG19, Sect. 3.1
-(Eq. 4) the two branches: one classifies the feature maps p, the other p times a mask of the key regions
-(:mod:`fer_lib.papers.lkrnet.key_regions`), through classifiers of the same structure that share no weights.
-The keyword arguments are the paper's open readings; their defaults are the recommended ones.
+Sect. 3.2 (Fig. 3) of the paper ``lkrnet`` describes the modified VGG19, Sect. 3.1 (Eq. 4) the two branches:
+one classifies the feature maps p, the other p times a mask of the key regions, through classifiers of the
+same structure that share no weights. The keyword arguments are the paper's open readings; their defaults are
+the recommended ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fer_lib.errors import FerError, one_of
+from fer_lib.errors import one_of
 from fer_lib.learn.layers import Dropout
 from fer_lib.learn.recipes import one_cycle
 
@@ -67,11 +67,6 @@ class LKRNet(nn.Module):
         How the branches' predictions become one.
     width : float
         Scales every layer; 1 is the paper's network, smaller ones are for small machines.
-
-    Raises
-    ------
-    FerError
-        For an unknown reading.
     """
 
     def __init__(
@@ -92,8 +87,15 @@ class LKRNet(nn.Module):
         filters = [max(1, round(n * width)) for n, _ in STAGES]
 
         def layers(number: int) -> dict[str, nn.Module]:
-            channels = filters[number - 2] if number > 1 else 3
-            return _stage(number, channels, filters[number - 1], STAGES[number - 1][1], use_batchnorm)
+            made: dict[str, nn.Module] = {}
+            inputs, outputs = ([3, *filters])[number - 1 : number + 1]
+            for i in range(1, STAGES[number - 1][1] + 1):
+                made[f"conv{number}_{i}"] = nn.Conv2d(inputs, outputs, 3, padding=1)
+                if use_batchnorm:
+                    made[f"norm{number}_{i}"] = nn.BatchNorm2d(outputs)
+                made[f"relu{number}_{i}"] = nn.ReLU(inplace=True)
+                inputs = outputs
+            return made
 
         trunk: dict[str, nn.Module] = {}
         for number in range(1, stage + 1):
@@ -113,10 +115,7 @@ class LKRNet(nn.Module):
             self.branches.append(nn.Sequential(OrderedDict(branch)))
 
     def activation(self, stage: int) -> nn.Module:
-        """Return the layer whose output is that of a stage (1 to 5) before its pool, for Grad-CAM.
-
-        Where every branch has a stage of its own, it is the first branch's.
-        """
+        """Return the layer whose output is that of a stage (1 to 5; in the first branch) before its pool."""
         wanted = f"relu{stage}_{STAGES[stage - 1][1]}"
         return next(module for name, module in self.named_modules() if name.split(".")[-1] == wanted)
 
@@ -134,21 +133,17 @@ class LKRNet(nn.Module):
         Parameters
         ----------
         images : Tensor
-            ``(B, 1, 44, 44)`` float; or ``(B, V, 1, 44, 44)``, V views of each face (ten crops, say), whose
-            probabilities are averaged.
+            ``(B, 1, 44, 44)`` float; or ``(B, V, 1, 44, 44)``, V views of each face, whose probabilities are
+            averaged.
         masks : Tensor, optional
-            ``(B, 1, map_size, map_size)`` float in [0, 1], with the axis of the views where the images
-            have it. Needed by a local branch.
+            ``(B, 1, map_size, map_size)`` float in [0, 1], or ``(B, V, ...)``. Needed by a local branch.
 
         Returns
         -------
-        scores : Tensor
-            ``(B, n_classes)``; their softmax is the fused prediction.
-        logits : Tensor
-            ``(B, branches, n_classes)``, of each branch.
-        embeddings : Tensor
-            ``(B, branches, 256)``, the features f(x) of Eqs. (8) and (9): the second dense layer's, after its
-            ReLU and before dropout.
+        scores, logits, embeddings : Tensor
+            ``(B, n_classes)``, whose softmax is the fused prediction; ``(B, branches, n_classes)``, of each
+            branch; and ``(B, branches, 256)``, the features f(x) of Eqs. (8) and (9): the second dense
+            layer's, after its ReLU and before dropout.
         """
         if images.ndim == 5:
             flat = None if masks is None else masks.flatten(0, 1)
@@ -156,16 +151,12 @@ class LKRNet(nn.Module):
                 t.unflatten(0, images.shape[:2]) for t in self(images.flatten(0, 1), flat)
             )
             return _mean_of_softmax(scores), logits.mean(1), embeddings.mean(1)
-        if "local" in self.kinds and masks is None:
-            raise FerError("A local branch needs the masks of the key regions beside the images.")
         p = self.maps(images)  # (B, 512, 2, 2)
         done = [
             branch(p if kind == "global" else p * masks)  # Eq. (4)
             for kind, branch in zip(self.kinds, self.branches, strict=True)
         ]
-        logits, embeddings = (
-            torch.stack(part, dim=1) for part in zip(*done, strict=True)
-        )  # (B, 2, 7 or 256)
+        logits, embeddings = (torch.stack(part, 1) for part in zip(*done, strict=True))  # (B, 2, 7 or 256)
         if len(self.kinds) == 1 or self.fusion == "global":
             return logits[:, 0], logits, embeddings
         scores = logits.sum(1) if self.fusion == "sum_logits" else _mean_of_softmax(logits)
@@ -191,41 +182,30 @@ class Classifier(nn.Module):
 
 
 class Scores(nn.Module):
-    """One tensor of logits ``(B, n_classes)``, for tools that want that (Grad-CAM).
-
-    The mean over the branches, or the global branch's where that alone predicts.
-    """
+    """One tensor of logits for Grad-CAM: the branches' mean, or the global one's if that alone predicts."""
 
     def __init__(self, model: LKRNet) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
-        """Return the logits; see :meth:`LKRNet.forward`."""
+        """Return the logits ``(B, n_classes)``."""
         logits = self.model(images, masks)[1]
         return logits[:, 0] if self.model.fusion == "global" else logits.mean(1)
 
 
 def build(name: str, n_classes: int = 7, **readings: object) -> LKRNet:
-    """Return one of :data:`NETWORKS`; ``readings`` are keywords of :class:`LKRNet`.
-
-    Whether a network learns from triplets too is the loss's affair.
-    """
+    """Return one of :data:`NETWORKS`; ``readings`` are keywords of :class:`LKRNet`."""
     return LKRNet(n_classes, BRANCHES[one_of(name, NETWORKS, "network")], **readings)
 
 
 def learning_rates(schedule: str, epochs: int) -> tuple[float, ...]:
-    """Return one learning rate per epoch.
+    """Return one learning rate per epoch, ``printed`` or ``known``.
 
-    Parameters
-    ----------
-    schedule : {"known", "printed"}
-        ``printed``: 0.0001 for 20 epochs to warm up, then 0.001 times 0.8 per epoch (Sect. 4.2, Table 1); all
-        rates together are worth 7 epochs at 0.001, however many follow. ``known``: the one under which
-        this VGG19 is known to learn FER2013. That is 0.01, from epoch 80 on times 0.9 every five epochs, for
-        250 epochs. Fewer epochs are :func:`fer_lib.learn.recipes.one_cycle`.
-    epochs : int
-        Length of the training.
+    ``printed``: 0.0001 for 20 epochs to warm up, then 0.001 times 0.8 per epoch (Sect. 4.2, Table 1); all
+    rates together are worth 7 epochs at 0.001, however many follow. ``known``: the one under which this VGG19
+    is known to learn FER2013, 0.01 and from epoch 80 on times 0.9 every five epochs, for 250 epochs. Fewer
+    epochs are :func:`fer_lib.learn.recipes.one_cycle`.
     """
     if one_of(schedule, SCHEDULES, "lr_schedule") == "printed":
         rates = [1e-4 if i < 20 else 1e-3 * 0.8 ** (i - 20) for i in range(epochs)]
@@ -234,17 +214,6 @@ def learning_rates(schedule: str, epochs: int) -> tuple[float, ...]:
     else:
         return one_cycle(epochs)
     return tuple(float(f"{rate:.6g}") for rate in rates)
-
-
-def _stage(number: int, inputs: int, filters: int, convolutions: int, norm: bool) -> dict[str, nn.Module]:
-    layers: dict[str, nn.Module] = {}
-    for i in range(1, convolutions + 1):
-        layers[f"conv{number}_{i}"] = nn.Conv2d(inputs, filters, 3, padding=1)
-        if norm:
-            layers[f"norm{number}_{i}"] = nn.BatchNorm2d(filters)
-        layers[f"relu{number}_{i}"] = nn.ReLU(inplace=True)
-        inputs = filters
-    return layers
 
 
 def _mean_of_softmax(logits: Tensor) -> Tensor:

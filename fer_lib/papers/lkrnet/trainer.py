@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
+from fer_lib.files import UnitFolder
 from fer_lib.learn import explain, training, units
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.papers.lkrnet import network, triplets
@@ -23,32 +24,16 @@ STRUCTURE = ("mask_stage", "use_batchnorm", "dropout", "branch_fusion")
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains networks by name.
+    """Trains networks by name, on images of 48x48 with their ``geometry`` float32 ``(N, 6, 2)``.
 
     A name is one of :data:`fer_lib.papers.lkrnet.network.NETWORKS`, or a variant of the method:
     ``Our method@lambda=0.4`` (weight of the triplet loss), ``@alpha=0.4`` (size of the regions),
-    ``@mask=ones`` (two equal branches) or ``@mask_stage=no_pool5``.
-
-    Attributes
-    ----------
-    corpus : Corpus
-        Images of 48x48.
-    geometry : ndarray
-        float32 ``(N, 6, 2)``, see :func:`fer_lib.papers.lkrnet.key_regions.geometry_of`.
-    store : Store
-        Where finished networks are kept, such as a recorder.
-    recipe : Recipe
-    readings : mapping
-        The chapter's parameters.
-    width : float
-        Of every layer.
-    score_epochs : bool
-        Whether curves hold validation and test accuracy.
+    ``@mask=ones`` (two equal branches) or ``@mask_stage=no_pool5``. ``readings`` are the chapter's parameters.
     """
 
     corpus: Corpus
     geometry: np.ndarray
-    store: units.Store
+    store: UnitFolder
     recipe: training.Recipe
     readings: Mapping[str, Any]
     device: torch.device

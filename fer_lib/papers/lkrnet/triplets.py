@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fer_lib.errors import FerError, one_of
+from fer_lib.errors import one_of
 from fer_lib.learn.training import Feed, Part
 
 MININGS = ("random", "semi_hard", "hard")
@@ -45,17 +45,8 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
 def class_distances(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Return the mean squared distance of two samples of one class, and of two classes.
 
-    Parameters
-    ----------
-    embeddings : ndarray
-        ``(N, branches, D)``; scaled to length 1 as in :class:`CombinedLoss`, and averaged over branches.
-    labels : ndarray
-        ``(N,)`` integer codes.
-
-    Returns
-    -------
-    within, between : float
-        Over all pairs of different samples; NaN where there is no such pair.
+    Embeddings ``(N, branches, D)`` are scaled to length 1 as in :class:`CombinedLoss`, and distances averaged
+    over branches and over all pairs of different samples; NaN where there is no such pair.
     """
     points = F.normalize(torch.as_tensor(embeddings, dtype=torch.float64), dim=2)
     distance = torch.stack([squared_distances(branch) for branch in points.unbind(1)]).mean(0)
@@ -66,25 +57,13 @@ def class_distances(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, 
 
 
 def mine(embeddings: Tensor, labels: Tensor, strategy: str) -> Triplets:
-    """Choose a positive and a negative of the same batch for every sample.
+    """Choose a positive and a negative of the same batch for every sample ``(N, D)``, labelled ``(N,)``.
 
-    Parameters
-    ----------
-    embeddings : Tensor
-        ``(N, D)``.
-    labels : Tensor
-        ``(N,)`` int64.
-    strategy : {"semi_hard", "hard"}
-        ``hard``: the farthest positive and the nearest negative (Hermans et al., 2017). ``semi_hard``: a
-        random positive, and of the negatives farther away than it the nearest (Schroff et al., 2015), or
-        the farthest of all where none is.
-
-    Returns
-    -------
-    anchors, positives, negatives : Tensor
-        int64 ``(T,)`` rows of the batch; samples without a positive or a negative are no anchors.
+    ``hard``: the farthest positive and the nearest negative (Hermans et al., 2017). ``semi_hard``: a random
+    positive, and of the negatives farther away than it the nearest (Schroff et al., 2015), or the farthest of
+    all where none is. Anchors, positives and negatives are int64 ``(T,)`` rows of the batch; samples without
+    a positive or a negative are no anchors.
     """
-    one_of(strategy, MININGS[1:], "triplet mining in a batch")
     distance = squared_distances(embeddings.detach())
     same = labels[:, None] == labels[None, :]
     alike = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
@@ -122,16 +101,10 @@ class CombinedLoss:
     def __call__(
         self, output: tuple[Tensor, Tensor, Tensor], labels: Tensor, triplets: Triplets | str
     ) -> Tensor:
-        """Return the loss, a scalar.
+        """Return the loss, a scalar, of scores ``(N, C)``, logits ``(N, branches, C)`` and embeddings.
 
-        Parameters
-        ----------
-        output
-            Scores ``(N, C)``, logits ``(N, branches, C)`` and embeddings ``(N, branches, D)``.
-        labels
-            ``(N,)`` int64.
-        triplets
-            Rows of the batch, or the strategy by which :func:`mine` finds them, branch by branch.
+        ``triplets`` are rows of the batch, or the strategy by which :func:`mine` finds them, branch by
+        branch.
         """
         _, logits, embeddings = (t.float() for t in output)
         n = logits.shape[1]
@@ -169,7 +142,7 @@ class TripletTraining:
     Raises
     ------
     FerError
-        For an unknown strategy, or a training part of one class.
+        For an unknown strategy.
     """
 
     def __init__(self, train: Part, feed: Feed, loss: CombinedLoss, mining: str = "semi_hard") -> None:
@@ -178,8 +151,6 @@ class TripletTraining:
         self.draws = mining == "random" and loss.weight > 0
         self.order = torch.argsort(train.labels, stable=True)
         self.counts = torch.bincount(train.labels)
-        if len(train) == int(self.counts.max()):
-            raise FerError("Triplets need training images of at least two classes.")
         self.starts = self.counts.cumsum(0) - self.counts
         self.rank = torch.empty_like(self.order)  # of an image within its class
         self.rank[self.order] = torch.arange(len(train), device=self.order.device)

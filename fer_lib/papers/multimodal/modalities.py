@@ -17,54 +17,45 @@ from fer_lib.features import hog
 from fer_lib.features.geometry import Augmentation, warp_images, warp_points, xy
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
-from fer_lib.papers.multimodal.network import MODALITIES, chosen
+from fer_lib.papers.multimodal.network import MODALITIES
 
 LANDMARK_NORMS = ("centred", "unit", "face")
 AUGMENTATION = Augmentation(rotation=15, translation=0.1, mirror=0.5)
 """Sect. 4.1 names translation, rotation and others without ranges; these are the recommended ones."""
 
 
-def _mirrored_order() -> tuple[int, ...]:
-    """Return, for each of the 68 points, the one that takes its place in a mirrored face."""
-    order = list(range(68))
-    reversals = [range(17), range(17, 27), range(31, 36), range(48, 55), range(55, 60), range(60, 65)]
-    reversals += [range(65, 68)]
-    for points in reversals:
-        order[points.start : points.stop] = reversed(points)
-    for right, left in ((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)):
-        order[right], order[left] = left, right
-    return tuple(order)
-
-
-MIRRORED = _mirrored_order()
+MIRRORED = (
+    *(*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)),  # jaw, brows, nose
+    *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),  # eyes
+    *(*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)),  # mouth
+)
+"""For each of the 68 points, the one that takes its place in a mirrored face."""
 
 
 def landmark_vectors(
     points: Tensor, size: tuple[int, int], mean_face: Tensor, norm: str = "centred"
 ) -> Tensor:
-    """Return landmarks as the vectors that the LNN reads.
+    """Return landmarks ``(B, P, 2)`` as the vectors ``(B, 2 P)`` that the LNN reads, float32: x, y, x, y, ...
 
     Coordinates that all lie far from zero ("unit") make the means that batch normalisation follows run away
     from those that it remembers: the training loss falls, and test accuracy swings from epoch to epoch.
 
     Parameters
     ----------
-    points : Tensor
-        ``(B, P, 2)`` float, (x, y) in pixels, all known.
+    points, mean_face : Tensor
+        ``(B, P, 2)``, and ``(P, 2)`` of the training part, (x, y) in pixels, all known.
     size : tuple of int
         Height and width of the image.
-    mean_face : Tensor
-        ``(P, 2)``: the mean of the training part's landmarks.
     norm : {"centred", "unit", "face"}
         Less the mean face and divided by half the image's size; divided by the image's size, so that what
         lies in the image lies in [0, 1]; or each face about its own centre and by its own size (root mean
         square distance from the centre), less those of the mean face.
-
-    Returns
-    -------
-    Tensor
-        ``(B, 2 P)`` float32: x and y of the first point, then of the next.
     """
+
+    def shape(points: Tensor) -> Tensor:
+        points = points - points.mean(1, keepdim=True)
+        return points / points.square().sum(2).mean(1).sqrt().clamp_min(1e-6)[:, None, None]
+
     one_of(norm, LANDMARK_NORMS, "landmark_norm")
     height, width = size
     if norm == "unit":
@@ -72,13 +63,8 @@ def landmark_vectors(
     elif norm == "centred":
         points = (points - mean_face) / xy(width / 2, height / 2, points)
     else:
-        points = _shape(points) - _shape(mean_face[None])
+        points = shape(points) - shape(mean_face[None])
     return points.flatten(1).float()
-
-
-def _shape(points: Tensor) -> Tensor:
-    points = points - points.mean(1, keepdim=True)
-    return points / points.square().sum(2).mean(1).sqrt().clamp_min(1e-6)[:, None, None]
 
 
 def warp_landmarks(points: Tensor, matrices: Tensor) -> Tensor:
@@ -95,18 +81,8 @@ def warp_landmarks(points: Tensor, matrices: Tensor) -> Tensor:
 class MultimodalFeed:
     """Make the network's inputs of a batch whose part holds the landmarks as its first ``extra``.
 
-    Attributes
-    ----------
-    normalise : Normalisation
-        Of the image, after it was warped.
-    mean_face : Tensor
-        ``(68, 2)`` float in pixels: the mean of the training part's landmarks.
-    modalities : tuple of str
-        What is computed; the input of another modality has no columns.
-    augmentation : Augmentation or None
-        Drawn anew for every sample of a training batch.
-    landmark_norm, hog
-        See :func:`landmark_vectors` and :func:`fer_lib.features.hog.describe`.
+    The image is normalised after it was warped. The input of a modality that is not among ``modalities`` has
+    no columns. See :func:`landmark_vectors` and :func:`fer_lib.features.hog.describe` for the other readings.
     """
 
     normalise: Normalisation
@@ -117,7 +93,6 @@ class MultimodalFeed:
     hog: str = "standard"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "modalities", chosen(self.modalities))
         one_of(self.landmark_norm, LANDMARK_NORMS, "landmark_norm")
         one_of(self.hog, hog.LAYOUTS, "hog layout")
 

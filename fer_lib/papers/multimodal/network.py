@@ -1,8 +1,7 @@
 """Facial image, landmarks and HOG in one network: CNN with CBAM, LNN and HNN, fused by features.
 
-The paper is ``multimodal`` in :mod:`fer_lib.claims`. Sect. 3.2 describes the three branches, each of
-which ends in 128 features, Sect. 3.1 their fusion and the classifier. The keyword arguments are the
-paper's open readings; their defaults are the recommended ones.
+Sect. 3.2 of the paper ``multimodal`` describes the three branches, Sect. 3.1 their fusion and the classifier.
+The keyword arguments are the paper's open readings; their defaults are the recommended ones.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fer_lib.errors import FerError, one_of
+from fer_lib.errors import one_of
 from fer_lib.learn.layers import CBAM, BatchNorm1d, Dropout, glorot
 
 MODALITIES = ("image", "landmarks", "hog")
@@ -33,10 +32,8 @@ class Multimodal(nn.Module):
         Softmax outputs; the paper prints seven.
     modalities : sequence of {"image", "landmarks", "hog"}
         Branches that are built; the others are left out, inputs and all.
-    hog, landmarks : int
-        Lengths of the HOG descriptor and of the landmark vector.
-    size : int
-        Height and width of the input image in pixels.
+    hog : int
+        Length of the HOG descriptor.
     cbam : bool
         Whether the image branch has its three attention modules.
     conv_channels : int
@@ -51,11 +48,6 @@ class Multimodal(nn.Module):
         Of units after the dense layers of 4096.
     width : float
         Scales every layer; 1 is the paper's network, smaller ones are for small machines.
-
-    Raises
-    ------
-    FerError
-        For an unknown reading, or modalities that are none, unknown or named twice.
     """
 
     def __init__(
@@ -64,8 +56,6 @@ class Multimodal(nn.Module):
         modalities: Sequence[str] = MODALITIES,
         *,
         hog: int = 900,
-        landmarks: int = 136,
-        size: int = 48,
         cbam: bool = True,
         conv_channels: int = 64,
         bn_scope: str = "all",
@@ -75,19 +65,19 @@ class Multimodal(nn.Module):
         width: float = 1.0,
     ) -> None:
         super().__init__()
-        self.modalities = chosen(modalities)
+        self.modalities = tuple(name for name in MODALITIES if name in modalities)
         self.fusion = one_of(fusion, FUSIONS, "fusion")
         one_of(bn_scope, ("all", "convolutions"), "bn_scope")
         self.dense_norm, self.dropout, self.width = bn_scope == "all", dropout, width
 
-        inputs = {"landmarks": landmarks, "hog": hog}
+        inputs = {"landmarks": 136, "hog": hog}
         self.stages = nn.ModuleList()
         if "image" in self.modalities:
             channels = 1
             for filters in (self._scaled(conv_channels * factor) for factor in (1, 2, 4)):
                 self.stages.append(_stage(channels, filters, CBAM(filters) if cbam else None, cbam_position))
                 channels = filters
-            inputs["image"] = channels * (size // 8) ** 2
+            inputs["image"] = channels * 6 * 6  # 48 pixels, halved three times
         self.branches = nn.ModuleDict(
             {name: self._branch(inputs[name], DENSE[name]) for name in self.modalities}
         )
@@ -117,9 +107,7 @@ class Multimodal(nn.Module):
 
     @property
     def last_convolution(self) -> nn.Module:
-        """The third convolution, where Grad-CAM looks; FerError without an image branch."""
-        if not self.stages:
-            raise FerError("Grad-CAM looks at convolutions, and a network without the image has none.")
+        """The third convolution, where Grad-CAM looks."""
         return self.stages[-1].conv
 
     def features(
@@ -143,14 +131,9 @@ class Multimodal(nn.Module):
         return {name: slice(i * n, (i + 1) * n) for i, name in enumerate(self.modalities)}
 
     def forward(self, images: Tensor, landmarks: Tensor | None = None, hog: Tensor | None = None) -> Tensor:
-        """Return logits ``(B, n_classes)``.
+        """Return logits ``(B, n_classes)`` of float images ``(B, 1, 48, 48)``, landmarks and HOG.
 
-        Parameters
-        ----------
-        images : Tensor
-            ``(B, 1, H, W)`` float.
-        landmarks, hog : Tensor
-            ``(B, 136)`` and ``(B, 900)`` float; a modality that the network lacks is ignored.
+        A modality that the network lacks is ignored.
         """
         parts = torch.stack(list(self.features(images, landmarks, hog).values()), dim=1)  # (B, 3, 128)
         fused = parts.flatten(1)  # (B, 384)
@@ -159,30 +142,14 @@ class Multimodal(nn.Module):
         return self.classify(self.hidden(fused))
 
     @torch.no_grad()
-    def attention(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return CBAM's channel map ``(B, C)`` and spatial map ``(B, H, W)`` of every stage.
-
-        The list is empty where the network has no CBAM or no image branch.
-        """
+    def attention(self, images: Tensor) -> list[Tensor]:
+        """Return CBAM's spatial map ``(B, H, W)`` of every stage that has one."""
         found = []
-        for stage in self.stages:
-            for layer in stage:
-                if isinstance(layer, CBAM):
-                    channel = layer.channel_map(images)
-                    found.append((channel.flatten(1), layer.spatial_map(images * channel).squeeze(1)))
-                images = layer(images)
+        for layer in (layer for stage in self.stages for layer in stage):
+            if isinstance(layer, CBAM):
+                found.append(layer.spatial_map(images * layer.channel_map(images)).squeeze(1))
+            images = layer(images)
         return found
-
-
-def chosen(modalities: Sequence[str]) -> tuple[str, ...]:
-    """Return modalities in the paper's order; FerError if there are none, or one is unknown or repeated."""
-    if isinstance(modalities, str) or not modalities or len(set(modalities)) != len(modalities):
-        raise FerError(
-            f"modalities is a list without repeats of {', '.join(MODALITIES)}; got {modalities!r}."
-        )
-    for name in modalities:
-        one_of(name, MODALITIES, "modality")
-    return tuple(name for name in MODALITIES if name in modalities)
 
 
 def _stage(inputs: int, filters: int, attention: CBAM | None, position: str) -> nn.Sequential:

@@ -13,6 +13,7 @@ from torch import nn
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
 from fer_lib.features import hog
+from fer_lib.files import UnitFolder
 from fer_lib.learn import training, units
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import falling, one_cycle
@@ -47,18 +48,13 @@ Answer = Callable[[Part], np.ndarray]
 
 
 def rates(schedule: str, epochs: int, lr: float) -> tuple[float, ...] | None:
-    """Return the learning rate of every epoch (ambiguity ``lr_schedule``).
-
-    ``falling`` goes along a cosine from ``lr`` to a hundredth of it, at which the last fifth is trained;
-    ``constant`` is None.
-    """
+    """Return each epoch's rate, ``falling`` to a hundredth, or None for ``constant`` (``lr_schedule``)."""
     return None if schedule == "constant" else falling(epochs, lr, lowest=0.01, level=0.2)
 
 
 def own_recipe(recipe: training.Recipe) -> training.Recipe:
     """Return a recipe of as many epochs under which VGG and ResNet are known to learn FER2013."""
-    fixed = {"learning_rates": one_cycle(recipe.epochs), "weight_decay": 5e-4, "optimiser": "sgd"}
-    return replace(recipe, **fixed)
+    return replace(recipe, learning_rates=one_cycle(recipe.epochs), weight_decay=5e-4, optimiser="sgd")
 
 
 @dataclass(frozen=True)
@@ -69,22 +65,14 @@ class Trainer:
     ----------
     corpus : Corpus
         Images of 48x48 with their landmarks, all known.
-    store : Store
-        Where finished networks are kept, such as a recorder.
-    recipe : Recipe
-        Of all networks alike, but for those of :data:`OWN_RECIPE`.
     readings : mapping
         The chapter's parameters.
-    width : float
-        Of every layer of the paper's network.
-    rivals : mapping
-        Of every layer of the other networks, by name.
-    score_epochs : bool
-        Whether curves hold validation and test accuracy.
+    width, rivals
+        Of every layer of the paper's network, and of the other networks by name.
     """
 
     corpus: Corpus
-    store: units.Store
+    store: UnitFolder
     recipe: training.Recipe
     readings: Mapping[str, Any]
     device: torch.device
@@ -127,15 +115,13 @@ class Trainer:
 
         ``again`` makes it another unit of work, with other initial weights and another order of batches.
         """
-        parts = self.part(fold.train), None, self.part(fold.test)
-        if len(fold.validation):
-            parts = parts[0], self.part(fold.validation), parts[2]
+        sides = (fold.train, fold.validation, fold.test)
         feed = self.feed(name, fold)
         return units.train_unit(
             self.store,
             f"{name} {fold.name}{again}",
             lambda: self.build(name),
-            parts,
+            tuple(self.part(index) if len(index) else None for index in sides),
             own_recipe(self.recipe) if name in OWN_RECIPE else self.recipe,
             feed=feed,
             seed=self.seed,
@@ -169,12 +155,9 @@ class Trainer:
     def augmented(self, name: str, fold: Fold, outcome: Outcome, passes: int) -> np.ndarray:
         """Return the mean probabilities of several passes over the fold's test part, each warped anew."""
         model, feed, part = self.trained(name, outcome), self.feed(name, fold), self.part(fold.test)
-        how = {"precision": outcome.precision.name}
+        how = {"feed": lambda batch, _: feed(batch, True), "precision": outcome.precision.name}
         torch.manual_seed(self.seed)
-        done = [
-            training.predict(model, part, lambda batch, _: feed(batch, True), **how) for _ in range(passes)
-        ]
-        return np.mean(done, axis=0)
+        return np.mean([training.predict(model, part, **how) for _ in range(passes)], axis=0)
 
 
 def with_late_fusion(tested: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
