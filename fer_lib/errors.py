@@ -19,13 +19,7 @@ class WriteError(FerError, OSError):
 
 
 def one_of(value: str, options: Iterable[str], what: str) -> str:
-    """Return ``value`` if it is among ``options``.
-
-    Raises
-    ------
-    FerError
-        Naming ``what``, the nearest option and all options.
-    """
+    """Return ``value`` if it is among ``options``; else FerError names ``what``, the nearest, and all."""
     names = list(options)
     if value in names:
         return value

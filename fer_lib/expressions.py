@@ -7,16 +7,7 @@ from types import MappingProxyType
 
 from fer_lib.errors import one_of
 
-EXPRESSIONS: tuple[str, ...] = (
-    "anger",
-    "disgust",
-    "fear",
-    "happiness",
-    "sadness",
-    "surprise",
-    "neutral",
-    "contempt",
-)
+EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")
 """Canonical names; the index of a name is its canonical code (0..7). FER2013's codes are the first seven."""
 
 # Spellings met in tables, folder names and label files, beside the canonical ones.
@@ -39,21 +30,8 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 def canonical(name: str) -> str:
     """Return the canonical name of an expression.
 
-    Parameters
-    ----------
-    name : str
-        A canonical name or an alias (``angry``, ``Normal``, ``Surprised``); case and surrounding
-        blanks do not matter.
-
-    Raises
-    ------
-    FerError
-        If the name is unknown; it names the nearest known spelling.
-
-    Examples
-    --------
-    >>> canonical("Normal")
-    'neutral'
+    Aliases (``angry``, ``Normal``, ``Surprised``) are known, and case and surrounding blanks do not matter.
+    FerError for an unknown name names the nearest known spelling.
     """
     word = str(name).strip().lower()
     return ALIASES.get(word) or one_of(word, [*EXPRESSIONS, *ALIASES], "expression")

@@ -51,12 +51,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it there on success, remove it on failure.
 
     The block may create a file or a folder. An existing file is replaced; an existing folder is
-    exchanged for the new one. What is renamed has reached the disk before.
-
-    Raises
-    ------
-    WriteError
-        If the disk is full or the folder may not be written to.
+    exchanged for the new one. What is renamed has reached the disk before. WriteError if the disk is full or
+    the folder may not be written to.
     """
     path = Path(path)
     with writing(path.parent):
@@ -158,16 +154,14 @@ def arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 def save_arrays(path: Path, values: dict[str, Any]) -> None:
     """Write arrays as ``.npz``, atomically; text becomes fixed-width strings, other objects are refused."""
-    plain = {}
-    for name, value in values.items():
-        array = np.asarray(value)
+    plain = {name: np.asarray(value) for name, value in values.items()}
+    for name, array in plain.items():
         if array.dtype.hasobject:
             if not all(isinstance(item, str) for item in array.flat):
                 raise FerError(
                     f"Array {name!r} holds Python objects; only numbers, booleans and text are stored."
                 )
-            array = array.astype(str)
-        plain[name] = array
+            plain[name] = array.astype(str)
     with atomic(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, **plain)
 
@@ -180,13 +174,7 @@ def file_name(name: str) -> str:
 
 
 class UnitFolder:
-    """Finished units of work and checkpoints in a folder, where they survive a kill.
-
-    Parameters
-    ----------
-    work
-        The folder; it gets ``units`` and ``checkpoints``.
-    """
+    """Finished units of work and checkpoints in a folder, ``work``, where they survive a kill."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -211,9 +199,8 @@ class UnitFolder:
 
     def finish_unit(self, name: str, **values: Any) -> Path:
         """Store a unit's arrays; from now on a killed run does not repeat it."""
-        path = self._unit(name)
-        save_arrays(path, values)
-        return path
+        save_arrays(self._unit(name), values)
+        return self._unit(name)
 
     def checkpoint(self, name: str) -> Path:
         """Return the path for a training checkpoint (it may not exist yet)."""
@@ -238,25 +225,18 @@ def cache_folder() -> Path:
 def cached_arrays(kind: str, key: str, build: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Return named arrays from the cache, building and storing them on the first call.
 
-    Parameters
-    ----------
-    kind, key
-        Folder and name below :func:`cache_folder`; ``key`` must identify the content completely.
-    build
-        Called without arguments when the cache holds nothing; returns arrays without object dtype.
-
-    Two processes asking for the same key build it once; a damaged entry is built again. Where the cache
-    is full or read-only, the arrays are built and not stored, and a line on standard error says so.
+    ``kind`` and ``key`` are the folder and name below :func:`cache_folder`; ``key`` must identify the content
+    completely. ``build`` returns arrays without object dtype. Two processes asking for the same key build it
+    once; a damaged entry is built again. Where the cache is full, the arrays are built and not stored, and a
+    line on standard error says so.
     """
     path = cache_folder() / kind / key
-    lock = FileLock(f"{path}.lock")
-    try:
+    with suppress(*DAMAGED):  # also from a read-only cache
+        return _stored(path)
+    with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock")
         lock.acquire()
-    except OSError as error:  # what lies in a read-only cache is read all the same
-        with suppress(*DAMAGED):
-            return _stored(path)
-        return _uncached(path, error, build())
     with lock:
         lock.release()  # the first of two holds; the block has the other
         with suppress(*DAMAGED):
@@ -268,16 +248,10 @@ def cached_arrays(kind: str, key: str, build: Callable[[], dict[str, np.ndarray]
                 temporary.mkdir()
                 for name, array in made.items():
                     np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        except OSError as error:
-            return _uncached(path, error, made)
+        except WriteError as error:
+            print(f"fer: not cached, and made again the next time: {error}", file=sys.stderr)
         return made
 
 
 def _stored(path: Path) -> dict[str, np.ndarray]:
     return {f.stem: np.load(f, allow_pickle=False) for f in sorted(path.iterdir())}
-
-
-def _uncached(path: Path, error: OSError, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    why = error if isinstance(error, WriteError) else f"{path.parent}: {error.strerror}; $FER_CACHE moves it."
-    print(f"fer: not cached, and made again the next time: {why}", file=sys.stderr)
-    return made

@@ -12,9 +12,8 @@ from pathlib import Path
 def processor() -> str:
     """Return the processor's name, as the system tells it.
 
-    On Linux it is the model name in ``/proc/cpuinfo``; elsewhere, or where that cannot be read, it is what
-    Python's ``platform`` knows, at least the architecture. Decisions on precision are kept under this
-    name, and every run records it beside its times.
+    Decisions on precision are kept under this name, and every run records it beside its times. Where Linux's
+    ``/proc/cpuinfo`` does not tell, it is what Python's ``platform`` knows, at least the architecture.
     """
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8")

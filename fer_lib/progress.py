@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -62,9 +61,7 @@ class Bar:
             else:
                 _handles[cell].update({"text/plain": text}, raw=True)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if not self.file and self.shown:
             self._show("")
 
@@ -117,10 +114,7 @@ def track(items: Iterable, label: str, total: int | None = None, unit: str = "it
 
 @contextmanager
 def told(listener: Callable[[Bar], None]) -> Iterator[None]:
-    """Call ``listener`` with a bar in place of showing its line, at most twice a second and at its end.
-
-    A panel of widgets works outside of any cell, so that it has nowhere to put a line.
-    """
+    """Call ``listener`` with a bar in place of showing its line: widgets work outside of any cell."""
     _listeners.append(listener)
     try:
         yield
@@ -134,7 +128,7 @@ _handles: dict[int, Any] = {}  # one line per notebook cell, however many bars r
 
 def _terminal() -> TextIO | None:
     """Return the terminal to write to; under papermill that is the one it was started from."""
-    stream = sys.__stderr__ if _kernel() is not None else sys.stderr
+    stream = sys.stderr if _kernel() is None else sys.__stderr__
     return stream if _cell() is None and stream is not None and stream.isatty() else None
 
 

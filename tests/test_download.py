@@ -5,26 +5,17 @@ import http.server
 import io
 import itertools
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import tarfile
 import threading
-import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
-import fer_lib
 from fer_lib import cli
 from fer_lib.data import arrival
 from fer_lib.data.datasets import cmu_faces, find
 from fer_lib.errors import AbsentDataError, FerError
 
-REPOSITORY = Path(fer_lib.__file__).parents[1]
 GLITCHES = {"angry": 5, "happy": 5, "sad": 4, "neutral": 2}  # of 160 each, at every scale
 POSES = ("straight", "left", "right", "up")
 
@@ -121,7 +112,7 @@ def test_download_check_and_record(served, whole, tmp_path, capsys):
     assert cli.main(["data", "fetch", "cmu_faces", "--url", url, "--data-dir", str(base)]) == 0
     said = capsys.readouterr().out
     sha256 = hashlib.sha256(whole).hexdigest()
-    for part in (f"sha256 {sha256}", "own counts", "usable 624/624", "all well", "anger 155, happiness 155"):
+    for part in (f"sha256 {sha256}", "usable 624/624", "all well", "anger 155, happiness 155"):
         assert part in said
     record = json.loads((base / "cmu_faces" / "download.json").read_text())
     assert (record["url"], record["sha256"], record["size"]) == (url, sha256, len(whole))
@@ -130,55 +121,28 @@ def test_download_check_and_record(served, whole, tmp_path, capsys):
         assert cmu_faces.READER.locate(base / "cmu_faces", scale=scale).problems == []
 
 
-def test_the_older_archive_and_one_without_a_name(served, tmp_path):
-    for page in ("faces.tar.gz", ""):
-        folder, found = arrival.fetch("cmu_faces", tmp_path / "data", url=address(served, page), replace=True)
-        assert found["verified"].startswith("the corpus's own counts")
-        assert find("cmu_faces", tmp_path / "data").is_relative_to(folder)
-
-
 def test_a_given_checksum_is_demanded(served, whole, tmp_path):
-    sha256 = hashlib.sha256(whole).hexdigest()
-    options = {"url": address(served, "all.zip"), "data_dir": tmp_path / "data"}
-    with pytest.raises(FerError) as refusal:
+    options = {"url": address(served, ""), "data_dir": tmp_path / "data"}
+    with pytest.raises(FerError, match=f"expected {'0' * 64} but got .*Nothing was kept"):
         arrival.fetch("cmu_faces", **options, sha256="0" * 64)
-    assert f"has the sha256 {sha256}, not {'0' * 64}; nothing was kept." in str(refusal.value)
     assert nothing_kept(tmp_path / "data")
-    _, found = arrival.fetch("cmu_faces", **options, sha256=sha256.upper())
-    assert found["verified"] == "the sha256 given"
-
-
-def test_a_later_download_must_be_the_same(served, tmp_path):
-    options = {"url": address(served, "all.zip"), "data_dir": tmp_path / "data"}
-    arrival.fetch("cmu_faces", **options)
+    sha256 = hashlib.sha256(whole).hexdigest()
+    assert arrival.fetch("cmu_faces", **options, sha256=sha256.upper())[1]["sha256"] == sha256
     with pytest.raises(FerError, match="add --replace"):
         arrival.fetch("cmu_faces", **options)
-    assert arrival.fetch("cmu_faces", **options, replace=True)[1]["verified"] == "the sha256 of before"
-    served.pages["/all.zip"] = other = served.pages["/faces.tar.gz"]
-    before = (tmp_path / "data" / "cmu_faces" / "download.json").read_bytes()
-    sha256 = hashlib.sha256(other).hexdigest()
-    with pytest.raises(FerError, match=f"has another sha256 .* add --sha256 {sha256}"):
-        arrival.fetch("cmu_faces", **options, replace=True)
-    assert (tmp_path / "data" / "cmu_faces" / "download.json").read_bytes() == before
-    assert arrival.fetch("cmu_faces", **options, replace=True, sha256=sha256)[1]["sha256"] == sha256
 
 
-def test_what_is_not_complete_is_refused_unless_its_checksum_is_given(served, tmp_path):
-    options = {"url": address(served, "fewer.tgz"), "data_dir": tmp_path / "data"}
-    sha256 = hashlib.sha256(served.pages["/fewer.tgz"]).hexdigest()
-    with pytest.raises(FerError) as refusal:
-        arrival.fetch("cmu_faces", **options)
-    for part in ("623 usable images at scale full, not 624", "at scale 4", f"add --sha256 {sha256}"):
-        assert part in str(refusal.value)
+def test_what_is_not_complete_is_refused(served, tmp_path):
+    with pytest.raises(FerError, match=r"sent no complete CMU .* \(scale full: usable: 623, officially 624"):
+        arrival.fetch("cmu_faces", tmp_path / "data", url=address(served, "fewer.tgz"))
     assert nothing_kept(tmp_path / "data")
-    assert arrival.fetch("cmu_faces", **options, sha256=sha256)[0].is_dir()
 
 
 @pytest.mark.parametrize(
     "page, sentence",
     [
-        ("absent.zip", "answered 404 Not Found; is the address right?"),
-        ("cut.zip", "stopped before everything had arrived"),
+        ("absent.zip", "answered 404 Not Found"),
+        ("cut.zip", "stopped answering"),
         ("page.zip", "page.zip is a web page"),
     ],
 )
@@ -195,37 +159,11 @@ def test_failures_are_one_sentence_and_leave_nothing(served, tmp_path, capsys, p
     assert nothing_kept(base)
 
 
-def test_nobody_answers(tmp_path, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "*")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/all.zip"
-        with pytest.raises(FerError, match=r"cannot be reached; .* fer data import NAME ARCHIVE"):
-            arrival.fetch("cmu_faces", tmp_path / "data", url=url)
-    assert nothing_kept(tmp_path / "data")
-
-
 def test_a_server_that_falls_silent(served, tmp_path, monkeypatch):
     monkeypatch.setattr(arrival, "TIMEOUT", 0.2)
-    with pytest.raises(FerError, match=r"does not answer|cannot be reached|stopped before"):
+    with pytest.raises(FerError, match=r"stopped answering.* fer data import cmu_faces ARCHIVE"):
         arrival.fetch("cmu_faces", tmp_path / "data", url=address(served, "slow.zip"))
     assert nothing_kept(tmp_path / "data")
-
-
-def test_a_killed_download_leaves_nothing_that_counts(served, tmp_path):
-    base = tmp_path / "data"
-    command = [sys.executable, "-m", "fer_lib.cli", "data", "fetch", "cmu_faces", "--data-dir", str(base)]
-    command += ["--url", address(served, "slow.zip")]
-    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}) as process:
-        until = time.monotonic() + 60
-        while time.monotonic() < until and not any((base / ".cmu_faces.import/download").glob("*")):
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-    assert any((base / ".cmu_faces.import").iterdir())
-    with pytest.raises(AbsentDataError):
-        find("cmu_faces", base)
-    arrival.fetch("cmu_faces", base, url=address(served, "faces.tar.gz"))
-    assert not (base / ".cmu_faces.import").exists()
 
 
 def test_the_others_may_not_be_downloaded(tmp_path):
@@ -245,16 +183,7 @@ def test_the_others_may_not_be_downloaded(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize(
-    "options, sentence",
-    [
-        ({"url": "ftp://x/y.zip"}, "begins with https:// or http://"),
-        ({"url": "faces.zip"}, "begins with https:// or http://"),
-        ({"url": "http://[x/"}, "begins with https:// or http://"),
-        ({"sha256": "abc"}, "is 64 hexadecimal digits"),
-        ({"sha256": ""}, "is 64 hexadecimal digits"),
-    ],
-)
-def test_options_that_cannot_be_meant(tmp_path, options, sentence):
-    with pytest.raises(FerError, match=sentence):
-        arrival.fetch("cmu_faces", tmp_path / "data", **options)
+@pytest.mark.parametrize("url", ["ftp://x/y.zip", "faces.zip", "http://[x/"])
+def test_addresses_that_cannot_be_meant(tmp_path, url):
+    with pytest.raises(FerError, match="Nothing was kept"):
+        arrival.fetch("cmu_faces", tmp_path / "data", url=url)

@@ -10,16 +10,8 @@ from fer_lib.expressions import ALIASES, EXPRESSIONS, canonical, codes
 
 
 def test_canonical_order_is_the_one_stored_in_every_label_array():
-    assert EXPRESSIONS == (
-        "anger",
-        "disgust",
-        "fear",
-        "happiness",
-        "sadness",
-        "surprise",
-        "neutral",
-        "contempt",
-    )
+    order = "anger disgust fear happiness sadness surprise neutral contempt"
+    assert " ".join(EXPRESSIONS) == order
 
 
 @pytest.mark.parametrize("alias, name", ALIASES.items())
@@ -35,14 +27,8 @@ def test_case_and_blanks_do_not_matter_and_canonical_is_idempotent(name, change)
     assert canonical(name) in EXPRESSIONS
 
 
-@pytest.mark.parametrize("name", ["calm", "", "surprize"])
-def test_unknown_name_is_a_clear_error(name):
-    with pytest.raises(FerError, match="Unknown expression"):
-        canonical(name)
-
-
-def test_misspelling_gets_a_suggestion():
-    with pytest.raises(FerError, match="Did you mean 'surprise'"):
+def test_unknown_name_is_a_clear_error():
+    with pytest.raises(FerError, match=r"Unknown expression 'surprize'\. Did you mean 'surprise'"):
         canonical("surprize")
 
 

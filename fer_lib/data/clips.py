@@ -1,8 +1,4 @@
-"""Clips: the frames of image sequences as rows of a corpus, stored once and gathered when they are needed.
-
-A corpus of sequences has one row per frame. A clip is a list of such rows, so that overlapping or padded
-clips cost no memory; a network gets the pixels of a batch as ``corpus.images[clips.rows[batch]]``.
-"""
+"""Clips: lists of the rows that image sequences have in a corpus, so that padded clips cost no memory."""
 
 from __future__ import annotations
 
@@ -16,27 +12,13 @@ from fer_lib.errors import FerError
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """S clips of T frames, in the order in which the sequences first occur in their corpus.
+    """S clips of T frames, in the order in which the sequences first occur in their corpus."""
 
-    Attributes
-    ----------
-    rows : int64 (S, T)
-        Positions in the corpus, in the order of time; a short sequence repeats its last frame.
-    labels : int64 (S,)
-        Indices into the corpus's classes.
-    names : str (S,)
-        The sequences.
-    subjects : str (S,) or None
-        The person of each; None where the corpus names none.
-    lengths : int64 (S,)
-        Frames that each clip has before any is repeated, 1 to T.
-    """
-
-    rows: np.ndarray
-    labels: np.ndarray
-    names: np.ndarray
-    subjects: np.ndarray | None
-    lengths: np.ndarray
+    rows: np.ndarray  # int64 (S, T), positions in the corpus in order of time; a short one repeats its last
+    labels: np.ndarray  # int64 (S,), indices into the corpus's classes
+    names: np.ndarray  # str (S,), the sequences
+    subjects: np.ndarray | None  # str (S,); None where the corpus names none
+    lengths: np.ndarray  # int64 (S,), frames before any is repeated, 1 to T
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -56,24 +38,11 @@ def sequences(corpus: Corpus, n_frames: int = 10) -> Clips:
     A sequence that is shorter repeats its last frame, as the paper does. Frames are in the order of the
     column ``frame`` where the corpus has one, else in that of its rows.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        With sequences, for example ``datasets.load("ckplus", frames="last10")``; all frames of a
-        sequence have one label.
-    n_frames : int
-        Frames T per clip, from 1.
-
-    Raises
-    ------
-    FerError
-        If the corpus has no sequences, or one whose frames differ in label or subject; or for
-        ``n_frames`` below 1.
+    FerError if the corpus has no sequences (``datasets.load("ckplus", frames="last10")`` has), or one whose
+    frames differ in label or subject.
     """
     if corpus.sequences is None:
         raise FerError(f"{corpus.card.title} has no sequences here, so no clips can be made of it.")
-    if n_frames < 1:
-        raise FerError(f"A clip has at least 1 frame; got n_frames={n_frames}.")
     order = np.arange(len(corpus))
     if corpus.meta is not None and "frame" in corpus.meta:
         order = np.argsort(corpus.meta["frame"].to_numpy(), kind="stable")

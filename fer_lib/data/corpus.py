@@ -17,56 +17,31 @@ from fer_lib.expressions import EXPRESSIONS, canonical
 if TYPE_CHECKING:
     import pandas as pd
 
-TEXT_COLUMNS = ("subjects", "sequences", "split")
 SPLIT_ORDER = ("train", "public_test", "private_test")
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a user must know of a corpus before touching it, and what the rest of the library says of it.
+    """What a user must know of a corpus before touching it, and what the rest of the library says of it."""
 
-    Attributes
-    ----------
-    name, title : str
-        Its key everywhere, and what people call it.
-    owner, licence, obtain : str
-        Who grants it, on which terms, and how.
-    tree : str
-        The expected files.
-    may_show : bool
-        Whether its images appear in a published book.
-    synthetic : bool
-        Whether it is generated, and so no evidence.
-    notes : tuple of str
-    place : int
-        Where it stands in lists of corpora; equal ones stand in the order of their names.
-    codes : mapping
-        For each form that writes labels its own way: code or word -> canonical expression.
-    complete : mapping
-        Counts of a complete copy: ``images``, ``sequences``, ``subjects``, and those of expressions.
-    lacks : mapping
-        ``subjects`` or ``sequences``, where it has none -> why not, for a sentence that refuses a protocol.
-    stands_in : tuple of str
-        Papers without a claim about it that it may stand in for: anyone may have it.
-    address : str
-        An archive of the whole corpus that the owners let anyone download.
-    """
-
-    name: str
-    title: str
+    name: str  # its key everywhere
+    title: str  # what people call it
     owner: str
     licence: str
-    obtain: str
-    tree: str
-    may_show: bool
-    synthetic: bool = False
+    obtain: str  # how
+    tree: str  # the expected files
+    may_show: bool  # whether its images appear in a published book
+    synthetic: bool = False  # generated, and so no evidence
     notes: tuple[str, ...] = ()
-    place: int = 100
+    place: int = 100  # in lists of corpora; equal ones stand in the order of their names
+    # For each form that writes labels its own way: code or word -> canonical expression.
     codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # Counts of a complete copy: `images`, `sequences`, `subjects`, and those of expressions.
     complete: Mapping[str, int] = field(default_factory=dict)
+    # `subjects` or `sequences`, where it has none -> why not, for a sentence that refuses a protocol.
     lacks: Mapping[str, str] = field(default_factory=dict)
-    stands_in: tuple[str, ...] = ()
-    address: str = ""
+    stands_in: tuple[str, ...] = ()  # papers without a claim about it in which it may stand in for theirs
+    address: str = ""  # of an archive of the whole corpus that the owners let anyone download
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +68,7 @@ class Corpus:
     meta : pandas.DataFrame (N rows) or None
         Further columns (pose, illumination, frame).
 
-    Raises
-    ------
-    FerError
-        If a column does not align with the images, a label has no class or an id is not unique.
+    FerError if a column does not align with the images, a label has no class or an id is not unique.
     """
 
     images: np.ndarray
@@ -116,25 +88,24 @@ class Corpus:
             found = f"{self.images.dtype} {self.images.shape}"
             raise FerError(f"A corpus holds grey uint8 images (N, H, W); got {found}.")
         kinds = {"labels": np.int64, "ids": np.str_, "landmarks": np.float32, "valid": np.bool_}
-        kinds |= dict.fromkeys(TEXT_COLUMNS, np.str_)
-        for name, kind in kinds.items():
+        for name, kind in (kinds | dict.fromkeys(("subjects", "sequences", "split"), np.str_)).items():
             if (column := getattr(self, name)) is not None:
                 object.__setattr__(self, name, np.asarray(column, dtype=kind))
         object.__setattr__(self, "classes", tuple(canonical(c) for c in self.classes))
         if self.meta is not None:
             object.__setattr__(self, "meta", self.meta.reset_index(drop=True))
-        for name in _column_names():
-            column = getattr(self, name)
-            if column is not None and len(column) != len(self.images):
-                raise FerError(f"{name} has {len(column)} entries for {len(self.images)} images.")
-        if len(set(self.classes)) != len(self.classes):
-            raise FerError(f"A class is named twice: {', '.join(self.classes)}.")
+        for name, column in self._columns().items():
+            if column is not None and len(column) != len(self):
+                raise FerError(f"{name} has {len(column)} entries for {len(self)} images.")
         if len(self) and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             raise FerError(f"A label lies outside 0..{len(self.classes) - 1}, the classes of this corpus.")
         if len(np.unique(self.ids)) != len(self):
             raise FerError("Sample ids must be unique; at least one occurs twice.")
-        if self.landmarks is not None and self.landmarks.shape[2:] != (2,):
-            raise FerError(f"Landmarks are (N, points, 2), got {self.landmarks.shape}.")
+
+    def _columns(self) -> dict[str, Any]:
+        """Return the aligned columns by name, ``images`` first; None for those that the corpus lacks."""
+        names = (f.name for f in fields(self) if f.name not in ("classes", "card"))
+        return {name: getattr(self, name) for name in names}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -150,8 +121,7 @@ class Corpus:
         """Sha256 (64 hex digits) over pixels, shape, classes and every column; the card is left out."""
         sha = hashlib.sha256(json.dumps([self.images.shape, self.classes]).encode())
         sha.update(np.ascontiguousarray(self.images))
-        for name in _column_names()[1:]:
-            column = getattr(self, name)
+        for name, column in list(self._columns().items())[1:]:
             sha.update(f"\n{name} {column is not None}\n".encode())
             if column is None:
                 continue
@@ -167,14 +137,10 @@ class Corpus:
         """Return the samples at ``index`` (positions, in that order) or where a bool mask is true."""
         if not isinstance(index, slice):
             index = np.asarray(index if isinstance(index, np.ndarray) else list(index))
-            if index.dtype == bool and index.shape != (len(self),):
-                raise FerError(f"The mask has shape {index.shape}; expected ({len(self)},).")
             index = index if index.dtype == bool else index.astype(np.int64)
-        columns: dict[str, Any] = {name: getattr(self, name) for name in _column_names()}
-        for name, column in columns.items():
-            if column is not None:
-                columns[name] = column.iloc[index] if name == "meta" else column[index]
-        return replace(self, **columns)
+        columns = {name: column for name, column in self._columns().items() if column is not None}
+        parts = {name: c.iloc[index] if name == "meta" else c[index] for name, c in columns.items()}
+        return replace(self, **parts)
 
     def only(self, classes: Iterable[str]) -> Corpus:
         """Keep the samples of ``classes`` and relabel them to those classes in canonical order."""
@@ -191,10 +157,8 @@ class Corpus:
         import pandas as pd
 
         split = np.full(len(self), "all") if self.split is None else self.split
-        table = {
-            name: np.bincount(self.labels[split == name], minlength=len(self.classes))
-            for name in split_names(split)
-        }
+        n = len(self.classes)
+        table = {name: np.bincount(self.labels[split == name], minlength=n) for name in split_names(split)}
         return pd.DataFrame(table, index=pd.Index(self.classes, name="class"))
 
     def resize(self, size: int | tuple[int, int]) -> Corpus:
@@ -220,11 +184,6 @@ class Corpus:
         return replace(self, images=images, landmarks=landmarks)
 
 
-def _column_names() -> list[str]:
-    """Return the aligned fields of a corpus, ``images`` first."""
-    return [column.name for column in fields(Corpus) if column.name not in ("classes", "card")]
-
-
 def split_names(split: np.ndarray) -> list[str]:
     """Return the names that occur in a split column: FER2013's in order, then others by name."""
     found = set(np.unique(split).tolist())
@@ -233,10 +192,9 @@ def split_names(split: np.ndarray) -> list[str]:
 
 def pack(corpus: Corpus) -> dict[str, np.ndarray]:
     """Return the corpus as named arrays without object dtype, for :func:`fer_lib.files.cached_arrays`."""
-    arrays = {"classes": np.array(corpus.classes)}
-    for name in _column_names():
-        if (column := getattr(corpus, name)) is not None and name != "meta":
-            arrays[name] = column
+    columns = corpus._columns().items()
+    arrays = {name: column for name, column in columns if column is not None and name != "meta"}
+    arrays["classes"] = np.array(corpus.classes)
     if corpus.meta is not None:
         for i, name in enumerate(corpus.meta.columns):  # numbered, so that the column order returns
             column = corpus.meta[name].to_numpy()
@@ -263,15 +221,8 @@ def twins(images: np.ndarray) -> np.ndarray:
     return np.fromiter(groups, np.int64, len(images))
 
 
-def _groups_with_several(group: np.ndarray, codes: np.ndarray) -> int:
-    """Count the groups whose members hold more than one code."""
-    n = int(codes.max(initial=0)) + 1
-    pairs = np.unique(group * n + codes)
-    return int((np.bincount(pairs // n) > 1).sum()) if len(pairs) else 0
-
-
 def _other_label(group: np.ndarray, labels: np.ndarray, among: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Whether a twin in ``among`` has another label, bool (len(of),); both are index arrays."""
+    """Tell which samples ``of`` (positions) have a twin ``among`` others with another label, bool."""
     held = np.zeros((group.max(initial=0) + 1, labels.max(initial=0) + 1), bool)
     held[group[among], labels[among]] = True
     rows = held[group[of]]
@@ -282,25 +233,27 @@ def _other_label(group: np.ndarray, labels: np.ndarray, among: np.ndarray, of: n
 def audit(corpus: Corpus) -> dict[str, Any]:
     """Count black images and pixel-identical copies.
 
-    Returns
-    -------
-    dict
-        ``images``; ``distinct`` pixel contents; ``redundant`` copies beyond the first; ``groups`` of two
-        or more identical images; ``conflicting_groups`` that hold several labels;
-        ``cross_split_groups`` that lie in several official splits; ``black`` images, in ``total`` and
-        per split; and, per split other than ``train``, the images with a twin in ``train``
-        (``twins_in_training``) and those of them whose twin has another label
-        (``twins_with_other_label``).
+    The counts are ``images``; ``distinct`` pixel contents; ``redundant`` copies beyond the first; ``groups``
+    of identical images; ``conflicting_groups`` that hold several labels; ``cross_split_groups`` that lie in
+    several official splits; ``black`` images, in ``total`` and per split; and, per split other than
+    ``train``, the images with a twin in ``train`` (``twins_in_training``) and those whose twin has another
+    label (``twins_with_other_label``).
     """
+    import pandas as pd
+
     group = twins(corpus.images)
     sizes = np.bincount(group)
     black = ~corpus.images.any(axis=(1, 2))
+
+    def groups_with_several(column: np.ndarray) -> int:
+        return int(pd.Series(column).groupby(group).nunique().gt(1).sum())
+
     facts: dict[str, Any] = {
         "images": len(corpus),
         "distinct": len(sizes),
         "redundant": len(corpus) - len(sizes),
         "groups": int((sizes > 1).sum()),
-        "conflicting_groups": _groups_with_several(group, corpus.labels),
+        "conflicting_groups": groups_with_several(corpus.labels),
         "cross_split_groups": 0,
         "black": {"total": int(black.sum())},
         "twins_in_training": {},
@@ -308,10 +261,9 @@ def audit(corpus: Corpus) -> dict[str, Any]:
     }
     if corpus.split is None:
         return facts
-    names, codes = np.unique(corpus.split, return_inverse=True)
-    facts["cross_split_groups"] = _groups_with_several(group, codes)
+    facts["cross_split_groups"] = groups_with_several(corpus.split)
     train = np.flatnonzero(corpus.split == "train")
-    for name in split_names(names):
+    for name in split_names(corpus.split):
         here = np.flatnonzero(corpus.split == name)
         facts["black"][name] = int(black[here].sum())
         if len(train) and name != "train":

@@ -11,37 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_lib.data import first_bytes
 from fer_lib.data.sources import shown
 from fer_lib.errors import FerError
 from fer_lib.progress import track
 
-LFS_POINTER = b"version https://git-lfs"
 # A decoder may fill what a cut file lacks with grey and say nothing; then these markers are missing.
 END_MARKERS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a file's content; FerError if it is empty or a Git LFS pointer in a file's place."""
+    """Return a file's content; FerError if it is empty, a Git LFS pointer or another file in its place."""
     data = path.read_bytes()
-    if not data:
-        raise FerError("is empty; get this file again.")
-    check_pointer(data)
+    first_bytes.refuse(data[: first_bytes.LENGTH])
     return data
-
-
-def check_pointer(data: bytes) -> None:
-    """Raise FerError if a file's first bytes are those of a Git LFS pointer in its place."""
-    if data.startswith(LFS_POINTER):
-        raise FerError(
-            "is a Git LFS pointer and not the file itself; run `git lfs pull` in the repository it came from."
-        )
-
-
-def check_whole(data: bytes) -> None:
-    """Raise FerError for a JPEG or PNG file without its end."""
-    for start, end in END_MARKERS.items():
-        if data.startswith(start) and end not in data[-64:]:
-            raise FerError("is cut off; get this file again.")
 
 
 def decode(path: Path) -> np.ndarray:
@@ -50,18 +33,14 @@ def decode(path: Path) -> np.ndarray:
     Whatever the channels (grey, palette, colour, with alpha) and 8 or 16 bits; colours weigh as in
     ITU-R BT.601, alpha is dropped.
 
-    Raises
-    ------
-    FerError
-        If the file is empty, cut off, a Git LFS pointer or no image. The message lacks the file's name.
-    OSError
-        If it cannot be opened.
+    FerError if the file is empty, cut off, a Git LFS pointer or no image; the message lacks the file's name.
     """
     import cv2
 
     _quieten()
     data = read_bytes(path)
-    check_whole(data)
+    if any(data.startswith(start) and end not in data[-64:] for start, end in END_MARKERS.items()):
+        raise FerError("is cut off; get this file again.")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:  # absurd sizes in a damaged header
@@ -118,18 +97,10 @@ def decode_all(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decode many files in threads, with progress (OpenCV lets go of the interpreter while decoding).
 
-    Parameters
-    ----------
-    paths : sequence of path
-    label, unit
-        Of the progress line.
-    faults : list of (str, str)
-        Gains the name of each file that cannot be read, and what is wrong with it.
-    size : int, (height, width) or None
-        Size of the returned images (one number for a square); None for the most frequent one.
-        Images of another size are fitted in by :func:`fit`.
-    load : callable, optional
-        Returns the images (H, W) of the file at a position in ``paths``; default: the one it holds.
+    ``load`` returns the images (H, W) of the file at a position in ``paths``; by default the one it holds.
+    Those of another size than ``size`` are fitted in by :func:`fit`; None is the most frequent size, the
+    larger of two as frequent. ``faults`` gains the name of each file that cannot be read, and what is wrong
+    with it.
 
     Returns
     -------
@@ -151,51 +122,22 @@ def decode_all(
             return [], [], f"cannot be read ({error.strerror or error})."
         return [fit(i, size) if size else i for i in images], [i.shape for i in images], ""
 
-    stack = _Stack(len(paths))
+    found: list[np.ndarray] = []
     owners, sizes = [], []
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         results = track(pool.map(attempt, range(len(paths))), label, len(paths), unit)
-        for position, (found, shapes, fault) in enumerate(results):
-            for image in found:
-                stack.add(image)
+        for position, (images, shapes, fault) in enumerate(results):
+            found += images
             sizes += shapes
-            owners += [position] * len(found)
+            owners += [position] * len(images)
             if fault:
                 faults.append((shown(paths[position]), fault))
-    images = stack.finish(size or most_frequent(sizes))
-    return images, np.array(owners, np.int64), np.array(sizes, np.int64).reshape(-1, 2)
-
-
-class _Stack:
-    """Images gathered in one array of the first one's size, so that a corpus is never in memory twice."""
-
-    def __init__(self, expected: int) -> None:
-        self.expected, self.count = expected, 0
-        self.images = np.empty((0, 1, 1), np.uint8)
-        self.odd: dict[int, np.ndarray] = {}  # those of another size
-
-    def add(self, image: np.ndarray) -> None:
-        if self.count == len(self.images):  # pages that are never written take no memory
-            shape = self.images.shape[1:] if self.count else image.shape
-            larger = np.empty((max(self.expected, 2 * self.count), *shape), np.uint8)
-            larger[: self.count] = self.images
-            self.images = larger
-        if image.shape == self.images.shape[1:]:
-            self.images[self.count] = image
-        else:
-            self.odd[self.count] = image
-        self.count += 1
-
-    def finish(self, size: tuple[int, int]) -> np.ndarray:
-        """Return the images (N, height, width), those of another size fitted in."""
-        if self.images.shape[1:] == size:
-            for i, image in self.odd.items():
-                self.images[i] = fit(image, size)
-            return self.images[: self.count]
-        images = np.empty((self.count, *size), np.uint8)
-        for i in range(self.count):
-            images[i] = fit(self.odd.get(i, self.images[i]), size)
-        return images
+    counts = Counter(sizes)
+    size = size or max(counts, key=lambda shape: (counts[shape], shape), default=(1, 1))
+    stack = np.empty((len(found), *size), np.uint8)
+    for i in reversed(range(len(found))):  # each is let go of, so that a corpus is never in memory twice
+        stack[i] = fit(found.pop(), size)
+    return stack, np.array(owners, np.int64), np.array(sizes, np.int64).reshape(-1, 2)
 
 
 def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -204,9 +146,3 @@ def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
     if len(pair) != 2 or not all(isinstance(n, int | np.integer) and n >= 1 for n in pair):
         raise FerError(f"size is one whole number of pixels or (height, width), at least 1; got {size!r}.")
     return int(pair[0]), int(pair[1])
-
-
-def most_frequent(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the most frequent (height, width), the larger one of two as frequent; (1, 1) for none."""
-    counts = Counter(sizes)
-    return max(counts, key=lambda size: (counts[size], size), default=(1, 1))

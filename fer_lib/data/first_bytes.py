@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_lib.data.decoding import check_pointer
 from fer_lib.errors import FerError
 
 LENGTH = 512  # of what is looked at: a tar archive says so behind its first 257 bytes
 COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ", b"BZh")
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-FOREIGN = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7-Zip archive", b"PK\x07\x08": "one part of several"}
+UNUSABLE = {
+    b"version https://git-lfs": "a Git LFS pointer and not the file itself; run `git lfs pull` in the "
+    "repository it came from.",
+    b"<!doctype": "a web page (a login page, perhaps) and not the file itself; download it again.",
+    b"<html": "a web page (a login page, perhaps) and not the file itself; download it again.",
+    b"rar!": "a RAR archive, which only its own program unpacks; unpack it first.",
+    b"7z\xbc\xaf": "a 7-Zip archive, which only its own program unpacks; unpack it first.",
+    b"pk\x07\x08": "one part of several, which only their own program unpacks; unpack them first.",
+}
 
 
 def read_head(path: Path) -> bytes:
@@ -29,18 +36,7 @@ def refuse(head: bytes, name: str = "") -> None:
 
     The message begins with ``name``; without it, it lacks the subject.
     """
-    kind = next((kind for magic, kind in FOREIGN.items() if head.startswith(magic)), None)
-    why = ""
-    if not head:
-        why = "is empty; get it again."
-    elif head.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        why = "is a web page (a login page, perhaps) and not the file itself; download it again."
-    elif kind:
-        why = f"is {kind}, which only its own program unpacks; unpack it first."
-    else:
-        try:
-            check_pointer(head)
-        except FerError as error:
-            why = str(error)
-    if why:
-        raise FerError(f"{name} {why}".lstrip())
+    start = head.lstrip().lower()
+    why = next((why for magic, why in UNUSABLE.items() if start.startswith(magic)), "")
+    if not head or why:
+        raise FerError(f"{name} is {why or 'empty; get it again.'}".lstrip())

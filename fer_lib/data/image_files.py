@@ -27,13 +27,8 @@ Load = Callable[[dict[str, Any]], tuple[Sequence[np.ndarray], Sequence[dict[str,
 class Crop:
     """A way to cut the face out of a photograph while a corpus is read (:data:`fer_lib.faces.FACE`).
 
-    Attributes
-    ----------
-    cut : callable
-        ``cut(photograph, size)`` takes uint8 (H, W) and returns uint8 (size, size) and whether a face was
-        found.
-    sources : tuple of Path
-        The Python files that decide its pixels: a cache of crops is keyed by what they do.
+    ``cut(photograph, size)`` takes uint8 (H, W) and returns uint8 (size, size) and whether a face was found.
+    ``sources`` are the Python files that decide its pixels: a cache of crops is keyed by what they do.
     """
 
     cut: Callable[[np.ndarray, int], tuple[np.ndarray, bool]]
@@ -50,9 +45,7 @@ def read_stills(
     load: Load | None = None,
     unit: str = "image",
 ) -> Corpus:
-    """Decode the files of the source's rows and return the corpus.
-
-    No more photographs are in memory than there are threads, beside the images that are returned.
+    """Decode the files of the source's rows, and return the corpus with its images in their order.
 
     Parameters
     ----------
@@ -61,29 +54,16 @@ def read_stills(
         and ``frames_to_take``, and everything else becomes a column of ``meta``.
     card : Card
     problems : list of str, optional
-        If given, what cannot be read is described here, a sentence naming the file each, and left out;
-        without it the first such thing raises.
+        Gains a sentence for what cannot be read and is left out; without it the first raises FerError.
     size : int or (height, width), optional
-        Size of the images; one number for a square. Default: 96 for crops, else the most frequent one among
-        the files, into which others are fitted with their proportions kept.
+        Default: 96 for crops, else the most frequent one among the files, into which others are fitted with
+        their proportions kept. ``meta`` has the ``height`` and ``width`` that each had in its file.
     crop : Crop, optional
-        How the face is cut out of each image.
+        How the face is cut out of each image; ``valid`` is then False where none was found.
     load : callable, optional
         Returns the images (H, W) of one row and the row of each; the default decodes ``path`` to one.
     unit : str
         What a row is, for the progress line.
-
-    Returns
-    -------
-    Corpus
-        Images uint8 (N, H, W) in the order of the rows. ``meta`` has the ``height`` and ``width`` that each
-        had in its file. With ``crop`` it has neither, and ``valid`` is False where no face was found.
-
-    Raises
-    ------
-    FerError
-        If nothing was selected, ``crop`` is no :class:`Crop`, crops are not to be square or, without
-        ``problems``, something cannot be read.
     """
     import pandas as pd
 

@@ -23,20 +23,10 @@ ROWS = 1000  # parsed at once: about 8 MB of FER2013's text, which bounds the me
 
 
 def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.DataFrame]:
-    """Yield blocks of rows as text.
+    """Yield blocks of rows that are not blank as text, indexed by the row's number in the file less one.
 
-    Parameters
-    ----------
-    path : Path
-    columns : list of str
-        Wanted columns; blanks around the names in the file do not matter.
-    problems : list of str
-        Receives a sentence if the file is no csv or lacks a column; reading ends there.
-
-    Yields
-    ------
-    pandas.DataFrame
-        Indexed by the number of the row in the file less one; blank rows are left out.
+    Blanks around the names of ``columns`` in the file do not matter. ``problems`` receives a sentence if the
+    file is no csv or lacks a column; reading ends there.
     """
     import pandas as pd
 
@@ -44,9 +34,7 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
         head = first_bytes.read_head(path)
         first_bytes.refuse(head)
         if first_bytes.is_archive(head):
-            raise FerError(
-                "is an archive under a csv's name; move it elsewhere and unpack it with `fer data import`."
-            )
+            raise FerError("is an archive; move it elsewhere and unpack it with `fer data import`.")
         # Blank lines are kept while reading, so that the row numbers in messages are right.
         with (
             warnings.catch_warnings(),
@@ -57,14 +45,10 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
                 block.columns = [str(name).strip() for name in block.columns]
                 if missing := [name for name in columns if name not in block.columns]:
                     names = (name if name.isprintable() else repr(name) for name in block.columns[:8])
-                    problems.append(
-                        f"{path}: no column {', '.join(missing)}; found {', '.join(names)[:200]}. "
-                        "Is it this dataset?"
-                    )
+                    found = ", ".join(names)[:200]
+                    problems.append(f"{path}: no column {', '.join(missing)}; found {found}.")
                     return
                 yield block[columns].dropna(how="all")
-    except pd.errors.EmptyDataError:
-        problems.append(f"{path} is empty; get it again.")
     except FerError as error:
         problems.append(f"{path} {error}")
     except OSError as error:
@@ -79,23 +63,17 @@ def read_images(
 ) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Read a csv with an image of ``size`` pixels a side in each row; show progress.
 
-    Parameters
-    ----------
-    path : Path
-    columns : dict
-        Column to what its entries mean, as codes.
-    problems : list of str
-        Receives what is wrong with the file and with rows, which are then left out.
+    ``columns`` tells for each column what its entries mean, as codes. ``problems`` receives what is wrong
+    with the file and with rows, which are then left out.
 
     Returns
     -------
     images : uint8 (N, size, size)
     codes : dict
         Column to int64 (N,).
-    kept : int64 (N,)
-        Positions of those images among the rows that are not blank.
-    rows : int64 (M,)
-        The number in the file, less one, of every row that is not blank.
+    kept, rows : int64 (N,), int64 (M,)
+        Positions of those images among the rows that are not blank, and the number in the file, less one, of
+        each of those.
     """
     none = np.zeros(0, np.int64)
     parts, numbers = [(np.zeros((0, size, size), np.uint8), none, *[none] * len(columns))], [none]
@@ -146,12 +124,8 @@ def codes(column: pd.Series, known: dict[str, int]) -> tuple[np.ndarray, dict[in
 def parse_pixels(texts: list[str], n: int) -> tuple[np.ndarray, dict[int, str]]:
     """Parse rows of ``n`` whole numbers 0..255 separated by blanks.
 
-    Returns
-    -------
-    pixels : uint8 (len(texts), n)
-        Rows that cannot be parsed are zero.
-    faults : dict
-        By position, what is wrong with such a row.
+    Returns uint8 (len(texts), n), in which rows that cannot be parsed are zero, and by position what is wrong
+    with those.
     """
     pixels = np.zeros((len(texts), n), np.uint8)
     faults = {}
@@ -167,11 +141,7 @@ def parse_pixels(texts: list[str], n: int) -> tuple[np.ndarray, dict[int, str]]:
 def _why_not(text: str, n: int) -> str:
     """Say what is wrong with one row's pixels."""
     words = text.split()
-    for position, word in enumerate(words):
-        if not (word.isascii() and word.isdigit()):
-            return f"pixel {position + 1} is {word[:20]!r}, not a whole number."
-        if len(word) > 3 or int(word) > 255:
-            return f"pixel {position + 1} is {word[:20]}, outside 0..255."
-    if len(words) != n:
-        return f"{len(words)} pixel values, expected {n}; cut off or damaged, get it again."
-    return "the pixels are not separated by blanks."
+    for position, word in enumerate(words, 1):
+        if not (word.isascii() and word.isdigit() and len(word) < 4 and int(word) < 256):
+            return f"pixel {position} is {word[:20]!r}, not a whole number from 0 to 255."
+    return f"{len(words)} pixel values, expected {n}; cut off or damaged, get it again."

@@ -21,20 +21,10 @@ if TYPE_CHECKING:
 class Printed:
     """One count of one paper.
 
-    Attributes
-    ----------
-    claim : str
-        Id of the claim that holds the number.
-    what : str
-        ``images``, ``sequences`` or ``subjects``.
-    complete : int or None
-        What a complete copy yields; None where copies differ or nobody has counted.
-    selection : dict
-        Options of ``datasets.load``; those not named are the defaults.
-    why : str
-        Why ``complete`` is not the printed number; empty where it is.
-    whole : str
-        If not of the selection: the name, among the facts of a source, of this count of the whole copy.
+    ``claim`` is the id of the claim that holds the number of ``what``: ``images``, ``sequences`` or
+    ``subjects``. A ``complete`` copy yields so many with this ``selection``, options of ``datasets.load``;
+    None where copies differ or nobody has counted. ``why`` that is not the printed number is empty where it
+    is. ``whole``, if not of the selection: the name, among the facts of a source, of the whole copy's count.
     """
 
     claim: str
@@ -46,17 +36,12 @@ class Printed:
 
 
 def compare(reader: Reader, root: Any) -> list[dict[str, Any]]:
-    """Set the printed counts of a corpus beside those of a copy and of a complete one.
+    """Set the printed counts of a corpus beside those of a copy and of a complete one, opening no image.
 
-    No image is opened.
-
-    Returns
-    -------
-    list of dict
-        One per count: ``paper``, ``where`` (table or section), ``selection`` (options of ``datasets.load``,
-        ``default`` or ``whole copy``), ``what`` is counted, ``printed``, ``complete`` (None where unknown),
-        ``why`` that is another number, and ``here``: the copy's own, None where this form of the corpus does
-        not have the selection.
+    Each row has the ``paper``, ``where`` (table or section), ``selection`` (options of ``datasets.load``,
+    ``default`` or ``whole copy``), ``what`` is counted, ``printed``, ``complete`` (None where unknown),
+    ``why`` that is another number, and ``here``: the copy's own, None where this form of the corpus does not
+    have the selection.
     """
     from fer_lib import claims
 

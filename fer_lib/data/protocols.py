@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,20 +19,16 @@ GROUPINGS = ("subject", "random")
 SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
 
-def limited(
-    corpus: Corpus, n: int, seed: int, whole: Sequence[str] = (), others: dict[str, int] | None = None
-) -> Corpus:
+def limited(corpus: Corpus, n: int, seed: int, others: dict[str, int] | None = None) -> Corpus:
     """Return n stratified training images of a corpus with an official split, and fewer of other parts.
 
-    Those are n / 4 images, or as many as ``others`` says of a part; the parts named in ``whole`` stay as they
-    are.
+    Those are n / 4 images, or as many as ``others`` says of a part.
     """
     counts = {"train": n} | (others or {})
-    parts = []
-    for name in pd.unique(corpus.split):
-        part = np.flatnonzero(corpus.split == name)
-        size = counts.get(name, n // 4)
-        parts.append(part if name in whole else splits.subset(corpus, part, size, seed))
+    parts = [
+        splits.subset(corpus, np.flatnonzero(corpus.split == name), counts.get(name, n // 4), seed)
+        for name in pd.unique(corpus.split)
+    ]
     return corpus.select(np.sort(np.concatenate(parts)))
 
 
@@ -46,9 +40,8 @@ def cross_validation(
     ``grouping``: ``subject`` keeps every person on one side, ``random`` does not ask. ``keep`` returns
     only so many folds of every repeat.
     """
-    # What random folds leak is in the certificate beside them, which every chapter shows.
-    random = partial(splits.kfold, accept_leaks=True)
-    split = splits.subject_kfold if one_of(grouping, GROUPINGS, "grouping") == "subject" else random
+    by_subject = one_of(grouping, GROUPINGS, "grouping") == "subject"
+    split = splits.subject_kfold if by_subject else splits.kfold
     return [
         replace(fold, name=f"{grouping}-r{repeat}-{fold.name}")
         for repeat in range(repeats)
@@ -56,7 +49,7 @@ def cross_validation(
     ]
 
 
-def with_validation(corpus: Corpus, fold: Fold, grouping: str, seed: int, part: float = 0.1) -> Fold:
-    """Set a part of a fold's training side aside, for something to be selected on."""
-    train, validation = splits.hold_out(corpus, fold.train, part, seed, grouping == "subject")
+def with_validation(corpus: Corpus, fold: Fold, grouping: str, seed: int) -> Fold:
+    """Set a tenth of a fold's training side aside, for something to be selected on."""
+    train, validation = splits.hold_out(corpus, fold.train, 0.1, seed, grouping == "subject")
     return replace(fold, train=train, validation=validation)

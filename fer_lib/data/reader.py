@@ -16,50 +16,26 @@ from fer_lib.errors import FerError, one_of
 
 @dataclass(frozen=True)
 class Reader:
-    """A corpus as the rest of the library knows it: each file in ``datasets`` makes one, ``READER``.
-
-    Attributes
-    ----------
-    card : Card
-    search : callable, optional
-        ``search(folder, **choices)`` returns what the corpus consists of, None where it is not in the folder.
-        A generated corpus has none.
-    choices : mapping
-        The options that decide which files are listed, with the values that each may have: the first is the
-        default.
-    options : mapping
-        All other options with their defaults. Those of both kinds are the options of ``datasets.load``.
-    build : callable
-        ``build(source, card, problems, **options)`` returns the corpus; see
-        :func:`fer_lib.data.image_files.read_stills`. A generated corpus is returned by ``build(**options)``.
-    is_ours : callable, optional
-        ``is_ours(folder, name)`` tells whether a file looks like one of the corpus's; for those that are
-        searched for to any depth.
-    whole : tuple of mappings
-        Selections that together are every file of a copy.
-    faults : callable, optional
-        ``faults(source, corpus)`` returns what keeps a copy from being the official one, a sentence each,
-        the gravest first; for those whose owners publish counts. Such a corpus has the option ``strict``.
-    authenticity : callable, optional
-        ``authenticity(corpus)`` tells the original from altered copies, as ``datasets.authenticity`` says.
-    doubts : callable, optional
-        ``doubts(source, found)`` returns what of that, and of the files, speaks against a copy besides its
-        faults; a sentence each.
-    printed : tuple of Printed
-        What papers print of it.
-    """
+    """A corpus as the rest of the library knows it: each file in ``datasets`` makes one, ``READER``."""
 
     card: Card
+    # search(folder, **choices) returns what is there, None where the corpus is not; a generated one has none.
     search: Callable[..., Source | None] | None = None
+    # The options that decide which files are listed, with the values that each may have, the default first;
     choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    # and all others with their defaults. Together they are the options of `datasets.load`.
     options: Mapping[str, Any] = field(default_factory=lambda: {"size": None})
+    # build(source, card, problems, **options) returns the corpus; a generated one comes of build(**options).
     build: Callable[..., Corpus] = read_stills
+    # is_ours(folder, name): does a file look like the corpus's? For those searched for to any depth.
     is_ours: Callable[[str, str], bool] | None = None
-    whole: tuple[Mapping[str, Any], ...] = ({},)
+    whole: tuple[Mapping[str, Any], ...] = ({},)  # selections that together are every file of a copy
+    # faults(source, corpus): what keeps a copy from being the official one, sentences, the gravest first; for
+    # those whose owners publish counts. Such a corpus has the option `strict`.
     faults: Callable[[Source, Corpus], list[str]] | None = None
+    # authenticity(corpus) tells the original from altered copies, as `datasets.authenticity` says.
     authenticity: Callable[[Corpus], dict[str, Any]] | None = None
-    doubts: Callable[[Source, dict[str, Any]], list[str]] | None = None
-    printed: tuple[Printed, ...] = ()
+    printed: tuple[Printed, ...] = ()  # what papers print of it
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -69,7 +45,7 @@ class Reader:
     def locate(self, root: str | Path, **chosen: Any) -> Source | None:
         """Return what the corpus in a folder consists of, None where it is not there.
 
-        ``chosen`` are some of ``choices``. Raises FerError for a value that an option does not have.
+        ``chosen`` are some of ``choices``; FerError for a value that an option does not have.
         """
         values = {name: allowed[0] for name, allowed in self.choices.items()} | chosen
         for name, allowed in self.choices.items():
@@ -78,23 +54,11 @@ class Reader:
         return self.search(Path(root), **values)  # type: ignore[misc]
 
     def read(self, root: str | Path | Source, problems: list[str] | None = None, **options: Any) -> Corpus:
-        """Read the corpus from a folder, or from what :meth:`locate` found there.
+        """Read the corpus from a folder, or from the source that :meth:`locate` found there.
 
-        Parameters
-        ----------
-        root : path or Source
-            Of a source its choices have been made.
-        problems : list of str, optional
-            If given, what cannot be read is described here, a sentence naming the file each, and left out;
-            without it the first such thing raises.
-        **options
-            Some of ``choices`` and ``options``.
-
-        Raises
-        ------
-        FerError
-            If nothing is there, an option has another value than it may have or, without ``problems``,
-            something cannot be read.
+        ``options`` are some of ``choices`` (which of a source have been made) and ``options``. ``problems``,
+        if given, receives a sentence for each thing that cannot be read and is left out; without it the first
+        raises FerError, as does a folder without the corpus.
         """
         chosen = {name: options.pop(name) for name in self.choices if name in options}
         source = root if isinstance(root, Source) else self.locate(root, **chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,31 +21,17 @@ def report(
     printed: list[dict[str, Any]],
     doubts: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the report of :func:`fer_lib.data.datasets.check`.
+    """Return the report of :func:`fer_lib.data.datasets.check` on what was read of a copy.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        What was read of the copy.
-    source : Source or None
-        The files it was read from; None for a generated corpus.
-    problems : list of str
-        Sentences, gravest first.
-    printed : list of dict
-        From :func:`fer_lib.data.printed.compare`.
-    doubts : list of str
-        Problems that keep the copy from being the original, and nobody from using it.
+    ``source`` is None for a generated corpus, ``printed`` comes from :func:`fer_lib.data.printed.compare`,
+    and ``doubts`` are problems that keep the copy from being the original, and nobody from using it.
     """
-    if source is None:
-        copy: dict[str, Any] = {"root": None, "form": "generated", "ignored": 0, "facts": {}, "expected": {}}
-        copy["ignored_names"] = []
-        remarks = []
-    else:
-        copy = {
-            name: getattr(source, name) for name in ("form", "ignored", "ignored_names", "facts", "expected")
-        }
-        copy["root"] = str(source.root.resolve())
-        remarks = [*source.remarks, *size_remarks(corpus), *face_remarks(corpus), *unreachable(printed)]
+    copied = ("form", "ignored", "ignored_names", "facts", "expected")
+    copy: dict[str, Any] = {name: getattr(source or Source(Path(), "generated"), name) for name in copied}
+    copy["root"] = str(source.root.resolve()) if source else None
+    remarks = list(source.remarks) if source else []
+    if source:
+        remarks += [*size_remarks(corpus), *face_remarks(corpus), *unreachable(printed)]
     split = corpus.split
     per_class = np.bincount(corpus.labels, minlength=len(corpus.classes)).tolist()
     return {

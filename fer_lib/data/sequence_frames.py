@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from fer_lib.data.sources import Source
 
-FRAMES = ("apex", "last3", "last10", "neutral", "all")
+FRAMES = ("apex", "last3", "last10", "neutral", "all")  # apex: the last frame; neutral: the first
 NAMED = 5  # sequences that a remark names
-Frame = TypeVar("Frame")
-
-
-def pick(frames: Sequence[Frame], which: str) -> list[Frame]:
-    """Return those of a sequence's frames, in order, that ``which`` of FRAMES asks for.
-
-    ``apex`` is the last frame, ``neutral`` the first; a sequence with fewer than asked for gives all.
-    """
-    if which == "neutral":
-        return list(frames[:1])
-    return list(frames if which == "all" else frames[-wanted(which) :])
 
 
 def wanted(which: str) -> int:
@@ -37,9 +26,12 @@ def by_sequence(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]
 def take(
     source: Source, sequences: dict[str, list[dict[str, Any]]], labels: dict[str, str], which: str
 ) -> None:
-    """Make the frames asked for, of the sequences of the source's classes, the source's rows and files."""
-    labelled = {name: rows for name, rows in sequences.items() if labels[name] in source.classes}
-    taken = {name: pick(rows, which) for name, rows in labelled.items()}
+    """Make the frames ``which`` asks for, of the sequences of the source's classes, its rows and files.
+
+    A sequence with fewer frames than asked for gives all.
+    """
+    part = slice(1) if which == "neutral" else slice(None) if which == "all" else slice(-wanted(which), None)
+    taken = {name: rows[part] for name, rows in sequences.items() if labels[name] in source.classes}
     source.rows = [{**row, "expression": labels[row["sequence"]]} for rows in taken.values() for row in rows]
     source.files += [row["path"] for row in source.rows]
     if short := [name for name, rows in taken.items() if len(rows) < wanted(which)]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,10 +37,7 @@ def official(
 ) -> list[Fold]:
     """Return the one fold of a corpus's official split: ``train``, ``test`` and ``validation`` by name.
 
-    Raises
-    ------
-    FerError
-        If the corpus has no official split, or none of that name.
+    FerError if the corpus has no official split, or none of that name.
     """
     if corpus.split is None:
         raise FerError(f"{corpus.card.title} has no official split; use kfold or a subject protocol.")
@@ -52,61 +49,45 @@ def official(
     return [Fold("official", *parts)]
 
 
-def kfold(corpus: Corpus, k: int, seed: int = 0, *, accept_leaks: bool = False) -> list[Fold]:
+def kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
     """Return ``k`` random folds with the classes in proportion (scikit-learn's StratifiedKFold).
 
-    Samples of one subject, and frames of one sequence, may fall on both sides: the certificate counts
-    them, and a corpus with several frames of a sequence is warned about unless ``accept_leaks``. A class
-    with fewer than ``k`` samples is absent from some test folds.
+    Samples of one subject, and frames of one sequence, which are nearly equal images, may fall on both
+    sides: the certificate counts them. A class with fewer than ``k`` samples is absent from some test folds.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    sequences = corpus.sequences
-    if not accept_leaks and sequences is not None and len(np.unique(sequences)) < len(corpus):
-        warnings.warn(
-            f"{corpus.card.title} holds several frames of one sequence, which are nearly equal images: a "
-            "random split leaks them from training into testing. Split by subject to measure anything new.",
-            stacklevel=2,
-        )
-    if not 2 <= k <= len(corpus):
-        raise FerError(f"k must lie between 2 and the number of samples, {len(corpus)}; got {k}.")
-    if np.bincount(corpus.labels).max() < k:
-        raise FerError(f"k = {k} is more than any class has samples; choose fewer folds.")
-    return _folds(corpus, StratifiedKFold(k, shuffle=True, random_state=seed), None)
+    _check_k(k, len(corpus), "samples", corpus)
+    return _folds(corpus, StratifiedKFold(k, shuffle=True, random_state=seed))
 
 
 def subject_kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
     """Return ``k`` folds that keep every subject on one side (scikit-learn's StratifiedGroupKFold).
 
     Classes are in proportion as far as whole subjects allow. Where that would leave a fold empty, folds hold
-    equally many subjects instead (its GroupKFold).
-
-    Raises
-    ------
-    FerError
-        If the corpus has no subjects, or fewer than ``k``.
+    equally many subjects instead (its GroupKFold). FerError if the corpus has fewer subjects than ``k``.
     """
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     subjects = _subjects(corpus)
-    n = len(np.unique(subjects))
+    _check_k(k, len(np.unique(subjects)), "subjects", corpus)
+    folds = _folds(corpus, StratifiedGroupKFold(k, shuffle=True, random_state=seed), subjects)
+    if all(len(fold.test) for fold in folds):
+        return folds
+    return _folds(corpus, GroupKFold(k, shuffle=True, random_state=seed), subjects)
+
+
+def _check_k(k: int, n: int, what: str, corpus: Corpus) -> None:
     if not 2 <= k <= n:
-        raise FerError(f"k must lie between 2 and the number of subjects, {n}; got {k}.")
+        raise FerError(f"k must lie between 2 and the number of {what}, {n}; got {k}.")
     if np.bincount(corpus.labels).max() < k:
         raise FerError(f"k = {k} is more than any class has samples; choose fewer folds.")
-    folds = _folds(corpus, StratifiedGroupKFold(k, shuffle=True, random_state=seed), subjects)
-    if any(not len(fold.test) for fold in folds):
-        return _folds(corpus, GroupKFold(k, shuffle=True, random_state=seed), subjects)
-    return folds
 
 
 def leave_one_subject_out(corpus: Corpus) -> list[Fold]:
     """Return one fold per subject, named by it, that tests on this subject alone.
 
-    Raises
-    ------
-    FerError
-        If the corpus has no subjects, or only one.
+    FerError if the corpus has no subjects, or only one.
     """
     from sklearn.model_selection import LeaveOneGroupOut
 
@@ -115,10 +96,10 @@ def leave_one_subject_out(corpus: Corpus) -> list[Fold]:
     if len(names) < 2:
         raise FerError(f"Leaving one subject out takes at least two subjects; there are {len(names)}.")
     folds = _folds(corpus, LeaveOneGroupOut(), subjects)
-    return [Fold(str(name), f.train, f.test) for name, f in zip(names, folds, strict=True)]
+    return [replace(fold, name=str(name)) for name, fold in zip(names, folds, strict=True)]
 
 
-def _folds(corpus: Corpus, splitter: Any, groups: np.ndarray | None) -> list[Fold]:
+def _folds(corpus: Corpus, splitter: Any, groups: np.ndarray | None = None) -> list[Fold]:
     """Split in the order of ids and map back to positions in the corpus."""
     order = np.argsort(corpus.ids)
     labels = corpus.labels[order]
@@ -145,11 +126,6 @@ def subset(corpus: Corpus, train_idx: np.ndarray, n: int, seed: int = 0) -> np.n
     Each class is ranked by a hash of seed and id, and the classes are drawn from in step. Subsets of one
     seed are therefore nested: the 100 are among the 1,000, so a curve over sizes is not blurred by
     different draws.
-
-    Raises
-    ------
-    FerError
-        If ``n`` is not within 1..len(train_idx).
     """
     train_idx = np.sort(np.asarray(train_idx, dtype=np.int64))
     if not 1 <= n <= len(train_idx):
@@ -170,18 +146,9 @@ def hold_out(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Part ``train_idx`` into (train, validation), both int64 sorted and not empty.
 
-    Parameters
-    ----------
-    fraction : float
-        Share of validation, between 0 and 1: of the subjects if ``by_subject``; else of the sequences
-        where the corpus has them (frames of one sequence stay together); else of the samples, with the
-        classes in proportion.
-
-    Raises
-    ------
-    FerError
-        If the fraction is not between 0 and 1, there is too little to part, or ``by_subject`` is asked
-        of a corpus without subjects.
+    ``fraction``, between 0 and 1, is the share of validation: of the subjects if ``by_subject``; else of the
+    sequences where the corpus has them (frames of one sequence stay together); else of the samples, with the
+    classes in proportion. FerError if there is too little to part, or the corpus has no subjects.
     """
     train_idx = np.sort(np.asarray(train_idx, dtype=np.int64))
     if not 0 < fraction < 1:
@@ -203,35 +170,19 @@ def hold_out(
 
 
 def certify(corpus: Corpus, folds: list[Fold], subject_independent: bool) -> dict[str, Any]:
-    """Establish what the folds keep, for the evidence.
+    """Establish what the folds keep, for the evidence; ``subject_independent`` is what the protocol promises.
 
-    Parameters
-    ----------
-    folds : list of Fold
-    subject_independent : bool
-        What the protocol promises.
+    ``subjects_shared`` and ``sequences_shared`` lie both in training or validation and in test, summed over
+    folds (None where the corpus records none); ``twins_crossing`` and ``twins_in_validation`` are test
+    samples with a pixel-identical image in training and in validation. ``index_sha256`` is over names and
+    index lists; ``folds`` has the same per fold, with ``sizes``, ``counts`` per class and the number of
+    ``subjects`` of its parts.
 
-    Returns
-    -------
-    dict
-        ``dataset``, ``fingerprint``, ``images``, ``classes``; ``subject_independent`` (promised and
-        kept); ``n_folds``; ``every_sample_tested_once``; ``tested`` (distinct samples);
-        ``subjects_shared`` and ``sequences_shared`` between training or validation and test, summed over
-        folds (None where the corpus records none); ``twins_crossing`` and ``twins_in_validation`` (test
-        samples with a pixel-identical image in training, in validation; summed); ``audit`` of the
-        corpus; ``index_sha256`` over names and index lists; ``folds``: the same per fold, with
-        ``sizes``, ``counts`` per part and class and the number of ``subjects`` per part.
-
-    Raises
-    ------
-    FerError
-        If ``subject_independent`` is promised and violated, or cannot be known; if the parts of a fold
-        overlap, a fold lacks training or test samples, or an index lies outside the corpus.
+    FerError if ``subject_independent`` is promised and violated, or cannot be known; if the parts of a fold
+    overlap, or one lacks training or test samples.
     """
     if subject_independent:
         _subjects(corpus)
-    if not folds:
-        raise FerError("There are no folds to certify.")
     group = twins(corpus.images)
     facts = [_certify_fold(corpus, fold, group) for fold in folds]
     for fact in facts:
@@ -245,11 +196,8 @@ def certify(corpus: Corpus, folds: list[Fold], subject_independent: bool) -> dic
     for fold in folds:
         for part in (fold.train, fold.validation, fold.test):
             sha.update(f"{fold.name} {len(part)} ".encode() + part.astype("<i8").tobytes())
-
-    def total(name: str) -> int | None:
-        values = [fact[name] for fact in facts]
-        return None if None in values else sum(values)
-
+    summed = ("subjects_shared", "sequences_shared", "twins_crossing", "twins_in_validation")
+    totals = {name: [fact[name] for fact in facts] for name in summed}
     return {
         "dataset": corpus.card.name,
         "fingerprint": corpus.fingerprint,
@@ -259,10 +207,7 @@ def certify(corpus: Corpus, folds: list[Fold], subject_independent: bool) -> dic
         "n_folds": len(folds),
         "every_sample_tested_once": bool((times == 1).all()),
         "tested": int((times > 0).sum()),
-        "subjects_shared": total("subjects_shared"),
-        "sequences_shared": total("sequences_shared"),
-        "twins_crossing": total("twins_crossing"),
-        "twins_in_validation": total("twins_in_validation"),
+        **{name: None if None in values else sum(values) for name, values in totals.items()},
         "audit": audit(corpus),
         "index_sha256": sha.hexdigest(),
         "folds": facts,
@@ -275,8 +220,6 @@ def _certify_fold(corpus: Corpus, fold: Fold, group: np.ndarray) -> dict[str, An
     every = np.concatenate(list(parts.values()))
     if not len(fold.train) or not len(fold.test):
         raise FerError(f"{fold.name} has {len(fold.train)} training and {len(fold.test)} test samples.")
-    if every.min() < 0 or every.max() >= len(corpus):
-        raise FerError(f"{fold.name}: an index lies outside the corpus of {len(corpus)} samples.")
     if len(np.unique(every)) != len(every):
         raise FerError(
             f"{fold.name}: a sample lies in two of training, validation and test, or twice in one."

@@ -22,29 +22,12 @@ ACTED = ("apex", "last10", "neutral")  # frames to take of a film that runs from
 def film_frames(
     path: Path, choose: Callable[[int], Sequence[int]]
 ) -> tuple[list[np.ndarray], list[int], int]:
-    """Return some frames of a film.
+    """Return some frames of an AVI, MPEG, MP4 or Flash film.
 
-    Parameters
-    ----------
-    path : Path
-        An AVI, MPEG, MP4 or Flash file.
-    choose : callable
-        Takes the number of frames that the film has and returns those to take, from 1 and in order.
+    ``choose`` takes the number of frames that the film has and returns those to take, from 1 and in order.
 
-    Returns
-    -------
-    images : list of uint8 (H, W)
-        Grey pixels.
-    numbers : list of int
-        What ``choose`` returned.
-    count : int
-        How many frames the film has.
-
-    Raises
-    ------
-    FerError
-        If the file is a Git LFS pointer, empty, no film, unreadable or ends before those frames. The message
-        lacks the file's name.
+    Returned are grey images, uint8 (H, W), those numbers, and how many frames the film has. FerError, without
+    the file's name, if it is a Git LFS pointer, empty, no film, unreadable or ends before those frames.
     """
     import cv2
 
@@ -85,14 +68,9 @@ def towards_apex(count: int, frames: str) -> list[int]:
     """Return which frames (from 1) of an acted film of ``count`` frames to take.
 
     The film is taken to be neutral at its start and at the apex in its middle, as it is not annotated.
-
-    Parameters
-    ----------
-    count : int
-    frames : str
-        ``apex``: the frame in the middle; ``neutral``: the first; ``last10``: ten frames that are evenly
-        spaced from the first to the middle, both included, so that they run from neutral to the apex as
-        the sequences of CK+ and Oulu-CASIA do. A film of fewer than 19 frames gives fewer.
+    ``frames`` is ``apex``: the frame in the middle; ``neutral``: the first; or ``last10``: ten frames that
+    are evenly spaced from the first to the middle, both included, so that they run from neutral to the apex
+    as the sequences of CK+ and Oulu-CASIA do. A film of fewer than 19 frames gives fewer.
     """
     apex = (1 + count) // 2
     if frames == "neutral":
