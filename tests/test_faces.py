@@ -79,12 +79,6 @@ def test_landmarks_are_the_exact_ones_to_a_part_of_the_eye_distance(drawn, point
     assert (np.linalg.norm(others, axis=2) / eye_distance(exact)).mean() < 0.12
 
 
-def test_points_scale_with_the_image(drawn, pointing):
-    large = [cv2.resize(image, (192, 192), interpolation=cv2.INTER_AREA) for image in drawn.images[:4]]
-    small, twice = points_of(drawn.images[:4], pointing), points_of(large, pointing)
-    assert np.abs((small + 0.5) * 2 - 0.5 - twice).mean() < 2.5
-
-
 def test_no_face_is_nan(drawn, method):
     noise = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
     blank = [np.zeros(shape, np.uint8) for shape in ((30, 200), (1, 1), (1, 5000))]

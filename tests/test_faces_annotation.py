@@ -89,5 +89,3 @@ def test_annotating_twice_replaces_the_columns(corpus):
 def test_mistakes_are_named(corpus):
     with pytest.raises(FerError, match="Did you mean 'mtcnn'"):
         faces.annotate(corpus, "mtcn")
-    with pytest.raises(FerError, match="Nobody looked for faces"):
-        faces.detection_counts(corpus)

@@ -14,9 +14,9 @@ from fer_lib.data.drawing import drawing as face_drawing
 from fer_lib.data.drawing import geometry as face_geometry
 from fer_lib.errors import FerError
 from fer_lib.features import hog
-from fer_lib.features.geometry import Augmentation, warp_images
+from fer_lib.features.geometry import warp_images
 from fer_lib.learn.normalisation import Normalisation
-from fer_lib.learn.training import Part, Recipe, fit, predict
+from fer_lib.learn.training import Part
 from fer_lib.papers.multimodal import modalities
 from fer_lib.papers.multimodal.modalities import (
     MIRRORED,
@@ -24,7 +24,6 @@ from fer_lib.papers.multimodal.modalities import (
     landmark_vectors,
     warp_landmarks,
 )
-from fer_lib.papers.multimodal.network import Multimodal
 
 
 @pytest.fixture(scope="module")
@@ -160,14 +159,3 @@ def test_unknown_settings_are_refused(feed):
     for change in ({"hog": "dense"}, {"landmark_norm": "metres"}):
         with pytest.raises(FerError, match="Unknown"):
             replace(feed, **change)
-
-
-def test_a_small_network_learns_through_the_feed(part, feed):
-    torch.manual_seed(0)
-    model = Multimodal(8, width=0.06)
-    gentle = replace(feed, augmentation=Augmentation(rotation=3))
-    rows = fit(model, part, Recipe(6, batch_size=24, lr=3e-3), feed=gentle)
-    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
-    assert predict(model, part, gentle).shape == (len(part), 8)
-    fused = predict(model, part, gentle, output=model.embed)
-    assert fused.shape == (len(part), 24)

@@ -41,12 +41,7 @@ def test_class_distances_match_a_plain_loop():
     for value, alike in zip(found, (True, False), strict=True):
         far = [((points[i] - points[j]) ** 2).sum(1) for i, j in pairs if (labels[i] == labels[j]) == alike]
         assert value == pytest.approx(np.mean(far))
-
-
-def test_class_distances_without_such_a_pair_are_nan():
-    within, between = triplets.class_distances(np.ones((3, 1, 2)), np.arange(3))
-    assert np.isnan(within)
-    assert between == pytest.approx(0)
+    assert np.isnan(triplets.class_distances(points, np.arange(9))[0])  # no two are of one class
 
 
 @pytest.mark.parametrize("strategy", ["semi_hard", "hard"])
@@ -119,12 +114,6 @@ def test_without_triplets_it_is_the_plain_cross_entropy_of_single_images():
     assert len(made.feed(few, True)[0]) == 5
 
 
-def test_the_length_of_embeddings_does_not_matter():
-    made, labels, rows = output(), torch.arange(12) % 7, thirds()
-    larger = (made[0], made[1], made[2] * 10)
-    torch.testing.assert_close(*[CombinedLoss(1.0)(m, labels, rows) for m in (made, larger)])
-
-
 @pytest.mark.parametrize("strategy", ["semi_hard", "hard"])
 def test_a_batch_without_triplets_has_only_the_cross_entropy(strategy):
     made, labels = output(4), torch.zeros(4, dtype=torch.long)
@@ -188,10 +177,9 @@ def test_a_batch_of_triplets_is_three_times_the_anchors():
 
 
 @pytest.mark.parametrize("mining", triplets.MININGS)
-@pytest.mark.parametrize("weight", [0.0, 0.4])
-def test_every_strategy_trains(mining, weight):
+def test_every_strategy_trains(mining):
     train = part(24)
-    made = make(train, mining, weight)
+    made = make(train, mining)
     torch.manual_seed(0)
     model = lkrnet.build("Our method", 4, width=0.03)
     recipe = Recipe(2, 8, optimiser="sgd", learning_rates=(0.01,), precision="fp32")

@@ -10,7 +10,6 @@ import numpy as np
 
 from fer_lib import files
 from fer_lib.data.corpus import Corpus, split_names
-from fer_lib.errors import FerError
 from fer_lib.faces import detection, mtcnn, search
 
 if TYPE_CHECKING:
@@ -82,23 +81,12 @@ def boxes(corpus: Corpus) -> np.ndarray:
 
 
 def detection_counts(corpus: Corpus) -> pd.DataFrame:
-    """Count the samples in which a face was found and in which none was, by ``corpus.valid``.
+    """Count by ``split`` (``all`` if there is none) and ``class`` the samples in which a face was found.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by ``split`` (``all`` if the corpus has none) and ``class``; columns ``images``,
-        ``detected``, ``missed`` and ``rate`` (detected of images, 0 to 1; NaN where there are no images).
-
-    Raises
-    ------
-    FerError
-        If nobody looked for faces in the corpus.
+    ``rate`` is detected of images, 0 to 1; NaN where there are no images.
     """
     import pandas as pd
 
-    if corpus.valid is None:
-        raise FerError(f"Nobody looked for faces in {corpus.card.title}: its column valid is absent.")
     split = np.full(len(corpus), "all") if corpus.split is None else corpus.split
     names = {"split": split, "class": np.array(corpus.classes)[corpus.labels]}
     counts = pd.DataFrame({**names, "images": 1, "detected": corpus.valid.astype(int)})

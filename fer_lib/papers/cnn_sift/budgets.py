@@ -11,63 +11,20 @@ from __future__ import annotations
 from typing import Any
 
 BUDGETS: dict[str, dict[str, Any]] = {
-    "smoke": {
-        "width": 0.1875,
-        "epochs": 5,
-        "lr_times": 2,
-        "batch_size": 16,
-        "folds": 1,
-        "repeats": 1,
-        "limit": 800,
-        "descriptors": 3_000,
-        "sizes": (70, 280),
-        "draws": 1,
-        "steps": 40,
-    },
+    "smoke": {"width": 0.1875, "epochs": 5, "lr_times": 2, "batch_size": 16, "folds": 1, "repeats": 1}
+    | {"limit": 800, "descriptors": 3_000, "sizes": (70, 280), "draws": 1, "steps": 40},
     # Every image and layer. The rate stays for half of the epochs and falls to zero in the others: at a
     # constant one the last epoch may be a bad one.
-    "full": {
-        "control": True,
-        "width": 1,
-        "epochs": 24,
-        "steady": 0.5,
-        "batch_size": 128,
-        "folds": None,
-        "repeats": 1,
-        "limit": None,
-        "descriptors": 200_000,
-        "sizes": (213, 1000),
-        "draws": 1,
-        "steps": 250,
-        "steps_per_image": 0.26,
-    },
+    "full": {"control": True, "width": 1, "epochs": 24, "steady": 0.5, "batch_size": 128}
+    | {"folds": None, "repeats": 1, "limit": None, "descriptors": 200_000}
+    | {"sizes": (213, 1000), "draws": 1, "steps": 250, "steps_per_image": 0.26},
     # C2 is trained once more, twice as long, to see whether that would change anything.
-    "paper": {
-        "width": 1,
-        "epochs": None,
-        "twice": True,
-        "batch_size": 128,
-        "folds": None,
-        "repeats": None,
-        "limit": None,
-        "descriptors": 200_000,
-        "control": True,
-        "sizes": (213, 309, 1000, 3000, 10000),
-        "draws": 3,
-        "steps": 1000,
-    },
+    "paper": {"width": 1, "epochs": None, "twice": True, "batch_size": 128}
+    | {"folds": None, "repeats": None, "limit": None, "descriptors": 200_000, "control": True}
+    | {"sizes": (213, 309, 1000, 3000, 10000), "draws": 3, "steps": 1000},
     # Readings are compared with these networks alone, on images that do not depend on the seed (draw),
     # without the cells tagged beyond.
-    "probe": {
-        "networks": ("S2",),
-        "width": 0.5,
-        "epochs": 10,
-        "batch_size": 64,
-        "folds": 1,
-        "repeats": 1,
-        "limit": 3000,
-        "others": {"public_test": 800, "private_test": 2200},
-        "draw": 0,
-        "descriptors": 50_000,
-    },
+    "probe": {"networks": ("S2",), "width": 0.5, "epochs": 10, "batch_size": 64, "folds": 1, "repeats": 1}
+    | {"limit": 3000, "others": {"public_test": 800, "private_test": 2200}, "draw": 0}
+    | {"descriptors": 50_000},
 }

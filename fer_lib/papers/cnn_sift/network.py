@@ -30,8 +30,6 @@ class CNN(nn.Module):
 
     Parameters
     ----------
-    n_classes : int
-        Softmax outputs; the paper prints seven.
     dropout : tuple of float
         The rates that follow the three max pools.
     words : int
@@ -39,7 +37,7 @@ class CNN(nn.Module):
     convs_per_stage : int
         Convolutions of 3x3 before each pool and before the dense layers.
     n_dense_layers, dense_dropout
-        Number of dense layers of 2048 units, and the rate after each.
+        Dense layers of 2048 units, and the rate after each.
     dropout_semantics : {"drop", "keep"}
         What the printed rates are probabilities of.
     use_batchnorm : bool
@@ -122,12 +120,8 @@ class CNN(nn.Module):
     def load_trunk(self, state: dict[str, Tensor]) -> None:
         """Take convolutions and dense layers from a trained network's state, as far as shapes agree."""
         own = self.state_dict()
-        trunk = {
-            name: value
-            for name, value in state.items()
-            if name.startswith(("features.", "dense.")) and own[name].shape == value.shape
-        }
-        self.load_state_dict(trunk, strict=False)
+        trunk = {k: v for k, v in state.items() if k.startswith(("features.", "dense."))}
+        self.load_state_dict({k: v for k, v in trunk.items() if own[k].shape == v.shape}, strict=False)
 
     def embed(self, images: Tensor, histograms: Tensor | None = None) -> Tensor:
         """Return the features before the softmax layer, ``(B, 2048)`` or ``(B, 6144)`` with SIFT."""

@@ -14,37 +14,13 @@ BUDGETS: dict[str, dict[str, Any]] = {
     # is all; limit keeps that many training images of FER2013 and a quarter as many of the other parts.
     # variants of the method are trained on the first fold; second are the networks of a second protocol, None
     # all.
-    "smoke": {
-        "width": 0.125,
-        "epochs": 6,
-        "batch": 16,
-        "patience": 0,
-        "folds": 1,
-        "limit": 400,
-        "variants": (*VARIANTS, *STAGES[:2]),
-        "second": ("Our method",),
-    },
+    "smoke": {"width": 0.125, "epochs": 6, "batch": 16, "patience": 0, "folds": 1, "limit": 400}
+    | {"variants": (*VARIANTS, *STAGES[:2]), "second": ("Our method",)},
     "full": EVERYTHING | {"epochs": 60, "variants": VARIANTS, "second": None},
-    "paper": EVERYTHING
-    | {
-        "epochs": 250,
-        "patience": 0,
-        "variants": (*VARIANTS, *STAGES),
-        "second": None,
-    },
+    "paper": EVERYTHING | {"epochs": 250, "patience": 0, "variants": (*VARIANTS, *STAGES), "second": None},
     # Readings are compared with these networks alone, on images that do not depend on the seed (draw),
     # without the cells tagged beyond.
-    "probe": {
-        "networks": ("Our method",),
-        "width": 0.25,
-        "epochs": 12,
-        "batch": 64,
-        "patience": 0,
-        "folds": 1,
-        "limit": 4000,
-        "others": {"public_test": 800, "private_test": 2200},
-        "draw": 0,
-        "variants": (),
-        "second": (),
-    },
+    "probe": {"networks": ("Our method",), "width": 0.25, "epochs": 12, "batch": 64, "patience": 0}
+    | {"folds": 1, "limit": 4000, "others": {"public_test": 800, "private_test": 2200}, "draw": 0}
+    | {"variants": (), "second": ()},
 }

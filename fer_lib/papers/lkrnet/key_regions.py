@@ -29,17 +29,12 @@ BLOCK, MOST_BLOCKS = 3, 3  # side of a black block in pixels (Sect. 4.2), and ho
 
 @dataclass(frozen=True)
 class KeyRegions:
-    """Draws masks, batched on the geometry's device.
+    """Draws masks, batched on the geometry's device, of regions ``alpha`` times as wide and high as the face.
 
-    Where regions overlap the larger weight holds; a region that leaves the image is cut off.
-
-    Attributes
-    ----------
-    alpha : float
-        Side of a region as a part of the face's.
-    resize : {"area", "as_maps"}
-        How masks are down-sampled: averaged over cells that divide the whole image, or over the pixels that
-        the network's pools leave to each cell. Pools round down, so the two differ wherever a side is odd.
+    Where regions overlap the larger weight holds; a region that leaves the image is cut off. Masks are
+    down-sampled by averages over cells that divide the whole image (``resize="area"``), or over the pixels
+    that the network's pools leave to each cell (``"as_maps"``). Pools round down, so the two differ wherever
+    a side is odd.
     """
 
     alpha: float = 0.3
@@ -76,13 +71,8 @@ class KeyRegions:
 class KeyRegionFeed:
     """Makes LKRNet's inputs: cropped, flipped and blotted faces with the masks that belong to them.
 
-    Attributes
-    ----------
-    cells, crop : int
-        Side of the masks, the network's ``map_size``, and of the images.
-    test_crop : {"centre", "mirror", "ten"}
-        Views of a test image: its centre; that and its mirror image; or the corners and the centre, each
-        also mirrored.
+    ``cells`` is the side of the masks, the network's ``map_size``. A test image is seen by its ``centre``, by
+    that and its mirror image (``mirror``), or by the corners and the centre, each also mirrored (``ten``).
     """
 
     normalise: Normalisation
@@ -192,13 +182,8 @@ def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]
 def filled(geometry: np.ndarray, train: np.ndarray, size: int = 48) -> np.ndarray:
     """Return the geometry ``(N, 6, 2)`` with the mean face in place of those that were not found (NaN).
 
-    The mean landmarks are those of the training images ``train`` int64 ``(M,)``, whatever their class; the
-    box is the whole image, ``size`` pixels a side.
-
-    Raises
-    ------
-    FerError
-        If no face was found among the training images.
+    The mean landmarks are those of the training images at ``train``, whatever their class; the box is the
+    whole image, ``size`` pixels a side. FerError if no face was found among the training images.
     """
     lost = np.isnan(geometry).any((1, 2))
     known = geometry[train][~lost[train]]

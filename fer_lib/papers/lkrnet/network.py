@@ -53,14 +53,10 @@ class LKRNet(nn.Module):
 
     Parameters
     ----------
-    n_classes : int
-        Softmax outputs.
     branches : sequence of {"global", "local"}
         Classifiers: of the feature maps as they are, or of the masked ones (Eq. 4).
     mask_stage : str
         Which feature maps are masked; see :data:`TAPS`.
-    use_batchnorm : bool
-        Batch normalisation after each convolution.
     dropout : float
         Probability of dropping a unit behind each of the two hidden dense layers.
     branch_fusion : {"mean_softmax", "sum_logits", "global"}

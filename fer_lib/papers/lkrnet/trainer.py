@@ -26,9 +26,9 @@ STRUCTURE = ("mask_stage", "use_batchnorm", "dropout", "branch_fusion")
 class Trainer:
     """Trains networks by name, on images of 48x48 with their ``geometry`` float32 ``(N, 6, 2)``.
 
-    A name is one of :data:`fer_lib.papers.lkrnet.network.NETWORKS`, or a variant of the method:
-    ``Our method@lambda=0.4`` (weight of the triplet loss), ``@alpha=0.4`` (size of the regions),
-    ``@mask=ones`` (two equal branches) or ``@mask_stage=no_pool5``. ``readings`` are the chapter's parameters.
+    A name is one of :data:`fer_lib.papers.lkrnet.network.NETWORKS`, or a variant of the method: ``Our
+    method@lambda=0.4`` (weight of the triplet loss), ``@alpha=0.4`` (size of the regions), ``@mask=ones``
+    (two equal branches) or ``@mask_stage=no_pool5``. ``readings`` are the chapter's parameters.
     """
 
     corpus: Corpus

@@ -2,12 +2,9 @@
 
 Sect. 3.1 of the paper ``lkrnet``: L = L_cross + lambda L_triplet (Eq. 5), where L_cross adds the
 cross-entropies of the three samples (Eqs. 6 and 7; the minus sign, missing in print, is restored) and
-L_triplet asks an anchor to be nearer to its positive than to its negative by a margin (Eqs. 8 and 9).
-How triplets are found the paper does not say.
-
-The loss here is L / 3. That leaves the balance of the two terms as printed, and makes lambda = 0 the plain
-cross-entropy of single images by which VGG19 and Baseline 1 are trained (Sect. 3.2), so that the same
-learning rates mean the same to all networks.
+L_triplet asks an anchor to be nearer to its positive than to its negative by a margin (Eqs. 8 and 9). The
+loss here is L / 3. That leaves the balance of the two terms as printed, and makes lambda = 0 the plain
+cross-entropy of single images (Sect. 3.2), so that the same learning rates mean the same to all networks.
 """
 
 from __future__ import annotations
@@ -83,16 +80,9 @@ def mine(embeddings: Tensor, labels: Tensor, strategy: str) -> Triplets:
 
 @dataclass(frozen=True)
 class CombinedLoss:
-    """Eqs. (5) to (9), divided by three, of networks that return (scores, logits, embeddings) by branch.
+    """Eqs. (5) to (9), divided by three; every branch has both terms, and those of all branches are added.
 
-    Every branch has both terms, and those of all branches are added.
-
-    Attributes
-    ----------
-    weight : float
-        Lambda of Eq. (5); 0 leaves the cross-entropy alone.
-    margin : float
-        Alpha of Eqs. (8) and (9), between embeddings that are scaled to length 1.
+    ``weight`` is lambda of Eq. (5), ``margin`` alpha of Eqs. (8) and (9), between embeddings of length 1.
     """
 
     weight: float = 0.2
@@ -111,38 +101,25 @@ class CombinedLoss:
         cross = n * F.cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(n))
         if not self.weight:
             return cross
-        return cross + self.weight / 3 * sum(self._triplet(e, labels, triplets) for e in embeddings.unbind(1))
 
-    def _triplet(self, embeddings: Tensor, labels: Tensor, triplets: Triplets | str) -> Tensor:
-        embeddings = F.normalize(embeddings, dim=1)
-        if isinstance(triplets, str):
-            triplets = mine(embeddings, labels, triplets)
-        if not len(triplets[0]):
-            return embeddings.sum() * 0  # a batch of one class, or of none twice, asks for nothing
-        return triplet_loss(*(embeddings[rows] for rows in triplets), self.margin)
+        def triplet(branch: Tensor) -> Tensor:
+            branch = F.normalize(branch, dim=1)
+            rows = mine(branch, labels, triplets) if isinstance(triplets, str) else triplets
+            if not len(rows[0]):
+                return branch.sum() * 0  # a batch of one class, or of none twice, asks for nothing
+            return triplet_loss(*(branch[row] for row in rows), self.margin)
+
+        return cross + self.weight / 3 * sum(triplet(branch) for branch in embeddings.unbind(1))
 
 
 class TripletTraining:
     """The feed and the loss of one network's training, which must agree on the triplets.
 
-    By default each image of a batch is an anchor, and its positive and negative are found among the batch's
-    embeddings. With ``random`` mining they are drawn from the whole training part, so the network sees three
-    times the batch. Where lambda is 0 a batch is single images, whatever the mining.
-
-    Parameters
-    ----------
-    train : Part
-        The training part. For ``random`` mining its last ``extra`` is the images' numbers (see
-        :func:`numbered`), by which an anchor knows itself.
-    feed : Feed
-        Makes the network's inputs.
-    loss : CombinedLoss
-    mining : {"semi_hard", "hard", "random"}
-
-    Raises
-    ------
-    FerError
-        For an unknown strategy.
+    Each image of a batch is an anchor, and its positive and negative are found among the batch's embeddings
+    (``semi_hard``, ``hard``); or they are drawn from the whole training part (``random``), so that the
+    network sees three times the batch. Then the part's last ``extra`` is the images' numbers (see
+    :func:`numbered`), by which an anchor knows itself. Where lambda is 0 a batch is single images, whatever
+    the mining.
     """
 
     def __init__(self, train: Part, feed: Feed, loss: CombinedLoss, mining: str = "semi_hard") -> None:

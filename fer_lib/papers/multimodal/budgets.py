@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-NARROW = {"VGG": 0.125, "ResNet": 0.125, "Pramerdorfer": 0.125, "Agrawal": 0.125}
+RIVALS = ("VGG", "ResNet", "Pramerdorfer", "Agrawal")
+FEATURES = ("fused", "image", "landmarks", "hog")
 
 BUDGETS: dict[str, dict[str, Any]] = {
     # width scales every layer of the paper's network, and rivals those of each other network; without are
@@ -12,59 +13,22 @@ BUDGETS: dict[str, dict[str, Any]] = {
     # images of FER2013 and a quarter as many of each other part; stills are the synthetic images of each
     # expression of a person; passes and seeds are averaged where the paper says ten predictions; features
     # are drawn.
-    "smoke": {
-        "width": 0.125,
-        "rivals": NARROW,
-        "without": ("VGG, own recipe", "ResNet, own recipe"),
-        "epochs": 5,
-        "batch": 16,
-        "folds": 1,
-        "limit": 800,
-        "stills": 2,
-        "severities": (0.5, 1.0),
-        "passes": 3,
-        "seeds": 2,
-        "features": ("fused",),
-    },
+    "smoke": {"width": 0.125, "rivals": dict.fromkeys(RIVALS, 0.125)}
+    | {"without": ("VGG, own recipe", "ResNet, own recipe")}
+    | {"epochs": 5, "batch": 16, "folds": 1, "limit": 800, "stills": 2}
+    | {"severities": (0.5, 1.0), "passes": 3, "seeds": 2, "features": ("fused",)},
     # Every face that dlib finds: 21,781 training images of FER2013. The rate falls for twelve epochs and is
     # level for three. Those left out would add two thirds of the time, as an image network with one other
     # input costs as much as the whole.
-    "full": {
-        "width": 1.0,
-        "rivals": {"VGG": 0.5, "ResNet": 0.5, "Pramerdorfer": 1.0, "Agrawal": 1.0},
-        "without": ("image without CBAM", "image+landmarks", "image+HOG"),
-        "epochs": 15,
-        "batch": 128,
-        "folds": None,
-        "limit": None,
-        "severities": (0.5, 1.0),
-        "passes": 10,
-        "seeds": 1,
-        "features": ("fused", "image", "landmarks", "hog"),
-    },
-    "paper": {
-        "width": 1.0,
-        "rivals": dict.fromkeys(NARROW, 1.0),
-        "epochs": 500,
-        "batch": 128,
-        "folds": None,
-        "limit": None,
-        "severities": (0.2, 0.4, 0.6, 0.8, 1.0),
-        "passes": 10,
-        "seeds": 10,
-        "features": ("fused", "image", "landmarks", "hog"),
-    },
+    "full": {"width": 1.0, "rivals": {"VGG": 0.5, "ResNet": 0.5, "Pramerdorfer": 1.0, "Agrawal": 1.0}}
+    | {"without": ("image without CBAM", "image+landmarks", "image+HOG")}
+    | {"epochs": 15, "batch": 128, "folds": None, "limit": None}
+    | {"severities": (0.5, 1.0), "passes": 10, "seeds": 1, "features": FEATURES},
+    "paper": {"width": 1.0, "rivals": dict.fromkeys(RIVALS, 1.0)}
+    | {"epochs": 500, "batch": 128, "folds": None, "limit": None}
+    | {"severities": (0.2, 0.4, 0.6, 0.8, 1.0), "passes": 10, "seeds": 10, "features": FEATURES},
     # Readings are compared with this network alone, on images that do not depend on the seed (draw), without
     # the cells tagged beyond.
-    "probe": {
-        "only": ("OURS",),
-        "width": 0.25,
-        "rivals": {},
-        "epochs": 10,
-        "batch": 64,
-        "folds": 1,
-        "limit": 3000,
-        "others": {"public_test": 800, "private_test": 2200},
-        "draw": 0,
-    },
+    "probe": {"only": ("OURS",), "width": 0.25, "rivals": {}, "epochs": 10, "batch": 64, "folds": 1}
+    | {"limit": 3000, "others": {"public_test": 800, "private_test": 2200}, "draw": 0},
 }

@@ -28,14 +28,10 @@ class Multimodal(nn.Module):
 
     Parameters
     ----------
-    n_classes : int
-        Softmax outputs; the paper prints seven.
     modalities : sequence of {"image", "landmarks", "hog"}
         Branches that are built; the others are left out, inputs and all.
     hog : int
         Length of the HOG descriptor.
-    cbam : bool
-        Whether the image branch has its three attention modules.
     conv_channels : int
         Filters of the first convolution, which double twice.
     bn_scope : {"all", "convolutions"}

@@ -155,9 +155,12 @@ class Trainer:
     def augmented(self, name: str, fold: Fold, outcome: Outcome, passes: int) -> np.ndarray:
         """Return the mean probabilities of several passes over the fold's test part, each warped anew."""
         model, feed, part = self.trained(name, outcome), self.feed(name, fold), self.part(fold.test)
-        how = {"feed": lambda batch, _: feed(batch, True), "precision": outcome.precision.name}
+        how = {"precision": outcome.precision.name}
         torch.manual_seed(self.seed)
-        return np.mean([training.predict(model, part, **how) for _ in range(passes)], axis=0)
+        done = [
+            training.predict(model, part, lambda batch, _: feed(batch, True), **how) for _ in range(passes)
+        ]
+        return np.mean(done, axis=0)
 
 
 def with_late_fusion(tested: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
