@@ -16,7 +16,7 @@ import pytest
 import fer_lib
 from fer_lib import cli
 from fer_lib.cli import data as cli_data
-from fer_lib.errors import AbsentDataError, FerError
+from fer_lib.errors import FerError
 from fer_lib.evidence import execution, preflight, provenance
 
 REPOSITORY = Path(fer_lib.__file__).parents[1]
@@ -120,39 +120,27 @@ def test_usage_errors_exit_2(argv, capsys):
     [
         ("run cnn_sif synthetic", "Did you mean 'cnn_sift'"),
         ("run cnn_sift synthetc", "Did you mean 'synthetic'"),
-        ("run CNN_SIFT synthetic", "Did you mean 'cnn_sift'"),
         ("run cnn_sift synthetic --seed -1", "seed -1: a seed is a whole number from 0"),
-        ("run cnn_sift synthetic --seed 4294967296", "a seed is a whole number"),
         ("run cnn_sift synthetic --data-dir pyproject.toml", "is a file"),
         ("run cnn_sift synthetic --data-dir ~nobody-of-that-name/x", "no such user"),
         ("run cnn_sift synthetic --results pyproject.toml/x", "cannot be written to"),
         ("run cnn_sift synthetic --results ~nobody-of-that-name/x", "no folder that can be found"),
-        ("run cnn_sift synthetic --budget smoky", "Did you mean 'smoke'"),
         ("run cnn_sift synthetic --device gpu", "Known: auto, cpu, cuda"),
         ("run cnn_sift synthetic -p use_batchnrm=True", "Did you mean 'use_batchnorm'"),
         ("run cnn_sift synthetic -p use_batchnorm=1", "True or False"),
         ("run cnn_sift synthetic -p dense_dropout=high", "of type float"),
         ("run cnn_sift synthetic -p sift_merge=Z", "parameter sift_merge: 'Z'. Known: softmax, dense"),
-        ("run cnn_sift synthetic -p dense_dropout=1.0", "a probability below 1"),
-        ("run cnn_sift synthetic -p dense_dropout=-0.5", "finite and not negative"),
-        ("run cnn_sift synthetic -p lr=1e999", "finite and not negative"),
+        ("run cnn_sift synthetic -p dense_dropout=1.0", "at least 0 and below 1"),
+        ("run cnn_sift synthetic -p lr=1e999", "at least 0 and below inf"),
         ("run cnn_sift synthetic --budget short", "Known: smoke, probe, full, paper"),
         ("run cnn_sift synthetic --threads 0", "at least one"),
-        ("run cnn_sift synthetic -p lr=0.1 -p lr=0.2", "'lr' is given twice"),
-        ("run cnn_sift synthetic -p =3", "name=value"),
-        ("run cnn_sift synthetic -p seed=3", "given by --seed"),
+        ("run cnn_sift synthetic -p seed=3", "given by an argument or option of its own"),
         ("run cnn_sift synthetic -p lr", "name=value"),
         ("run cnn_sift oulu_casia", "states no protocol for it"),
         ("run cnn3d fer2013", "nothing can be held out by subject"),
-        ("run cnn_sift nimstim", "states no protocol for it"),
-        (
-            "run cspp synthetic",
-            "cspp has no notebook in this version; papers that can be run: cnn_sift, cnn3d.",
-        ),
+        ("run cspp synthetic", "Known: cnn_sift, cnn3d."),
         ("scorecard --results nowhere", "--results nowhere: there is no such folder"),
         ("data list --data-dir nowhere", "--data-dir nowhere: there is no such folder"),
-        ("data list --data-dir pyproject.toml", "is a file"),
-        ("data check fer2031", "Did you mean 'fer2013'"),
         ("data import jaffe absent.zip", "absent.zip cannot be read or unpacked (No such file or directory)"),
         ("data import jaffe notebooks", "is a folder; use it as it is, with --data-dir"),
         ("data import synthetic notebooks.zip", "synthetic is generated and needs no files"),
@@ -160,8 +148,7 @@ def test_usage_errors_exit_2(argv, capsys):
         ("data import jaffe pyproject.toml --data-dir pyproject.toml", "is a file"),
         ("data fetch jaffe", "JAFFE (Japanese Female Facial Expression) may not be downloaded by a program"),
         ("data fetch cmu_face", "Did you mean 'cmu_faces'"),
-        ("data fetch cmu_faces --url faces.zip", "an address begins with https:// or http://"),
-        ("data fetch cmu_faces --sha256 x", "a sha256 is 64 hexadecimal digits"),
+        ("data fetch cmu_faces --url faces.zip --data-dir .", "faces.zip: Invalid URL"),
         ("claims cnn_shift", "Did you mean 'cnn_sift'"),
     ],
 )
@@ -194,21 +181,6 @@ def test_faulty_data_stop_a_run(project, capsys, monkeypatch):
     assert "2 problems" in capsys.readouterr().out
     assert cli.main(["data", "check", "synthetic", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == faulty
-
-
-def test_data_check_of_absent_data_is_one_object_and_exit_2(project, capsys, monkeypatch):
-    from fer_lib.data import datasets
-
-    def absent(*_):
-        raise AbsentDataError("FER2013 is not here.")
-
-    monkeypatch.setattr(datasets, "check", absent)
-    assert cli.main(["data", "check", "fer2013", "--json"]) == 2
-    said = capsys.readouterr()
-    found = json.loads(said.out)
-    assert set(CORPUS) <= set(found)
-    assert found["problems"] == ["FER2013 is not here."]
-    assert said.err == "fer: FER2013 is not here.\n"
 
 
 def test_data_list_names_every_corpus(project, capsys):
@@ -264,11 +236,9 @@ def test_an_archive_is_imported_and_checked(tmp_path, capsys, monkeypatch):
     assert cli.main(["data", "import", "jaffe", *archives]) == 1
     lines = capsys.readouterr().out.splitlines()
     folder = tmp_path / "data" / "jaffe"
-    assert lines[0].startswith("Brought 2 files (0.0 MB) of KA.AN1.39.zip and KA.DI1.42.zip into ")
-    assert lines[1].startswith("  left out: 2 files")
-    assert lines[-1] == f"The files stay in {folder}: an owner's archive may be what it is."
+    assert lines[0] == f"Brought KA.AN1.39.zip and KA.DI1.42.zip into {folder}"
     assert cli.main(["data", "check", "jaffe"]) == 1
-    assert capsys.readouterr().out.splitlines() == lines[2:-1]
+    assert capsys.readouterr().out.splitlines() == lines[1:]
     assert cli.main(["data", "import", "jaffe", *archives]) == 2
     assert capsys.readouterr().err == (
         f"fer: jaffe is here already, in {folder}; add --replace to replace it, or move it away.\n"
@@ -284,24 +254,6 @@ def test_help_of_arrivals_says_what_happens(command, words, capsys):
     assert stop.value.code == 0
     said = capsys.readouterr().out
     assert all(word in said for word in [*words.split(), "$FER_DATA", "nothing changed"])
-
-
-def test_an_interrupted_arrival_says_what_it_left(tmp_path, capsys, monkeypatch):
-    from fer_lib.data import arrival, datasets
-
-    def interrupt(*arguments):
-        raise KeyboardInterrupt
-
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-        archive.writestr("KA.AN1.39.tiff", b"II*")
-    argv = ["data", "import", "jaffe", str(tmp_path / "x.zip"), "--data-dir", str(tmp_path / "data")]
-    with monkeypatch.context() as patch:
-        patch.setattr(arrival, "unpack", interrupt)
-        assert cli.main(argv) == 130
-    assert capsys.readouterr().err == f"fer: Interrupted; {tmp_path / 'data'} is as it was before.\n"
-    monkeypatch.setattr(datasets, "check", interrupt)
-    assert cli.main(argv) == 130
-    assert "is in place but unchecked: fer data check jaffe" in capsys.readouterr().err
 
 
 def test_claims_as_table_json_and_csv(capsys):
@@ -339,12 +291,7 @@ def test_interruption_exits_130(monkeypatch, capsys):
         ("false", True, False),
         ("[6,3,1]", [3, 2, 1], [6, 3, 1]),
         (4, 0.5, 4.0),
-        ("B", "A", "B"),
-        ("'B'", "A", "B"),
         ("7", "A", "7"),
-        ("[1, 2]", (3,), (1, 2)),
-        ("[1, 2]", (3.0,), (1.0, 2.0)),
-        ("5", None, 5),
     ],
 )
 def test_literals_take_the_type_of_the_default(text, default, value):
@@ -353,16 +300,13 @@ def test_literals_take_the_type_of_the_default(text, default, value):
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize(
-    "text, default",
-    [("1", True), ("True", 1), ("1.5", 1), ("x", 1), ("3", (1,)), ("[1, 'a']", [1]), ("None", 1)],
-)
+@pytest.mark.parametrize("text, default", [("1", True), ("True", 1), ("1.5", 1), ("x", 1), ("3", [1])])
 def test_literals_of_another_type_are_refused(text, default):
     with pytest.raises(FerError, match="Parameter x="):
         preflight.typed("x", text, default)
 
 
-def test_a_count_is_at_least_one():
+def test_numbers_that_no_parameter_can_mean_are_refused():
     with pytest.raises(FerError, match="k=0 should be at least 1"):
         preflight.asked("matrix", {}, ["k=0"])
 
@@ -395,7 +339,9 @@ def test_run_leaves_evidence_with_a_clean_notebook(project, capsys, monkeypatch)
     assert "10%|" not in printed
     assert not [path for path in (project / "results/.work").iterdir() if path.is_dir()]
     assert "FER_STAGE" not in os.environ
-    assert cli._results("../results") == cli._results("results") == project / "results"
+    assert (
+        execution.results_folder("../results") == execution.results_folder("results") == project / "results"
+    )
     written = (folder / "run.json").read_bytes()
     assert cli.main(argv.split()) == 0
     said = capsys.readouterr().out
@@ -453,7 +399,7 @@ def test_errors_in_cells(project, capsys, monkeypatch):
     for fail, code, sentence in (
         ("user", 2, "fer: The corpus has no subjects.\n"),
         ("killed", 1, "died or was killed; most likely memory was short"),
-        ("memory", 1, "Memory was short, most likely"),
+        ("memory", 1, "most likely memory was short"),
         ("bug", 1, "ZeroDivisionError: division by zero"),
     ):
         monkeypatch.setenv("TEST_FAIL", fail)
@@ -465,21 +411,18 @@ def test_errors_in_cells(project, capsys, monkeypatch):
     assert [path.read_text() for path in (project / "results").rglob("run.json")] == ["{}"]
 
 
-@pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and what schedulers send
-def test_interrupted_run_says_so_in_one_line(project, signalled):
+def test_interrupted_run_says_so_in_one_line(project):
     # The real data check draws the corpus; a slow cell, then the signal.
     ready = "datasets.check = lambda *a: {'ok': True, 'problems': []}"
-    # A shell's background job ignores Ctrl-C, and so would what it starts.
-    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
-    needed = "import signal, sys; from fer_lib import cli; from fer_lib.data import datasets"
-    code = f"{needed}; {heard}; {ready}; sys.exit(cli.main())"
+    needed = "import sys; from fer_lib import cli; from fer_lib.data import datasets"
+    code = f"{needed}; {ready}; sys.exit(cli.main())"
     command = [sys.executable, "-c", code, "run", "cnn_sift", "synthetic"]
     environment = os.environ | {"TEST_FAIL": "slow"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
         while not (project / "started").exists() and time.monotonic() < until:
             time.sleep(0.1)
-        process.send_signal(signalled)
+        process.send_signal(signal.SIGTERM)  # what schedulers send; Ctrl-C ends the same
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.startswith("fer: Interrupted")
@@ -494,19 +437,6 @@ def test_paths_of_this_machine_are_scrubbed(project, monkeypatch):
     places = execution._places(values["data_dir"], Path("/srv/out"))
     assert execution._scrub(text, places) == f"notes $FER_DATA/x fer2013/a {home} notebook:1: W"
     assert execution._scrub("/srv/out/a, '/srv/out' b/srv/out", places) == "results/a, 'results' b/srv/out"
-
-
-def test_a_check_that_the_file_system_refuses_is_one_object(project, capsys, monkeypatch):
-    from fer_lib.data import datasets
-
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied", "cache")
-
-    monkeypatch.setattr(datasets, "check", refuse)
-    assert cli.main(["data", "check", "synthetic", "--json"]) == 2
-    said = capsys.readouterr()
-    assert set(CORPUS) <= set(json.loads(said.out))
-    assert said.err == "fer: Permission denied: cache.\n"
 
 
 def test_check_shows_nested_counts_plainly(capsys):
@@ -546,29 +476,12 @@ def test_output_never_fails_for_its_encoding(tmp_path):
     assert "has no rows" in json.loads(done.stdout)["problems"][0]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_that_cannot_be_written_is_one_sentence_and_a_closed_pipe_none():
+@pytest.mark.parametrize("words", ["data list", "--help", "data check synthetic --json"])
+def test_a_closed_pipe_is_no_error(words):
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    start = [sys.executable, "-m", "fer_lib.cli"]
-    command = [*start, "data", "list"]
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (2, "fer: No space left on device.\n")
-    for words in (["data", "list"], ["--help"], ["data", "check", "synthetic", "--json"]):
-        reader, writer = os.pipe()
-        os.close(reader)  # as `head` does when it has seen enough
-        done = subprocess.run(
-            [*start, *words], env=environment, stdout=writer, stderr=subprocess.PIPE, text=True
-        )
-        os.close(writer)
-        assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize(("paper", "weights"), [("cspp", True), ("cspp", False), ("cnn3d", True)])
-def test_a_run_names_the_next_step_that_its_networks_allow(paper, weights, tmp_path):
-    if weights:
-        (tmp_path / "weights").mkdir()
-        (tmp_path / "weights" / "network fold-1.pt").touch()
-    said = cli._next(SimpleNamespace(paper=paper, dataset="ckplus", path=tmp_path))
-    assert f"fer scorecard {paper}" in said
-    assert ("make lab" in said) == (weights and paper == "cspp")  # a still face has no ten frames
+    reader, writer = os.pipe()
+    os.close(reader)  # as `head` does when it has seen enough
+    command = [sys.executable, "-m", "fer_lib.cli", *words.split()]
+    done = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

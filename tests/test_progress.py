@@ -1,12 +1,8 @@
 """How far a run is, and how long it still takes."""
 
-import io
-import time
-
 import pytest
 
 from fer_lib import progress
-from fer_lib.evidence import execution
 
 
 def test_a_bar_says_which_network_it_is_of_how_many_and_how_long_the_others_take(monkeypatch):
@@ -28,15 +24,3 @@ def test_a_bar_says_which_network_it_is_of_how_many_and_how_long_the_others_take
 )
 def test_a_length_of_time_is_said_as_one_reads_it(seconds, text):
     assert progress.duration(seconds) == text
-
-
-def test_a_log_does_not_end_in_the_middle_of_something(tmp_path, monkeypatch):
-    monkeypatch.setattr(execution.sys, "stderr", log := io.StringIO())
-    file = tmp_path / "progress"
-    with execution._progress(file, every=0):
-        file.write_text("C1: 0%|", encoding="utf-8")
-        while "0%" not in log.getvalue():
-            time.sleep(0.05)
-    first, last = log.getvalue().splitlines()
-    assert first.endswith("C1: 0%|")
-    assert "ended after" in last

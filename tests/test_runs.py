@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import fer_lib
 from fer_lib.errors import FerError
-from fer_lib.evidence import execution, provenance, runs
+from fer_lib.evidence import provenance, runs
 from fer_lib.evidence import recorder as writing
 from fer_lib.files import UnitFolder, cached_arrays, code_digest, file_name
 
@@ -141,17 +141,6 @@ def test_two_at_once_wait_for_one_another(tmp_path):
     assert first.returncode == second.returncode == 0
     assert whole(runs.find(tmp_path)[0].path) == WHOLE
     assert not list((tmp_path / ".work").glob("*.lock"))
-
-
-def test_locks_that_nobody_holds_go_and_others_stay(tmp_path):
-    for name in ("left", "held"):
-        (tmp_path / f"{name}.lock").touch()
-    lock, _ = writing.hold(tmp_path / "held.lock")
-    execution._forget(tmp_path, "gone")
-    assert [path.name for path in tmp_path.iterdir()] == ["held.lock"]
-    writing.let_go(lock)
-    writing.let_go(lock)  # twice is once
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("said", "kept"), [("", ["C1 fold1.pt"]), ("no", [])])

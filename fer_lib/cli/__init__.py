@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
-import re
 import shutil
 import signal
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import shtab
 
@@ -22,8 +19,6 @@ from fer_lib.errors import FerError, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from fer_lib.evidence.runs import Run
 
 DESCRIPTION = """\
 Five facial-expression-recognition papers, re-executed and compared with what they claim.
@@ -52,8 +47,6 @@ data:     looked for at --data-dir, else $FER_DATA, else ~/fer-data; give the co
           the folder that holds it under its name
 exit:     0 well, 1 problems found or a cell failed, 2 usage error or absent data, 130 interrupted"""
 
-NARROWEST = 8  # columns are not cut further
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code; a user's mistake is one sentence, never a traceback."""
@@ -68,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = parser().parse_args(argv)
         code = arguments.action(arguments)
-        print(end="", flush=True)  # else a full disk or a closed pipe is only met at the interpreter's end
+        print(end="", flush=True)  # else a closed pipe is only met at the interpreter's end
         return code
     except FerError as error:
         return _complain(error, 2)
@@ -76,31 +69,24 @@ def main(argv: list[str] | None = None) -> int:
         kept = "Interrupted; finished parts are kept and the same command goes on from there."
         return _complain(str(stop) or kept, 130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        _silence()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be written
         return 0
     except OSError as error:
-        if error.filename is None:  # it was standard output that failed
-            _silence()
         where = "" if error.filename is None else f": {error.filename}"
         return _complain(f"{error.strerror or error}{where}.", 2)
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that names the nearest command."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print usage and message, and exit with 2."""
-        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
-            near = difflib.get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), n=1)
-            message += f". Did you mean {near[0]!r}?" if near else ""
-        super().error(message)
+def _complain(message: object, code: int) -> int:
+    print(f"fer: {message}", file=sys.stderr)
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser of ``fer``."""
     raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     papers = " ".join(sorted(path.stem for path in (Path(__file__).parents[1] / "claims").glob("*.yaml")))
-    top = Parser(prog="fer", description=DESCRIPTION, epilog=EXAMPLES.format(papers=papers), **raw)
+    epilog = EXAMPLES.format(papers=papers)
+    top = argparse.ArgumentParser(prog="fer", description=DESCRIPTION, epilog=epilog, **raw)
     top.add_argument("--version", action="version", version=f"fer {__version__}")
     shtab.add_argument_to(top, "--completion", help="print a shell's completion script, such as bash")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -117,10 +103,13 @@ def parser() -> argparse.ArgumentParser:
         form.add_argument("--json", action="store_true", help="a JSON list, one object per claim")
         form.add_argument("--csv", action="store_true", help="comma-separated, all columns")
         command.set_defaults(action=action)
-    score.add_argument(
-        "--results", metavar="DIR", default="results", help="folder of evidence (default: results)"
-    )
+    _add_results(score)
     return top
+
+
+def _add_results(command: argparse.ArgumentParser) -> None:
+    help = "folder of evidence (default: results)"
+    command.add_argument("--results", metavar="DIR", default="results", help=help)
 
 
 def _add_run(commands: Any) -> None:
@@ -134,86 +123,34 @@ def _add_run(commands: Any) -> None:
     run.add_argument("dataset", metavar="DATASET", help="for example fer2013")
     budgets = (
         "smoke: a minute or two; probe: one small network, to compare readings; full: every layer at its "
+        "width, as many epochs as it takes; paper: what the paper did (default: smoke)"
     )
-    budgets += "width, as many epochs as it takes; paper: what the paper did"
-    run.add_argument("--budget", default="smoke", help=f"{budgets} (default: smoke)")
+    run.add_argument("--budget", default="smoke", help=budgets)
     run.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
     run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    run.add_argument(
-        "--data-dir", metavar="D", help="where the corpus is (default: $FER_DATA, else ~/fer-data)"
-    )
-    run.add_argument(
-        "--results", metavar="DIR", default="results", help="folder for evidence (default: results)"
-    )
-    run.add_argument(
-        "-p",
-        dest="knobs",
-        action="append",
-        default=[],
-        metavar="name=value",
-        help="set a parameter of the notebook (repeatable); evidence is kept apart from the default run's",
-    )
-    run.add_argument(
-        "--threads", type=int, metavar="N", help="threads of the run (default: $OMP_NUM_THREADS, else all)"
-    )
+    places = "where the corpus is (default: $FER_DATA, else ~/fer-data)"
+    run.add_argument("--data-dir", metavar="D", help=places)
+    _add_results(run)
+    knobs = "set a parameter of the notebook (repeatable); evidence is kept apart from the default run's"
+    run.add_argument("-p", dest="knobs", action="append", default=[], metavar="name=value", help=knobs)
+    threads = "threads of the run (default: $OMP_NUM_THREADS, else all)"
+    run.add_argument("--threads", type=int, metavar="N", help=threads)
     run.add_argument("--force", action="store_true", help="make it again although it is complete and current")
     run.set_defaults(action=_run)
 
 
-def _complain(message: object, code: int) -> int:
-    print(f"fer: {message}", file=sys.stderr)
-    return code
-
-
-def _silence() -> None:
-    """Drop what standard output still holds: writing it would fail once more."""
-    with suppress(AttributeError, OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-# --- fer run -----------------------------------------------------------------------------------
-
-
 def _run(arguments: argparse.Namespace) -> int:
+    """Make the run, and print the accuracy of every model from its stored predictions."""
     from fer_lib.evidence.execution import NotebookError, execute
     from fer_lib.evidence.runs import Run
-    from fer_lib.progress import duration
-
-    options = {name: value for name, value in vars(arguments).items() if name not in ("action", "completion")}
-    began = time.monotonic()
-    try:
-        folder = execute(**options)
-    except NotebookError as error:
-        return _complain(error, 1)
-    print(f"Evidence: {_shown(folder)}")
-    _headline(Run(folder))
-    pictures = sorted((folder / "figures").glob("*.png"))
-    if (page := folder / "notebook.ipynb").exists():
-        print(f"Page:     {_shown(page)}")
-    if pictures:
-        print(f"Pictures: {_shown(pictures[0])}" + f" and {len(pictures) - 1} more" * (len(pictures) > 1))
-    print(f"Took:     {duration(time.monotonic() - began)}")
-    print(f"Next:     {_next(Run(folder))}")
-    return 0
-
-
-def _next(run: Run) -> str:
-    """Say what one does with a run."""
-    if run.dataset == "synthetic":
-        return f"`fer data list` names the corpora; `fer run {run.paper} DATASET` is the same on one of them"
-    from fer_lib import claims
-
-    steps = [f"`fer scorecard {run.paper}` sets it beside the claims"] * (run.paper in claims.PAPERS)
-    steps.append("`make book` puts it on its page")
-    if run.paper != "cnn3d" and any((run.path / "weights").glob("*.pt")):  # a still face has no ten frames
-        steps.append("`make lab` shows what its networks say of a face")
-    return "; ".join(steps)
-
-
-def _headline(run: Run) -> None:
-    """Print the accuracy of every model from its stored predictions."""
     from fer_lib.learn.metrics import accuracy
 
+    options = {name: value for name, value in vars(arguments).items() if name not in ("action", "completion")}
+    try:
+        run = Run(execute(**options))
+    except NotebookError as error:
+        return _complain(error, 1)
+    print(f"Evidence: {run.path}")
     for model in run.models():
         rows = run.predictions(model)
         value = accuracy(rows["labels"], rows["probabilities"].argmax(1))
@@ -224,73 +161,54 @@ def _headline(run: Run) -> None:
         print("  Budget full: a claim is judged where the networks are certified to have converged.")
     elif run.budget != "paper":
         print(f"  Budget {run.budget}: not what the paper did, so not compared with its claims.")
-
-
-def _shown(folder: os.PathLike) -> str:
-    """Return ``folder`` relative to the working directory where it lies below it."""
-    shown = os.path.relpath(folder)
-    return os.fspath(folder) if shown.startswith("..") else shown
-
-
-# --- tables ------------------------------------------------------------------------------------
+    return 0
 
 
 def _claims(arguments: argparse.Namespace) -> int:
     from fer_lib import claims
 
     frame = claims.frame(arguments.paper)
-    if not _whole(frame, arguments):
-        metric = frame["metric"].str.cat(frame["expression"].fillna(""), " ").str.strip()
-        value = [f"{value:g} {unit}" for value, unit in zip(frame["value"], frame["unit"], strict=True)]
-        shown = ["paper"] * (arguments.paper is None) + [
-            "table",
-            "model",
-            "dataset",
-            "fold",
-            "metric",
-            "value",
-        ]
-        _table(frame.assign(metric=metric, value=value)[shown])
-        print(f"{len(frame)} claims; --csv and --json print every column.")
+    value = [f"{value:g} {unit}" for value, unit in zip(frame["value"], frame["unit"], strict=True)]
+    shown = frame.assign(value=value)
+    columns = [*["paper"] * (arguments.paper is None), "table", "model", "dataset", "fold", "metric", "value"]
+    _show(frame, shown, columns, arguments)
     return 0
 
 
 def _scorecard(arguments: argparse.Namespace) -> int:
     from fer_lib import claims
+    from fer_lib.evidence.execution import results_folder
     from fer_lib.judge import report
 
     if arguments.paper:
         one_of(arguments.paper, claims.PAPERS, "paper")
-    frame = report.scorecard(_results(arguments.results))
+    folder = results_folder(arguments.results)
+    if arguments.results != "results" and not folder.is_dir():
+        raise FerError(f"--results {arguments.results}: there is no such folder.")
+    frame = report.scorecard(folder)
     frame = frame[frame["paper"] == arguments.paper] if arguments.paper else frame
-    if not _whole(frame, arguments):
-        metric = frame["metric"].str.cat(frame["expression"].fillna(""), " ").str.strip()
-        ours = frame["ours"].map("{:.2f}".format).where(frame["ours"].notna(), "")
-        claimed = frame["claimed"].map("{:.2f}".format).where(frame["claimed"].notna(), "")
-        columns = frame.assign(claim=frame["id"], metric=metric, ours=ours, claimed=claimed)
-        _table(columns[["claim", "dataset", "metric", "claimed", "ours", "verdict", "reason"]])
-        counts = ", ".join(f"{n} {verdict}" for verdict, n in frame["verdict"].value_counts().items())
-        print(f"{len(frame)} claims: {counts}. --csv and --json print every column.")
+    figures = {
+        name: frame[name].map("{:.2f}".format).where(frame[name].notna(), "") for name in ("claimed", "ours")
+    }
+    columns = ["claim", "dataset", "metric", "claimed", "ours", "verdict", "reason"]
+    _show(frame, frame.assign(claim=frame["id"], **figures), columns, arguments)
     return 0
 
 
-def _whole(frame: pd.DataFrame, arguments: argparse.Namespace) -> bool:
-    """Print all columns if that was asked for."""
+def _show(
+    frame: pd.DataFrame, shown: pd.DataFrame, columns: list[str], arguments: argparse.Namespace
+) -> None:
+    """Print all of ``frame`` if that was asked for, else some columns of ``shown`` as a table."""
     if arguments.json:
         print(frame.to_json(orient="records", indent=1, force_ascii=False))
     elif arguments.csv:
         print(frame.to_csv(index=False), end="")
-    return arguments.json or arguments.csv
-
-
-def _results(name: str) -> Path:
-    """Return the folder of evidence: the repository's, or another below the working directory."""
-    from fer_lib.evidence.execution import results_folder
-
-    folder = results_folder(name)
-    if name != "results" and not folder.is_dir():
-        raise FerError(f"--results {name}: there is no such folder.")
-    return folder
+    else:
+        metric = frame["metric"].str.cat(frame["expression"].fillna(""), " ").str.strip()
+        _table(shown.assign(metric=metric)[columns])
+        counts = frame["verdict"].value_counts().items() if "verdict" in frame else ()
+        said = ", ".join([f"{len(frame)} claims", *(f"{n} {verdict}" for verdict, n in counts)])
+        print(f"{said}; --csv and --json print every column.")
 
 
 def _table(frame: pd.DataFrame) -> None:
@@ -300,7 +218,7 @@ def _table(frame: pd.DataFrame) -> None:
     rows = [list(shown), *([str(value) for value in row] for row in shown.itertuples(index=False))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     room = shutil.get_terminal_size((120, 24)).columns
-    while sum(widths) + 2 * len(widths) - 2 > room and max(widths) > NARROWEST:
+    while sum(widths) + 2 * len(widths) - 2 > room and max(widths) > 8:
         widths[widths.index(max(widths))] -= 1  # rather a cut name than lines that wrap
     for row in rows:
         cells = (text if len(text) <= n else text[: n - 1] + "…" for text, n in zip(row, widths, strict=True))

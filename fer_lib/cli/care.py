@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fer_lib.errors import FerError
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 GIB = 2**30
 ROOM, MEMORY = 10, 4  # GiB that an environment and runs take, and that a run at full size takes
 
@@ -51,26 +49,13 @@ def _doctor(_: argparse.Namespace) -> int:
     return int(not well)
 
 
-def _python() -> tuple[bool, str]:
-    version = ".".join(map(str, sys.version_info[:3]))
-    fine = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return fine, f"{version}" if fine else f"{version}: install 3.11, 3.12 or 3.13"
-
-
-def _threads() -> tuple[bool, str]:
-    import torch
-
-    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
-    note = " (--threads or OMP_NUM_THREADS change it)" if threads < cores else ""
-    return True, f"{threads} of {cores} cores are used{note}"
-
-
 def _device() -> tuple[bool, str]:
     import torch
 
     if torch.cuda.is_available():
         return True, f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
-    return True, "no GPU that PyTorch can use; everything runs on the processor, budget paper takes days"
+    threads = f"{torch.get_num_threads()} of {os.cpu_count()} cores (--threads or OMP_NUM_THREADS change it)"
+    return True, f"no GPU that PyTorch can use, so {threads}; budget paper takes days"
 
 
 def _precision() -> tuple[bool, str]:
@@ -94,17 +79,13 @@ def _memory() -> tuple[bool, str]:
     if not hasattr(os, "sysconf"):
         return True, "not known on this system"
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
-    note = "" if free >= MEMORY else f": runs at full size want {MEMORY}"
-    return free >= MEMORY, f"{free:.1f} GiB free{note}"
+    return free >= MEMORY, f"{free:.1f} GiB free; runs at full size want {MEMORY}"
 
 
 def _folder(path: Path, variable: str) -> tuple[bool, str]:
     there = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not os.access(there, os.W_OK):
-        return False, f"{path} cannot be written: name another folder in {variable}"
-    free = shutil.disk_usage(there).free / GIB
-    note = "" if free >= ROOM else f": {ROOM} are wanted, {variable} moves it"
-    return free >= ROOM, f"{path}, {free:.0f} GiB free{note}"
+    free = shutil.disk_usage(there).free / GIB if os.access(there, os.W_OK) else 0
+    return free >= ROOM, f"{path}, {free:.0f} GiB free to write; {ROOM} are wanted, {variable} moves it"
 
 
 def _cache() -> tuple[bool, str]:
@@ -119,18 +100,6 @@ def _results() -> tuple[bool, str]:
     return _folder(repository() / "results", "--results")
 
 
-def _data() -> tuple[bool, str]:
-    from fer_lib.data import datasets
-
-    here = []
-    for name in datasets.NAMES:
-        try:
-            here += [name] * (name != "synthetic" and datasets.find(name) is not None)
-        except FerError:
-            continue
-    return True, f"{', '.join(here) or 'none'} (`fer data list` says how to get others)"
-
-
 def _kernel() -> tuple[bool, str]:
     from jupyter_client.kernelspec import KernelSpecManager
 
@@ -138,20 +107,11 @@ def _kernel() -> tuple[bool, str]:
     return found, "python3" if found else "no kernel python3: run `make book` once, or install ipykernel"
 
 
-def _browser() -> tuple[bool, str]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    return True, found or "none: `make pdf` and the book's tests need Chromium or Chrome"
-
-
 CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
-    "python": _python,
     "device": _device,
-    "threads": _threads,
     "precision": _precision,
     "memory": _memory,
     "cache": _cache,
     "results": _results,
-    "data": _data,
     "kernel": _kernel,
-    "browser": _browser,
 }

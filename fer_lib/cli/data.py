@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fer_lib.errors import AbsentDataError, FerError, one_of
+from fer_lib.errors import AbsentDataError, FerError
 
 PLACES = "Corpora lie in --data-dir, else $FER_DATA, else ~/fer-data, each in a folder of its name."
 IMPORT = f"""\
@@ -17,11 +17,11 @@ Bring the files that a corpus's owner gave you into the data folder, and check w
 {PLACES}
 Zip, tar, tar.gz, tar.xz and tar.bz2 archives are unpacked, other files (fer2013.csv) copied; several
 (CK+ comes in four archives) are merged into one folder; archives inside an archive are unpacked too,
-one level deep. What systems leave behind (.DS_Store, __MACOSX, Thumbs.db) is left out.
+one level deep.
 
-Links, devices and members that would land outside the folder are refused by name, and so is what
-would not fit on the disk. Files are unpacked aside, and put in place only once the corpus is
-recognised: a refused or interrupted import leaves the data folder as it was."""
+Links, devices and members that would land outside the folder are refused by name. Files are unpacked
+aside, and put in place only once the corpus is recognised: a refused or interrupted import leaves the
+data folder as it was."""
 IMPORT_EXAMPLES = """\
 examples:
   fer data import jaffe jaffedbase.zip
@@ -40,8 +40,7 @@ other name this says who grants it.
 
 No sha256 of the archive is published. So the images are counted at every scale and held against
 what the set is known to have; the sha256 of what was downloaded is printed and recorded in
-cmu_faces/download.json, and a later download from the same address (with --replace) must have the
-same. With --sha256 the archive must have that one."""
+cmu_faces/download.json. With --sha256 the archive must have that one."""
 FETCH_EXIT = """\
 exit: 0 downloaded and complete; 1 the check found problems; 2 refused, or the address cannot be
       reached, nothing changed; 130 interrupted, nothing changed"""
@@ -56,22 +55,12 @@ def add(commands: Any) -> None:
     check = actions.add_parser("check", help="count and verify the files of one corpus")
     check.add_argument("name", metavar="NAME", help="corpus, for example fer2013")
     check.add_argument("--json", action="store_true", help="print one JSON object")
-    bring = actions.add_parser(
-        "import",
-        help="unpack the owner's files of a corpus and check them",
-        description=IMPORT,
-        epilog=IMPORT_EXAMPLES,
-        **raw,
-    )
+    unpack = "unpack the owner's files of a corpus and check them"
+    bring = actions.add_parser("import", help=unpack, description=IMPORT, epilog=IMPORT_EXAMPLES, **raw)
     bring.add_argument("name", metavar="NAME", help="corpus, for example ckplus")
     bring.add_argument("files", nargs="+", metavar="FILE", help="archive or plain file; several are merged")
-    fetch = actions.add_parser(
-        "fetch",
-        help="download the one corpus that anyone may have: cmu_faces",
-        description=FETCH,
-        epilog=FETCH_EXIT,
-        **raw,
-    )
+    anyone = "download the one corpus that anyone may have: cmu_faces"
+    fetch = actions.add_parser("fetch", help=anyone, description=FETCH, epilog=FETCH_EXIT, **raw)
     fetch.add_argument("name", metavar="NAME", help="cmu_faces")
     fetch.add_argument("--url", metavar="URL", help="another address of the same archive")
     fetch.add_argument("--sha256", metavar="HEX", help="checksum that the archive must have")
@@ -106,20 +95,17 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    return _checked(arguments.name, arguments.data_dir, arguments.json)
+
+
+def _checked(name: str, folder: str | Path | None, as_json: bool = False) -> int:
+    """Check a corpus, print what was found and return the exit code."""
     from fer_lib import faces
     from fer_lib.data import datasets
 
-    one_of(arguments.name, datasets.NAMES, "dataset")
-    try:
-        found = datasets.check(arguments.name, arguments.data_dir, faces.FACE)
-    except (FerError, OSError) as error:
-        if arguments.json:
-            empty = {"images": 0, "sequences": 0, "subjects": 0, "splits": {}, "per_class": {}}
-            problem = {"problems": [str(error)], "fingerprint": None}
-            print(_json({"dataset": arguments.name, "ok": False, "root": None, **empty, **problem}))
-        raise
-    if arguments.json:
-        print(_json(found))
+    found = datasets.check(name, folder, faces.FACE)
+    if as_json:
+        print(json.dumps(found, indent=1, ensure_ascii=False, default=lambda array: array.tolist()))
     else:
         print_check(found)
     return 0 if found["ok"] else 1
@@ -128,16 +114,12 @@ def _check(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     from fer_lib.data.arrival import import_files
 
-    folder, unpacked = import_files(arguments.name, arguments.files, arguments.data_dir, arguments.replace)
+    folder, packed = import_files(arguments.name, arguments.files, arguments.data_dir, arguments.replace)
     names = " and ".join(Path(path).name for path in arguments.files)
-    print(f"Brought {unpacked.files:,} files ({unpacked.size / 1e6:,.1f} MB) of {names} into {folder}")
-    if unpacked.left_behind:
-        print(
-            f"  left out: {unpacked.left_behind:,} files that systems leave behind (.DS_Store and the like)"
-        )
-    for name in unpacked.packed:
+    print(f"Brought {names} into {folder}")
+    for name in packed:
         print(f"  still packed: {name}")
-    return _check_arrival(arguments.name, folder)
+    return _checked(arguments.name, folder.parent)
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -147,24 +129,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
     folder, record = fetch(arguments.name, arguments.data_dir, **chosen)
     print(f"Downloaded {record['url']} ({record['size'] / 1e6:,.1f} MB) into {folder}")
     print(f"  sha256 {record['sha256']}, recorded in {RECORD}")
-    print(f"  verified by {record['verified']}")
-    return _check_arrival(arguments.name, folder)
-
-
-def _check_arrival(name: str, folder: Path) -> int:
-    """Check a corpus that has just arrived, as ``fer data check`` does."""
-    from fer_lib import faces
-    from fer_lib.data import datasets
-
-    try:
-        found = datasets.check(name, folder.parent, faces.FACE)
-    except KeyboardInterrupt:
-        again = f"fer data check {name} --data-dir {folder.parent}"
-        raise KeyboardInterrupt(f"Interrupted; {folder} is in place but unchecked: {again}") from None
-    print_check(found)
-    if not found["ok"]:
-        print(f"The files stay in {folder}: an owner's archive may be what it is.")
-    return 0 if found["ok"] else 1
+    return _checked(arguments.name, folder.parent)
 
 
 def print_check(found: dict[str, Any]) -> None:
@@ -199,10 +164,3 @@ def print_check(found: dict[str, Any]) -> None:
     print("all well" if found["ok"] else title)
     for problem in problems:
         print(f"  - {problem}")
-
-
-def _json(value: Any) -> str:
-    """Return JSON of ``value``, numpy scalars and paths included."""
-    return json.dumps(
-        value, indent=1, ensure_ascii=False, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v)
-    )

@@ -20,10 +20,7 @@ KINDS = {".ipynb": "application/x-ipynb+json", ".npz": "application/zip", ".csv"
 def export(run: Run, target: Path) -> Path:
     """Write the run as a zipped RO-Crate to ``target`` and return it.
 
-    Raises
-    ------
-    FerError
-        If ``target`` is there already or lies in the run's own folder.
+    A ``target`` that is there already or lies in the run's own folder is a FerError.
     """
     from rocrate.model.contextentity import ContextEntity
     from rocrate.model.softwareapplication import SoftwareApplication
@@ -33,54 +30,45 @@ def export(run: Run, target: Path) -> Path:
 
     if target.exists() or run.path.resolve() in target.resolve().parents:
         raise FerError(f"{target} is there already or lies in the run; name another file with --output.")
-    info, made = run.info, run.info["provenance"]
-    card = datasets.CARDS[run.dataset]
-    crate = ROCrate()
-    name = f"{run.paper} on {card.title}, budget {run.budget}, seed {run.seed}"
-    crate.name = f"{name}, {run.variant}" if run.variant else name
+    made, card, crate = run.info["provenance"], datasets.CARDS[run.dataset], ROCrate()
+
+    def entity(key: str, kind: str, **facts: object) -> ContextEntity:
+        return crate.add(ContextEntity(crate, key, {"@type": kind, **facts}))
+
+    crate.name = f"{run.paper} on {card.title}, budget {run.budget}, seed {run.seed}"
+    crate.name += f", {run.variant}" if run.variant else ""
     crate.description = "Evidence and notebook of a re-executed paper on facial-expression recognition."
     crate.license = "https://spdx.org/licenses/BSD-3-Clause"
-    crate.root_dataset["conformsTo"] = crate.add(
-        ContextEntity(crate, PROFILE, {"@type": "CreativeWork", "name": "Process Run Crate"})
+    crate.root_dataset["conformsTo"] = entity(PROFILE, "CreativeWork", name="Process Run Crate")
+    files = []
+    for path in sorted(run.path.rglob("*")):
+        if path.is_file() and path.parent.name != "weights":
+            kind = {"encodingFormat": KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0]}
+            files.append(crate.add_file(path, path.relative_to(run.path).as_posix(), properties=kind))
+    corpus = entity(
+        "#corpus",
+        "Dataset",
+        name=card.title,
+        identifier=run.info["fingerprint"],
+        usageInfo=card.licence,
+        description=f"Owner: {card.owner}. Not part of this crate. {card.obtain}",
     )
-    files = [
-        crate.add_file(
-            path,
-            path.relative_to(run.path).as_posix(),
-            properties={"encodingFormat": KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0]},
-        )
-        for path in sorted(run.path.rglob("*"))
-        if path.is_file() and path.parent.name != "weights"
-    ]
-    corpus = {
-        "@type": "Dataset",
-        "name": card.title,
-        "identifier": info["fingerprint"],
-        "usageInfo": card.licence,
-        "description": f"Owner: {card.owner}. Not part of this crate. {card.obtain}",
-    }
-    parameters = [
-        crate.add(
-            ContextEntity(crate, f"#{key}", {"@type": "PropertyValue", "name": key, "value": str(value)})
-        )
-        for key, value in info["parameters"].items()
-        if key != "data_dir"
-    ]
-    machine = ", ".join(filter(None, (made.get("cpu"), made.get("gpu"), made.get("platform"))))
+    given = {name: str(value) for name, value in run.info["parameters"].items() if name != "data_dir"}
     software = {
         "name": "fer_lib",
-        "version": made.get("commit") or "unknown",
+        "version": made["commit"] or "unknown",
         "softwareRequirements": [f"{package} {version}" for package, version in made["packages"].items()],
     }
-    action = {
-        "@type": "CreateAction",
-        "name": crate.name,
-        "instrument": crate.add(SoftwareApplication(crate, "#fer_lib", software)),
-        "object": [crate.add(ContextEntity(crate, "#corpus", corpus)), *parameters],
-        "result": files,
-        "endTime": made["finished"],
-        "description": f"{made['wall_seconds']:.0f} s on {machine}, {made['threads']} threads.",
-    }
-    crate.root_dataset["mentions"] = crate.add(ContextEntity(crate, "#run", action))
+    machine = ", ".join(filter(None, (made["cpu"], made["gpu"], made["platform"])))
+    crate.root_dataset["mentions"] = entity(
+        "#run",
+        "CreateAction",
+        name=crate.name,
+        instrument=crate.add(SoftwareApplication(crate, "#fer_lib", software)),
+        object=[corpus, *(entity(f"#{n}", "PropertyValue", name=n, value=v) for n, v in given.items())],
+        result=files,
+        endTime=made["finished"],
+        description=f"{made['wall_seconds']:.0f} s on {machine}, {made['threads']} threads.",
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     return Path(crate.write_zip(target))

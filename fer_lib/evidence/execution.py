@@ -8,11 +8,12 @@ import re
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from fer_lib import errors
 from fer_lib.errors import FerError
@@ -29,9 +30,8 @@ from fer_lib.evidence.provenance import (
 from fer_lib.evidence.recorder import hold, let_go, publish, restore
 from fer_lib.evidence.runs import Run, current
 from fer_lib.files import cache_folder, writing
-from fer_lib.progress import duration
 
-AGAIN = "what is finished is kept, and the same command goes on from there"
+SHORT = "most likely memory was short. What is finished is kept, and the same command goes on from there."
 
 
 class NotebookError(Exception):
@@ -87,13 +87,10 @@ def execute(
     target = evidence_folder(root, paper, dataset, budget, seed, variant(paper, values))
     slug = "-".join(target.relative_to(root).parts)
     if not force and (made := current(target, values)):
-        when = made.info.get("provenance", {}).get("finished")
-        print(
-            f"Done{f' on {when}' if when else ''} with the same code and parameters; --force makes it again."
-        )
+        when = made.info["provenance"]["finished"]
+        print(f"Done on {when} with the same code and parameters; --force makes it again.")
         return target
     check_data(dataset, given.get("data_dir", ""))
-    _warn_of_days(budget, device)
     lock, waited = hold(root / ".work" / f"{slug}.lock")
     try:
         if waited and current(target, values):
@@ -115,6 +112,7 @@ def _make(
     shutil.rmtree(folder, ignore_errors=True)  # staging of a killed run; its finished units lie elsewhere
     folder.mkdir(parents=True)
     environment = {"FER_STAGE": stage, "FER_PROGRESS": folder / "progress"}
+    environment["JUPYTER_PREFER_ENV_PATH"] = "1"  # a user's own kernel called python3 must not come first
     # The kernel works in the repository: what is relative to this working directory would be lost there.
     places = {name: os.environ.get(name) for name in ("FER_DATA", "FER_CACHE")}
     environment |= {name: Path(place).expanduser().absolute() for name, place in places.items() if place}
@@ -128,25 +126,21 @@ def _make(
         raise NotebookError(f"{paper}.ipynb ended without committing its evidence (Recorder.commit).")
     if values["budget"] != PROBE:  # of which no page shows the notebook
         record_notebook(notebook, stage / "notebook.ipynb", values, root)
-    key = Run(stage).info.get("key")
+    work = root / ".work" / Run(stage).info["key"]
     publish(stage, target)
     shutil.rmtree(folder, ignore_errors=True)
-    _forget(root / ".work", key)
-
-
-def _warn_of_days(budget: str, device: str) -> None:
-    if budget == "paper" and device != "cuda":
-        import torch
-
-        if device == "cpu" or not torch.cuda.is_available():
-            print("Budget 'paper' on a CPU is what the authors did on a GPU: expect days.", file=sys.stderr)
+    with suppress(Timeout):  # another process works there by now
+        lock = FileLock(work.with_suffix(".lock"))
+        lock.acquire(timeout=0)
+        shutil.rmtree(work, ignore_errors=True)
+        let_go(lock)
 
 
 def results_folder(name: str | Path) -> Path:
     """Return the folder of evidence: the repository's ``results``, or another below the working directory."""
     try:
         return repository() / "results" if name == "results" else Path(name).expanduser().resolve()
-    except (RuntimeError, OSError):
+    except RuntimeError:
         raise FerError(f"--results {name} is no folder that can be found; give it in full.") from None
 
 
@@ -177,15 +171,11 @@ def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:
                 skip_cells_with_tag="beyond" if values["budget"] == PROBE else "skip-execution",
                 # Encrypted where the installed kernel can be: other users of this machine could listen in.
                 config=Config(KernelManager={"transport_encryption": "auto"}),
-                extra_arguments=[
-                    "--IPKernelApp.log_level=CRITICAL"
-                ],  # the kernel's own log is not the user's
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # its own log is not the user's
             )
         except (DeadKernelError, RuntimeError):
             raise NotebookError(
-                f"The kernel of {source.name} died or was killed; most likely memory was short. What is "
-                "finished is kept, and the same command goes on from there. "
-                f"The partial notebook is {output}"
+                f"The kernel of {source.name} died or was killed; {SHORT}\nThe partial notebook is {output}"
             ) from None
         except PapermillExecutionError as error:
             if issubclass(getattr(errors, error.ename or "", Exception), FerError):
@@ -193,9 +183,9 @@ def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:
             if error.ename == "KeyboardInterrupt":
                 raise KeyboardInterrupt from None
             plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
-            last = "\n".join(plain.splitlines()[-8:]) or f"{error.ename} {error.evalue}".strip()
-            if error.ename == "MemoryError" or not plain:
-                last += f"\nMemory was short, most likely; {AGAIN}."
+            last = "\n".join(plain.splitlines()[-8:])
+            if error.ename == "MemoryError":
+                last += f"\n{SHORT}"
             raise NotebookError(
                 f"Cell {error.cell_index} of {source.name} failed:\n{last}\nThe partial notebook is {output}"
             ) from None
@@ -204,44 +194,33 @@ def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:
 @contextmanager
 def _environment(values: dict[str, Any]) -> Iterator[None]:
     """Set environment variables for the kernel, and restore them."""
-    # A user's own kernel called python3 must not shadow this environment's.
-    values = {"JUPYTER_PREFER_ENV_PATH": "1", **values}
-    before = {name: os.environ.get(name) for name in values}
+    before = dict(os.environ)
     os.environ.update({name: str(value) for name, value in values.items()})
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager
-def _progress(file: Path, every: float = 30.0) -> Iterator[None]:
+def _progress(file: Path) -> Iterator[None]:
     """Show what the kernel writes into ``file``: a changing line on a terminal, else one now and then."""
     stop, terminal = threading.Event(), sys.stderr.isatty()
 
     def show() -> None:
-        began, told, text_before = time.monotonic(), 0.0, ""
-        while not stop.wait(0.5):
+        before = ""
+        while not stop.wait(0.5 if terminal else 30):
             with suppress(OSError):
                 text = file.read_text("utf-8").strip()
-                if terminal and text != text_before:
+                if terminal:
                     sys.stderr.write(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}")
-                elif not terminal and text != text_before and time.monotonic() - (told or began) >= every:
+                elif text != before:
                     sys.stderr.write(f"{file.parent.name}: {text}\n")  # others may run beside it
-                    told = time.monotonic()
-                else:
-                    continue
-                text_before = text
+                before = text
                 sys.stderr.flush()
         if terminal:
             sys.stderr.write("\r\x1b[K")
-        elif told:  # else a log would end in the middle of something
-            sys.stderr.write(f"{file.parent.name}: ended after {duration(time.monotonic() - began)}\n")
-        sys.stderr.flush()
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
@@ -250,18 +229,6 @@ def _progress(file: Path, every: float = 30.0) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-def _forget(work: Path, key: str | None) -> None:
-    """Remove a published run's work folder, unless another process has it, and locks that nobody holds."""
-    from filelock import FileLock, Timeout
-
-    for path in {work / f"{key}.lock", *work.glob("*.lock")}:
-        with suppress(Timeout):
-            (lock := FileLock(path, timeout=0)).acquire()
-            if key and path.stem == key:
-                shutil.rmtree(work / key, ignore_errors=True)
-            let_go(lock)
 
 
 # --- the executed notebook as it is kept ---------------------------------------------------------
@@ -283,23 +250,22 @@ def record_notebook(source: Path, target: Path, values: dict[str, Any], results:
         cell.metadata.pop("execution", None)
         cell.source = _scrub(cell.source, places)
         if cell.cell_type == "code":
-            cell.outputs = [out for out in (_clean(out, places) for out in cell.outputs) if out is not None]
+            cell.outputs = [out for out in cell.outputs if _clean(out, places)]
     nbformat.write(notebook, target)
 
 
-def _clean(output: Any, places: dict[str, str]) -> Any | None:
-    """Return a cell's output scrubbed, or None if it is only a progress bar."""
+def _clean(output: Any, places: dict[str, str]) -> bool:
+    """Scrub a cell's output, and say whether it is more than a progress bar."""
     if output.output_type == "stream":
         lines = (line.rsplit("\r", 1)[-1] for line in output.text.replace("\r\n", "\n").split("\n"))
         kept = [line for line in lines if not re.search(r"\d+%\|.*\|", line)]
         output.text = _scrub("\n".join(kept), places)
-        return output if output.text.strip() else None
+        return bool(output.text.strip())
     data = output.get("data", {})
     for kind, content in data.items():
         if isinstance(content, str) and kind not in ("image/png", "image/jpeg"):
             data[kind] = _scrub(content, places)
-    debris = set(data) == {"text/plain"} and not data["text/plain"].strip()
-    return None if debris else output
+    return set(data) != {"text/plain"} or bool(data["text/plain"].strip())
 
 
 def _places(data_dir: str | None, results: Path) -> dict[str, str]:
@@ -310,7 +276,7 @@ def _places(data_dir: str | None, results: Path) -> dict[str, str]:
     if data_dir:
         folders[Path(data_dir)] = Path(data_dir).name
     folders |= {repository(): ".", results: "results"}
-    places = {str(repository()) + "/": "", str(repository().resolve()) + "/": ""}
+    places = {f"{repository()}/": "", f"{repository().resolve()}/": ""}
     for folder, name in folders.items():
         places |= {str(folder.absolute()): name, str(folder.resolve()): name}
     # The data may lie inside the home folder, the environment inside the repository.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,15 +24,10 @@ from fer_lib.evidence.provenance import (
 )
 
 
-def asked(paper: str, given: dict[str, Any], texts: list[str] | tuple[str, ...] = ()) -> dict[str, Any]:
+def asked(paper: str, given: dict[str, Any], texts: Sequence[str] = ()) -> dict[str, Any]:
     """Return all parameters of a run that ``fer run`` is to make, or say what is wrong with them.
 
-    Parameters
-    ----------
-    given
-        Values of :data:`RUN_PARAMETERS`.
-    texts
-        ``name=value`` for knobs of the notebook.
+    ``given`` holds values of :data:`RUN_PARAMETERS`, ``texts`` a ``name=value`` for each further parameter.
 
     Raises
     ------
@@ -39,49 +35,34 @@ def asked(paper: str, given: dict[str, Any], texts: list[str] | tuple[str, ...] 
         For the first parameter that cannot be; also where the notebook was saved with another reading than
         ours, which nobody asked for.
     """
-    one_of(paper, (*claims.PAPERS, *STUDIES), "paper")
     path = notebook_path(paper)
-    if not path.exists():
-        ready = [name for name in (*claims.PAPERS, *STUDIES) if notebook_path(name).exists()]
-        raise FerError(
-            f"{paper} has no notebook in this version; papers that can be run: {', '.join(ready)}."
-        )
+    one_of(paper, [name for name in (*claims.PAPERS, *STUDIES) if notebook_path(name).exists()], "paper")
     ours = defaults(paper)
-    values = ours | {name: value for name, value in given.items() if name in ours}
-    changed: set[str] = set()
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
+    pairs = [[part.strip() for part in text.partition("=")] for text in texts]
+    for name, equals, _ in pairs:
         if not equals or not name:
-            raise FerError(f"-p {text!r} should read name=value.")
-        if name in changed:
-            raise FerError(f"Parameter {name!r} is given twice.")
+            raise FerError(f"-p {name!r} should read name=value.")
         one_of(name, ours, f"parameter of {path.name}")
         if name in RUN_PARAMETERS:
-            option = {"dataset": "the DATASET argument"}.get(name, f"--{name.replace('_', '-')}")
-            raise FerError(f"Parameter {name!r} is given by {option}, not by -p.")
-        values[name] = value
-        changed.add(name)
+            raise FerError(f"Parameter {name!r} is given by an argument or option of its own, not by -p.")
+    changed = {name: value for name, _, value in pairs}
     for name, saved in parameters(path).items():
         if name not in RUN_PARAMETERS and name not in changed and saved != ours[name]:
             raise FerError(
                 f"{path.name} was saved with {name} = {saved!r}, and our reading is {ours[name]!r}: give "
                 f"-p {name}={saved} to run that one, or undo the change of its parameters cell."
             )
+    values = _checked(paper, ours | {name: value for name, value in given.items() if name in ours} | changed)
     if values["budget"] == PROBE and not any("beyond" in cell["tags"] for cell in notebook_cells(path)):
         raise FerError(f"{path.name} has no cells tagged 'beyond', so it cannot be run at budget {PROBE}.")
-    return _checked(paper, values)
+    return values
 
 
 def resolve(paper: str, namespace: dict[str, Any]) -> dict[str, Any]:
     """Check a notebook's parameters in its first cell and return them with the types that they should have.
 
-    Text that means a value becomes that value, in ``namespace`` too: papermill's command line leaves
-    ``false`` and ``[6,3,1]`` as text, and any text is true.
-
-    Parameters
-    ----------
-    namespace
-        The notebook's ``globals()``.
+    Text that means a value becomes that value, in ``namespace`` (the notebook's ``globals()``) too:
+    papermill's command line leaves ``false`` and ``[6,3,1]`` as text, and any text is true.
 
     Raises
     ------
@@ -119,26 +100,8 @@ def usable(paper: str) -> list[str]:
     """Return the corpora of the paper's own figures, and what stands in where one has none of them."""
     from fer_lib.data import datasets
 
-    frame = claims.frame(paper)
-    used = {"synthetic", *frame[frame.ours.astype(bool)].corpus.dropna()}
+    used = {"synthetic", *(claim.corpus for claim in claims.load(paper).claims if claim.ours)}
     return [name for name, card in datasets.CARDS.items() if name in used or paper in card.stands_in]
-
-
-def _check_protocol(paper: str, dataset: str) -> None:
-    """Refuse a corpus that none of the paper's protocols can use, with the reason."""
-    from fer_lib.data import datasets
-
-    names = usable(paper)
-    if dataset not in names:
-        frame = claims.frame(paper)
-        frame = frame[frame.ours.astype(bool) & frame.corpus.notna()]
-        protocols = ", ".join(dict.fromkeys(frame.protocol))
-        lacking = (datasets.CARDS[dataset].lacks.get(need) for need in claims.load(paper).needs)
-        why = next(filter(None, lacking), "the paper states no protocol for it")
-        raise FerError(
-            f"{paper} cannot use {dataset}: its protocols are {protocols}, and {why}. "
-            f"It can use: {', '.join(names)}."
-        )
 
 
 def _checked(paper: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -148,9 +111,16 @@ def _checked(paper: str, values: dict[str, Any]) -> dict[str, Any]:
     ours, register = defaults(paper), knobs(paper)
     values = values | {"data_dir": values.get("data_dir") or ""}
     values = {name: typed(name, values[name], default) for name, default in ours.items()}
-    one_of(values["dataset"], datasets.NAMES, "dataset")
-    if paper not in STUDIES:
-        _check_protocol(paper, values["dataset"])
+    dataset = one_of(values["dataset"], datasets.NAMES, "dataset")
+    if paper not in STUDIES and dataset not in usable(paper):  # say why
+        printed = [claim for claim in claims.load(paper).claims if claim.ours and claim.corpus]
+        protocols = ", ".join(dict.fromkeys(claim.protocol for claim in printed))
+        lacking = (datasets.CARDS[dataset].lacks.get(need) for need in claims.load(paper).needs)
+        why = next(filter(None, lacking), "the paper states no protocol for it")
+        raise FerError(
+            f"{paper} cannot use {dataset}: its protocols are {protocols}, and {why}. "
+            f"It can use: {', '.join(usable(paper))}."
+        )
     one_of(values["budget"], OFFERED, "budget")
     if not 0 <= values["seed"] < 2**31:
         raise FerError(f"seed {values['seed']}: a seed is a whole number from 0 to {2**31 - 1}.")
@@ -162,61 +132,30 @@ def _checked(paper: str, values: dict[str, Any]) -> dict[str, Any]:
             raise FerError("PyTorch finds no CUDA device here; give auto or cpu as the device.")
     for name, value in values.items():
         if name in register and (allowed := register[name][1]):
-            admitted = [_widened(item, ours[name]) for item in allowed]
-            if value not in admitted:
-                one_of(str(value), [str(item) for item in admitted], f"reading of parameter {name}:")
-        else:
-            _check_number(name, value, ours[name])
+            if value not in allowed:
+                one_of(str(value), map(str, allowed), f"reading of parameter {name}:")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            # Numbers that no parameter can mean would fail, or worse, hours later.
+            least = 1 if type(ours[name]) is int and ours[name] > 0 else 0
+            most = 1 if "dropout" in name else math.inf
+            if not least <= value < most:
+                raise FerError(f"Parameter {name}={value} should be at least {least} and below {most}.")
     return values
 
 
-def _check_number(name: str, value: Any, default: Any) -> None:
-    """Refuse numbers that no parameter of a notebook can mean: they would fail, or worse, hours later."""
-    for item in value if isinstance(value, list | tuple) else [value]:
-        if isinstance(item, bool) or not isinstance(item, int | float):
-            continue
-        if not 0 <= item < math.inf:
-            raise FerError(f"Parameter {name}={value} should be finite and not negative.")
-        if "dropout" in name and item >= 1:
-            raise FerError(f"Parameter {name}={value} should be a probability below 1.")
-        if item == 0 and type(default) is int and default > 0:
-            raise FerError(f"Parameter {name}={value} should be at least 1, as its default {default!r}.")
-
-
 def typed(name: str, value: Any, default: Any) -> Any:
-    """Return a value, or the text of one, with the type of ``default``.
+    """Return a value, or the text of one, with the type of ``default``; FerError where it has another.
 
-    An int serves for a float, a list for a tuple; ``true`` and ``false`` may be written small, and quotes
-    left out.
-
-    Raises
-    ------
-    FerError
-        Naming the parameter and the type expected.
+    An int serves for a float; ``true`` and ``false`` may be written small.
     """
     given = value
-    if isinstance(value, str):
-        text = value.strip()
+    if isinstance(value, str) and not isinstance(default, str):
+        text = value.strip().capitalize() if isinstance(default, bool) else value.strip()
         with suppress(ValueError, SyntaxError):
-            read = ast.literal_eval(text.capitalize() if isinstance(default, bool) else text)
-            value = read if not isinstance(default, str) or isinstance(read, str) else value
-    value = _widened(value, default)
-    if default is not None and type(value) is not type(default):
+            value = ast.literal_eval(text)
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(default):
         kind = "True or False" if isinstance(default, bool) else f"of type {type(default).__name__}"
         raise FerError(f"Parameter {name}={given} should be {kind}, as its default {default!r}.")
-    if isinstance(default, list | tuple) and default:
-        value = type(default)(_widened(item, default[0]) for item in value)
-        if not {type(item) for item in value} <= {type(item) for item in default}:
-            raise FerError(
-                f"Parameter {name}={given} should hold items like those of its default {default!r}."
-            )
-    return value
-
-
-def _widened(value: Any, default: Any) -> Any:
-    """Make an int a float and a list a tuple (or the other way round) where the default is such."""
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if isinstance(default, list | tuple) and isinstance(value, list | tuple):
-        return type(default)(value)
     return value
