@@ -33,6 +33,8 @@ def test_claims_of_order_are_complete(key):
         assert entry["protocol"] in {protocol["id"] for protocol in paper["protocols"]}
         assert entry["role"] in ("method", "ablation", "baseline")
         assert entry["decided_by"] in ("running", "arithmetic", "nothing")
+        assert ("why" in entry) == (entry["decided_by"] == "nothing")
+        assert bool(claims.load(key).claim(entry["id"]).test) == (entry["decided_by"] != "nothing")
         assert len(entry.get("quote", "").split()) <= 20
         assert entry.get("about") in {None, *figures}
         if entry["id"].endswith("-printed"):
