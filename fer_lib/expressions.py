@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from fer_lib.errors import one_of
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")
 """Canonical names; the index of a name is its canonical code (0..7). FER2013's codes are the first seven."""
 
 # Spellings met in tables, folder names and label files, beside the canonical ones.
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {
-        "angry": "anger",
-        "disgusted": "disgust",
-        "afraid": "fear",
-        "fearful": "fear",
-        "happy": "happiness",
-        "joy": "happiness",
-        "sad": "sadness",
-        "surprised": "surprise",
-        "normal": "neutral",
-        "contemptuous": "contempt",
-    }
-)
+ALIASES = {
+    "angry": "anger",
+    "disgusted": "disgust",
+    "afraid": "fear",
+    "fearful": "fear",
+    "happy": "happiness",
+    "joy": "happiness",
+    "sad": "sadness",
+    "surprised": "surprise",
+    "normal": "neutral",
+    "contemptuous": "contempt",
+}
 
 
 def canonical(name: str) -> str:
@@ -37,6 +32,6 @@ def canonical(name: str) -> str:
     return ALIASES.get(word) or one_of(word, [*EXPRESSIONS, *ALIASES], "expression")
 
 
-def codes(pairs: str) -> Mapping[str, str]:
+def codes(pairs: str) -> dict[str, str]:
     """Return the codes of ``"AN=anger DI=disgust"``: code -> canonical name."""
-    return MappingProxyType({code: canonical(name) for code, name in (p.split("=") for p in pairs.split())})
+    return {code: canonical(name) for code, name in (pair.split("=") for pair in pairs.split())}

@@ -96,9 +96,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
-# --- digests -------------------------------------------------------------------------------------
-
-
 def digest(*parts: Any) -> str:
     """Return a short stable sha256 of JSON-able ``parts`` (16 hex digits)."""
     text = json.dumps(parts, sort_keys=True, default=_plain)
@@ -140,9 +137,6 @@ def _tree(node: Any) -> Any:
     fields = ((name, value) for name, value in ast.iter_fields(node) if name not in ("ctx", "kind"))
     said = [(name, _tree(value)) for name, value in fields if value is not None or name == "value"]
     return [type(node).__name__, *(pair for pair in said if pair[1] != [])]
-
-
-# --- arrays and units of work --------------------------------------------------------------------
 
 
 def arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -208,9 +202,6 @@ class UnitFolder:
 
     def _unit(self, name: str) -> Path:
         return self.work / "units" / f"{file_name(name)}.npz"
-
-
-# --- the cache -----------------------------------------------------------------------------------
 
 
 def cache_folder() -> Path:

@@ -64,8 +64,6 @@ def test_only_drops_relabels_and_orders_canonically():
     assert rows(part) == [row for row in rows(corpus) if row[1] in ("anger", "neutral")]
     with pytest.raises(FerError, match="'fear'"):
         corpus.only(["fear"])
-    with pytest.raises(FerError, match="No class"):
-        corpus.only([])
 
 
 def test_counts_by_class_and_split():
@@ -86,8 +84,6 @@ def test_resize_averages_areas_and_moves_landmarks():
     assert np.allclose(corner.landmarks, 0)
     assert half.resize(5).images.shape == (12, 5, 5)
     assert corpus.resize((6, 8)) is corpus
-    with pytest.raises(FerError, match="size"):
-        corpus.resize(0)
 
 
 @pytest.mark.parametrize(

@@ -111,9 +111,6 @@ def fetch(
     return target, record
 
 
-# --- whole or not at all -------------------------------------------------------------------------
-
-
 @contextmanager
 def _arriving(
     name: str, data_dir: str | Path | None, replace: bool, given: Sequence[Path] = ()
@@ -191,9 +188,6 @@ def _recognise(name: str, folder: Path, packed: list[str]) -> None:
         f"What was given ({', '.join(some) or 'no file'} ...) is not recognised as {card.title}{more}; "
         f"nothing was kept. Expected files:\n{card.tree}"
     )
-
-
-# --- unpacking -----------------------------------------------------------------------------------
 
 
 def unpack(paths: Sequence[Path], folder: Path) -> list[str]:

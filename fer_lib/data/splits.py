@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fer_lib.data.corpus import Corpus, audit, split_names, twins
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, one_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,8 @@ def official(
     """
     if corpus.split is None:
         raise FerError(f"{corpus.card.title} has no official split; use kfold or a subject protocol.")
-    names = split_names(corpus.split)
-    for name in ("train", test, *([validation] if validation else [])):
-        if name not in names:
-            raise FerError(f"No sample has split {name!r}; this corpus has {', '.join(names)}.")
+    for name in filter(None, ("train", test, validation)):
+        one_of(name, split_names(corpus.split), "split of this corpus")
     parts = (np.flatnonzero(corpus.split == (name or "")) for name in ("train", test, validation))
     return [Fold("official", *parts)]
 
@@ -57,7 +55,6 @@ def kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
     """
     from sklearn.model_selection import StratifiedKFold
 
-    _check_k(k, len(corpus), "samples", corpus)
     return _folds(corpus, StratifiedKFold(k, shuffle=True, random_state=seed))
 
 
@@ -65,38 +62,24 @@ def subject_kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
     """Return ``k`` folds that keep every subject on one side (scikit-learn's StratifiedGroupKFold).
 
     Classes are in proportion as far as whole subjects allow. Where that would leave a fold empty, folds hold
-    equally many subjects instead (its GroupKFold). FerError if the corpus has fewer subjects than ``k``.
+    equally many subjects instead (its GroupKFold). FerError if the corpus has no subjects, or too few.
     """
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     subjects = _subjects(corpus)
-    _check_k(k, len(np.unique(subjects)), "subjects", corpus)
     folds = _folds(corpus, StratifiedGroupKFold(k, shuffle=True, random_state=seed), subjects)
     if all(len(fold.test) for fold in folds):
         return folds
     return _folds(corpus, GroupKFold(k, shuffle=True, random_state=seed), subjects)
 
 
-def _check_k(k: int, n: int, what: str, corpus: Corpus) -> None:
-    if not 2 <= k <= n:
-        raise FerError(f"k must lie between 2 and the number of {what}, {n}; got {k}.")
-    if np.bincount(corpus.labels).max() < k:
-        raise FerError(f"k = {k} is more than any class has samples; choose fewer folds.")
-
-
 def leave_one_subject_out(corpus: Corpus) -> list[Fold]:
-    """Return one fold per subject, named by it, that tests on this subject alone.
-
-    FerError if the corpus has no subjects, or only one.
-    """
+    """Return one fold per subject, named by it, that tests on this subject alone."""
     from sklearn.model_selection import LeaveOneGroupOut
 
     subjects = _subjects(corpus)
-    names = np.unique(subjects)
-    if len(names) < 2:
-        raise FerError(f"Leaving one subject out takes at least two subjects; there are {len(names)}.")
     folds = _folds(corpus, LeaveOneGroupOut(), subjects)
-    return [replace(fold, name=str(name)) for name, fold in zip(names, folds, strict=True)]
+    return [replace(fold, name=str(name)) for name, fold in zip(np.unique(subjects), folds, strict=True)]
 
 
 def _folds(corpus: Corpus, splitter: Any, groups: np.ndarray | None = None) -> list[Fold]:
@@ -106,7 +89,10 @@ def _folds(corpus: Corpus, splitter: Any, groups: np.ndarray | None = None) -> l
     groups = None if groups is None else groups[order]
     with warnings.catch_warnings():  # a class smaller than k is allowed and shows in the certificate
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        pairs = list(splitter.split(labels, labels, groups))
+        try:
+            pairs = list(splitter.split(labels, labels, groups))
+        except ValueError as error:  # fewer subjects or samples than folds
+            raise FerError(f"{corpus.card.title} cannot be split so: {error}") from None
     return [Fold(f"fold{i + 1}", order[train], order[test]) for i, (train, test) in enumerate(pairs)]
 
 
@@ -151,8 +137,6 @@ def hold_out(
     classes in proportion. FerError if there is too little to part, or the corpus has no subjects.
     """
     train_idx = np.sort(np.asarray(train_idx, dtype=np.int64))
-    if not 0 < fraction < 1:
-        raise FerError(f"fraction must lie between 0 and 1, got {fraction}.")
     units = _subjects(corpus) if by_subject else corpus.sequences
     here = train_idx if units is None else np.unique(units[train_idx])
     n = max(1, round(fraction * len(here)))
