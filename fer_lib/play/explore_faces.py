@@ -55,14 +55,7 @@ PHOTO = Card(
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """The visual words of a corpus.
-
-    Attributes
-    ----------
-    vocabulary : Vocabulary
-    patches : dict
-        Frequent word -> patches of the training faces, uint8 ``(P, s, s)``.
-    """
+    """The visual words of a corpus; of frequent ones, patches of the training faces uint8 ``(P, s, s)``."""
 
     vocabulary: Vocabulary
     patches: dict[int, np.ndarray]
@@ -78,17 +71,10 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """A corpus as the panel uses it.
+    """A corpus as the panel uses it: faces to train on and held-out ones, framed by :func:`level`.
 
-    Attributes
-    ----------
-    train, held : Corpus
-        Faces to train on and held-out ones, framed by :func:`level`; they share no person where the
-        corpus knows persons.
-    words : Words
-        Of the training faces.
-    missed : int
-        Images that were left out because no face was found.
+    The two parts share no person where the corpus knows persons; ``words`` are of the training faces, and
+    ``missed`` counts the images that were left out because no face was found.
     """
 
     train: Corpus
@@ -179,16 +165,9 @@ class NoFaceError(FerError):
 
 @dataclass(frozen=True, eq=False)
 class Photograph:
-    """A photograph and the face in it.
+    """A photograph (uint8 ``(H, W)``, grey, upright) and the face in it, framed.
 
-    Attributes
-    ----------
-    pixels : uint8 (H, W)
-        Grey, upright, at most 1,024 pixels a side.
-    box : float (4,)
-        Left, top, width and height of the face in pixels.
-    face : Corpus
-        Of one face, framed; its label says nothing.
+    ``box`` is left, top, width and height of the face in pixels; the label of ``face`` says nothing.
     """
 
     pixels: np.ndarray
@@ -197,20 +176,11 @@ class Photograph:
 
 
 def read_photo(data: bytes) -> np.ndarray:
-    """Decode a photograph that someone brings, believing nothing of it.
+    """Decode a photograph that someone brings: grey uint8 ``(H, W)``, at most 1,024 pixels a side.
 
     Only plain image formats are tried, and the size that the file announces is checked before any pixel
-    is decoded. A camera's note on how it was held is heeded.
-
-    Returns
-    -------
-    uint8 (H, W)
-        Grey, its longer side at most 1,024 pixels.
-
-    Raises
-    ------
-    FerError
-        If it is too large, no image of a known format, or damaged.
+    is decoded. A camera's note on how it was held is heeded. A file that is too large, of another format or
+    damaged is a FerError.
     """
     from PIL import Image, ImageOps
 
@@ -253,20 +223,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def photograph(photo: bytes | np.ndarray, box: np.ndarray | None = None) -> Photograph:
     """Find the landmarks of the face in a photograph, and frame it as the networks expect.
 
-    Parameters
-    ----------
-    photo : bytes or uint8 (H, W)
-        A file, or the grey pixels that :func:`read_photo` returns.
-    box : float (4,), optional
-        Left, top, width and height of the face in those pixels, from brows to chin; by default it is looked
-        for.
-
-    Raises
-    ------
-    NoFaceError
-        If no face is found.
-    FerError
-        As :func:`read_photo`; if the box is less than 8 pixels wide; or if the package dlib-bin is absent.
+    ``photo`` is a file's bytes or what :func:`read_photo` made of them; ``box`` is where the face is from
+    brows to chin (left, top, width, height in pixels), by default looked for. A photograph without a face is
+    a NoFaceError.
     """
     pixels = read_photo(photo) if isinstance(photo, bytes) else photo
     box = _face(pixels) if box is None else np.asarray(box, float)
@@ -300,15 +259,10 @@ def _face(pixels: np.ndarray) -> np.ndarray:
 
 
 def disturbed(face: Corpus, **severities: float) -> Corpus:
-    """Return a face with its light and tones changed and its regions covered, in this order.
+    """Return framed faces with their light and tones changed and their regions covered, in this order.
 
-    Parameters
-    ----------
-    face : Corpus
-        Framed faces; their landmarks stay those of the undisturbed ones.
-    **severities
-        ``mouth``, ``eyes`` and ``tones`` in [0, 1], ``light`` in [-1, 1]; see
-        :func:`fer_lib.features.robustness.disturb`.
+    ``mouth``, ``eyes`` and ``tones`` are in [0, 1] and ``light`` in [-1, 1]; see
+    :func:`fer_lib.features.robustness.disturb`. Landmarks stay those of the undisturbed faces.
     """
     for name in severities:
         one_of(name, INTERFERENCE, "interference")
@@ -327,14 +281,7 @@ def disturbed(face: Corpus, **severities: float) -> Corpus:
 
 
 def along(face: Corpus, name: str, steps: int = 11, **others: float) -> tuple[np.ndarray, Corpus]:
-    """Return one face at every step of one kind of interference, the other kinds staying as they are.
-
-    Returns
-    -------
-    severities : float (steps,)
-    faces : Corpus
-        Of ``steps`` faces.
-    """
+    """Return the severities of one kind of interference, and the face at each; other kinds stay as they are."""
     lowest = INTERFERENCE[one_of(name, INTERFERENCE, "interference")][1]
     severities = np.linspace(lowest, 1, steps)
     images = [disturbed(face, **others | {name: float(s)}).images for s in severities]

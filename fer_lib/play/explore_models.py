@@ -38,17 +38,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Small:
-    """What is changed in a network so that it learns in seconds.
-
-    Attributes
-    ----------
-    cut : str
-        That, in words.
-    width : float
-        Of the network; 1 is its paper's.
-    recipe, readings : mapping
-        What is changed in its recipe, and in what it is built with.
-    """
+    """What is changed in a network so that it learns in seconds: in words (``cut``), and how."""
 
     cut: str
     width: float = 1.0
@@ -85,16 +75,8 @@ def title(name: str) -> str:
 class Explored:
     """A network with its weights, and how well it does on faces that it has not seen.
 
-    Attributes
-    ----------
-    title, about : str
-        What it is called; what it is, up to where it was trained.
-    trained : Trained
-    classes : tuple of str
-    accuracy, low, high : float
-        On the ``n`` held-out faces, in [0, 1], with the 95 % interval over people (or faces).
-    here : bool
-        Whether it was trained here, on the panel's faces.
+    ``accuracy`` is in [0, 1] on ``n`` held-out faces, with its 95 % interval over people (or faces); ``here``
+    says whether it was trained on the panel's faces.
     """
 
     title: str
@@ -136,19 +118,7 @@ class Explored:
 def explored(name: str, train: Corpus, held: Corpus, learn: bool = True) -> Explored | None:
     """Return a small network trained on framed faces, from the cache if it was trained before.
 
-    Parameters
-    ----------
-    name : str
-        One of :data:`SMALL`.
-    train, held : Corpus
-        :class:`fer_lib.play.explore_faces.Collection`'s parts; ``held`` is only scored.
-    learn : bool
-        Whether a network that is not in the cache is trained; else None is returned.
-
-    Raises
-    ------
-    FerError
-        For an unknown name, or a corpus that lacks faces of some expression.
+    ``held`` is only scored. A network that is not in the cache is trained if ``learn``, else None is returned.
     """
     small = SMALL[one_of(name, SMALL, "network")]
     network, n_classes = NETWORKS[name], len(train.classes)

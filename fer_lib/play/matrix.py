@@ -18,12 +18,13 @@ import pandas as pd
 import torch
 
 from fer_lib.features import sift as features
+from fer_lib.files import UnitFolder
 from fer_lib.learn.layers import count_parameters
 from fer_lib.learn.layout import channels_last, plain
 from fer_lib.learn.metrics import interval
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.training import Part
-from fer_lib.learn.units import Outcome, Store, read_weights, train_unit
+from fer_lib.learn.units import Outcome, read_weights, train_unit
 from fer_lib.papers.multimodal.modalities import MultimodalFeed
 from fer_lib.play.matrix_data import Faces, disturbed, find_landmarks
 from fer_lib.play.zoo import NETWORKS, SVM, Network, Trained, fitted_svm, recipe_of, training_of
@@ -59,7 +60,7 @@ class Bench:
     Attributes
     ----------
     faces : Faces
-    store : Store
+    store : UnitFolder
         Where finished networks are kept, such as a recorder.
     plan : mapping
         One of :data:`fer_lib.play.budgets.BUDGETS`.
@@ -68,7 +69,7 @@ class Bench:
     """
 
     faces: Faces
-    store: Store
+    store: UnitFolder
     plan: Mapping[str, Any]
     epochs: int
     seed: int = 0

@@ -50,18 +50,15 @@ class Faces:
 
     Attributes
     ----------
-    corpus : Corpus
+    corpus
         Images uint8 ``(N, 48, 48)`` with 68 landmarks each; ``valid`` says where a face was found. Where
         none was, the image is used whole and its landmarks are those of a face that fills it.
-    descriptors : Descriptors
-        SIFT of the images.
-    clips : ndarray or None
+    clips
         uint8 ``(N, 10, 48, 48)``: the frames up to each image, turned as it is; None for stills.
-    fingerprint : str
+    fingerprint
         Of the corpus before it was prepared.
-    photographs : ndarray or None
-        uint8 ``(n, H, W)``: a few images as they were read, in which faces were looked for; None for drawn
-        faces, whose landmarks come with them.
+    photographs
+        A few images as they were read, in which faces were looked for; None for drawn faces.
     """
 
     corpus: Corpus
@@ -93,20 +90,9 @@ def load(
 ) -> Faces:
     """Read a corpus and prepare it.
 
-    Parameters
-    ----------
-    limit : int, optional
-        Keep so many images with the classes in proportion; of a corpus with an official split so many for
-        training and half as many for testing.
-    drawn : dict, optional
-        Arguments of :func:`fer_lib.data.datasets.synthetic.generate`.
-
-    Raises
-    ------
-    AbsentDataError
-        If the corpus is not on this machine.
-    FerError
-        Where it cannot be read.
+    ``limit`` keeps so many images with the classes in proportion; of a corpus with an official split so many
+    for training and half as many for testing. ``drawn`` are arguments of
+    :func:`fer_lib.data.datasets.synthetic.generate`.
     """
     corpus, fingerprint, clips = _read(name, data_dir, limit, seed, drawn or {})
     found, points = corpus.valid, corpus.landmarks
@@ -136,11 +122,7 @@ def framed(corpus: Corpus, eyes: np.ndarray) -> Corpus:
 def find_landmarks(images: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
     """Return the 68 points of every image, float32 ``(N, 68, 2)``: dlib's, in the boxes that MTCNN finds.
 
-    Parameters
-    ----------
-    images : uint8 (N, H, W)
-    boxes : float (N, 4), optional
-        Where the faces are, if that is known; NaN where none was found: there the face fills the image.
+    ``boxes`` (N, 4) are where the faces are, if that is known; where one is NaN the face fills the image.
     """
     boxes = faces.detect(images, "mtcnn") if boxes is None else boxes
     height, width = images.shape[1:]

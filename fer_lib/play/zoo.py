@@ -58,31 +58,23 @@ class Network:
 
     Attributes
     ----------
-    paper, what : str
-        The key of its paper; what it is, in a few words.
-    build : callable
+    build
         (number of classes, ``width=`` and further readings) -> the network; width 1 is its paper's.
-    normalisation : str
-        How grey values are normalised: a mode of :class:`fer_lib.learn.normalisation.Normalisation`, or in
-        words what the network reads does by itself.
-    reads : callable
-        (training part, its normalisation or None) -> what makes the network's inputs of a batch; only its
-        test mode is used.
-    inputs : tuple of Tensor
+    normalisation
+        A mode of :class:`fer_lib.learn.normalisation.Normalisation`, or in words what the feed does itself.
+    reads
+        (training part, its normalisation or None) -> the feed; only its test mode is used.
+    inputs
         A batch of one, for counting.
-    recipe : callable or None
-        Number of epochs -> its paper's optimiser, rates, batches and targets; None for the support vector
-        machine, which is fitted at once.
-    loss : callable or None
-        See :func:`fer_lib.learn.training.fit`; None is the cross-entropy of the recipe's targets.
-    mining : str or None
-        How LKRNet finds its triplets; see :class:`fer_lib.papers.lkrnet.triplets.TripletTraining`.
-    needs : str or None
-        What must be found in an image before the network can read it: ``landmarks`` or ``words``;
-        ``clips`` where it reads more than the image.
-    layer : callable or None
+    recipe
+        Number of epochs -> its paper's recipe; None for the support vector machine, which is fitted at once.
+    loss, mining
+        See :func:`fer_lib.learn.training.fit` and :class:`fer_lib.papers.lkrnet.triplets.TripletTraining`.
+    needs
+        What must be found in an image first (``landmarks``, ``words``), or ``clips``.
+    layer
         Network -> the layer that Grad-CAM looks at; None where there is no convolution.
-    structure : tuple of str
+    structure
         The parameters of its paper's notebook that ``build`` takes.
     """
 
@@ -165,28 +157,16 @@ def _scores_alone(output: tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, T
     return cross_entropy()(output[0], labels)
 
 
-def recipe_of(
-    name: str, epochs: int, *, smaller: int = 1, rate: float = 1.0, augmentation: Augmentation = MILD
-) -> Recipe:
+def recipe_of(name: str, epochs: int, *, smaller: int = 1, rate: float = 1.0) -> Recipe:
     """Return the recipe of a network's paper over so many epochs; the last one counts.
 
-    Parameters
-    ----------
-    name : str
-        One of :data:`NETWORKS`, with a recipe.
-    smaller : int
-        Batches are so many times as small as the paper's, but of 8 images at least.
-    rate : float
-        Times every learning rate.
-    augmentation
-        Of all networks alike.
+    Batches are ``smaller`` times as small as the paper's (8 images at least), learning rates ``rate`` times
+    as high, and the augmentation is that of all networks.
     """
     own = NETWORKS[name].recipe(epochs)
     rates = own.learning_rates and tuple(float(f"{value * rate:.6g}") for value in own.learning_rates)
     batch_size = own.batch_size if smaller == 1 else max(8, own.batch_size // smaller)
-    return replace(
-        own, batch_size=batch_size, lr=own.lr * rate, learning_rates=rates, augmentation=augmentation
-    )
+    return replace(own, batch_size=batch_size, lr=own.lr * rate, learning_rates=rates, augmentation=MILD)
 
 
 _FACE = torch.zeros(1, 1, SIZE, SIZE)
@@ -312,14 +292,8 @@ def part(
 ) -> Part:
     """Return faces on the device, with all that any network reads beside the image.
 
-    Parameters
-    ----------
-    faces : Corpus
-        Images uint8 ``(N, 48, 48)`` with 68 landmarks each, all known.
-    words : float (N, 512), optional
-        Bags of SIFT words, for S2.
-    clips : uint8 (N, 10, 48, 48), optional
-        The frames up to each image, for the 3D-CNN.
+    Images are uint8 ``(N, 48, 48)`` with 68 landmarks each, all known; ``words`` the bags of SIFT words
+    ``(N, 512)`` for S2, and ``clips`` the frames up to each image ``(N, 10, 48, 48)`` for the 3D-CNN.
     """
     geometry, _ = geometry_of(replace(faces, valid=None), SIZE)
     none = np.zeros((len(faces), 0), np.float32)
