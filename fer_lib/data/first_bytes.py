@@ -12,7 +12,7 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 UNUSABLE = {
     b"version https://git-lfs": "a Git LFS pointer and not the file itself; run `git lfs pull` in the "
     "repository it came from.",
-    b"<!doctype": "a web page (a login page, perhaps) and not the file itself; download it again.",
+    b"<!doctype html": "a web page (a login page, perhaps) and not the file itself; download it again.",
     b"<html": "a web page (a login page, perhaps) and not the file itself; download it again.",
     b"rar!": "a RAR archive, which only its own program unpacks; unpack it first.",
     b"7z\xbc\xaf": "a 7-Zip archive, which only its own program unpacks; unpack it first.",
