@@ -48,10 +48,9 @@ def test_a_box_says_its_layers_and_the_shape_that_they_leave():
 
 
 def test_the_network_is_left_as_it_was():
-    model = Forked().train()
+    model = Forked()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     blocks(model, INPUTS)
-    assert model.training
     assert not any(module._forward_hooks for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ def badges(verdicts: Iterable[str]) -> Html:
 
 def number(value: float, digits: int = 2, sign: str = "") -> Html | None:
     """Return a number with so many digits; None where there is none."""
-    return None if value is None or value != value else Html(f"{value:{sign}.{digits}f}")
+    return Html(f"{value:{sign}.{digits}f}") if value == value and value is not None else None
 
 
 def interval(value: float, low: float, high: float, digits: int = 2, sign: str = "") -> Html | None:
@@ -55,10 +54,13 @@ def ours(row: Mapping[str, Any]) -> Html | None:
 
 def verdict(row: Mapping[str, Any]) -> Long:
     """Return a verdict with its reason, a value that may not judge, and what else is to be said."""
-    said = " ".join(filter(None, (row["apart"], row["remark"])))
-    apart = f'<span class="small apart">{escape(said)}</span>' if said else ""
+    apart = f'<span class="small apart">{escape(said)}</span>' if (said := _said(row)) else ""
     reason = row["reason"].removeprefix(f"{row['verdict']}: ")  # which the badge says
     return Long(with_note(badge(row["verdict"]), reason, Long) + apart)
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (row["apart"], row["remark"])))
 
 
 def measure(row: Mapping[str, Any]) -> str:
@@ -68,16 +70,8 @@ def measure(row: Mapping[str, Any]) -> str:
         return f"{metric.removeprefix('class ')} of {row['expression']}"
     if metric != "confidence":
         return metric
-    image, condition = _images(row["paper"])[row["id"]]
-    return f"{metric} on image {image}, {condition}"
-
-
-@cache
-def _images(paper: str) -> dict[str, tuple[str, str]]:
-    """Return, by claim, the image that a printed confidence is for and what was done to it."""
-    frame = claims.frame(paper).dropna(subset=["image", "condition"])
-    words = frame["condition"].str.replace("_", " ").str.replace("color", "colour")
-    return dict(zip(frame["id"], zip(frame["image"], words, strict=True), strict=True))
+    claim = claims.load(row["paper"]).claim(row["id"])
+    return f"{metric} on image {claim.image}, {claim.condition.replace('_', ' ').replace('color', 'colour')}"
 
 
 def claims_table(frame: pd.DataFrame, label: str) -> str:
@@ -85,28 +79,24 @@ def claims_table(frame: pd.DataFrame, label: str) -> str:
 
     Claims without a verdict are folded up under the reason why they have none.
     """
+
+    def named(row: Mapping[str, Any]) -> dict[str, Any]:
+        what = with_note(called(row["model"]), f"{measure(row)}, {row['table']}", Long)
+        return {"Claim": what, "Claimed": row["claimed"]}
+
     decided = frame["verdict"].isin((*DECIDED, "inconclusive"))
     rows = [
-        {
-            "Claim": with_note(called(row["model"]), f"{measure(row)}, {row['table']}", Long),
-            "Claimed": row["claimed"],
-            "Ours [95 %]": ours(row),
-            "Verdict": verdict(row),
-        }
+        named(row) | {"Ours [95 %]": ours(row), "Verdict": verdict(row)}
         for row in frame[decided].to_dict("records")
     ]
     parts = [grid(rows, ["Claimed", "Ours [95 %]"], label).data] if rows else []
     for (name, reason), part in frame[~decided].groupby(["verdict", "reason"], sort=False):
         head = f"{badge(name, len(part))} {escape(reason.removeprefix(f'{name}: '))}"
-        rows = [
-            {
-                "Claim": with_note(called(row["model"]), f"{measure(row)}, {row['table']}", Long),
-                "Claimed": row["claimed"],
-                "What we have": Long(escape(" ".join(filter(None, (row["apart"], row["remark"]))))),
-            }
-            for row in part.to_dict("records")
-        ]
-        if not any(row["What we have"] for row in rows):
-            rows = [{k: v for k, v in row.items() if k != "What we have"} for row in rows]
+        rows, had = (
+            [named(row) for row in part.to_dict("records")],
+            [_said(row) for _, row in part.iterrows()],
+        )
+        if any(had):
+            rows = [row | {"What we have": Long(escape(text))} for row, text in zip(rows, had, strict=True)]
         parts.append(folded(head, grid(rows, ["Claimed"], f"{label}: {name}").data))
     return "".join(parts)

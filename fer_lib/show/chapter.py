@@ -1,9 +1,4 @@
-"""What every notebook's first and last cells do.
-
-A :class:`Chapter` checks the parameters, says what the run is not, shows what the paper says and leaves open,
-records the evidence and sets it beside the claims. What it shows it returns, for the last line of a cell, or
-displays at once.
-"""
+"""What every notebook's first and last cells do."""
 
 from __future__ import annotations
 
@@ -57,39 +52,32 @@ AUDITED = {
 class Chapter:
     """One run of one paper's notebook, from its parameters to its verdicts.
 
+    It checks the parameters, says what the run is not, shows what the paper says and leaves open, records the
+    evidence and sets it beside the claims. What it shows it returns, for the last line of a cell, or displays
+    at once.
+
     Parameters
     ----------
     paper : str
         Key of the paper.
     namespace : dict
         The notebook's ``globals()``, whose parameters are checked and get the types that they should have
-        (:func:`fer_lib.evidence.preflight.resolve`).
+        (:func:`fer_lib.evidence.preflight.resolve`); FerError for the first that cannot be.
     budgets : dict
         Budget to its plan: plain data, written into the evidence.
 
     Attributes
     ----------
     chosen : dict
-        All parameters of this run.
-    dataset, budget, seed, data_dir
-        Those of them that name the run.
-    device : torch.device
-        What it computes on.
+        All parameters of this run; ``dataset``, ``budget``, ``seed``, ``data_dir`` and ``device`` are some.
     plan : dict
         That of the run's budget.
     changes : list of str
         A phrase for each departure from our reading and from the paper; see :meth:`departs`.
-    corpus : Corpus
-        What the run is made on, from :meth:`begin` on.
-    recorder : Recorder
-        Where the evidence is written, from :meth:`begin` on.
+    corpus, recorder
+        What the run is made on and where its evidence is written, from :meth:`begin` on.
     evidence : Run
         What was written, from :meth:`commit` on.
-
-    Raises
-    ------
-    FerError
-        For the first parameter that cannot be.
     """
 
     corpus: Corpus
@@ -98,7 +86,9 @@ class Chapter:
 
     def __init__(self, paper: str, namespace: dict[str, Any], budgets: Mapping[str, dict[str, Any]]) -> None:
         self.paper = paper
-        self.chosen, self.changes = readings(paper, namespace)
+        self.chosen, ours = resolve(paper, namespace), defaults(paper)
+        changed = (name for name in ours if name not in RUN_PARAMETERS and self.chosen[name] != ours[name])
+        self.changes = [f"{name} = {self.chosen[name]!r}" for name in changed]
         names = ("dataset", "budget", "seed", "data_dir")
         self.dataset, self.budget, self.seed, self.data_dir = (self.chosen[name] for name in names)
         self.device = choose_device(self.chosen["device"])
@@ -119,35 +109,39 @@ class Chapter:
 
     def ledger(self) -> HTML:
         """Show the accuracies that the paper's tables print of its own models, one column per dataset."""
-        return pages.table(ledger(self.paper))
+        frame = claims.frame(self.paper).query("ours and metric == 'accuracy'")
+        plain = frame[["expression", "train_dataset", "fold"]].isna().all(axis=1)
+        frame = frame[plain & frame["table"].str.startswith("Table")]
+        wide = frame.pivot_table(index="model", columns="dataset", values="value", sort=False)
+        return pages.table(wide.rename_axis(columns=None).reset_index())
 
     def other_work(self) -> HTML:
         """Show the accuracies of the tables that set the paper's own beside other work's."""
         frame = paper_tables.other_work(self.paper)
-        return pages.table(
-            frame, {"accuracy": ".2f"}, fold=f"{len(frame)} numbers beside other work's, as printed"
-        )
+        said = f"{len(frame)} numbers beside other work's, as printed"
+        return pages.table(frame, {"accuracy": ".2f"}, fold=said)
 
     def register(self) -> HTML:
         """Show the open readings of the paper, ours, the parameter that flips it and its value here."""
-        frame = register(self.paper, self.chosen)
-        return pages.table(frame, fold=f"{len(frame)} open readings, and ours")
+        frame = claims.ambiguities(self.paper)
+        frame = frame.assign(value=[repr(self.chosen[name]) if name else None for name in frame["knob"]])
+        names = {"problem": "what is open", "recommended": "our reading", "knob": "parameter"}
+        names |= {"value": "in this run"}
+        return pages.table(
+            frame[[*names]].rename(columns=names), fold=f"{len(frame)} open readings, and ours"
+        )
 
     def doubts(self) -> HTML:
         """Show what does not add up in the paper and matters for its results."""
-        frame = doubts(self.paper)
-        every = len(claims.load(self.paper).inconsistencies)
-        return pages.table(
-            frame, fold=f"{len(frame)} of the {every} things that do not add up: all but small slips"
-        )
+        every = pd.DataFrame(claims.load(self.paper).inconsistencies)
+        frame = every[every["severity"].isin(("high", "medium"))][["what", "where", "evidence"]]
+        said = f"{len(frame)} of the {len(every)} things that do not add up: all but small slips"
+        return pages.table(frame, fold=said)
 
     # --- the data -------------------------------------------------------------------------------------------
 
     def load(self, **options: Any) -> Corpus:
-        """Read the run's corpus, and note whether the copy is what its owner published.
-
-        ``options`` are those of :func:`fer_lib.data.datasets.load`.
-        """
+        """Read the run's corpus (:func:`fer_lib.data.datasets.load`); say if it is the owner's copy."""
         corpus = datasets.load(self.dataset, self.data_dir or None, **options)
         self.info["copy"] = datasets.authenticity(corpus)
         return corpus
@@ -162,7 +156,10 @@ class Chapter:
         )
         counts = pages.table(corpus.counts().reset_index())
         found = self.info.get("copy")
-        return HTML(altered(found["findings"]) + counts.data) if found and not found["original"] else counts
+        if not found or found["original"]:
+            return counts
+        said = pages.admonition("warning", "This copy is not the original", map(escape, found["findings"]))
+        return HTML(said + counts.data)
 
     @property
     def may_show(self) -> bool:
@@ -171,17 +168,38 @@ class Chapter:
 
     def audit(self, corpus: Corpus | None = None) -> HTML:
         """Show how many images of the corpus (or another state of it) are copies, or lie under two labels."""
-        self.info["audit"] = audit(corpus or self.corpus)
-        return pages.table(audit_table(self.info["audit"]))
+        self.info["audit"], rows = audit(corpus or self.corpus), []
+        for name, value in self.info["audit"].items():
+            for part, n in (value if isinstance(value, dict) else {"total": value}).items():
+                of = "" if part == "total" else f", {part.replace('_', ' ')}"
+                rows.append({"what": AUDITED[name] + of, "images": n})
+        return pages.table(pd.DataFrame(rows))
 
     def certify(self, protocols: dict[str, list[Fold]]) -> HTML:
-        """Show what each protocol's folds keep; ``subject`` and ``loso`` must keep people on one side."""
-        self.info["certificates"], frame = certify(self.corpus, protocols)
-        return pages.table(frame)
+        """Show what each protocol's folds keep.
+
+        A protocol called ``subject``, or by a name that ends in ``loso``, must keep every person on one side,
+        else FerError.
+        """
+        self.info["certificates"] = made = {
+            name: splits.certify(self.corpus, folds, name == "subject" or name.endswith("loso"))
+            for name, folds in protocols.items()
+        }
+        frame = pd.DataFrame({name: c | {"index_sha256": c["index_sha256"][:16]} for name, c in made.items()})
+        lines = [
+            name for name in CERTIFIED if frame.loc[name].notna().any()
+        ]  # some corpora have no sequences
+        return pages.table(frame.loc[lines].rename(CERTIFIED).rename_axis("certificate").reset_index())
 
     def settings(self, recipe: Recipe) -> HTML:
-        """Show a recipe line by line, each with the place where the paper sets it."""
-        return pages.table(settings(recipe))
+        """Show a recipe line by line, each with where the paper sets it (a budget may change it)."""
+        facts = recipe.describe()
+        sources, place = facts.pop("sources"), "where the paper sets it"
+        rows = [
+            {"setting": n, "value": "none" if v is None else str(v), place: sources.get(n, "not stated")}
+            for n, v in facts.items()
+        ]
+        return pages.table(pd.DataFrame(rows))
 
     # --- figures --------------------------------------------------------------------------------------------
 
@@ -204,20 +222,17 @@ class Chapter:
         if self.may_show:
             members = [np.flatnonzero(corpus.labels == i) for i in range(len(corpus.classes))]
             sample = np.concatenate([rng.permutation(some)[:8] for some in members])
-            points = {} if landmarks is None else {"landmarks": landmarks[sample]}
-            figure = plots.contact_sheet(
-                corpus.images[sample], corpus.labels[sample], corpus.classes, **points
-            )
-            self.show("contact_sheet", figure)
+            points = None if landmarks is None else landmarks[sample]
+            drawn = corpus.images[sample], corpus.labels[sample], corpus.classes
+            self.show("contact_sheet", plots.contact_sheet(*drawn, landmarks=points))
 
     def features(self, index: np.ndarray, values: dict[str, np.ndarray]) -> HTML:
         """Show features of the images at ``index`` in the plane, network by network, and what they hold.
 
         ``values`` are float (N, D) by network; see :func:`fer_lib.show.results.feature_maps`.
         """
-        figures, frame = results.feature_maps(self.corpus, index, values, self.recorder, self.seed)
-        for name, figure in figures.items():
-            display(figure, metadata={"figure": name})
+        figure, frame = results.feature_maps(self.corpus, index, values, self.recorder, self.seed)
+        display(figure, metadata={"figure": "features"})
         return pages.table(frame, dict.fromkeys(frame.columns[2:], ".3f"))
 
     # --- the end --------------------------------------------------------------------------------------------
@@ -234,111 +249,27 @@ class Chapter:
         return self.evidence
 
     def beside_claims(self) -> HTML | Markdown:
-        """Show in what precision the networks were trained, and the run's claims with their verdicts."""
-        return beside_claims(self.paper, self.evidence)
+        """Show the run's claims with their verdicts, or say why there are none.
 
-
-# --- the tables behind it --------------------------------------------------------------------------------
-
-
-def readings(paper: str, namespace: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Check a run's parameters; return them and, for each that departs from our reading, a phrase."""
-    chosen, ours = resolve(paper, namespace), defaults(paper)
-    changed = (name for name in ours if name not in RUN_PARAMETERS and chosen[name] != ours[name])
-    return chosen, [f"{name} = {chosen[name]!r}" for name in changed]
-
-
-def ledger(paper: str) -> pd.DataFrame:
-    """Return the accuracies that a paper's tables print of its own models, one column per dataset."""
-    frame = claims.frame(paper).query("ours and metric == 'accuracy' and table.str.startswith('Table')")
-    frame = frame[frame["expression"].isna() & frame["train_dataset"].isna() & frame["fold"].isna()]
-    wide = frame.pivot_table(index="model", columns="dataset", values="value", sort=False)
-    return wide.rename_axis(columns=None).reset_index()
-
-
-def register(paper: str, chosen: dict[str, Any]) -> pd.DataFrame:
-    """Return a paper's open readings, ours, and where it has a parameter that and its value in this run."""
-    frame = claims.ambiguities(paper)
-    frame = frame.assign(value=[repr(chosen[name]) if name else None for name in frame["knob"]])
-    names = {"problem": "what is open", "recommended": "our reading", "knob": "parameter"}
-    return frame[[*names, "value"]].rename(columns=names | {"value": "in this run"})
-
-
-def doubts(paper: str) -> pd.DataFrame:
-    """Return what does not add up in a paper and matters for its results: what, where, evidence."""
-    frame = pd.DataFrame(claims.load(paper).inconsistencies)
-    return frame[frame["severity"].isin(("high", "medium"))][["what", "where", "evidence"]]
-
-
-def settings(recipe: Recipe) -> pd.DataFrame:
-    """Return a recipe line by line, each with the place where the paper sets it (a budget may change it)."""
-    facts = recipe.describe()
-    sources = facts.pop("sources")
-    place = "where the paper sets it"
-    rows = [
-        {"setting": n, "value": "none" if v is None else str(v), place: sources.get(n, "not stated")}
-        for n, v in facts.items()
-    ]
-    return pd.DataFrame(rows)
-
-
-def altered(findings: list[str]) -> str:
-    """Return the warning that a copy is not what its owner published."""
-    body = "".join(f"<p>{escape(sentence)}</p>" for sentence in findings)
-    head = '<p class="admonition-title">This copy is not the original</p>'
-    return f'<div class="admonition warning">{head}{body}</div>'
-
-
-def audit_table(facts: dict[str, Any]) -> pd.DataFrame:
-    """Return what :func:`fer_lib.data.corpus.audit` counted, ``what`` and ``images``, split by split."""
-    rows = []
-    for name, value in facts.items():
-        for part, n in (value if isinstance(value, dict) else {"total": value}).items():
-            of = "" if part == "total" else f", {part.replace('_', ' ')}"
-            rows.append({"what": AUDITED[name] + of, "images": n})
-    return pd.DataFrame(rows)
-
-
-def certify(corpus: Corpus, protocols: dict[str, list[Fold]]) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return each protocol's certificate, and the lines of it that a reader looks for as a table.
-
-    A protocol called ``subject``, or by a name that ends in ``loso``, must keep every person on one side,
-    else it is refused.
-    """
-    made = {
-        name: splits.certify(corpus, folds, name == "subject" or name.endswith("loso"))
-        for name, folds in protocols.items()
-    }
-    frame = pd.DataFrame({name: c | {"index_sha256": c["index_sha256"][:16]} for name, c in made.items()})
-    lines = [name for name in CERTIFIED if frame.loc[name].notna().any()]  # not every corpus has sequences
-    return made, frame.loc[lines].rename(CERTIFIED).rename_axis("certificate").reset_index()
-
-
-def arithmetic(evidence: Run) -> pd.DataFrame:
-    """Return in what precision a run's networks were trained on its machine, and why, a line per decision."""
-    rows = []
-    for entry in evidence.info.get("precision", []):
-        networks = dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"])  # without their folds
-        rows.append({"networks": ", ".join(networks), "trained in": entry["name"], "why": entry["reason"]})
-    return pd.DataFrame(rows, columns=["networks", "trained in", "why"])
-
-
-def beside_claims(paper: str, evidence: Run) -> HTML | Markdown:
-    """Return the table of a run's claims with verdicts, or the sentence that says why there is none."""
-    if len(precision := arithmetic(evidence)):
-        display(
-            pages.table(
-                precision, fold="The precision in which the networks were trained on this machine, and why"
-            )
-        )
-    if evidence.budget == PROBE:
-        return Markdown("*A probe compares two readings with one another; it is not set beside any claim.*")
-    frame = report.compare(paper, [evidence])
-    frame = frame[frame["run"].notna()]
-    if not len(frame):
-        card = datasets.CARDS[evidence.dataset]
-        why = "this run is on synthetic data" if card.synthetic else "the paper prints none"
-        if paper in card.stands_in:
-            why = f"{card.title} stands in for the paper's corpora"
-        return Markdown(f"*No claim is compared: {why}.*")
-    return HTML(beside.claims_table(frame, "Claims beside this run"))
+        In what precision its networks were trained on its machine, and why, is displayed at once.
+        """
+        evidence, rows = self.evidence, []
+        for entry in evidence.info.get("precision", []):
+            networks = ", ".join(
+                dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"])
+            )  # no folds
+            rows.append({"networks": networks, "trained in": entry["name"], "why": entry["reason"]})
+        if rows:
+            said = "The precision in which the networks were trained on this machine, and why"
+            display(pages.table(pd.DataFrame(rows), fold=said))
+        if evidence.budget == PROBE:
+            said = "A probe compares two readings with one another; it is not set beside any claim."
+            return Markdown(f"*{said}*")
+        frame = report.compare(self.paper, [evidence]).dropna(subset="run")
+        if frame.empty:
+            card = datasets.CARDS[evidence.dataset]
+            why = "this run is on synthetic data" if card.synthetic else "the paper prints none"
+            if self.paper in card.stands_in:
+                why = f"{card.title} stands in for the paper's corpora"
+            return Markdown(f"*No claim is compared: {why}.*")
+        return HTML(beside.claims_table(frame, "Claims beside this run"))

@@ -14,21 +14,20 @@ from fer_lib.show.plots.pictures import contact_sheet, grad_cam_grid
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STATES = {"complete": ("#0072b2", "o"), "pruned": ("#d55e00", "x"), "lost": ("#6b6b6b", "v")}
+STATES = {"complete": ("#0072b2", "o"), "pruned": ("#d55e00", "x")}
 PARAMETERS = (
     *("temporal_size", "dropout", "activation", "pooling", "initialiser", "lookahead", "clahe"),
     *("normalise", "second_conv", "class_weights"),
 )
 
 
-def strips(clips: ArrayLike, names: list[str], every: int = 1) -> Figure:
+def strips(clips: ArrayLike, names: list[str]) -> Figure:
     """Draw clips (B, T, H, W) as rows of frames, each named under its first frame."""
-    clips = np.asarray(clips)[:, ::every]
+    clips = np.asarray(clips)
     n = clips.shape[1]
-    labels = np.array([name if i == 0 else "" for name in names for i in range(n)])
+    labels = [name if i == 0 else "" for name in names for i in range(n)]
     return contact_sheet(clips.reshape(-1, *clips.shape[2:]), labels, columns=n)
 
 
@@ -55,20 +54,19 @@ def views(table: pd.DataFrame) -> pd.DataFrame:
     """Return what networks make of clips shown in other ways as text, from a run's table ``views``."""
     import pandas as pd
 
-    rows = [
-        {
-            "what is shown": row["view"],
-            "accuracy": pages.percent(row["accuracy"], row["low"], row["high"]),
-            "points against all frames": "–"
-            if np.isnan(row["p"])
-            else "{difference:+.1f} [{difference_low:+.1f}, {difference_high:+.1f}]".format(
-                **{name: 100 * value for name, value in row.items() if "difference" in name}
-            ),
-            "p (McNemar)": row["p"],
-        }
-        for row in table.to_dict("records")
+    points = 100 * table[["difference", "difference_low", "difference_high"]]
+    differences = [
+        "–" if np.isnan(p) else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+        for p, (mean, low, high) in zip(table["p"], points.to_numpy(), strict=True)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "what is shown": table["view"],
+            "accuracy": [pages.percent(*row) for row in table[["accuracy", "low", "high"]].to_numpy()],
+            "points against all frames": differences,
+            "p (McNemar)": table["p"],
+        }
+    )
 
 
 @style.styled
@@ -78,16 +76,14 @@ def frames(table: pd.DataFrame) -> Figure:
     ``table`` has the columns ``view``, ``accuracy``, ``low`` and ``high`` (fractions). Drawn are the views
     ``all frames`` (ten), ``last <n>``, ``apex alone`` and ``trained on the apex alone``.
     """
-    style.check_columns(table, ["view", "accuracy", "low", "high"], "frames")
     numbers = {"all frames": 10, "apex alone": 1} | {f"last {n}": n for n in range(2, 10)}
     fewer = table.assign(frames=table["view"].map(numbers)).dropna(subset="frames").sort_values("frames")
     alone = table[table["view"] == "trained on the apex alone"].assign(frames=1.12)
-    names = ["shown fewer, as trained on ten", "trained on the apex"]
-    tints = style.colours(names)
+    tints = style.colours(["shown fewer, as trained on ten", "trained on the apex"])
     figure, axes = style.subplots(3.4)
-    for name, part in zip(names, (fewer, alone), strict=True):
-        axes.plot(part["frames"], 100 * part["accuracy"], marker="o", color=tints[name])
-        axes.vlines(part["frames"], 100 * part["low"], 100 * part["high"], color=tints[name], alpha=0.5, lw=2)
+    for part, tint in zip((fewer, alone), tints.values(), strict=True):
+        axes.plot(part["frames"], 100 * part["accuracy"], marker="o", color=tint)
+        axes.vlines(part["frames"], 100 * part["low"], 100 * part["high"], color=tint, alpha=0.5, lw=2)
     axes.set(xlabel="Last frames shown, the apex repeated", ylabel="Accuracy (%)", ylim=(0, 102))
     axes.set_xticks(sorted(fewer["frames"]))
     axes.grid(axis="y")
@@ -98,12 +94,8 @@ def frames(table: pd.DataFrame) -> Figure:
 @style.styled
 def history(trials: pd.DataFrame, threshold: float | None) -> Figure:
     """Draw every trial of a study (``trials``), the best so far and any threshold."""
-    style.check_columns(trials, ["number", "state", "accuracy"], "history")
     figure, axes = style.subplots(3.2)
-    for number in trials.loc[trials["state"] == "lost", "number"]:
-        axes.axvline(number, color=STATES["lost"][0], lw=1.2, ls=(0, (2, 2)))
-    for state in ("complete", "pruned"):
-        colour, marker = STATES[state]
+    for state, (colour, marker) in STATES.items():
         part = trials[trials["state"] == state]
         axes.scatter(part["number"], 100 * part["accuracy"], s=36, c=colour, marker=marker)
     done = trials[trials["state"] == "complete"]
@@ -111,8 +103,8 @@ def history(trials: pd.DataFrame, threshold: float | None) -> Figure:
         axes.step(done["number"], 100 * done["accuracy"].cummax(), where="post", color=style.INK, lw=1.2)
     if threshold is not None:
         axes.axhline(100 * threshold, color=style.MUTED, lw=0.9, ls=":")
-        axes.annotate("pruned below", (1.0, 100 * threshold), xycoords=("axes fraction", "data"),
-                      ha="right", va="bottom", color=style.MUTED, fontsize=style.SMALL)  # fmt: skip
+        look = {"ha": "right", "va": "bottom", "color": style.MUTED, "fontsize": style.SMALL}
+        axes.annotate("pruned below", (1.0, 100 * threshold), xycoords=("axes fraction", "data"), **look)
     axes.set(xlabel="Trial", ylabel="Accuracy (%)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(axis="y")
@@ -128,8 +120,7 @@ def importances(shares: dict[str, float]) -> Figure:
     axes.barh(names, list(shares.values()), color=style.OTHER_COLOURS[0], height=0.7)
     axes.set(xlabel="Share of the variance of accuracy (fANOVA)", xlim=(0, 1))
     axes.invert_yaxis()
-    axes.grid(axis="x")
-    axes.tick_params(axis="y", length=0)
+    style.rows(axes)
     return figure
 
 
@@ -137,35 +128,27 @@ def importances(shares: dict[str, float]) -> Figure:
 def slices(trials: pd.DataFrame) -> Figure:
     """Draw the accuracy of every trial against each searched option, one panel per option.
 
-    Of a pruned trial the accuracy is what it could still have reached.
+    Of a pruned trial the accuracy is what it could still have reached. Points of one option are spread a
+    little, the same way every time.
     """
-    style.check_columns(trials, ["state", "accuracy", *PARAMETERS], "slices")
     trials = trials[trials["state"].isin(("complete", "pruned"))]
-    rows = -(-len(PARAMETERS) // 2)
-    figure, panels = style.subplots(1.75 * rows, rows, 2, sharey=True)
-    for axes, name in zip(np.ravel(panels), PARAMETERS, strict=True):
-        _slice(axes, trials, name)
+    down = -(-len(PARAMETERS) // 2)
+    figure, panels = style.subplots(1.75 * down, down, 2, sharey=True)
+    spread = np.random.default_rng(0).uniform(-0.15, 0.15, len(trials))
+    for axes, name in zip(panels.flat, PARAMETERS, strict=True):
+        places = trials[name]
+        if name != "dropout":
+            options = sorted(places.dropna().unique(), key=str)
+            places = places.map({option: i for i, option in enumerate(options)}) + spread
+            words = [str(option).replace("xavier_", "X. ").replace("_", "\n") for option in options]
+            axes.set_xticks(range(len(options)), words, fontsize=style.SMALL)
+            axes.set_xlim(-0.5, len(options) - 0.5)
+        for state, (colour, marker) in STATES.items():
+            here = trials["state"] == state
+            axes.scatter(places[here], 100 * trials["accuracy"][here], s=18, c=colour, marker=marker)
+        axes.set_title(name.replace("_", " "))
+        axes.grid(axis="y")
     for row in panels:
         row[0].set_ylabel("Accuracy (%)")
-    looks = {state: colour for state, (colour, _) in STATES.items() if state != "lost"}
-    style.legend(figure, list(looks.items()))
+    style.legend(figure, [(state, STATES[state][0]) for state in ("complete", "pruned")])
     return figure
-
-
-def _slice(axes: Axes, trials: pd.DataFrame, name: str) -> None:
-    """Draw one panel; points of one option are spread a little, the same way every time."""
-    spread = np.random.default_rng(0).uniform(-0.15, 0.15, len(trials))
-    if name == "dropout":
-        places = trials[name].to_numpy(float)
-    else:
-        options = sorted(trials[name].dropna().unique(), key=str)
-        codes = {option: i for i, option in enumerate(options)}
-        places = np.array([codes.get(value, np.nan) for value in trials[name]]) + spread
-        words = [str(option).replace("xavier_", "X. ").replace("_", "\n") for option in options]
-        axes.set_xticks(range(len(options)), words, fontsize=style.SMALL)
-        axes.set_xlim(-0.5, len(options) - 0.5)
-    for state, (colour, marker) in STATES.items():
-        here = (trials["state"] == state).to_numpy()
-        axes.scatter(places[here], 100 * trials["accuracy"][here], s=18, c=colour, marker=marker)
-    axes.set_title(name.replace("_", " "))
-    axes.grid(axis="y")

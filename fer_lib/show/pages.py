@@ -32,20 +32,11 @@ def called(name: str) -> str:
 def banner(
     card: Card, budget: str, changes: list[str], against: str = "the paper", stand_in: bool = False
 ) -> HTML:
-    """Say at the top of a page what it was made on, and what that means for the claims.
+    """Say at the top of a page on which corpus and budget it was made, and what that means for the claims.
 
-    Parameters
-    ----------
-    card : Card
-        Of the corpus; synthetic ones are never compared with a claim.
-    budget : str
-        ``smoke``, ``probe``, ``full`` or ``paper``.
-    changes : list of str
-        What the budget or the reader changed, one short phrase each.
-    against : str
-        What the changes are against; a notebook that is no paper's says something else than the paper.
-    stand_in : bool
-        Whether the paper does not use the corpus, which stands in for those that it uses.
+    ``changes`` are what the budget or the reader changed ``against`` the paper, one short phrase each; a
+    notebook that is no paper's says something else than the paper. ``stand_in``: whether the paper does not
+    use the corpus, which stands in for those that it uses.
     """
     from IPython.display import HTML
 
@@ -75,9 +66,13 @@ def banner(
         lines.append(f"Changed from {escape(against)}: " + escape("; ".join(changes)) + ".")
     kind = "warning" if card.synthetic or budget != "paper" else "note"
     title = "Synthetic data" if card.synthetic else f"Budget {budget}"
+    return HTML(admonition(f"{kind} budget-banner", title, lines))
+
+
+def admonition(kind: str, title: str, lines: Iterable[str]) -> str:
+    """Return paragraphs of HTML in a box under its title."""
     body = "".join(f"<p>{line}</p>" for line in lines)
-    head = f'<p class="admonition-title">{escape(title)}</p>'
-    return HTML(f'<div class="admonition {kind} budget-banner">{head}{body}</div>')
+    return f'<div class="admonition {kind}"><p class="admonition-title">{escape(title)}</p>{body}</div>'
 
 
 # --- the one table ----------------------------------------------------------------------------------------
@@ -116,16 +111,9 @@ def grid(
 ) -> HTML:
     """Return rows as a table: its first column names a row, and on a narrow screen each row is a card.
 
-    Parameters
-    ----------
-    rows
-        One mapping per row, all with the same keys: the column heads. Not empty.
-    right
-        Columns of numbers, set to the right; all but the first unless given.
-    label
-        What a screen reader calls the table's box, which scrolls where the table is too wide for it.
-    caption
-        HTML above the table: what holds for all of it, such as the run.
+    Rows have the same keys, the column heads, and there is at least one. ``right`` are the columns of
+    numbers, all but the first unless given. ``label`` is what a screen reader calls the table's box, which
+    scrolls where the table is too wide for it. ``caption`` is HTML above it: what holds for all of it.
     """
     from IPython.display import HTML
 
@@ -160,12 +148,8 @@ def grid(
 def table(frame: pd.DataFrame, formats: dict[str, str] | None = None, fold: str = "") -> HTML:
     """Return a frame as a table (:func:`grid`); numbers stand to the right.
 
-    Parameters
-    ----------
-    formats : dict
-        Column to format specification, such as ``{"accuracy": ".2f"}``.
-    fold : str
-        Where given, the table is folded up under this line until a reader opens it.
+    ``formats`` are specifications by column, such as ``{"accuracy": ".2f"}``. Under ``fold``, where given,
+    the table is folded up until a reader opens it.
     """
     import pandas as pd
     from IPython.display import HTML

@@ -1,8 +1,4 @@
-"""The test predictions of one run as its evidence stores them, and what follows from them.
-
-A notebook builds networks and trains them; from the predictions on, every chapter asks the same questions
-of the same rows, and asks them here.
-"""
+"""The test predictions of one run as its evidence stores them, and what follows from them."""
 
 from __future__ import annotations
 
@@ -24,15 +20,10 @@ if TYPE_CHECKING:
 
 
 class Results:
-    """The test predictions of one run, as they are stored in its evidence, and what follows from them.
+    """The test predictions of one run on its corpus; ``recorder`` keeps them, its samples and its curves.
 
-    Parameters
-    ----------
-    corpus, recorder
-        The run's corpus, and where its predictions, samples and curves are recorded.
-    protocols : dict
-        Name to folds; the first is the paper's, and the models of others are stored as
-        ``<model>@<protocol>``.
+    ``protocols`` are folds by name; the first is the paper's, and the models of others are stored as
+    ``<model>@<protocol>``.
     """
 
     def __init__(self, corpus: Corpus, recorder: Recorder, protocols: dict[str, list[Fold]]) -> None:
@@ -125,8 +116,8 @@ class Results:
     def curves(self) -> pd.DataFrame:
         """Return the learning curves of the main protocol: model, fold, epoch, losses and accuracies.
 
-        With what the paper prints of each network on this corpus and the share of the commonest class,
-        ``claimed`` and ``majority`` (:func:`fer_lib.judge.headlines.levels`).
+        ``claimed`` and ``majority`` are what the paper prints of each network on this corpus and the share of
+        the commonest class (:func:`fer_lib.judge.headlines.levels`).
         """
         parts = next(rows for (protocol, _), rows in self._rows.items() if protocol == self.main)
         labels = np.concatenate([part["labels"] for part in parts])
@@ -136,8 +127,7 @@ class Results:
     def last_and_best(self) -> pd.DataFrame:
         """Return test accuracy in per cent by model, of the last epoch and of each fold's best test epoch.
 
-        Both are means of the folds, of equal weight. The second selects on the test part; it is shown because
-        papers report it.
+        Both are means of the folds. The second selects on the test part; papers report it.
         """
         by_fold = self.curves().groupby(["model", "fold"], sort=False)["test_accuracy"].agg(["last", "max"])
         names = {"last": "last epoch", "max": "best test epoch (selects on test)"}
@@ -146,24 +136,13 @@ class Results:
 
 def feature_maps(
     corpus: Corpus, index: np.ndarray, features: dict[str, np.ndarray], recorder: Recorder, seed: int
-) -> tuple[dict[str, Figure], pd.DataFrame]:
+) -> tuple[Figure, pd.DataFrame]:
     """Draw features of test images in the plane by t-SNE and, above budget smoke, UMAP; say what they hold.
 
-    Parameters
-    ----------
-    index : int64 (N,)
-        The images' positions in the corpus.
-    features : dict
-        Network to float (N, D).
-
-    Returns
-    -------
-    figures : dict
-        The one of all features, by its file name; recorded already, as are the points.
-    table : DataFrame
-        Trustworthiness of each picture (1: neighbours in it are neighbours in the features), and the
-        accuracy of a vote of the five nearest neighbours in the features, by expression and, where
-        there are subjects, with the person's own images left out.
+    ``index`` is int64 (N,), the images' positions in the corpus; ``features`` are float (N, D) by network.
+    The figure and its points are recorded. The table has the trustworthiness of each picture (1: neighbours
+    in it are neighbours in the features), and the accuracy of a vote of the five nearest neighbours in the
+    features, where there are subjects with the person's own images left out.
     """
     labels = corpus.labels[index]
     groups = None if corpus.subjects is None else corpus.subjects[index]
@@ -180,4 +159,4 @@ def feature_maps(
     recorder.add_figure("features", figure)
     recorder.add_embeddings(**arrays)
     columns = ["features", "method", "trustworthiness", "kNN accuracy of the features"]
-    return {"features": figure}, pd.DataFrame(rows, columns=columns)
+    return figure, pd.DataFrame(rows, columns=columns)

@@ -10,36 +10,10 @@ the Okabe-Ito and ColorBrewer palettes and were chosen to stay apart for colour-
 """
 
 from fer_lib.show.plots.charts import class_balance, confusion, embedding, embeddings, per_class_bars
-from fer_lib.show.plots.effects import forest
-from fer_lib.show.plots.inflation import waterfall
-from fer_lib.show.plots.pictures import (
-    contact_sheet,
-    grad_cam_gallery,
-    grad_cam_grid,
-    sift_keypoints,
-    visual_words,
-)
-from fer_lib.show.plots.style import EXPRESSION_STYLE, MODEL_COLOURS, VERDICT_COLOURS, WIDTH, colours
+from fer_lib.show.plots.effects import forest, waterfall
+from fer_lib.show.plots.pictures import contact_sheet, grad_cam_gallery, sift_keypoints, visual_words
 from fer_lib.show.plots.training import curves, learning_size
 
-__all__ = [
-    "EXPRESSION_STYLE",
-    "MODEL_COLOURS",
-    "VERDICT_COLOURS",
-    "WIDTH",
-    "class_balance",
-    "colours",
-    "confusion",
-    "contact_sheet",
-    "curves",
-    "embedding",
-    "embeddings",
-    "forest",
-    "grad_cam_gallery",
-    "grad_cam_grid",
-    "learning_size",
-    "per_class_bars",
-    "sift_keypoints",
-    "visual_words",
-    "waterfall",
-]
+__all__ = ["class_balance", "confusion", "contact_sheet", "curves", "embedding", "embeddings", "forest"]
+__all__ += ["grad_cam_gallery", "learning_size", "per_class_bars", "sift_keypoints", "visual_words"]
+__all__ += ["waterfall"]

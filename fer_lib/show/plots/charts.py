@@ -1,4 +1,4 @@
-"""Charts of data, results and features: class balance, confusion, claims, recall, embeddings."""
+"""Charts of data, results and features: class balance, confusion, recall, embeddings."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fer_lib.errors import FerError
 from fer_lib.show.pages import called
 from fer_lib.show.plots.style import (
+    EXPRESSION_STYLE,
     INK,
     MUTED,
     WIDTH,
-    check_columns,
     class_looks,
-    coded,
     colours,
-    expression_look,
     legend,
     mix,
+    rows,
     styled,
     subplots,
 )
@@ -32,28 +30,25 @@ if TYPE_CHECKING:
 
 @styled
 def class_balance(counts: pd.DataFrame) -> Figure:
-    """Draw the number of images per class, one shade per split.
+    """Draw the number of images per class (the index), one shade per split (the columns).
 
-    ``counts`` is a frame of counts with classes as the index and one column per split, as
-    :meth:`fer_lib.data.corpus.Corpus.counts` gives it.
+    ``counts`` is as :meth:`fer_lib.data.corpus.Corpus.counts` gives it.
     """
-    check_columns(counts, [], "class_balance")
-    figure, axes = subplots(0.6 + 0.38 * len(counts) + 0.35 * (counts.shape[1] > 1))
-    totals, whole = counts.sum(axis=1), counts.to_numpy().sum()
-    shades = np.linspace(1, 0.3, counts.shape[1]) if counts.shape[1] > 1 else [1]
-    left = np.zeros(len(counts))
+    several = counts.shape[1] > 1
+    figure, axes = subplots(0.6 + 0.38 * len(counts) + 0.35 * several)
+    totals, left = counts.sum(axis=1), np.zeros(len(counts))
+    shades = np.linspace(1, 0.3, counts.shape[1])
     for split, shade in zip(counts.columns, shades, strict=True):
-        tones = [mix(expression_look(name)[0], shade) for name in counts.index]
+        tones = [mix(EXPRESSION_STYLE.get(name, (INK,))[0], shade) for name in counts.index]
         axes.barh(counts.index, counts[split], left=left, color=tones, height=0.72, edgecolor="white", lw=0.8)
         left += counts[split].to_numpy()
     for row, total in enumerate(totals):
-        note = f" {total:,.0f}  ({total / whole:.1%})"
-        axes.text(total, row, note, va="center", fontsize=10)
+        axes.text(total, row, f" {total:,.0f}  ({total / totals.sum():.1%})", va="center", fontsize=10)
     axes.set(xlabel="Images", xlim=(0, totals.max() * 1.3))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
-    if counts.shape[1] > 1:
+    if several:
         names = [str(split).replace("_", " ") for split in counts]
         legend(figure, list(zip(names, [mix(MUTED, shade) for shade in shades], strict=True)))
     return figure
@@ -67,29 +62,24 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     ``classes`` their C names.
     """
     matrix, n = np.asarray(matrix), len(classes)
-    if matrix.shape != (n, n):
-        raise FerError(f"confusion: {n} classes need a matrix of shape ({n}, {n}); got {matrix.shape}.")
     totals = matrix.sum(axis=1, keepdims=True)
     share = 100 * matrix / np.maximum(totals, 1)
     figure, axes = subplots(WIDTH * 0.82)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=115, aspect="auto")
     for (row, column), value in np.ndenumerate(share):
-        ink = "white" if value > 60 else INK
-        strong = "bold" if row == column else "normal"
         if not matrix[row, column]:
             axes.text(column, row, "0" if totals[row] else "–", ha="center", va="center", color=MUTED)
             continue
-        percent, count = f"{value:.0f}" if value >= 0.95 else f"{value:.1f}", f"{matrix[row, column]:,}"
-        axes.text(
-            column, row - 0.04, percent, ha="center", va="bottom", color=ink, weight=strong, fontsize=12
-        )
-        axes.text(column, row + 0.1, count, ha="center", va="top", color=ink, fontsize=8.5, alpha=0.85)
+        look = {"ha": "center", "color": "white" if value > 60 else INK}
+        percent, strong = f"{value:.0f}" if value >= 0.95 else f"{value:.1f}", "bold" * (row == column)
+        axes.text(column, row - 0.04, percent, va="bottom", weight=strong or "normal", fontsize=12, **look)
+        axes.text(column, row + 0.1, f"{matrix[row, column]:,}", va="top", fontsize=8.5, alpha=0.85, **look)
     axes.set_xticks(range(n), classes, rotation=30, ha="right", rotation_mode="anchor")
     names = [f"{name}\nn = {total:,}" for name, total in zip(classes, totals[:, 0], strict=True)]
     axes.set_yticks(range(n), names)
     axes.set(xlabel="Predicted expression (% of row, count below)", ylabel="True expression")
-    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(np.arange(n + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="white", lw=2)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
@@ -103,33 +93,26 @@ def per_class_bars(frame: pd.DataFrame, xlabel: str = "Recall (%)") -> Figure:
     ``frame`` has the columns ``model``, ``expression``, ``recall`` and, if known, ``low`` and ``high``
     (fractions). A single model's bars have the colours of the expressions.
     """
-    check_columns(frame, ["model", "expression", "recall"], "per_class_bars")
     tints, classes = colours(frame["model"]), list(dict.fromkeys(frame["expression"]))
     thick = 0.8 / len(tints)
     figure, axes = subplots(0.9 + len(classes) * max(0.4, 0.17 * len(tints) + 0.1))
     for i, (model, tint) in enumerate(tints.items()):
         part = frame[frame["model"] == model].set_index("expression").reindex(classes)
-        rows, recall = np.arange(len(classes)) - 0.4 + thick * (i + 0.5), 100 * part["recall"].to_numpy(float)
-        fill = [expression_look(name)[0] for name in classes] if len(tints) == 1 else tint
-        axes.barh(rows, recall, height=thick * 0.9, color=fill, label=model)
+        places = np.arange(len(classes)) - 0.4 + thick * (i + 0.5)
+        fill = [EXPRESSION_STYLE.get(name, (INK,))[0] for name in classes] if len(tints) == 1 else tint
+        axes.barh(places, 100 * part["recall"].to_numpy(float), height=thick * 0.9, color=fill, label=model)
         if {"low", "high"} <= set(part):
             for tone, width in (("white", 3.2), (INK, 1.3)):  # a white edge keeps it visible on dark bars
-                axes.hlines(rows, 100 * part["low"], 100 * part["high"], color=tone, lw=width)
-    axes.set_yticks(range(len(classes)), classes)
+                axes.hlines(places, 100 * part["low"], 100 * part["high"], color=tone, lw=width)
     axes.set(xlabel=xlabel, xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5))
-    axes.grid(axis="x")
-    axes.tick_params(axis="y", length=0)
+    rows(axes, classes)
     if len(tints) > 1:
         legend(figure, list(tints.items()))
     return figure
 
 
 def embedding(
-    points: ArrayLike,
-    labels: ArrayLike,
-    classes: Sequence[str],
-    title: str = "",
-    trustworthiness: float | None = None,
+    points: ArrayLike, labels: ArrayLike, classes: Sequence[str], title: str, trustworthiness: float
 ) -> Figure:
     """Draw one embedding; see :func:`embeddings`."""
     return embeddings({title: (points, trustworthiness)}, labels, classes)
@@ -141,49 +124,33 @@ def embeddings(
 ) -> Figure:
     """Draw embedded features of the same samples, a panel each, one colour and marker per class.
 
-    Parameters
-    ----------
-    panels
-        Short heading, such as network and method, to points ``(N, 2)``
-        (:func:`fer_lib.learn.embeddings.embed`) and their trustworthiness in [0, 1], None if not known.
-    labels, classes
-        Codes ``(N,)`` and the class names they index.
+    ``panels`` maps a short heading, such as network and method, to points ``(N, 2)``
+    (:func:`fer_lib.learn.embeddings.embed`) and their trustworthiness in [0, 1], None if not known;
+    ``labels`` are codes ``(N,)`` of ``classes``.
     """
-    looks, wide = class_looks(classes), min(2, len(panels))
+    from matplotlib.lines import Line2D
+
+    labels, looks, wide = np.asarray(labels), class_looks(classes), min(2, len(panels))
     down = -(-len(panels) // wide)
     figure, grid = subplots(WIDTH * (0.85 if wide == 1 else 0.47 * down) + 0.4, down, wide, squeeze=False)
     for axes, (title, (points, trust)) in zip(grid.flat, panels.items(), strict=False):
         points = np.asarray(points)
-        codes = coded(labels, len(points), classes, "embedding")
         size = float(np.clip(16000 / len(points), 6, 40)) / wide
         order = np.random.default_rng(0).permutation(len(points))  # no class lies on top of the others
         for some in np.array_split(order, min(20, len(order))):
-            for code in np.unique(codes[some]):
+            for code in np.unique(labels[some]):
                 colour, marker = looks[code]
-                chosen = points[some][codes[some] == code]
-                axes.scatter(
-                    *chosen.T,
-                    s=size,
-                    c=colour,
-                    marker=marker,
-                    lw=0.2,
-                    ec="white",
-                    alpha=0.85,
-                    rasterized=True,
-                )
+                look = {"c": colour, "marker": marker, "lw": 0.2, "ec": "white", "alpha": 0.85}
+                axes.scatter(*points[some][labels[some] == code].T, s=size, rasterized=True, **look)
         axes.set(xticks=[], yticks=[])
         axes.margins(0.03)
         axes.set_title(called(title))
         axes.set_xlabel("" if trust is None else f"trustworthiness {trust:.3f}", fontsize=10)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
-    _class_legend(figure, [(classes[code], *looks[code]) for code in np.unique(labels)])
-    return figure
-
-
-def _class_legend(figure: Figure, looks: Sequence[tuple[str, str, str]]) -> None:
-    """Explain (name, colour, marker) below the axes."""
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], ls="", ms=8, marker=m, color=c, mec="white", label=n) for n, c, m in looks]
+    handles = []
+    for code in np.unique(labels):
+        look = {"color": looks[code][0], "marker": looks[code][1], "ms": 8, "mec": "white"}
+        handles.append(Line2D([], [], ls="", label=classes[code], **look))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, handletextpad=0.3, columnspacing=1.2)
+    return figure

@@ -42,25 +42,24 @@ class Block:
             size = "" if texts and texts[-1].startswith("dense") else f"{size} values"
         return [*(counted or [self.name or "side by side"]), *([size] if size else [])]
 
+    @property
+    def high(self) -> int:
+        """The height of the box."""
+        return 2 * EDGE + LINE * len(self.lines())
+
 
 def blocks(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Block]:
     """Run a network once and return its boxes, each after those that it reads.
 
     Layers in a row share a box up to their pool, or while their maps keep their shape; dense layers in a row
     share one. Sums, products and concatenation are no layers: they show as a box that reads several.
-
-    Parameters
-    ----------
-    inputs
-        Name to a batch of one, float, in the order in which ``forward`` takes them.
+    ``inputs`` are batches of one, float, by name, in the order in which ``forward`` takes them.
     """
     import torch
 
     values = [value.clone().requires_grad_() for value in inputs.values()]
     order = [Block([], name, entered=tuple(value.shape[1:])) for name, value in inputs.items()]
-    made: dict[
-        object, tuple[Block, int]
-    ] = {}  # step of the gradient -> box, and the place of the layer in it
+    made: dict[object, tuple[Block, int]] = {}  # step of the gradient -> box, place of the layer in it
     sources = {id(value): block for value, block in zip(values, order, strict=True)}
 
     def origins(tensor: Tensor) -> list[Block]:
@@ -89,21 +88,17 @@ def blocks(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Block]:
 
         return hook
 
-    units = [(name, layer) for name, layer in model.named_modules() if name and _is_unit(layer)]
+    units = {name: layer for name, layer in model.named_modules() if name and _is_unit(layer)}
     handles = [
         layer.register_forward_hook(record(name))
-        for name, layer in units
-        if not any(name.startswith(f"{outer}.") for outer, _ in units)
+        for name, layer in units.items()
+        if not any(name.startswith(f"{outer}.") for outer in units)
     ]
-    training = model.training
-    try:
-        with torch.enable_grad():
-            output = model.eval()(*values)
-        last = origins(output[0] if isinstance(output, tuple) else output)
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
+    with torch.enable_grad():
+        output = model.eval()(*values)
+    last = origins(output[0] if isinstance(output, tuple) else output)
+    for handle in handles:
+        handle.remove()
     return order if len(last) == 1 else [*order, Block(last, "mean of the branches")]
 
 
@@ -163,36 +158,22 @@ def _said(layer: nn.Module) -> str:
 def diagram(
     model: nn.Module, inputs: Mapping[str, Tensor], title: str, guesses: Sequence[Mapping[str, str]] = ()
 ) -> str:
-    """Return a network as inline SVG, from what it reads at the top to its answer at the bottom.
+    """Return a network (see :func:`blocks`) as inline SVG, from what it reads at the top to its answer below.
 
-    Parameters
-    ----------
-    model, inputs
-        See :func:`blocks`.
-    title
-        What a screen reader says of the drawing.
-    guesses
-        What is guessed of its layers: ``layers`` (a pattern of their names), ``href`` and ``problem``. A box
-        that holds such a layer is dashed and links to the first of them.
+    ``title`` is what a screen reader says of the drawing. ``guesses`` say what is guessed of its layers:
+    ``layers`` (a pattern of their names), ``href`` and ``problem``. A box that holds such a layer is dashed
+    and links to the first of them.
     """
     order = blocks(model, inputs)
     rows = _rows(order)
     x, lanes = _places(order, rows)
-    heights = [
-        max((2 * EDGE + LINE * len(block.lines()) for block in order if rows[block] == r), default=0)
-        for r in range(max(rows.values()) + 1)
-    ]
+    heights = [max(block.high for block in order if rows[block] == r) for r in range(max(rows.values()) + 1)]
     tops = [4 + sum(heights[:r]) + GAP * r for r in range(len(heights))]
-    edges, boxes = [], []
-    for block in order:
-        top, high = tops[rows[block]], 2 * EDGE + LINE * len(block.lines())
-        boxes.append(_box(block, x[block, rows[block]], top, high, lanes[rows[block]], guesses))
-        for read in block.reads:
-            edges.append(_edge(read, block, rows, x, tops, heights))
-    size = f'viewBox="0 0 {WIDTH} {tops[-1] + heights[-1] + 4}" width="{WIDTH}"'
-    name = escape(title)
+    boxes = [_box(b, x[b, rows[b]], tops[rows[b]], lanes[rows[b]], guesses) for b in order]
+    edges = [_edge(read, block, rows, x, tops, heights) for block in order for read in block.reads]
     return (
-        f'<svg class="fer-diagram" {size} role="group" aria-label="{name}" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg class="fer-diagram" viewBox="0 0 {WIDTH} {tops[-1] + heights[-1] + 4}" width="{WIDTH}" '
+        f'role="group" aria-label="{escape(title)}" xmlns="http://www.w3.org/2000/svg">'
         f"{''.join(edges)}{''.join(boxes)}</svg>"
     )
 
@@ -209,11 +190,12 @@ def _rows(order: Sequence[Block]) -> dict[Block, int]:
     return found
 
 
-def _places(
-    order: Sequence[Block], rows: Mapping[Block, int]
-) -> tuple[dict[tuple[Block, int], float], dict[int, float]]:
-    """Return the middle of each box, and of what passes a row on the way to a lower one, and a box's room."""
-    x: dict[tuple[Block, int], float] = {}
+Middles = dict[tuple[Block, int], float]  # of each box in its row, and of what passes a row to a lower one
+
+
+def _places(order: Sequence[Block], rows: Mapping[Block, int]) -> tuple[Middles, dict[int, float]]:
+    """Return all middles, and the room of a box by row."""
+    x: Middles = {}
     room: dict[int, float] = {}
     for row in range(max(rows.values()) + 1):
         own = [block for block in order if rows[block] == row]
@@ -239,13 +221,13 @@ def _edge(
     read: Block,
     block: Block,
     rows: Mapping[Block, int],
-    x: Mapping[tuple[Block, int], float],
+    x: Middles,
     tops: Sequence[int],
     heights: Sequence[int],
 ) -> str:
     """Return the line from a box to one that reads it, beside the boxes of the rows between."""
-    at, down = x[read, rows[read]], tops[rows[read]] + 2 * EDGE + LINE * len(read.lines())
-    path = f"M{at:.0f},{down}"
+    at = x[read, rows[read]]
+    path = f"M{at:.0f},{tops[rows[read]] + read.high}"
     for row in range(rows[read] + 1, rows[block] + 1):
         to, top = x[block if row == rows[block] else read, row], tops[row]
         middle = top - GAP / 2
@@ -256,9 +238,7 @@ def _edge(
     return f'<path d="{path}"/>'
 
 
-def _box(
-    block: Block, middle: float, top: int, high: int, room: float, guesses: Sequence[Mapping[str, str]]
-) -> str:
+def _box(block: Block, middle: float, top: int, room: float, guesses: Sequence[Mapping[str, str]]) -> str:
     """Return a box with its lines; dashed, and a link, where something in it is guessed."""
     wide = min(190.0, room - 8)
     names = [block.name, *(name for name, _, _ in block.layers)]
@@ -269,7 +249,6 @@ def _box(
         for k, line in enumerate(block.lines())
     )
     about = f"<title>Guessed: {escape(' '.join(g['problem'] for g in mine))}</title>" if mine else ""
-    place = f'x="{middle - wide / 2:.0f}" y="{top}" width="{wide:.0f}" height="{high}"'
-    rect = f'<rect {place} rx="5">{about}</rect>'
-    drawn = f'<g class="{css}">{rect}{text}</g>'
+    place = f'x="{middle - wide / 2:.0f}" y="{top}" width="{wide:.0f}" height="{block.high}"'
+    drawn = f'<g class="{css}"><rect {place} rx="5">{about}</rect>{text}</g>'
     return f'<a href="{escape(mine[0]["href"])}">{drawn}</a>' if mine else drawn

@@ -20,14 +20,9 @@ LEGEND = {
 def dumbbells(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     """Return a chart of printed numbers and what came out, in per cent, under its legend.
 
-    Parameters
-    ----------
-    rows
-        ``label``, ``href``, ``colour`` and ``claimed``; ``ours``, ``low``, ``high`` and ``certified`` where
-        there is a run (``ours`` None without); where known, ``majority``, what always naming the commonest
-        class gives, and ``people``, how often the most votes of ten people are for the label.
-    title
-        What a screen reader calls the chart.
+    A row has ``label``, ``href``, ``colour`` and ``claimed``; ``ours``, ``low``, ``high`` and ``certified``
+    where there is a run; where known, ``majority``, what always naming the commonest class gives, and
+    ``people``, how often the most votes of ten people are for the label. ``title`` is for screen readers.
     """
     known = ("claimed", "ours", "low", "high", "majority", "people")
     values = [row[key] for row in rows for key in known if row.get(key) is not None]
@@ -58,14 +53,13 @@ def _has(row: Mapping[str, Any], name: str) -> bool:
     return row.get(name) is not None
 
 
-def _mark(name: str, x: str, y: float, colour: str = "currentColor") -> str:
+SHAPES = {"claimed": "M0,-6 6,0 0,6 -6,0Z", "people": "M-5,6 5,6 0,-4Z"}  # a diamond, a triangle
+
+
+def _mark(name: str, x: str, y: float, colour: str) -> str:
     """Return one mark: a diamond, a triangle, a stroke, a disc or a ring."""
-    if name == "claimed":  # turned about its own middle, wherever that is
-        return (
-            f'<svg x="{x}" y="{y}" overflow="visible"><path class="claimed" d="M0,-6 6,0 0,6 -6,0Z"/></svg>'
-        )
-    if name == "people":
-        return f'<svg x="{x}" y="{y}" overflow="visible"><path class="people" d="M-5,6 5,6 0,-4Z"/></svg>'
+    if name in SHAPES:
+        return f'<svg x="{x}" y="{y}" overflow="visible"><path class="{name}" d="{SHAPES[name]}"/></svg>'
     if name == "majority":
         return f'<line class="majority" x1="{x}" x2="{x}" y1="{y - 8}" y2="{y + 8}"/>'
     fill = colour if name == "ours" else "none"
@@ -74,30 +68,25 @@ def _mark(name: str, x: str, y: float, colour: str = "currentColor") -> str:
 
 def _line(row: Mapping[str, Any], top: float, place: Any) -> str:
     """Return one line of the chart: its name, its figures, its marks; the figures again on hovering."""
-    y, ours = top + 30, row.get("ours")
+    y, ours, label = top + 30, row.get("ours"), escape(row["label"])
     said = f"{row['claimed']:.4g} → {ours:.4g}" if ours is not None else f"{row['claimed']:.4g}, not run"
-    more = f" [{row['low']:.4g}, {row['high']:.4g}]" if row.get("low") is not None else ""
-    more += f"; most of ten people {row['people']:.3g}" if row.get("people") is not None else ""
-    more += f"; commonest class {row['majority']:.3g}" if row.get("majority") is not None else ""
-    parts = [f'<line class="track" x1="0" x2="100%" y1="{y}" y2="{y}"/>']
-    if ours is not None:
-        parts.append(
-            f'<line class="gap" x1="{place(row["claimed"])}" x2="{place(ours)}" y1="{y}" y2="{y}" '
-            f'stroke="{row["colour"]}"/>'
-        )
+    more, parts = "", [f'<line class="track" x1="0" x2="100%" y1="{y}" y2="{y}"/>']
+    bars = {"gap": (row["claimed"], ours), "interval": (row.get("low"), row.get("high"))}
+    for name, (low, high) in bars.items():
+        if high is not None:
+            ends = f'x1="{place(low)}" x2="{place(high)}" y1="{y}" y2="{y}"'
+            parts.append(f'<line class="{name}" {ends} stroke="{row["colour"]}"/>')
     if row.get("low") is not None:
-        parts.append(
-            f'<line class="interval" x1="{place(row["low"])}" x2="{place(row["high"])}" y1="{y}" y2="{y}" '
-            f'stroke="{row["colour"]}"/>'
-        )
+        more += f" [{row['low']:.4g}, {row['high']:.4g}]"
+    for name, text in (("people", "most of ten people"), ("majority", "commonest class")):
+        more += f"; {text} {row[name]:.3g}" if row.get(name) is not None else ""
     for name in ("majority", "people", "claimed", "ours", "hollow"):
         if _has(row, name):
             value = row["ours" if name == "hollow" else name]
             parts.append(_mark(name, place(value), y, row["colour"]))
     return (
-        f"<g><title>{escape(row['label'])}, claimed → ours: {said}{more}</title>"
+        f"<g><title>{label}, claimed → ours: {said}{more}</title>"
         f'<rect class="hover" x="0" y="{top}" width="100%" height="{ROW}"/>{"".join(parts)}'
-        f'<a href="{escape(row["href"])}"><text x="0" y="{top + 14}" class="label">{escape(row["label"])}'
-        "</text></a>"
+        f'<a href="{escape(row["href"])}"><text x="0" y="{top + 14}" class="label">{label}</text></a>'
         f'<text x="100%" y="{top + 14}" class="figures">{said}</text></g>'
     )

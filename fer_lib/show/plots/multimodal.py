@@ -8,21 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fer_lib.errors import FerError
+from fer_lib.show.plots import style
 from fer_lib.show.plots.pictures import _sheet, _show, _trim
-from fer_lib.show.plots.style import (
-    FAINT,
-    MARK,
-    MUTED,
-    SMALL,
-    WIDTH,
-    check_columns,
-    class_looks,
-    colours,
-    legend,
-    styled,
-    subplots,
-)
+from fer_lib.show.plots.style import SMALL, WIDTH, styled, subplots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,33 +25,18 @@ def face_rows(
 ) -> Figure:
     """Draw the same faces in several ways, one way per row.
 
-    Parameters
-    ----------
-    rows
-        What a row shows (written beside it; a line break is kept) to images ``(N, H, W)``: uint8 grey,
-        or float in [0, 1] drawn as heat. Rows may differ in H and W.
-    titles
-        N short texts, written above the faces.
-    points
-        Landmarks ``(N, P, 2)`` in pixels to be drawn over a row; those outside their image are left out.
-
-    Raises
-    ------
-    FerError
-        If the rows hold different numbers of faces, or none.
+    ``rows`` maps what a row shows (written beside it; a line break is kept) to images ``(N, H, W)``, uint8
+    grey or float in [0, 1] drawn as heat; rows may differ in H and W. ``titles`` are N short texts above the
+    faces, ``points`` landmarks ``(N, P, 2)`` in pixels by row; those outside their image are left out.
     """
     from matplotlib import colormaps
 
-    stacks = {name: np.asarray(images) for name, images in rows.items()}
-    counts = {len(images) for images in stacks.values()}
-    if len(counts) != 1 or 0 in counts:
-        raise FerError(f"face_rows: every row shows the same faces, at least one; got {sorted(counts)}.")
-    across, margin, gap = max(4, counts.pop()), 1.3, 0.05
+    across, margin, gap = max(4, *map(len, rows.values())), 1.3, 0.05
     pitch, wide = 1 + gap, margin + across * (1 + gap)
-    lines = max((title.count("\n") + 1 for title in titles), default=0) if titles else 0
+    lines = max((title.count("\n") + 1 for title in titles or ()), default=0)
     head = 0.16 * lines * wide / WIDTH + 0.06  # text does not shrink with the faces
-    figure, axes = _sheet(wide, head + len(stacks) * pitch)
-    for line, (name, images) in enumerate(stacks.items()):
+    figure, axes = _sheet(wide, head + len(rows) * pitch)
+    for line, (name, images) in enumerate(rows.items()):
         y = head + line * pitch
         axes.text(margin - 0.1, y + 0.5, name, ha="right", va="center", fontsize=SMALL)
         for i, image in enumerate(images):
@@ -73,41 +46,40 @@ def face_rows(
                 height, width = image.shape[:2]
                 px, py = (np.asarray(points[name])[i] + 0.5).T / [[width], [height]]
                 inside = (px >= 0) & (px <= 1) & (py >= 0) & (py <= 1)
-                axes.plot(x + px[inside], y + py[inside], ".", color=MARK, ms=18 / across, mew=0)
+                axes.plot(x + px[inside], y + py[inside], ".", color=style.MARK, ms=18 / across, mew=0)
     for i, title in enumerate(titles or ()):
         axes.text(margin + i * pitch + 0.5, head - 0.06, title, ha="center", va="bottom", fontsize=SMALL)
-    _trim(axes, wide, head + len(stacks) * pitch)
+    _trim(axes, wide, head + len(rows) * pitch)
     return figure
 
 
 @styled
-def severity(frame: pd.DataFrame, xlabel: str = "Severity") -> Figure:
+def severity(frame: pd.DataFrame) -> Figure:
     """Draw accuracy against severity, one panel per condition, with intervals.
 
     ``frame`` has the columns ``condition``, ``severity``, ``model``, ``accuracy``, ``low`` and ``high``
     (fractions).
     """
-    check_columns(frame, ["condition", "severity", "model", "accuracy", "low", "high"], "severity")
-    conditions, tints = list(dict.fromkeys(frame["condition"])), colours(frame["model"])
+    conditions, tints = list(dict.fromkeys(frame["condition"])), style.colours(frame["model"])
     columns = min(3, len(conditions))
     down = -(-len(conditions) // columns)
     figure, grid = subplots(0.9 + 1.9 * down, down, columns, sharex=True, sharey=True, squeeze=False)
     for axes, condition in zip(grid.flat, conditions, strict=False):
         for model, tint in tints.items():
-            part = frame[(frame["condition"] == condition) & (frame["model"] == model)]
-            part = part.sort_values("severity")
-            axes.plot(part["severity"], 100 * part["accuracy"], "o-", color=tint, lw=1.6, ms=3.5)
-            axes.fill_between(
-                part["severity"], 100 * part["low"], 100 * part["high"], color=tint, alpha=0.12, lw=0
+            part = frame[(frame["condition"] == condition) & (frame["model"] == model)].sort_values(
+                "severity"
             )
+            x, y, low, high = part[["severity", "accuracy", "low", "high"]].T.to_numpy()
+            axes.plot(x, 100 * y, "o-", color=tint, lw=1.6, ms=3.5)
+            axes.fill_between(x, 100 * low, 100 * high, color=tint, alpha=0.12, lw=0)
         axes.set_title(condition.replace("_", " "), fontsize=SMALL, fontweight="normal")
         axes.grid(axis="y")
         axes.tick_params(labelsize=SMALL)
     for axes in grid.flat[len(conditions) :]:
         axes.axis("off")
-    figure.supxlabel(xlabel, fontsize=11)
+    figure.supxlabel("Severity", fontsize=11)
     figure.supylabel("Accuracy (%)", fontsize=11)
-    legend(figure, list(tints.items()), columns=3, marker="o")
+    style.legend(figure, list(tints.items()), columns=3, marker="o")
     return figure
 
 
@@ -121,14 +93,13 @@ def roc(curves: Sequence[Mapping[str, ArrayLike]], classes: Sequence[str]) -> Fi
     from matplotlib.lines import Line2D
 
     figure, axes = subplots(0.72 * WIDTH)
-    axes.plot([0, 100], [0, 100], color=FAINT, lw=1)
+    axes.plot([0, 100], [0, 100], color=style.FAINT, lw=1)
     handles = []
-    for curve, name, (colour, _) in zip(curves, classes, class_looks(classes), strict=True):
-        if not len(np.asarray(curve["fpr"])):
-            continue
-        axes.plot(100 * np.asarray(curve["fpr"]), 100 * np.asarray(curve["tpr"]), color=colour, lw=1.8)
-        handles.append(Line2D([], [], color=colour, lw=2.5, label=f"{name} {curve['auc']:.3f}"))
+    for curve, name, (colour, _) in zip(curves, classes, style.class_looks(classes), strict=True):
+        if len(curve["fpr"]):
+            axes.plot(100 * curve["fpr"], 100 * curve["tpr"], color=colour, lw=1.8)
+            handles.append(Line2D([], [], color=colour, lw=2.5, label=f"{name} {curve['auc']:.3f}"))
     axes.set(xlabel="False positives (%)", ylabel="True positives (%)", xlim=(-1, 100), ylim=(0, 101))
     axes.legend(handles=handles, loc="lower right", title="area under the curve", labelcolor=None)
-    axes.get_legend().get_title().set(color=MUTED, fontsize=SMALL)
+    axes.get_legend().get_title().set(color=style.MUTED, fontsize=SMALL)
     return figure

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fer_lib.errors import FerError
 from fer_lib.show.pages import called
-from fer_lib.show.plots.style import FAINT, INK, MARK, SMALL, WIDTH, coded, styled, subplots
+from fer_lib.show.plots.style import FAINT, INK, MARK, SMALL, WIDTH, styled, subplots
 
 WRONG = "#c44a00"  # of words that are not the true class
 
@@ -29,22 +28,11 @@ def contact_sheet(
     columns: int = 8,
     landmarks: ArrayLike | None = None,
 ) -> Figure:
-    """Draw images in rows, each above the name of its class.
+    """Draw images, uint8 ``(N, H, W)`` or float in [0, 1], in rows, each above the name of its class.
 
-    Parameters
-    ----------
-    images
-        uint8 ``(N, H, W)`` (or float in [0, 1]).
-    labels, classes
-        Codes ``(N,)`` and the class names they index; without ``classes``, labels are written as they are.
-    columns
-        Images per row.
-    landmarks
-        ``(N, 68, 2)`` (or any number of points), x and y in pixels, NaN where there are none.
+    ``labels`` are codes ``(N,)`` of ``classes``; without ``classes`` they are written as they are.
+    ``landmarks`` are ``(N, P, 2)``, x and y in pixels, NaN where there are none.
     """
-    images = _stack(images, "contact_sheet")
-    if labels is not None:
-        labels = coded(labels, len(images), classes, "contact_sheet")
     across, gap = min(columns, max(4, len(images))), 0.06
     pitch = 1 + gap + (labels is not None) * across / 30  # text does not shrink with the images
     down = math.ceil(len(images) / across) * pitch - gap
@@ -64,31 +52,25 @@ def contact_sheet(
 
 @styled
 def sift_keypoints(image: ArrayLike, keypoints: ArrayLike) -> Figure:
-    """Draw an image beside itself with its SIFT keypoints.
+    """Draw an image, uint8 ``(H, W)``, beside itself with its SIFT keypoints.
 
-    Parameters
-    ----------
-    image
-        uint8 ``(H, W)``.
-    keypoints
-        ``(K, 4)``: x, y and diameter in pixels, and angle in degrees, clockwise from the x axis as OpenCV
-        gives it (negative: none). The circle is the keypoint's size, its radius the orientation.
+    ``keypoints`` are ``(K, 4)``: x, y and diameter in pixels, and angle in degrees, clockwise from the x axis
+    as OpenCV gives it (negative: none). The circle is the keypoint's size, its radius the orientation.
     """
-    image, keypoints = np.asarray(image), np.asarray(keypoints, dtype=float).reshape(-1, 4)
     figure, axes = _sheet(2.06, 1)
     _show(axes, image)
     _show(axes, image, 1.06)
     scale = np.array([1 / image.shape[1], 1 / image.shape[0]])
-    turn = np.linspace(0, 2 * np.pi, 41)
-    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+
+    def towards(turn: ArrayLike) -> np.ndarray:
+        return np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+
     for x, y, size, angle in keypoints:
         centre = np.array([x + 0.5, y + 0.5])
-        outline = centre + size / 2 * circle
+        outline = centre + size / 2 * towards(np.linspace(0, 2 * np.pi, 41))
         if angle >= 0:
-            tip = np.deg2rad(angle)
-            outline = np.vstack(
-                [centre, centre + size / 2 * np.array([np.cos(tip), np.sin(tip)]), [np.nan] * 2, outline]
-            )
+            tip = centre + size / 2 * towards(np.deg2rad(angle))
+            outline = np.vstack([centre, tip, [np.nan] * 2, outline])
         axes.plot(*((outline * scale + (1.06, 0)).T), color=MARK, lw=1.1, clip_on=True)
     _trim(axes, 2.06, 1)
     return figure
@@ -100,50 +82,33 @@ def visual_words(words: Mapping[Any, ArrayLike], columns: int = 12) -> Figure:
 
     ``words`` maps a word's name to its patches, uint8 ``(P, h, w)``; the first ``columns`` are shown.
     """
-    if not words:
-        raise FerError("visual_words: no words were given.")
     margin, gap = 1.6, 0.08
     across, down = margin + columns * (1 + gap) - gap, len(words) * (1 + gap) - gap
     figure, axes = _sheet(across, down)
     for row, (word, patches) in enumerate(words.items()):
         y = row * (1 + gap)
         axes.text(margin - 0.15, y + 0.5, str(word), ha="right", va="center", fontsize=SMALL)
-        for i, patch in enumerate(_stack(patches, "visual_words")[:columns]):
+        for i, patch in enumerate(np.asarray(patches)[:columns]):
             _show(axes, patch, margin + i * (1 + gap), y)
     _trim(axes, across, down)
     return figure
 
 
 @styled
-def grad_cam_grid(
-    images: ArrayLike, cams: ArrayLike, titles: Sequence[str] | None = None, columns: int = 4
-) -> Figure:
-    """Draw each image above its Grad-CAM map.
+def grad_cam_grid(images: ArrayLike, cams: ArrayLike, titles: Sequence[str], columns: int) -> Figure:
+    """Draw each image, uint8 ``(N, H, W)``, under its title and above its Grad-CAM map.
 
-    Parameters
-    ----------
-    images
-        uint8 ``(N, H, W)``.
-    cams
-        float ``(N, H, W)`` in [0, 1] (:func:`fer_lib.learn.explain.grad_cam`).
-    titles
-        N short texts, written above the images.
-    columns
-        Pairs per row.
+    ``cams`` are float ``(N, H, W)`` in [0, 1] (:func:`fer_lib.learn.explain.grad_cam`).
     """
-    images, cams = _stack(images, "grad_cam_grid"), np.asarray(cams)
-    if cams.shape != images.shape[:3]:
-        raise FerError(f"grad_cam_grid: maps {cams.shape} do not fit images {images.shape}.")
     across, gap = min(columns, max(4, len(images))), 0.06
-    lines = max((title.count("\n") + 1 for title in titles), default=0) if titles is not None else 0
-    head = max(lines - 1, 0) * across / 22 + (0.15 if lines else 0)  # text does not shrink with the images
+    lines = max(title.count("\n") for title in titles)
+    head = lines * across / 22 + 0.15  # text does not shrink with the images
     pitch = 2 + 3 * gap + head
     down = math.ceil(len(images) / across) * pitch - 2 * gap
     figure, axes = _sheet(across * (1 + gap) - gap, down, below=0.65)
     for i, (image, cam) in enumerate(zip(images, cams, strict=True)):
         x, y = (i % across) * (1 + gap), (i // across) * pitch + head
-        if titles is not None:
-            axes.text(x + 0.5, y - 0.03, titles[i], ha="center", va="bottom", fontsize=SMALL)
+        axes.text(x + 0.5, y - 0.03, titles[i], ha="center", va="bottom", fontsize=SMALL)
         _show(axes, image, x, y)
         _heat(axes, image, cam, x, y + 1 + gap)
     _trim(axes, across * (1 + gap) - gap, down)
@@ -160,17 +125,10 @@ def grad_cam_gallery(
 ) -> Figure:
     """Draw faces in rows and networks in columns: where each network finds its evidence, and what it says.
 
-    Parameters
-    ----------
-    images
-        uint8 ``(N, H, W)``, stretched where the maps are of another size.
-    labels, classes
-        True codes ``(N,)`` and the names of all classes that a network may predict.
-    found
-        By network, its Grad-CAM maps ``(N, h, w)`` in [0, 1] and the codes ``(N,)`` that it predicts.
+    ``images`` are uint8 ``(N, H, W)``, stretched where the maps are of another size; ``labels`` are true
+    codes ``(N,)`` of ``classes``. ``found`` has, by network, its Grad-CAM maps ``(N, h, w)`` in [0, 1] and
+    the codes ``(N,)`` that it predicts.
     """
-    images = _stack(images, "grad_cam_gallery")
-    labels = coded(labels, len(images), classes, "grad_cam_gallery")
     across, gap, below = 1 + len(found), 0.06, 0.24  # networks and the face itself; room for a word
     blocks = max(1, 6 // across)
     heads = {name: fill(called(name), 14) for name in found}
@@ -195,14 +153,6 @@ def grad_cam_gallery(
     return figure
 
 
-def _stack(images: ArrayLike, what: str) -> np.ndarray:
-    """Return images (N, H, W) or (N, H, W, 3), not empty."""
-    images = np.asarray(images)
-    if images.ndim not in (3, 4) or not len(images):
-        raise FerError(f"{what}: images must be (N, H, W) and at least one; got shape {images.shape}.")
-    return images
-
-
 def _show(axes: Axes, image: np.ndarray, x: float = 0, y: float = 0) -> None:
     """Draw an image as a unit square whose top left corner is (x, y); grey levels are not stretched."""
     top = 255 if image.dtype == np.uint8 else 1
@@ -225,9 +175,8 @@ def _evidence_bar(figure: Figure, axes: Axes) -> None:
     """Put the one scale of all maps below a sheet."""
     from matplotlib.cm import ScalarMappable
 
-    bar = figure.colorbar(
-        ScalarMappable(cmap="inferno"), ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.02
-    )
+    place = {"ax": axes, "location": "bottom", "shrink": 0.5, "aspect": 40, "pad": 0.02}
+    bar = figure.colorbar(ScalarMappable(cmap="inferno"), **place)
     bar.set_label("Evidence for the class, relative to the image's largest", fontsize=SMALL)
     bar.outline.set_visible(False)
 

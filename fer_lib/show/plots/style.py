@@ -1,4 +1,4 @@
-"""The one style of all figures: colours, fonts, sizes, legends, and checks of what is drawn."""
+"""The one style of all figures: colours, fonts, sizes and legends."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from fer_lib.errors import FerError
 from fer_lib.show.pages import called
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH = 6.4  # inches, of every figure
@@ -73,14 +69,6 @@ MODEL_COLOURS = {
 }
 """One colour for each network, in every figure of the book; a paper has that of its own network."""
 OTHER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9", "#4a3228", "#8a8a8a")
-VERDICT_COLOURS = {
-    "reproduced": "#00795a",
-    "exceeded": "#0072b2",
-    "not reached": "#c44a00",
-    "not comparable": "#6b6b6b",
-    "needs data": "#6b6b6b",
-}
-
 STYLE = {
     "figure.dpi": 200,
     "figure.facecolor": "white",
@@ -142,11 +130,6 @@ def colours(models: Iterable[str]) -> dict[str, str]:
     return {name: MODEL_COLOURS.get(name) or extra[name] for name in names}
 
 
-def expression_look(name: str) -> tuple[str, str]:
-    """Return colour and marker of a class; ink for one that is no expression."""
-    return EXPRESSION_STYLE.get(name, (INK, "o"))
-
-
 def class_looks(classes: Sequence[str]) -> list[tuple[str, str]]:
     """Return colour and marker per class; names that are no expressions (subjects, say) get some too."""
     spare = [(colour, marker) for marker in "osD^vP" for colour in OTHER_COLOURS]
@@ -160,25 +143,12 @@ def mix(colour: str, share: float) -> tuple[float, ...]:
     return tuple(1 - share * (1 - channel) for channel in to_rgb(colour))
 
 
-def check_columns(frame: pd.DataFrame, needed: Sequence[str], what: str) -> None:
-    """Refuse a frame that is empty or lacks columns."""
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        raise FerError(f"{what}: the frame lacks the column(s) {', '.join(missing)}.")
-    if not len(frame):
-        raise FerError(f"{what}: the frame is empty, there is nothing to draw.")
-
-
-def coded(labels: ArrayLike, n: int, classes: Sequence[str] | None, what: str) -> np.ndarray:
-    """Return labels, one per sample and within the classes."""
-    labels = np.asarray(labels)
-    if labels.shape != (n,):
-        raise FerError(f"{what}: {n} samples need {n} labels; got shape {labels.shape}.")
-    if classes is not None and n and not 0 <= labels.min() <= labels.max() < len(classes):
-        raise FerError(
-            f"{what}: labels run from {labels.min()} to {labels.max()}, classes are {len(classes)}."
-        )
-    return labels
+def rows(axes: Axes, names: Sequence[str] | None = None, **look: Any) -> None:
+    """Make a chart of horizontal lines or bars, named at the left where names are given."""
+    if names is not None:
+        axes.set_yticks(range(len(names)), names, **look)
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, Any]], columns: int = 5, **style: Any) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fer_lib.errors import FerError
 from fer_lib.show.pages import called
-from fer_lib.show.plots.style import INK, MUTED, WIDTH, check_columns, colours, legend, styled, subplots
+from fer_lib.show.plots.style import INK, MUTED, WIDTH, colours, legend, styled, subplots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,31 +33,34 @@ def curves(frame: pd.DataFrame) -> Figure:
     ``claimed`` and ``majority`` (fractions), a level line says what the paper prints of the network and what
     always naming the commonest class gives.
     """
-    check_columns(frame, ["model", "fold", "epoch"], "curves")
+    from matplotlib.lines import Line2D
+
     tints = colours(frame["model"])
-    measured = [name for name in ("train_loss", *ACCURACIES) if name in frame and frame[name].notna().any()]
-    accuracies = [name for name in measured if name in ACCURACIES]
-    figure, loss, panels = _curve_panels(list(tints), "train_loss" in measured, bool(accuracies))
-    levels = [name for name in LEVELS if accuracies and name in frame and frame[name].notna().any()]
+    known = frame.columns[frame.notna().any()]
+    accuracies = {name: look for name, look in ACCURACIES.items() if name in known}
+    levels = {name: look for name, look in LEVELS.items() if name in known and accuracies}
+    figure, loss, panels = _panels(list(tints), "train_loss" in known, bool(accuracies))
     for model, part in frame.groupby("model", sort=False):
-        for name in levels:
-            panels[model].axhline(100 * part[name].iloc[0], ls=LEVELS[name][1], color=LEVELS[name][2], lw=1.1)
+        for name, (_, line, tint) in levels.items():
+            panels[model].axhline(100 * part[name].iloc[0], ls=line, color=tint, lw=1.1)
         if loss:
-            _fold_lines(loss, part.assign(loss=part["train_loss"]), "loss", tints[model], "-", 1.8)
-        for name in accuracies:
-            part = part.assign(**{name: 100 * part[name]})
-            _fold_lines(panels[model], part, name, tints[model], *ACCURACIES[name][1:])
+            _fold_lines(loss, part, "train_loss", tints[model], "-", 1.8)
+        for name, (_, line, width) in accuracies.items():
+            scaled = part.assign(**{name: 100 * part[name]})
+            _fold_lines(panels[model], scaled, name, tints[model], line, width)
     if loss:
-        loss.set(ylabel="Training loss", ylim=(0, None))
+        loss.set(xlabel="Epoch", ylabel="Training loss", ylim=(0, None))
         if len(tints) > 1:
             legend(figure, list(tints.items()), 4, marker="", ls="-", lw=2)
     if accuracies:
-        styles = [(label, line, width, INK) for label, line, width in map(ACCURACIES.get, accuracies)]
-        _line_legend(figure, [*styles, *((LEVELS[n][0], LEVELS[n][1], 1.1, LEVELS[n][2]) for n in levels)])
+        styles = [(label, line, width, INK) for label, line, width in accuracies.values()]
+        styles += [(label, line, 1.1, tint) for label, line, tint in levels.values()]
+        handles = [Line2D([], [], color=tint, ls=line, lw=w, label=label) for label, line, w, tint in styles]
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2)
     return figure
 
 
-def _curve_panels(models: list[str], loss: bool, accuracy: bool) -> tuple[Figure, Any, dict[str, Axes]]:
+def _panels(models: list[str], loss: bool, accuracy: bool) -> tuple[Figure, Axes | None, dict[str, Axes]]:
     """Return the figure, the axes of the loss (or None) and those of the accuracy per model."""
     from matplotlib import pyplot as plt
 
@@ -68,8 +69,6 @@ def _curve_panels(models: list[str], loss: bool, accuracy: bool) -> tuple[Figure
     if accuracy:
         names = [*models, *["."] * (-len(models) % wide)]
         grid += [names[i : i + wide] for i in range(0, len(names), wide)]
-    if not grid:
-        raise FerError("curves: the frame holds neither losses nor accuracies.")
     height = 2.5 * loss + (len(grid) - loss) * (1.85 if wide > 1 else 2.8)
     figure, axes = plt.subplot_mosaic(grid, figsize=(WIDTH, height + 0.3))
     plt.close(figure)
@@ -80,11 +79,9 @@ def _curve_panels(models: list[str], loss: bool, accuracy: bool) -> tuple[Figure
     for i, (model, panel) in enumerate(panels.items()):
         panel.sharey(panels[models[0]])
         panel.set_title(called(model), fontsize=10)
-        lowest = i + wide >= len(models)
-        panel.tick_params(labelleft=i % wide == 0, labelbottom=lowest)
-        panel.set(ylabel="Accuracy (%)" if i % wide == 0 else "", xlabel="Epoch" if lowest else "")
-    if loss:
-        axes["the loss"].set_xlabel("Epoch")
+        first, lowest = i % wide == 0, i + wide >= len(models)
+        panel.tick_params(labelleft=first, labelbottom=lowest)
+        panel.set(ylabel="Accuracy (%)" * first, xlabel="Epoch" * lowest)
     return figure, axes.get("the loss"), panels
 
 
@@ -96,18 +93,7 @@ def _fold_lines(axes: Axes, part: pd.DataFrame, name: str, colour: str, line: An
         axes.plot(fold["epoch"], fold[name], color=colour, lw=0.6, alpha=0.35)
     mean = part.groupby("epoch")[name].mean()
     marker = "o" if len(mean) == 1 else None  # one epoch makes no line
-    label = part["model"].iloc[0] if len(part) else None
-    axes.plot(mean.index, mean, color=colour, ls=line, lw=width, marker=marker, label=label)
-
-
-def _line_legend(figure: Figure, styles: Sequence[tuple[str, Any, float, str]]) -> None:
-    """Explain the line styles below the axes."""
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=tint, ls=line, lw=width, label=label) for label, line, width, tint in styles
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2)
+    axes.plot(mean.index, mean, color=colour, ls=line, lw=width, marker=marker)
 
 
 @styled
@@ -116,12 +102,11 @@ def learning_size(frame: pd.DataFrame) -> Figure:
 
     ``frame`` has the columns ``n``, ``model``, ``accuracy`` and, if known, ``low`` and ``high`` (fractions).
     """
-    check_columns(frame, ["n", "model", "accuracy"], "learning_size")
     tints = colours(frame["model"])
     figure, axes = subplots(4.0)
     for model, tint in tints.items():
         part = frame[frame["model"] == model].sort_values("n")
-        axes.plot(part["n"], 100 * part["accuracy"], "o-", color=tint, lw=2, ms=6, mec="white", label=model)
+        axes.plot(part["n"], 100 * part["accuracy"], "o-", color=tint, lw=2, ms=6, mec="white")
         if {"low", "high"} <= set(part):
             axes.fill_between(part["n"], 100 * part["low"], 100 * part["high"], color=tint, alpha=0.15, lw=0)
     axes.set_xscale("log")
