@@ -6,7 +6,6 @@ tests are skipped; in continuous integration an absent book is a failure.
 
 import os
 import runpy
-import shutil
 from functools import cache
 from pathlib import Path
 
@@ -70,8 +69,7 @@ def book():
 @pytest.fixture(scope="module")  # its event loop would be in the way of other files' notebooks
 def browser(book):
     """Return Chromium, for the pages of the built book."""
-    names = runpy.run_path(str(Path(__file__).parents[1] / "book" / "pdf.py"))["BROWSERS"]
-    program = next(filter(None, map(shutil.which, names)), None)
+    program = runpy.run_path(str(Path(__file__).parents[1] / "book" / "pdf.py"))["browser"]()
     if program is None:
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
