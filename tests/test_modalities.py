@@ -1,6 +1,5 @@
 """The multimodal network's three inputs: under augmentation they stay views of one face."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib.data.datasets import synthetic
-from fer_lib.data.drawing import drawing as face_drawing
-from fer_lib.data.drawing import geometry as face_geometry
 from fer_lib.errors import FerError
 from fer_lib.features import hog
 from fer_lib.features.geometry import warp_images
@@ -40,59 +37,6 @@ def part(corpus):
 def feed(corpus):
     face = torch.as_tensor(corpus.landmarks).mean(0)
     return MultimodalFeed(Normalisation(), face, augmentation=modalities.AUGMENTATION)
-
-
-@settings(max_examples=12, deadline=None)
-@given(
-    st.integers(0, 40),
-    st.sampled_from(sorted(synthetic.PROTOTYPES)),
-    st.floats(-15, 15),
-    st.floats(-4.8, 4.8),
-    st.floats(-4.8, 4.8),
-    st.floats(0.9, 1.1),
-)
-def test_warping_commutes_with_exact_landmarks(number, expression, angle, right, down, scale):
-    """A face drawn in another pose is the warped face, and its exact landmarks are the warped ones."""
-    person = synthetic.subject(number)
-    # Light does not turn with the head; a lens blur leaves little for interpolation to lose.
-    light = replace(person.light, contrast=0.0, noise=0.0, blur=0.025)
-    pose, actions = person.pose, person.apex[expression]
-
-    def drawn(pose):
-        points = face_geometry.landmarks(face_geometry.shape(person.identity, actions))
-        image = face_drawing.draw(person.identity, actions, pose, light, 48, np.random.default_rng(0))
-        return torch.as_tensor(image)[None], torch.as_tensor(pose.place(points, 48)).float()[None]
-
-    cos, sin = scale * math.cos(math.radians(angle)), scale * math.sin(math.radians(angle))
-    centre = 23.5
-    matrix = torch.tensor(
-        [[cos, -sin, centre + right - cos * centre + sin * centre],
-         [sin, cos, centre + down - sin * centre - cos * centre]]
-    )[None]  # fmt: skip
-    turned = replace(
-        pose,
-        roll=pose.roll + angle,
-        scale=pose.scale * scale,
-        shift_x=cos * pose.shift_x - sin * pose.shift_y + right / 24,
-        shift_y=sin * pose.shift_x + cos * pose.shift_y + down / 24,
-    )
-    (image, points), (expected, exact) = drawn(pose), drawn(turned)
-    torch.testing.assert_close(warp_landmarks(points, matrix), exact, atol=1e-3, rtol=0)
-    warped = warp_images(image.unsqueeze(1).float(), matrix).squeeze(1)
-    # Where the source lies in the image; beyond it the border is repeated, and a drawing goes on.
-    inside = _inside(matrix)
-    difference = (warped - expected.float()).abs()[inside]
-    assert difference.mean() < 5  # grey levels; what interpolation loses on edges
-    other = (warped.roll(3, 2) - expected.float()).abs()[inside]
-    assert other.mean() > 2 * difference.mean()  # three pixels off is another image
-
-
-def _inside(matrix):
-    ys, xs = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
-    grid = torch.stack([xs, ys, torch.ones_like(xs)])
-    full = torch.cat([matrix[0], torch.tensor([[0.0, 0.0, 1.0]])])
-    source = torch.einsum("ij,jyx->iyx", torch.linalg.inv(full), grid)[:2]
-    return ((source > 0.5) & (source < 46.5)).all(0)[None]
 
 
 def test_the_feed_gives_the_hog_of_the_warped_image(part, feed):
