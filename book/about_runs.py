@@ -15,8 +15,9 @@ from markup import Html, Long, badge, table, with_note
 from fer_lib import claims
 from fer_lib.data import datasets
 from fer_lib.evidence import runs
-from fer_lib.evidence.provenance import repository
+from fer_lib.evidence.provenance import evidence_folder, repository
 from fer_lib.judge import convergence
+from fer_lib.show.pages import admonition
 
 NAMES = {paper: claims.load(paper).short_name for paper in claims.PAPERS} | {
     "matrix": "One matrix",
@@ -29,19 +30,18 @@ STALE = "older code"
 @cache
 def pages() -> tuple[str, ...]:
     """Return the pages of the book in reading order, without suffix; a pattern is the files it matches."""
-
-    def walk(entry: Any) -> Iterable[str]:
-        if isinstance(entry, dict):
-            yield from (entry[key] for key in ("root", "file") if key in entry)
-            if "glob" in entry:
-                found = (file for kind in ("ipynb", "rst") for file in root.glob(f"{entry['glob']}.{kind}"))
-                yield from sorted(file.relative_to(root).with_suffix("").as_posix() for file in found)
-            entry = list(entry.values())
-        for value in entry if isinstance(entry, list) else ():
-            yield from walk(value)
-
-    root = repository()
-    return tuple(walk(yaml.safe_load((root / "_toc.yml").read_text("utf-8"))))
+    root, found = repository(), []
+    toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+    left = [{"file": toc["root"]}, *(chapter for part in toc["parts"] for chapter in part["chapters"])]
+    while left:
+        entry = left.pop(0)
+        if "glob" in entry:
+            files = (file for kind in ("ipynb", "rst") for file in root.glob(f"{entry['glob']}.{kind}"))
+            found += sorted(file.relative_to(root).with_suffix("").as_posix() for file in files)
+        else:
+            found.append(entry["file"])
+        left = entry.get("sections", []) + left
+    return tuple(found)
 
 
 def dataset_title(name: str) -> str:
@@ -67,6 +67,11 @@ def run_link(run: runs.Run) -> Html:
     return Html((f'<a href="{page}">{name}</a>' if page else name) + stale_badge(run))
 
 
+def run_caption(run: runs.Run) -> str:
+    """Return what stands above what is of one run: its link, and that drawn faces are a demonstration."""
+    return "Drawn faces, a demonstration: " * (run.dataset == "synthetic") + run_link(run)
+
+
 @cache
 def _is_current(path: Path) -> bool:
     run = runs.Run(path)
@@ -85,36 +90,23 @@ def banner(shown: Iterable[runs.Run]) -> HTML:
     stand_ins = [run for run in real if run.paper in datasets.CARDS[run.dataset].stands_in]
     small = [run for run in real if run.budget not in ("full", "paper")]
     stale = [run for run in shown if not _is_current(run.path)]
-    lines = []
+    lines, title = [], "Not every run here is evidence"
     if len(real) == len(stand_ins):
-        lines.append(
-            "No chapter on this page was run as a whole on a paper’s own data yet. "
-            '<a href="runs.html">See which runs are planned</a>.'
-        )
+        title = "No whole run on a paper’s own data is shown here"
+        lines += ["No chapter on this page was run as a whole on a paper’s own data yet. "
+                  '<a href="runs.html">See which runs are planned</a>.']  # fmt: skip
     if len(real) < len(shown):
-        lines.append("Results on synthetic faces are a demonstration. They are never compared with a claim.")
+        lines += ["Results on synthetic faces are a demonstration. They are never compared with a claim."]
     if stand_ins:
-        lines.append(
+        lines += [
             "Results on other corpora stand in for the paper’s own and are not compared with its claims."
-        )
+        ]
     if small:
-        lines.append(
-            "Runs below budget <em>full</em> train less than their networks need. They judge no claim."
-        )
+        lines += ["Runs below budget <em>full</em> train less than their networks need. They judge no claim."]
     if stale:
         part = "All" if len(stale) == len(shown) else f"{len(stale)} of {len(shown)}"
-        lines.append(f"{part} runs shown here were made by {badge(STALE)}: the code has changed since.")
-    if not lines:
-        return HTML("")
-    title = (
-        "Not every run here is evidence"
-        if len(real) > len(stand_ins)
-        else "No whole run on a paper’s own data is shown here"
-    )
-    body = "".join(f"<p>{line}</p>" for line in lines)
-    return HTML(
-        f'<div class="admonition warning budget-banner"><p class="admonition-title">{title}</p>{body}</div>'
-    )
+        lines += [f"{part} runs shown here were made by {badge(STALE)}: the code has changed since."]
+    return HTML(admonition("warning budget-banner", title, lines) if lines else "")
 
 
 # --- the page of runs --------------------------------------------------------------------------
@@ -133,6 +125,11 @@ def made() -> HTML:
         provenance = run.info.get("provenance", {})
         memory = provenance.get("peak_gpu_memory_mib") or provenance.get("peak_memory_mib")
         threads = f"threads: {provenance['threads']}" if provenance.get("threads") else ""
+        converged = '<span class="absent">demonstration</span>'
+        if run.dataset != "synthetic":
+            certified = [one for model in run.models() for one in convergence.of_run(run, model)]
+            found = {one.model: one.converged for one in certified}
+            converged = f"{sum(found.values())} of {len(found)}"
         rows.append(
             {
                 "Run": with_note(run_link(run), NAMES[run.paper]),
@@ -140,31 +137,22 @@ def made() -> HTML:
                 "Peak memory (GiB)": Html(f"{memory / 1024:.1f}") if memory else None,
                 "Made on": with_note(provenance.get("gpu") or provenance.get("cpu"), threads, Long),
                 "Commit": Html(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>"),
-                "Networks converged": _converged(run),
+                "Networks converged": Html(converged),
             }
         )
     return table(rows, ["Training (min)", "Peak memory (GiB)"], "Runs")
 
 
-def _converged(run: runs.Run) -> Html:
-    if run.dataset == "synthetic":
-        return Html('<span class="absent">demonstration</span>')
-    found = {one.model: one.converged for model in run.models() for one in convergence.of_run(run, model)}
-    return Html(f"{sum(found.values())} of {len(found)}")
-
-
-def planned(campaign: str = "campaign.yaml") -> list[dict[str, Any]]:
+def planned() -> list[dict[str, Any]]:
     """Return the runs of the campaign, one per seed, each with ``made``, its evidence or None."""
-    file, found = repository() / campaign, []
-    for entry in (yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None) or ():
+    found = []
+    for entry in yaml.safe_load((repository() / "campaign.yaml").read_text("utf-8")):
         knobs = ",".join(f"{name}={value}" for name, value in sorted(entry.get("knobs", {}).items()))
         for seed in entry["seeds"]:
-            where = (
-                f"{entry['paper']}/{entry['dataset']}/{entry['budget']}/seed{seed}{',' * bool(knobs)}{knobs}"
-            )
-            run = runs.Run(repository() / "results" / where)
-            done = (run.path / "run.json").is_file()
-            found.append({**entry, "seed": seed, "knobs": knobs, "made": run if done else None})
+            name = ("results", *(entry[part] for part in ("paper", "dataset", "budget")), seed, knobs)
+            path = evidence_folder(*name)
+            made = runs.Run(path) if (path / "run.json").is_file() else None
+            found.append({**entry, "seed": seed, "knobs": knobs, "made": made})
     return found
 
 

@@ -50,21 +50,13 @@ def fractions() -> HTML:
     """Show the printed accuracies that no number of right answers gives, and count the others."""
     frame = forensics.fractions()
     rows = [
-        {
-            "Claim": _what(row),
-            "Printed (%)": number(row["printed"]),
-            "Answers": row["n"],
-            "Nearest possible (%)": number(row["nearest"], 4),
-        }
+        {"Claim": _what(row), "Printed (%)": number(row["printed"]), "Answers": row["n"]}
+        | {"Nearest possible (%)": number(row["nearest"], 4)}
         for _, row in frame[frame["fits"] == ""].iterrows()
     ]
-    counts = frame["fits"].value_counts()
-    others = {
-        "Fit when rounded": counts.get("rounded", 0),
-        "Fit when cut off": counts.get("truncated", 0),
-        "Fit as the mean of folds": counts.get("mean of folds", 0),
-        "Of these, with class sizes found from the same numbers": int(frame["inferred"].sum()),
-    }
+    ways = {"rounded": "when rounded", "truncated": "when cut off", "mean of folds": "as the mean of folds"}
+    others = {f"Fit {how}": int((frame["fits"] == way).sum()) for way, how in ways.items()}
+    others["Of these, with class sizes found from the same numbers"] = int(frame["inferred"].sum())
     return HTML(table(rows, label="Accuracies that are no fraction").data + facts(others).data)
 
 
@@ -84,10 +76,8 @@ def averages() -> HTML:
         }
         for _, row in forensics.averages().iterrows()
     ]
-    right, odd = (
-        ["Printed (%)", "Mean of classes", "By images"],
-        [r for r in rows if isinstance(r["It is"], Html)],
-    )
+    right = ["Printed (%)", "Mean of classes", "By images"]
+    odd = [row for row in rows if isinstance(row["It is"], Html)]
     agree = [row for row in rows if row not in odd]
     shown = folded(f"{len(agree)} averages that follow", table(agree, right, "Averages that follow").data)
     return HTML(table(odd, right, "Averages that do not follow").data + shown)
@@ -128,13 +118,8 @@ def differences(paper: str | None = None) -> HTML:
 def chains(paper: str | None = None) -> HTML:
     """Show printed differences and those that two others imply, in points."""
     rows = [
-        {
-            "Difference (points)": _what(row),
-            "Printed": number(row["printed"], 3, "+"),
-            "Implied": number(row["implied"], 3, "+"),
-            "Through": row["over"],
-            "Agrees": row["agrees"],
-        }
+        {"Difference (points)": _what(row), "Printed": number(row["printed"], 3, "+")}
+        | {"Implied": number(row["implied"], 3, "+"), "Through": row["over"], "Agrees": row["agrees"]}
         for _, row in forensics.chains(paper).iterrows()
     ]
     return table(rows, ["Printed", "Implied"], "Differences that should add up")
@@ -142,10 +127,14 @@ def chains(paper: str | None = None) -> HTML:
 
 def p_values() -> HTML:
     """Show the printed p-values beside those of several tests on the printed folds."""
+
+    def shown(value: float) -> Html:
+        return Html(f"{value:.5f}" + " (not significant)" * (value >= significance.LEVEL))
+
     rows = []
     for _, row in significance.printed().iterrows():
         name = f"{row['better']} against {row['worse']}"
-        tests = {test.capitalize(): _p(row[key]) for key, test in significance.TESTS.items()}
+        tests = {test.capitalize(): shown(row[key]) for key, test in significance.TESTS.items()}
         compared = with_note(name, f"{row['dataset']}, {row['table']}", Long)
         rows.append({"Comparison": compared, "Printed": number(row["printed"], 5)} | tests)
     return table(rows, label="p-values from the printed folds")
@@ -172,23 +161,15 @@ def tests_say() -> HTML:
     )
 
 
-def _p(value: float) -> Html:
-    """Return a p-value, marked where it is not significant."""
-    return Html(f"{value:.5f}" + ("" if value < significance.LEVEL else " (not significant)"))
-
-
 def found(paper: str) -> HTML:
     """Show everything found in one paper, gravest first, folded up."""
     entries = sorted(claims.load(paper).inconsistencies, key=lambda e: SEVERITIES.index(e["severity"]))
-    rows = [
-        {
-            "What": with_note(
-                Long(escape(e["what"])), f"{e['severity']}, {KINDS[e['kind']]}; {e['where']}", Long
-            ),
-            "Evidence": Long(cell(e["evidence"])),
-        }
-        for e in entries
-    ]
+    rows = []
+    for e in entries:
+        about = f"{e['severity']}, {KINDS[e['kind']]}; {e['where']}"
+        rows.append(
+            {"What": with_note(Long(escape(e["what"])), about, Long), "Evidence": Long(cell(e["evidence"]))}
+        )
     high = sum(e["severity"] == "high" for e in entries)
     head = f'<span class="name">{NAMES[paper]}</span> {len(entries)} findings, {high} of high severity'
     return HTML(folded(head, table(rows, (), f"Found in {NAMES[paper]}").data))

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import pictures
 import register
-from about_runs import NAMES, banner, dataset_title, run_link
+from about_runs import NAMES, banner, dataset_title, run_caption, run_link
 from IPython.display import HTML, display
 from markup import NOT_RUN, Html, Long, badges, facts, folded, table, with_note
 from measured import at_chance, training, uncertified
@@ -40,6 +40,7 @@ class Overview:
         self.paper = claims.load(paper)
         self.runs = runs.find(paper=paper)
         self.real = [run for run in self.runs if run.dataset != "synthetic"]
+        self.doubted = sorted(self.paper.inconsistencies, key=lambda e: SEVERITIES.index(e["severity"]))
 
     @cached_property
     def compared(self) -> pd.DataFrame:
@@ -55,11 +56,6 @@ class Overview:
     def overall(self) -> list[dict[str, Any]]:
         """The paper's own accuracies beside ours, one line for each dataset."""
         return pictures.lines(headlines.overall(self.paper.key, self.runs))
-
-    @cached_property
-    def doubted(self) -> list[dict[str, Any]]:
-        """What does not add up, gravest first."""
-        return sorted(self.paper.inconsistencies, key=lambda entry: SEVERITIES.index(entry["severity"]))
 
     def banner(self) -> HTML:
         """Say what the runs of the page are not."""
@@ -114,9 +110,8 @@ class Overview:
             if run.dataset != "synthetic" and model in run.models():
                 rows, classes = run.predictions(model), run.info["classes"]
                 said = rows["probabilities"][:, : len(classes)].argmax(1)
-                return shown(
-                    run, plots.confusion(metrics.confusion(rows["labels"], said, len(classes)), classes)
-                )
+                counts = metrics.confusion(rows["labels"], said, len(classes))
+                return shown(run, plots.confusion(counts, classes))
         return None if self.paper.confusion else NOT_RUN
 
     def features(self) -> HTML | None:
@@ -187,8 +182,7 @@ class Overview:
 
 def shown(run: runs.Run, figure: Figure) -> None:
     """Show a figure under a line that says of which run it is."""
-    drawn = "Drawn faces, a demonstration: " * (run.dataset == "synthetic")
-    display(HTML(f'<p class="fer-caption">{drawn}{run_link(run)}</p>'), figure)
+    display(HTML(f'<p class="fer-caption">{run_caption(run)}</p>'), figure)
 
 
 def source(paper: claims.Paper) -> str:
@@ -200,22 +194,17 @@ def source(paper: claims.Paper) -> str:
 
 def claimed(rows: list[dict[str, Any]]) -> str:
     """Return what a paper claims, dataset by dataset."""
-    return "; ".join(f"{_where(row)} {row['claimed']:.4g} %" for row in rows)
+    return "; ".join(f"{row['label'].partition(', ')[2]} {row['claimed']:.4g} %" for row in rows)
 
 
 def reached(rows: list[dict[str, Any]]) -> str | Html:
     """Return what we reached, dataset by dataset."""
-    found = [
-        f"{_where(row)} {interval(row['ours'], row.get('low', nan), row.get('high', nan))} %"
-        + " (not certified)" * (not row["certified"])
-        for row in rows
-        if row.get("ours") is not None
-    ]
+    found = []
+    for row in (row for row in rows if row.get("ours") is not None):
+        value = interval(row["ours"], row.get("low", nan), row.get("high", nan))
+        doubt = "" if row["certified"] else " (not certified)"
+        found.append(f"{row['label'].partition(', ')[2]} {value} %{doubt}")
     return Html("; ".join(found)) if found else "no whole run on the paper’s own data has finished"
-
-
-def _where(row: dict[str, Any]) -> str:
-    return row["label"].partition(", ")[2]
 
 
 def verdict(paper: str, score: pd.DataFrame) -> str:
@@ -242,9 +231,9 @@ def _waiting(paper: str, dataset: str, part: pd.DataFrame) -> str:
         return ""
     commands = " or ".join(f"<code>{escape(text)}</code>" for text in dict.fromkeys(part["needs"]) if text)
     query = urlencode({"paper": NAMES[paper], "dataset": dataset, "verdict": "needs data"})
-    one = len(part) == 1
-    link = f'<a href="scorecard.html?{escape(query)}">{len(part)} claim{"" if one else "s"}</a>'
-    return f"<p>{link} need{'s' if one else ''} a run{': ' + commands if commands else ''}.</p>"
+    what, need = ("claim", "needs") if len(part) == 1 else ("claims", "need")
+    link = f'<a href="scorecard.html?{escape(query)}">{len(part)} {what}</a>'
+    return f"<p>{link} {need} a run{': ' * bool(commands)}{commands}.</p>"
 
 
 def protocols() -> HTML:
@@ -253,13 +242,9 @@ def protocols() -> HTML:
     for key in claims.PAPERS:
         for entry in claims.load(key).protocols:
             if not entry["id"].startswith("quoted"):
+                row = {"Dataset": with_note(entry["dataset"], NAMES[key])}
+                row["Split, as far as the paper says"] = with_note(entry["split"], entry.get("source"), Long)
                 samples = entry["samples"]
-                split = with_note(entry["split"], entry.get("source"), Long)
-                rows.append(
-                    {
-                        "Dataset": with_note(entry["dataset"], NAMES[key]),
-                        "Split, as far as the paper says": split,
-                        "Test images": samples.get("test") if isinstance(samples, dict) else samples,
-                    }
-                )
+                row["Test images"] = samples.get("test") if isinstance(samples, dict) else samples
+                rows.append(row)
     return table(rows, ["Test images"], "Protocols of the papers")

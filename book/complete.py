@@ -14,7 +14,6 @@ from markup import Html, facts, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
-from fer_lib.data.corpus import Card
 from fer_lib.data.datasets import ckplus, cmu_faces, fer2013, jaffe, nimstim, oulu_casia, synthetic
 from fer_lib.expressions import EXPRESSIONS, canonical
 
@@ -45,12 +44,54 @@ class Complete:
 
 
 def complete(name: str) -> Complete:
-    """Return what a complete copy of a corpus has."""
-    return READ_FROM[name]() if name in READ_FROM else _of_card(datasets.CARDS[name])
-
-
-def _of_card(card: Card) -> Complete:
-    """Return the counts that a corpus's card states."""
+    """Return what a complete copy of a corpus has: what its reader asserts, else what its card states."""
+    match name:
+        case "synthetic":
+            given = {key: p.default for key, p in inspect.signature(synthetic.generate).parameters.items()}
+            people, each = given["n_subjects"], given["per_expression"]
+            counts, about = (
+                dict.fromkeys(EXPRESSIONS, people * each),
+                "as many as asked for; these by default",
+            )
+            return Complete(_per_class(counts), images=sum(counts.values()), subjects=people, about=about)
+        case "fer2013":
+            frame, more = pd.DataFrame(fer2013.OFFICIAL, index=fer2013.CLASSES), {"Subjects": "not recorded"}
+            return Complete(frame, images=int(frame.to_numpy().sum()), more=more)
+        case "ckplus":
+            tree, crops = ckplus.OFFICIAL["original"], ckplus.OFFICIAL["ck48"]
+            last = f"images: the last {crops['images'] // tree['labelled']} frames of each labelled sequence"
+            rows = ckplus.OFFICIAL["ckextended"]["rows"]
+            more = {"As CK+48": with_note(crops["images"], last)}
+            more["As ckextended.csv"] = with_note(rows, "images, without subjects")
+            about = f"{tree['labelled']} sequences of {tree['labelled_subjects']} subjects are labelled"
+            known = {"sequences": tree["sequences"], "subjects": tree["subjects"], "about": about}
+            labelled = "labelled sequences"
+            return Complete(_per_class(ckplus.PER_CLASS, labelled), labelled, **known, more=more)
+        case "jaffe":
+            people = [n for key, n in jaffe.OFFICIAL.items() if key.isupper()]
+            known = {"images": jaffe.OFFICIAL["images"], "subjects": len(people)}
+            each = {"Images per subject": f"{min(people)} to {max(people)}"}
+            return Complete(_per_class(jaffe.OFFICIAL), **known, more=each)
+        case "mmi":
+            return Complete(classes=EXPRESSIONS[:6], about="as many as your download holds")
+        case "nimstim":
+            actors, images = nimstim.USUAL
+            about = "the standard set; copies differ"
+            return Complete(classes=EXPRESSIONS[:7], images=images, subjects=actors, about=about)
+        case "oulu_casia":
+            people, classes = len(oulu_casia.SUBJECTS), EXPRESSIONS[:6]
+            lights = [light for light in oulu_casia.ILLUMINATIONS if light != "all"]
+            cameras = [camera for camera in oulu_casia.CAMERAS if camera != "all"]
+            known = {"sequences": people * len(classes), "subjects": people}
+            more = {"Cameras": ", ".join(cameras), "Illuminations": ", ".join(lights)}
+            more["Sequences of all"] = people * len(classes) * len(lights) * len(cameras)
+            about = "sequences per camera and illumination"
+            counts = _per_class(dict.fromkeys(classes, people), "sequences")
+            return Complete(counts, "sequences", **known, about=about, more=more)
+        case "cmu_faces":  # the people as the card's text says too; the reader asserts no number of them
+            known = {"images": sum(cmu_faces.USUAL.values()), "subjects": 20}
+            return Complete(_per_class(cmu_faces.USUAL), **known, about="usable images per scale")
+    card = datasets.CARDS[name]
     known = card.complete
     classes = tuple(name for name in EXPRESSIONS if any(name in c.values() for c in card.codes.values()))
     unit = "sequences" if "sequences" in known else "images"
@@ -61,91 +102,7 @@ def _of_card(card: Card) -> Complete:
 
 def _per_class(counts: Mapping[str, int], unit: str = "images") -> pd.DataFrame:
     """Return counts per class in canonical order, as one column."""
-    ordered = {name: counts[name] for name in EXPRESSIONS if name in counts}
-    return pd.DataFrame({unit: pd.Series(ordered)})
-
-
-def _synthetic() -> Complete:
-    given = {name: p.default for name, p in inspect.signature(synthetic.generate).parameters.items()}
-    people, each = given["n_subjects"], given["per_expression"]
-    counts = _per_class(dict.fromkeys(EXPRESSIONS, people * each))
-    images, about = people * each * len(EXPRESSIONS), "as many as asked for; these by default"
-    return Complete(counts, images=images, subjects=people, about=about)
-
-
-def _fer2013() -> Complete:
-    counts = pd.DataFrame(fer2013.OFFICIAL, index=fer2013.CLASSES)
-    return Complete(counts, images=int(counts.to_numpy().sum()), more={"Subjects": "not recorded"})
-
-
-def _ckplus() -> Complete:
-    tree, crops = ckplus.OFFICIAL["original"], ckplus.OFFICIAL["ck48"]
-    last = f"images: the last {crops['images'] // tree['labelled']} frames of each labelled sequence"
-    return Complete(
-        _per_class(ckplus.PER_CLASS, "labelled sequences"),
-        "labelled sequences",
-        sequences=tree["sequences"],
-        subjects=tree["subjects"],
-        about=f"{tree['labelled']} sequences of {tree['labelled_subjects']} subjects are labelled",
-        more={
-            "As CK+48": with_note(crops["images"], last),
-            "As ckextended.csv": with_note(ckplus.OFFICIAL["ckextended"]["rows"], "images, without subjects"),
-        },
-    )
-
-
-def _jaffe() -> Complete:
-    people = [n for name, n in jaffe.OFFICIAL.items() if name.isupper()]
-    each = {"Images per subject": f"{min(people)} to {max(people)}"}
-    return Complete(
-        _per_class(jaffe.OFFICIAL), images=jaffe.OFFICIAL["images"], subjects=len(people), more=each
-    )
-
-
-def _mmi() -> Complete:
-    return Complete(classes=EXPRESSIONS[:6], about="as many as your download holds")
-
-
-def _nimstim() -> Complete:
-    actors, images = nimstim.USUAL
-    about = "the standard set; copies differ"
-    return Complete(classes=EXPRESSIONS[:7], images=images, subjects=actors, about=about)
-
-
-def _oulu_casia() -> Complete:
-    people, classes = len(oulu_casia.SUBJECTS), EXPRESSIONS[:6]
-    lights = [name for name in oulu_casia.ILLUMINATIONS if name != "all"]
-    cameras = [name for name in oulu_casia.CAMERAS if name != "all"]
-    whole = people * len(classes) * len(lights) * len(cameras)
-    return Complete(
-        _per_class(dict.fromkeys(classes, people), "sequences"),
-        "sequences",
-        sequences=people * len(classes),
-        subjects=people,
-        about="sequences per camera and illumination",
-        more={"Cameras": ", ".join(cameras), "Illuminations": ", ".join(lights), "Sequences of all": whole},
-    )
-
-
-def _cmu_faces() -> Complete:
-    images = sum(cmu_faces.USUAL.values())
-    # As the card's text says too; the reader asserts no number of people.
-    return Complete(_per_class(cmu_faces.USUAL), images=images, subjects=20, about="usable images per scale")
-
-
-READ_FROM = {
-    "synthetic": _synthetic,
-    "fer2013": _fer2013,
-    "ckplus": _ckplus,
-    "jaffe": _jaffe,
-    "mmi": _mmi,
-    "nimstim": _nimstim,
-    "oulu_casia": _oulu_casia,
-    "cmu_faces": _cmu_faces,
-}
-
-
-# --- what a page shows of them -----------------------------------------------------------------
+    return pd.DataFrame({unit: pd.Series({name: counts[name] for name in EXPRESSIONS if name in counts})})
 
 
 def totals(name: str) -> HTML:
@@ -162,8 +119,12 @@ def balance(name: str) -> Any:
     """Draw the class balance of a complete copy; where that is not known, of what a paper took of it."""
     from fer_lib.show import plots
 
-    has, taken = complete(name), SELECTED.get(name)
-    counts = has.counts if has.counts is not None else implied(*taken)
+    has = complete(name)
+    counts = has.counts
+    if counts is None:
+        paper, protocol = SELECTED[name]
+        taken = claims.load(paper).protocol(protocol)["class_counts"]
+        counts = _per_class({canonical(label): n for label, n in taken.items()})
     figure = plots.class_balance(counts)
     figure.axes[0].set_xlabel(has.unit.capitalize())
     return figure
@@ -171,12 +132,6 @@ def balance(name: str) -> Any:
 
 SELECTED = {"mmi": ("cspp", "mmi_6class_7fold_si"), "nimstim": ("cspp", "nimstim_6class_8fold_si")}
 """Corpora without official counts per class: the paper and protocol whose printed accuracies imply some."""
-
-
-def implied(paper: str, protocol: str) -> pd.DataFrame:
-    """Return the images per class that a paper's printed accuracies imply."""
-    counts = claims.load(paper).protocol(protocol)["class_counts"]
-    return _per_class({canonical(label): n for label, n in counts.items()})
 
 
 def classes(name: str) -> HTML:

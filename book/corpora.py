@@ -12,53 +12,41 @@ from markup import NOT_RUN, Html, Long, Short, facts, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
-from fer_lib.data.corpus import Card
 from fer_lib.evidence import runs
 
 
 def all_datasets() -> HTML:
     """Show one row per corpus: what a complete copy holds, who may have it, and who uses it."""
-    rows = []
+    printed, rows = {key: name for name, key in claims.CORPORA.items()}, []
     for name, entry in datasets.CARDS.items():
-        page, text = f"datasets_{name}", escape(short_name(name))
-        link = f'<a href="{page}.html">{text}</a>' if f"book/{page}" in pages() else text
+        text = escape(printed.get(name) or dataset_title(name))  # of corpora that no paper uses, the title
+        link = page_link(f"datasets_{name}", text)
+        has = complete(name)
+        known = {"images": has.images, "sequences": has.sequences, "subjects": has.subjects}
+        counts = [f"{n:,} {what}" for what, n in known.items() if n is not None]
+        counts.append(f"{len(has.names)} classes")
+        asked = entry.licence.split(";")[0].rpartition(": ")[2]
         rows.append(
             {
                 "Dataset": with_note(Html(link), Html(f"<code>{name}</code>")),
-                "A complete copy": with_note(*holds(name), Long),
-                "Terms, and how to obtain it": with_note(terms(entry), entry.obtain, Long),
+                "A complete copy": with_note(", ".join(counts), has.about, Long),
+                "Terms, and how to obtain it": with_note(asked, entry.obtain, Long),
                 "Used by": using(name),
             }
         )
     return table(rows, (), "Datasets")
 
 
-def short_name(name: str) -> str:
-    """Return what the papers call a corpus; of those that none uses, its own title."""
-    return {key: printed for printed, key in claims.CORPORA.items()}.get(name) or dataset_title(name)
-
-
-def holds(name: str) -> tuple[str, str]:
-    """Return the counts of a complete copy in words, and what they are of."""
-    has = complete(name)
-    known = {"images": has.images, "sequences": has.sequences, "subjects": has.subjects}
-    counts = [f"{n:,} {what}" for what, n in known.items() if n is not None]
-    return ", ".join([*counts, f"{len(has.names)} classes"]), has.about
-
-
-def terms(entry: Card) -> str:
-    """Return a licence in a few words: what it asks of a user."""
-    return entry.licence.split(";")[0].rpartition(": ")[2]
+def page_link(page: str, text: str) -> str:
+    """Return a link to a page, plain text where the book does not have it."""
+    return f'<a href="{page}.html">{text}</a>' if f"book/{page}" in pages() else text
 
 
 def using(name: str) -> Html:
     """Return the papers that use a corpus, linked to their chapters where the book has them."""
     frame = claims.frame()
-    names = []
-    for key in dict.fromkeys(frame.loc[frame["corpus"] == name, "paper"]):
-        text = escape(NAMES[key])
-        names.append(f'<a href="{key}.html">{text}</a>' if f"book/{key}" in pages() else text)
-    return Html(", ".join(names))
+    papers = dict.fromkeys(frame.loc[frame["corpus"] == name, "paper"])
+    return Html(", ".join(page_link(key, escape(NAMES[key])) for key in papers))
 
 
 def card(name: str) -> HTML:

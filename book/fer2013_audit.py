@@ -48,9 +48,6 @@ def audit_table(run: runs.Run | None) -> HTML:
     return table(rows, ["How many"], "Identical and black images")
 
 
-# --- faces -------------------------------------------------------------------------------------
-
-
 def measured_faces() -> dict[str, Any] | None:
     """Return what was measured of face detection on FER2013; None where nothing was."""
     path = repository() / MEASURED

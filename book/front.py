@@ -10,7 +10,7 @@ import pictures
 from about_runs import NAMES, run_page
 from chapter import claimed, reached, verdict
 from IPython.display import HTML
-from markup import badges
+from markup import badges, interval
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -23,12 +23,10 @@ def state(everything: Sequence[runs.Run]) -> HTML:
     """Say in a line on what this page rests."""
     cards = [(run.paper, datasets.CARDS[run.dataset]) for run in everything if run.paper in claims.PAPERS]
     real = sum(not card.synthetic and paper not in card.stands_in for paper, card in cards)
-    said = f"Runs on the papers’ own data: {real or 'none yet'}"
     return HTML(
-        f'<p class="budget-banner">{said}. Where there is no such run, a verdict comes from arithmetic or '
-        "counting. "
-        'Pictures of drawn faces are a demonstration and judge nothing. <a href="runs.html">What is under '
-        "way</a>.</p>"
+        f'<p class="budget-banner">Runs on the papers’ own data: {real or "none yet"}. Where there is no '
+        "such run, a verdict comes from arithmetic or counting. Pictures of drawn faces are a demonstration "
+        'and judge nothing. <a href="runs.html">What is under way</a>.</p>'
     )
 
 
@@ -60,11 +58,11 @@ def standing(score: pd.DataFrame) -> HTML:
     places = sum(len(paper.ambiguities) for paper in papers)
     found = [entry for paper in papers for entry in paper.inconsistencies]
     rest = [f"{counts.waiting} need a run, most of them on data that their owners grant"]
-    rest += [f"{counts.inconclusive} are inconclusive, because the evidence is too thin"] * bool(
-        counts.inconclusive
-    )
-    rest += [f"{counts.apart} have a run that is too short or too different to count"] * bool(counts.apart)
-    rest += [f"{counts.never} cannot be tested; the scorecard gives the reason for each"]
+    if counts.inconclusive:
+        rest.append(f"{counts.inconclusive} are inconclusive, because the evidence is too thin")
+    if counts.apart:
+        rest.append(f"{counts.apart} have a run that is too short or too different to count")
+    rest.append(f"{counts.never} cannot be tested; the scorecard gives the reason for each")
     return HTML(
         f'<p>The papers make <a href="scorecard.html"><strong>{counts.claims} claims</strong></a>. '
         f"<strong>{counts.judged} are judged</strong>: {counts.running} by running, {counts.arithmetic} by "
@@ -91,8 +89,7 @@ def _finding(found: findings.Finding) -> str:
     title = f'<a href="{link}">{escape(found.headline)}</a>'
     value = f"{found.points:.2f} points apart"
     if found.low == found.low:
-        bounds = f"[{found.low:+.2f}, {found.high:+.2f}]"
-        value = f'{found.points:+.2f} points <span class="interval">{bounds}</span>'
+        value = interval(found.points, found.low, found.high, sign="+").replace(" <", " points <")
     chosen = f"the strongest of {found.of}" if found.of > 1 else "the only one of its kind"
     return (
         f'<li><p class="headline">{title}</p><p class="figure">{value}</p>'

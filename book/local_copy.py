@@ -34,10 +34,14 @@ def copy_here(name: str) -> HTML:
         return _sentence("Absent: the data folder that the book was built with does not hold it.")
     except (FerError, OSError):
         return _faulty(name)
-    rows = []
-    for what in dict.fromkeys([*expected, *found]):
-        row = {"What": what.replace("_", " "), "Found": found.get(what, 0)}
-        rows.append(row | {"In a complete copy": expected.get(what)})
+    rows = [
+        {
+            "What": what.replace("_", " "),
+            "Found": found.get(what, 0),
+            "In a complete copy": expected.get(what),
+        }
+        for what in dict.fromkeys([*expected, *found])
+    ]
     return table(rows, ["Found", "In a complete copy"], "The copy here")
 
 
@@ -70,13 +74,7 @@ def refuse_restricted(name: str) -> None:
 
 @cache
 def corpus_here(name: str) -> Corpus | None:
-    """Return the corpus that is here; None where there is none.
-
-    Raises
-    ------
-    FerError
-        For a corpus whose images may not be shown, and for files that cannot be read.
-    """
+    """Return the corpus that is here, None where there is none; FerError for one that may not be shown."""
     refuse_restricted(name)
     if not os.environ.get("FER_DATA"):
         return None
@@ -89,14 +87,8 @@ def corpus_here(name: str) -> Corpus | None:
 def faces(name: str, run: runs.Run | None = None, per_class: int = 8, **kept: str) -> Any:
     """Show some faces of each class: as a recorded run drew them, else of the copy that is here.
 
-    Parameters
-    ----------
-    name
-        A corpus whose images may be shown; FerError for any other.
-    run
-        A recorded run of it that kept its contact sheet.
-    kept
-        Column of the corpus and the value it must have: ``pose="straight"``.
+    ``kept`` are columns of the corpus and the value that each must have: ``pose="straight"``. FerError for a
+    corpus whose images may not be shown.
     """
     from fer_lib.show import plots
 

@@ -46,14 +46,6 @@ UNITS = {
 NOT_RECORDED = HTML('<p class="not-run">Not recorded.</p>')
 
 
-def recorded() -> list[runs.Run]:
-    """Return the runs on real data that are kept with the sources."""
-    return [run for run in runs.find() if run.dataset != "synthetic"]
-
-
-# --- packages ----------------------------------------------------------------------------------
-
-
 def pinned() -> dict[str, str]:
     """Return the versions that requirements.lock pins for this Python and platform, by name."""
     found = {}
@@ -67,43 +59,24 @@ def pinned() -> dict[str, str]:
     return found
 
 
-def installed(name: str) -> str | None:
-    """Return the version of a package in the environment that builds the book; None where it is absent."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def packages() -> HTML:
-    """Show Python and packages: as pinned, in this build, and in the recorded runs."""
-    lock, shown = pinned(), recorded()
-
-    def used(versions: Iterable[str | None]) -> str:
-        return ", ".join(sorted({version for version in versions if version}))
-
-    made = [run.info["provenance"] for run in shown]
-    rows = [{"Package": "Python", "Pinned": None, "This build": platform.python_version(),
-             "Recorded runs": used(one["python"] for one in made)}]  # fmt: skip
-    for name in PACKAGES:
-        if name == "fer-lib":
-            continue  # its version says less than the commit, which each run names
-        ran = used(one["packages"].get(name) for one in made)
-        rows.append(
-            {"Package": name, "Pinned": lock.get(name), "This build": installed(name), "Recorded runs": ran}
-        )
+    """Show Python and packages: as pinned, in this build, and in the recorded runs on real data."""
+    made = [run.info["provenance"] for run in runs.find() if run.dataset != "synthetic"]
+    here = {dist.name.lower(): dist.version for dist in metadata.distributions()}
+    here["Python"], lock, rows = platform.python_version(), pinned(), []
+    # The version of fer-lib says less than the commit, which each run names.
+    for name in ("Python", *(name for name in PACKAGES if name != "fer-lib")):
+        ran = {one["packages"].get(name) if name != "Python" else one["python"] for one in made}
+        row = {"Package": name, "Pinned": lock.get(name), "This build": here.get(name)}
+        rows.append(row | {"Recorded runs": ", ".join(sorted(filter(None, ran)))})
     return table(rows, (), "Packages")
 
 
 def other_packages() -> HTML:
     """Show every other pinned package, folded up."""
-    rows = [
-        {"Package": name, "Pinned": version} for name, version in pinned().items() if name not in PACKAGES
-    ]
+    rest = {name: version for name, version in pinned().items() if name not in PACKAGES}
+    rows = [{"Package": name, "Pinned": version} for name, version in rest.items()]
     return HTML(folded(f"All other pinned packages ({len(rows)})", table(rows, (), "Other packages").data))
-
-
-# --- machines ----------------------------------------------------------------------------------
 
 
 def machine(made: Mapping[str, Any]) -> Long:
@@ -112,9 +85,6 @@ def machine(made: Mapping[str, Any]) -> Long:
     if made.get("gpu"):
         return with_note(f"{made['gpu']}, {made['gpu_memory_gib']} GiB", processor, Long)
     return with_note(processor, made.get("platform"), Long)
-
-
-# --- benchmarks --------------------------------------------------------------------------------
 
 
 def benchmarks() -> dict[str, str]:
@@ -127,9 +97,9 @@ def benchmarks() -> dict[str, str]:
     return found
 
 
-def measured(folder: str = "results/benchmarks") -> list[dict[str, Any]]:
+def measured() -> list[dict[str, Any]]:
     """Return what ``python -m benchmarks.record`` kept, by benchmark and number."""
-    paths = (repository() / folder).glob("*-*.json")
+    paths = (repository() / "results/benchmarks").glob("*-*.json")
     order = sorted(paths, key=lambda path: (path.stem.rpartition("-")[0], int(path.stem.rpartition("-")[2])))
     return [json.loads(path.read_text("utf-8")) for path in order]
 
@@ -150,15 +120,11 @@ def what_there_is() -> HTML:
     kept = [entry["benchmark"] for entry in measured()]
     rows = []
     for name, text in benchmarks().items():
-        count = kept.count(name)
-        rows.append(
-            {
-                "Benchmark": with_note(text.replace("``", ""), f"python -m benchmarks.{name}", Long),
-                "Recorded": Short(f'<a href="#recorded-{name}">{count}</a>')
-                if count
-                else Html('<span class="not-run">not recorded</span>'),
-            }
-        )
+        recorded: Html = Html('<span class="not-run">not recorded</span>')
+        if count := kept.count(name):
+            recorded = Short(f'<a href="#recorded-{name}">{count}</a>')
+        what = with_note(text.replace("``", ""), f"python -m benchmarks.{name}", Long)
+        rows.append({"Benchmark": what, "Recorded": recorded})
     return table(rows, (), "Benchmarks")
 
 
@@ -168,15 +134,11 @@ def precisions() -> HTML:
     for run in runs.find():
         rows = []
         for entry in run.info.get("precision", []):
-            networks = dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"])
-            rows.append(
-                {
-                    "Networks": Long(escape(called(", ".join(networks)))),
-                    "Trained in": {"fp32": "float32"}.get(entry["name"], entry["name"]),
-                    "bf16 over float32": Html(f"{entry['gain']:.2f}×") if entry["gain"] else None,
-                    "Why": Long(cell(entry["reason"])),
-                }
-            )
+            networks = ", ".join(dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"]))
+            row = {"Networks": Long(escape(called(networks)))}
+            row["Trained in"] = {"fp32": "float32"}.get(entry["name"], entry["name"])
+            row["bf16 over float32"] = Html(f"{entry['gain']:.2f}×") if entry["gain"] else None
+            rows.append(row | {"Why": Long(cell(entry["reason"]))})
         if rows:
             made = f"{run_link(run)}, on {machine(run.info['provenance'])}"
             body = table(rows, ["bf16 over float32"], "Precision", made).data
@@ -191,36 +153,39 @@ def speedups() -> Figure | HTML:
         for key, value in flat(entry["measured"]):
             of, _, what = key.rpartition(": ")
             if UNITS.get(what) == "times as fast":
-                bounds = {"value": value, "low": value, "high": value, "note": f"{value:.3g} times"}
-                label = f"{entry['benchmark']}, {called(of)}" if of else entry["benchmark"]
-                rows.append({"label": label, "group": entry["benchmark"]} | bounds)
-    return (
-        plots.forest(pd.DataFrame(rows), "Times as fast as the usual way", zero=False)
-        if rows
-        else NOT_RECORDED
-    )
+                row = {"label": ", ".join(filter(None, (entry["benchmark"], called(of))))}
+                row |= {"group": entry["benchmark"], "note": f"{value:.3g} times"}
+                rows.append(row | dict.fromkeys(("value", "low", "high"), value))
+    if not rows:
+        return NOT_RECORDED
+    return plots.forest(pd.DataFrame(rows), "Times as fast as the usual way", zero=False)
 
 
 def recordings() -> HTML:
     """Show what was measured: per benchmark one table, a column per recording."""
+
+    def shown(value: Any) -> Any:
+        return (
+            called(value)
+            if isinstance(value, str)
+            else float(f"{value:.4g}")
+            if isinstance(value, float)
+            else value
+        )
+
     parts = []
     for name, group in groupby(measured(), key=lambda entry: entry["benchmark"]):
         group = list(group)
         columns = [dict(flat(entry["measured"])) for entry in group]
-        heads = [f"Recording {i}" for i in range(1, len(group) + 1)]
-        made = [machine(entry["provenance"]) for entry in group]
-        commands = [Long(f"<code>{cell(entry['command'])}</code>") for entry in group]
-        rows = [
-            {"Measured": "Machine"} | dict(zip(heads, made, strict=True)),
-            {"Measured": "Command"} | dict(zip(heads, commands, strict=True)),
-        ]
+        lines: dict[Any, list[Any]] = {"Machine": [machine(entry["provenance"]) for entry in group]}
+        lines["Command"] = [Long(f"<code>{cell(entry['command'])}</code>") for entry in group]
         for key in dict.fromkeys(key for column in columns for key in column):
-            values = [column.get(key) for column in columns]
-            values = [float(f"{v:.4g}") if isinstance(v, float) else v for v in values]
-            values = [called(v) if isinstance(v, str) else v for v in values]
             unit = next((unit for part, unit in UNITS.items() if part in key), "")
             text = key.replace("_", " ").replace("reference", "usual loop").replace("ours", "this library")
-            what = with_note(text, unit)
-            rows.append({"Measured": what} | dict(zip(heads, values, strict=True)))
+            lines[with_note(text, unit)] = [shown(column.get(key)) for column in columns]
+        rows = [
+            {"Measured": what} | {f"Recording {i}": value for i, value in enumerate(values, 1)}
+            for what, values in lines.items()
+        ]
         parts.append(f'<h3 id="recorded-{name}">{cell(name)}</h3>{table(rows, (), f"Benchmark {name}").data}')
     return HTML("".join(parts)) if parts else NOT_RECORDED

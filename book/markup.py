@@ -11,21 +11,8 @@ from IPython.display import HTML
 from fer_lib.show.beside import badge, badges, interval, number, with_note
 from fer_lib.show.pages import Html, Long, Short, cell, folded, grid
 
-__all__ = [
-    "NOT_RUN",
-    "Html",
-    "Long",
-    "Short",
-    "badge",
-    "badges",
-    "cell",
-    "facts",
-    "folded",
-    "interval",
-    "number",
-    "table",
-    "with_note",
-]
+__all__ = ["NOT_RUN", "Html", "Long", "Short", "badge", "badges", "cell", "facts", "folded", "interval"]
+__all__ += ["number", "table", "with_note"]
 
 NOT_RUN = HTML('<p class="not-run">Not run yet. <a href="runs.html">See which runs are planned.</a></p>')
 

@@ -1,7 +1,6 @@
-"""Tables of what runs measured; runs that differ in nothing but their seed are taken together.
+"""Tables and figures of what runs measured; runs that differ in nothing but their seed are taken together.
 
-Each dataset and budget has a table of its own, which its caption names. Drawn faces are shown only where
-nothing was measured on real data, and are called a demonstration.
+Each dataset and budget has its own. Drawn faces are shown only where nothing was measured on real data.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from about_runs import dataset_title, run_link
+from about_runs import dataset_title, run_caption, run_link
 from IPython.display import HTML, display
 from markup import NOT_RUN, Html, Long, cell, folded, interval, number, table, with_note
 
@@ -48,9 +47,10 @@ def _caption(members: Sequence[runs.Run]) -> str:
     """Return what the caption of a table says: on what its runs were made, with links to them."""
     first = members[0]
     words = filter(None, (dataset_title(first.dataset), f"budget {first.budget}", first.variant))
-    several = f"{escape(', '.join(words))}, means of {len(members)} seeds"
-    name = several if len(members) > 1 else run_link(first)
-    return "Drawn faces, a demonstration: " * (first.dataset == "synthetic") + name
+    if len(members) == 1:
+        return run_caption(first)
+    drawn = "Drawn faces, a demonstration: " * (first.dataset == "synthetic")
+    return f"{drawn}{escape(', '.join(words))}, means of {len(members)} seeds"
 
 
 def _found(
@@ -93,11 +93,8 @@ def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
         rows = []
         for model in held:
             found = answers.scores(members, model).mean()
-            row = {
-                "Network": called(model),
-                "Accuracy (%) [95 %]": interval(found.ours, found.low, found.high),
-                "Test samples": found.n,
-            }
+            value = interval(found.ours, found.low, found.high)
+            row = {"Network": called(model), "Accuracy (%) [95 %]": value, "Test samples": found.n}
             if len(members) > 1:
                 row["By seed"] = Long(", ".join(f"{value:.1f}" for value in found.seeds))
             rows.append(row)
@@ -124,11 +121,11 @@ def at_chance(shown: Iterable[runs.Run]) -> str:
         if names := [f"{called(name)} ({value:.0f} %)" for name, value in reached.items() if value < least]:
             listed, of = ", ".join(names), run_link(run)
             said.append(
-                f"In {of} {listed} learnt nothing: the number is what a network knows at the end of "
-                "its own training images. Such a row says nothing about the design of a network, and neither "
-                "does a difference from it."
+                f'<p class="not-run">In {of} {listed} learnt nothing: the number is what a network knows at '
+                "the end of its own training images. Such a row says nothing about the design of a network, "
+                "and neither does a difference from it.</p>"
             )
-    return "".join(f'<p class="not-run">{text}</p>' for text in said)
+    return "".join(said)
 
 
 def uncertified(shown: Iterable[runs.Run]) -> str:
@@ -140,15 +137,11 @@ def uncertified(shown: Iterable[runs.Run]) -> str:
             continue
         names = [name for name in dict.fromkeys(curves["model"]) if "@" not in name]
         made = [one for name in names for one in convergence.of_run(run, name)]
-        why = [
-            f"<li>{escape(called(one.model))}: {escape('; '.join(one.reasons))}</li>"
-            for one in made
-            if not one.converged
-        ]
-        if why:
+        if idle := [one for one in made if not one.converged]:
+            why = [f"<li>{escape(called(one.model))}: {escape('; '.join(one.reasons))}</li>" for one in idle]
             body = f"<p>{run_link(run)}. No claim that rests on one of them is judged.</p>"
             body += f"<ul>{''.join(why)}</ul>"
-            parts.append(folded(f"{len(why)} of {len(made)} networks have not converged", body))
+            parts.append(folded(f"{len(idle)} of {len(made)} networks have not converged", body))
     return "".join(parts)
 
 
@@ -218,15 +211,8 @@ def evidence(
 ) -> HTML:
     """Show a table of the evidence over seeds: means, and below them the smallest and the largest.
 
-    Parameters
-    ----------
-    name
-        The table's name in the evidence.
-    by
-        Its columns that say what a row is about.
-    columns
-        Column head to (column, digits, factor, sign), the last three optional; all others unless given.
-        What a run did not measure is a dash.
+    The columns ``by`` say what a row is about. ``columns`` are (column, digits, factor, sign) by their heads,
+    the last three optional; all others unless given. What a run did not measure is a dash.
     """
 
     def rows_of(members: list[runs.Run]) -> Rows:
@@ -234,21 +220,18 @@ def evidence(
         if not frames:
             return []
         frame, rows = pd.concat(frames), []
-        head = ", ".join(HEADS.get(text, text.replace("_", " ")) for text in by)
-        head = head[:1].upper() + head[1:]
+        first = ", ".join(HEADS.get(text, text.replace("_", " ")) for text in by)
+        first = first[:1].upper() + first[1:]
         wanted = columns or {text.capitalize(): (text, 2) for text in frame if text not in (*by, "seed")}
         for key, part in frame.groupby(list(by), sort=False, dropna=False):
-            what = called(", ".join(str(value).replace("_", " ") for value in key))
             cells = {head: _over_seeds(part.get(how[0]), *how[1:]) for head, how in wanted.items()}
-            rows.append({head: what} | cells)
+            rows.append({first: called(", ".join(map(str, key)).replace("_", " ")), **cells})
         return rows
 
     return _tables(families(shown), rows_of, label or name.replace("_", " ").capitalize())
 
 
-def _over_seeds(
-    values: pd.Series | None, digits: int = 2, factor: float = 1.0, sign: str = ""
-) -> Html | None:
+def _over_seeds(values: pd.Series | None, digits: int = 2, factor: float = 1, sign: str = "") -> Html | None:
     """Return the mean and, where they differ as printed, the smallest and the largest below it, or text."""
     if values is None or values.isna().all():
         return None

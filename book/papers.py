@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from about_runs import NAMES, dataset_title, run_link, run_name
+from about_runs import NAMES, dataset_title, run_caption, run_link, run_name
 from IPython.display import HTML, Markdown, display
-from markup import NOT_RUN, Html, Short, interval, number, table, with_note
+from markup import NOT_RUN, Html, Long, Short, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.data import datasets
 from fer_lib.evidence import runs
-from fer_lib.judge import forensics, paper_tables
+from fer_lib.judge import answers, convergence, forensics, paper_tables, verdicts
 from fer_lib.learn import metrics
+from fer_lib.papers.control import published
 from fer_lib.show import plots
 
 if TYPE_CHECKING:
@@ -47,13 +48,12 @@ def ladder() -> Figure:
     frame = claims.frame("cspp").query("table == 'Sect. 4.2' and metric == 'accuracy'").set_index("model")
     fits = forensics.fractions("cspp").set_index("id")["fits"]
     rows, right, about = [], {}, {}
-    for name in NETWORKS:
+    for name, origin in zip(NETWORKS, (None, *NETWORKS[:-2], "Plain7CNN"), strict=True):
         claimed = frame.loc[name]
         n = claims.load("cspp").protocol(claimed["protocol"])["samples"]
         right[name] = round(n * claimed["value"] / 100)
         about[name] = "" if fits[claimed["id"]] == "rounded" else "about "
         low, high = metrics.wilson(right[name], n)
-        origin = {"Benchmark": None, "C-SPP": "Plain7CNN"}.get(name, NETWORKS[NETWORKS.index(name) - 1])
         note = f"{about[name]}{right[name]} of {n}"
         if origin is not None:
             step = f"{about[name] or about[origin]}{right[name] - right[origin]:+d}".replace("-", "−")
@@ -72,17 +72,14 @@ def waterfalls(made: Iterable[runs.Run]) -> HTML | None:
         model, folds = frame["model"].iloc[0], frame["folds"].iloc[0]
         display(HTML(f"<p>{run_link(run)}: {model} in {folds}-fold cross-validation.</p>"))
         display(plots.waterfall(frame))
-        rows = []
-        for row in frame.to_dict("records"):
-            parts = [[100 * row[f"{name}{end}"] for end in ends] for name, ends in _STEP.items()]
-            gain = interval(*parts[1], digits=1, sign="+")
-            rows.append({"Step": row["step"], "Accuracy (%) [95 %]": interval(*parts[0], digits=1)})
-            rows[-1]["Gain (points) [95 %]"] = gain
+        figures = 100 * frame[["accuracy", "low", "high", "gain", "gain_low", "gain_high"]].to_numpy()
+        rows = [
+            {"Step": step, "Accuracy (%) [95 %]": interval(*values[:3], digits=1)}
+            | {"Gain (points) [95 %]": interval(*values[3:], digits=1, sign="+")}
+            for step, values in zip(frame["step"], figures, strict=True)
+        ]
         display(table(rows, label=run_name(run)))
     return None if shown else NOT_RUN
-
-
-_STEP = {"": ("accuracy", "low", "high"), "gain": ("", "_low", "_high")}
 
 
 def own_people(made: Iterable[runs.Run], model: str = "C-SPP@random") -> Markdown | None:
@@ -92,13 +89,8 @@ def own_people(made: Iterable[runs.Run], model: str = "C-SPP@random") -> Markdow
         if run.dataset == "synthetic" or model not in run.models():
             continue
         rows = run.predictions(model)
-        who = (
-            run.samples()
-            .drop_duplicates("ids")
-            .set_index("ids")["subject"]
-            .reindex(rows["ids"])
-            .to_numpy(str)
-        )
+        samples = run.samples().drop_duplicates("ids").set_index("ids")
+        who = samples["subject"].reindex(rows["ids"]).to_numpy(str)
         own = (who[:, None] == who) & (rows["fold"][:, None] != rows["fold"])  # in whose training part
         shares = [
             100 * ((rows["labels"] == labels[:, None]) & own).sum(1) / own.sum(1).clip(1)
@@ -163,14 +155,11 @@ def searches(made: Iterable[runs.Run]) -> HTML:
         best = frame.loc[frame["state"] == "complete", "accuracy"].max()
         corpus, budget = frame.iloc[0].get("corpus"), frame.iloc[0].get("budget")
         on = f"{dataset_title(corpus)}, budget {budget}" if isinstance(corpus, str) else "not noted"
-        rows.append(
-            {
-                "Run": with_note(run_name(run), f"searched on: {on}", Short),
-                "Workers": frame["worker"].nunique(),
-            }
-            | {name.capitalize(): int(counts.get(name, 0)) for name in ("complete", "pruned", "lost")}
-            | {"Best accuracy (%)": number(100 * best, 1)}
-        )
+        row = {"Run": with_note(run_name(run), f"searched on: {on}", Short)}
+        row |= {"Workers": frame["worker"].nunique()}
+        row |= {name.capitalize(): int(counts.get(name, 0)) for name in ("complete", "pruned")}
+        row["Lost"] = len(frame) - row["Complete"] - row["Pruned"]  # or under way
+        rows.append(row | {"Best accuracy (%)": number(100 * best, 1)})
     return table(rows, label="Studies of the search")
 
 
@@ -179,14 +168,14 @@ def searches(made: Iterable[runs.Run]) -> HTML:
 
 def best(made: Iterable[runs.Run]) -> list[runs.Run]:
     """Return of each corpus the runs at its highest budget; photographs come before drawn faces."""
-    ranks = {run: runs.BUDGETS.index(run.budget) for run in made if not run.variant}
-    top: dict[str, int] = {}
-    for run, rank in ranks.items():
-        top[run.dataset] = max(rank, top.get(run.dataset, 0))
-    chosen_runs = [run for run, rank in ranks.items() if rank == top[run.dataset]]
-    return sorted(
-        chosen_runs, key=lambda run: (run.dataset == "synthetic", datasets.NAMES.index(run.dataset))
-    )
+    plain = [run for run in made if not run.variant]
+    ranks = [(run.dataset, runs.BUDGETS.index(run.budget)) for run in plain]
+    top = [
+        run
+        for run, rank in zip(plain, ranks, strict=True)
+        if rank == max(r for r in ranks if r[0] == rank[0])
+    ]
+    return sorted(top, key=lambda run: (run.dataset == "synthetic", datasets.NAMES.index(run.dataset)))
 
 
 def matrix_accuracies(shown: Sequence[runs.Run]) -> HTML:
@@ -198,10 +187,7 @@ def matrix_accuracies(shown: Sequence[runs.Run]) -> HTML:
             paper = Html(f'<a href="{row["paper"]}.html">{NAMES[row["paper"]]}</a>')
             value = interval(*(100 * row[name] for name in ("accuracy", "low", "high")))
             rows.append({"Model": row["model"], "From": paper, "Accuracy (%) [95 %]": value})
-        drawn = "Drawn faces, a demonstration: " * (run.dataset == "synthetic")
-        parts.append(
-            table(rows, ["Accuracy (%) [95 %]"], "Accuracy of every model", drawn + run_link(run)).data
-        )
+        parts.append(table(rows, ["Accuracy (%) [95 %]"], "Accuracy of every model", run_caption(run)).data)
     return HTML("".join(parts)) if parts else NOT_RUN
 
 
@@ -223,3 +209,31 @@ def tested(shown: Sequence[runs.Run]) -> HTML:
             }
         )
     return table(rows, ["Images", "Tested", "No face found"], "Runs of the matrix")
+
+
+# --- the positive control ----------------------------------------------------------------------
+
+
+def control_verdicts(shown: Sequence[runs.Run]) -> HTML:
+    """Show the positive control's published figure beside ours: a line per budget, its seeds together."""
+    rows = []
+    for budget in dict.fromkeys(run.budget for run in shown):
+        members = [run for run in shown if run.budget == budget]
+        found = answers.scores(members, "mini-Xception").mean()
+        verdict = verdicts.figure(
+            *(published.ACCURACY, found.ours, found.low, found.high, published.TOLERANCE),
+            tested=found.n,
+            same_samples=True,
+            seeds=len(members),
+        )
+        objections = convergence.objections(members, ["mini-Xception"])
+        name = "not judged" if objections else verdict.name
+        rows.append(
+            {
+                "Runs": ", ".join(run_name(run) for run in members),
+                "Published (%)": published.ACCURACY,
+                "Ours (%) [95 %]": interval(found.ours, found.low, found.high),
+                "Verdict": with_note(name, "; ".join(objections) or verdict.reason, Long),
+            }
+        )
+    return table(rows, label="The positive control") if rows else NOT_RUN

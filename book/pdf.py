@@ -1,17 +1,10 @@
-"""The whole book as one PDF: its built pages in one document, printed by a browser of the Chromium family.
-
-Run ``python book/pdf.py`` after ``make book`` (or ``make pdf``, which does both). Pages follow the table of
-contents, each on a new sheet; links between them lead to sheets of the same file. Nothing is fetched from a
-network.
-"""
+"""The whole book as one PDF (``make pdf``): its built pages in one document, printed by a browser."""
 
 from __future__ import annotations
 
-import argparse
 import posixpath
 import shutil
 import sys
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from bs4 import BeautifulSoup, Tag
 
-from fer_lib.cli.care import BROWSERS
 from fer_lib.errors import FerError
 from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LEFT_OUT = (
     "script, .headerlink, .copybtn, .prev-next-area, .toggle-button, nav, button, input, .fer-screen-only"
 )
@@ -40,20 +33,16 @@ def contents(toc: dict[str, Any], html: Path) -> list[tuple[str, str]]:
 
     A pattern stands for the built pages that it matches.
     """
-    found = [(toc["root"], "")]
-
-    def walk(chapters: Iterable[dict[str, Any]]) -> Iterable[str]:
-        for chapter in chapters:
-            if "glob" in chapter:
-                found = sorted(html.glob(f"{chapter['glob']}.html"))
-                yield from (file.relative_to(html).as_posix().removesuffix(".html") for file in found)
-            else:
-                yield chapter["file"]
-            yield from walk(chapter.get("sections", ()))
-
-    for part in toc["parts"]:
-        pages = list(walk(part["chapters"]))
-        found += [(page, part["caption"] if i == 0 else "") for i, page in enumerate(pages)]
+    found, captions = [], {part["chapters"][0]["file"]: part["caption"] for part in toc["parts"]}
+    left = [{"file": toc["root"]}, *(chapter for part in toc["parts"] for chapter in part["chapters"])]
+    while left:
+        entry = left.pop(0)
+        if "glob" in entry:
+            files = sorted(html.glob(f"{entry['glob']}.html"))
+            found += [(file.relative_to(html).as_posix().removesuffix(".html"), "") for file in files]
+        else:
+            found.append((entry["file"], captions.get(entry["file"], "")))
+        left = entry.get("sections", []) + left
     return found
 
 
@@ -63,17 +52,7 @@ def anchor(page: str, fragment: str = "") -> str:
 
 
 def article(html: Path, page: str, pages: set[str]) -> Tag:
-    """Return what a page says, fit to stand beside the other pages' contents.
-
-    Parameters
-    ----------
-    html
-        The folder of the built book.
-    page
-        Its name without suffix, from that folder.
-    pages
-        All pages of the document; links to others become plain text.
-    """
+    """Return what a page of the built book says, fit to stand beside the other ``pages``' contents."""
     soup = BeautifulSoup((html / f"{page}.html").read_text("utf-8"), "html.parser")
     body = soup.select_one("article.bd-article")
     if body is None:
@@ -87,8 +66,15 @@ def article(html: Path, page: str, pages: set[str]) -> Tag:
     for image in body.select("img"):
         image["src"] = _inside(page, image["src"])
         image.attrs.pop("loading", None)
-    for link in body.select("a[href]"):
-        _relink(link, page, pages)
+    for link in body.select("a[href]"):  # to a place in the document; one to another file becomes plain text
+        parts = urlsplit(link["href"])
+        if parts.scheme or parts.netloc:
+            continue
+        target = _inside(page, parts.path).removesuffix(".html") if parts.path else page
+        if target in pages:
+            link["href"] = "#" + anchor(target, unquote(parts.fragment))
+        else:
+            del link["href"]
     body.name, body.attrs = "section", {"class": "book-page bd-article", "id": anchor(page)}
     return body
 
@@ -96,18 +82,6 @@ def article(html: Path, page: str, pages: set[str]) -> Tag:
 def _inside(page: str, address: str) -> str:
     """Return a relative address of a page as one from the root of the book."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(page), address))
-
-
-def _relink(link: Tag, page: str, pages: set[str]) -> None:
-    """Make a link lead to a place in the document; one to another file of the book becomes plain text."""
-    parts = urlsplit(link["href"])
-    if parts.scheme or parts.netloc:
-        return
-    target = _inside(page, parts.path).removesuffix(".html") if parts.path else page
-    if target in pages:
-        link["href"] = "#" + anchor(target, unquote(parts.fragment))
-    else:
-        del link["href"]
 
 
 def document(html: Path, toc: dict[str, Any], title: str) -> str:
@@ -127,9 +101,8 @@ def document(html: Path, toc: dict[str, Any], title: str) -> str:
         heading = body.select_one("h1")
         if part:
             lines.append(f'<li class="part">{escape(part)}</li>')
-        lines.append(
-            f'<li><a href="#{anchor(page)}">{escape(heading.get_text() if heading else page)}</a></li>'
-        )
+        name = escape(heading.get_text() if heading else page)
+        lines.append(f'<li><a href="#{anchor(page)}">{name}</a></li>')
         chapters.append(str(body))
     heading, own = escape(title), '<link rel="stylesheet" href="_static/print.css">'
     return (
@@ -146,13 +119,7 @@ def browser() -> str | None:
 
 
 def write(html: Path, target: Path, source: str) -> None:
-    """Print ``source``, which is laid into ``html`` for the while, to the PDF ``target``.
-
-    Raises
-    ------
-    FerError
-        Without a browser.
-    """
+    """Print ``source``, which is laid into ``html`` for the while, to the PDF ``target``."""
     from playwright.sync_api import Error, sync_playwright
 
     page_file = html / ".book.html"
@@ -160,9 +127,8 @@ def write(html: Path, target: Path, source: str) -> None:
         page_file.write_text(source, encoding="utf-8")
         with sync_playwright() as playwright, atomic(target) as temporary:
             try:
-                chromium = playwright.chromium.launch(
-                    executable_path=browser(), args=["--no-sandbox", "--disable-gpu"]
-                )
+                arguments = ["--no-sandbox", "--disable-gpu"]
+                chromium = playwright.chromium.launch(executable_path=browser(), args=arguments)
             except Error:
                 raise FerError(
                     "No browser was found to print with; install Chromium or Chrome, or type "
@@ -181,21 +147,13 @@ def write(html: Path, target: Path, source: str) -> None:
         page_file.unlink(missing_ok=True)
 
 
-def main() -> None:
-    """Print the built book."""
+if __name__ == "__main__":
     top = repository()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--html", type=Path, default=top / "_build" / "html", help="the built book")
-    parser.add_argument("--output", type=Path, default=top / "_build" / "book.pdf")
-    args = parser.parse_args()
     title = yaml.safe_load((top / "_config.yml").read_text("utf-8"))["title"]
     toc = yaml.safe_load((top / "_toc.yml").read_text("utf-8"))
+    built, output = top / "_build" / "html", top / "_build" / "book.pdf"
     try:
-        write(args.html.resolve(), args.output, document(args.html.resolve(), toc, title))
+        write(built, output, document(built, toc, title))
     except FerError as error:
         sys.exit(f"error: {error}")
-    print(f"The book: {args.output} ({args.output.stat().st_size / 2**20:.1f} MiB)")
-
-
-if __name__ == "__main__":
-    main()
+    print(f"The book: {output} ({output.stat().st_size / 2**20:.1f} MiB)")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from about_runs import NAMES, run_name
 from IPython.display import HTML
-from markup import NOT_RUN, Short, interval, number, table, with_note
+from markup import Short, interval, number, table, with_note
 from matplotlib.figure import Figure
 
 from fer_lib import claims
@@ -75,19 +75,15 @@ def picture(shown: Iterable[Run], models: dict[str, str]) -> Figure:
             if own.empty:
                 continue
             printed = own[own.expression == name].value
-            height = row - 0.3 + 0.12 * place
-            colour = claims.load(paper).colour
-            text = f"{NAMES[paper]}, claimed" if name == names[0] else None
-            axes.plot(printed, np.full(len(printed), height), "o", mfc="none", color=colour, label=text)
-    for run in shown:
-        if models.get(run.paper) not in run.models():
-            continue
+            look = {"mfc": "none", "color": claims.load(paper).colour}
+            look["label"] = None if row else f"{NAMES[paper]}, claimed"
+            axes.plot(printed, np.full(len(printed), row - 0.3 + 0.12 * place), "o", **look)
+    for run in (run for run in shown if models.get(run.paper) in run.models()):
         rows = run.predictions(models[run.paper])
         right = rows["probabilities"].argmax(1) == rows["labels"]
         values = [100 * right[rows["labels"] == i].mean() for i in range(len(names))]
-        colour = claims.load(run.paper).colour
-        text = f"{NAMES[run.paper]}, ours"
-        axes.plot(values, np.arange(len(names)) + 0.3, "o", color=colour, label=text)
+        look = {"color": claims.load(run.paper).colour, "label": f"{NAMES[run.paper]}, ours"}
+        axes.plot(values, np.arange(len(names)) + 0.3, "o", **look)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
@@ -107,9 +103,8 @@ def networks(shown: Iterable[Run]) -> HTML:
     }
     rows = []
     for run in shown if found else ():
-        for model in run.models():
-            if "@" not in model:
-                values = people.beside(found, run, model)
-                first = {"Network": with_note(model, run_name(run), Short)}
-                rows.append(first | {head: number(values[key]) for key, head in heads.items()})
-    return table(rows, label="Networks beside raters") if rows else NOT_RUN
+        for model in (model for model in run.models() if "@" not in model):
+            values = people.beside(found, run, model)
+            first = {"Network": with_note(model, run_name(run), Short)}
+            rows.append(first | {head: number(values[key]) for key, head in heads.items()})
+    return table(rows, label="Networks beside raters")

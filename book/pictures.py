@@ -32,25 +32,21 @@ if TYPE_CHECKING:
 
 FACE = (1, 48, 48)
 NETWORKS = {
-    "cnn_sift": (
-        "S2",
-        partial(cnn_sift.build, "S2"),
-        {"face": FACE, "SIFT words": (cnn_sift.VISUAL_WORDS["S2"],)},
-    ),
-    "multimodal": (
-        "Multimodal (authors’ network)",
-        multimodal.Multimodal,
-        {"face": FACE, "landmarks": (136,), "HOG": (900,)},
-    ),
-    "cspp": ("C-SPP", partial(cspp.build, "C-SPP"), {"face": FACE}),
-    "cnn3d": ("c1", cnn3d.c1, {"clip": (3, 10, 112, 112)}),
-    "lkrnet": (
-        "LKRNet (full)",
-        partial(lkrnet.build, "Our method"),
-        {"face": (1, 44, 44), "mask": (1, 2, 2)},
-    ),
+    "cnn_sift": ("S2", partial(cnn_sift.build, "S2")),
+    "multimodal": ("Multimodal (authors’ network)", multimodal.Multimodal),
+    "cspp": ("C-SPP", partial(cspp.build, "C-SPP")),
+    "cnn3d": ("c1", cnn3d.c1),
+    "lkrnet": ("LKRNet (full)", partial(lkrnet.build, "Our method")),
 }
-"""Paper to its network that is drawn: what it is called, how it is built, and the shapes of what it reads."""
+"""Paper to its network that is drawn: what it is called and how it is built."""
+SHAPES = {
+    "cnn_sift": {"face": FACE, "SIFT words": (cnn_sift.VISUAL_WORDS["S2"],)},
+    "multimodal": {"face": FACE, "landmarks": (136,), "HOG": (900,)},
+    "cspp": {"face": FACE},
+    "cnn3d": {"clip": (3, 10, 112, 112)},
+    "lkrnet": {"face": (1, 44, 44), "mask": (1, 2, 2)},
+}
+"""Paper to what its network reads."""
 
 
 def lines(found: Iterable[Headline]) -> list[dict[str, Any]]:
@@ -70,8 +66,8 @@ def lines(found: Iterable[Headline]) -> list[dict[str, Any]]:
         row["people"] = None if one.mean else agreed(claim.corpus).get(claim.expression or "all")
         if one.answer:
             row |= {"ours": one.answer.ours, "certified": one.certified}
-            bounds = {"low": one.answer.low, "high": one.answer.high}
-            row |= bounds if one.answer.low == one.answer.low else {}
+            if one.answer.low == one.answer.low:
+                row |= {"low": one.answer.low, "high": one.answer.high}
         rows.append(row)
     return rows
 
@@ -101,9 +97,8 @@ def chart(rows: list[dict[str, Any]], title: str, said: str = "") -> HTML:
 def network(paper: str) -> HTML:
     """Show the diagram of a paper's network, what is guessed of it, and its layers folded up."""
     name, model, inputs = built(paper)
-    links = ", ".join(
-        f'<a href="{guess["href"]}">{escape(guess["id"].replace("_", " "))}</a>' for guess in guesses(paper)
-    )
+    names = [(guess["href"], escape(guess["id"].replace("_", " "))) for guess in guesses(paper)]
+    links = ", ".join(f'<a href="{href}">{name}</a>' for href, name in names)
     said = f"{escape(name)}, drawn from the network itself: {count_parameters(model):,} parameters. "
     said += "Sizes are channels by height by width. " * ("clip" not in inputs)
     said += f"A dashed box holds a guess of ours and links to it: {links}." if links else ""
@@ -123,9 +118,9 @@ def thumbnail(paper: str) -> str:
 
 def built(paper: str) -> tuple[str, nn.Module, dict[str, Tensor]]:
     """Return a paper's network under our reading: its name, itself and a batch of one; all without values."""
-    name, build, shapes = NETWORKS[paper]
+    name, build = NETWORKS[paper]
     with torch.device("meta"):
-        return name, build(), {what: torch.zeros(1, *shape) for what, shape in shapes.items()}
+        return name, build(), {what: torch.zeros(1, *shape) for what, shape in SHAPES[paper].items()}
 
 
 def guesses(paper: str) -> list[dict[str, str]]:

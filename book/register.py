@@ -57,13 +57,11 @@ def of(paper: str) -> HTML:
     cards = []
     for entry in claims.ambiguities(paper).to_dict("records"):
         readings = "".join(f"<li>{escape(str(reading))}</li>" for reading in entry["readings"])
-        knob = (
-            f"<code>{entry['knob']} = {escape(repr(entry['default']))}</code>"
-            if entry["knob"]
-            else "no parameter"
-        )
-        cost = "<br>".join(_lines(paper, entry["knob"])) if entry["knob"] else ""
-        state = "measured" if cost else "parameter" if entry["knob"] else "text"
+        state, knob, cost = "text", "no parameter", ""
+        if entry["knob"]:
+            knob = f"<code>{entry['knob']} = {escape(repr(entry['default']))}</code>"
+            cost = "<br>".join(_lines(paper, entry["knob"]))
+            state = "measured" if cost else "parameter"
         name = escape(entry["id"].replace("_", " "))
         cards.append(
             f'<details class="fer-fold reading" id="{paper}-{entry["id"]}" data-state="{state}"><summary>'
@@ -77,16 +75,11 @@ def of(paper: str) -> HTML:
 
 def filters() -> HTML:
     """Show the filters of the register, which need a script."""
-    options = {
-        "": "all",
-        "measured": "measured",
-        "parameter": "a parameter, not measured",
-        "text": "no parameter",
-    }
-    chosen = "".join(f'<option value="{value}">{text}</option>' for value, text in options.items())
     return HTML(
-        '<form id="reading-filters" class="score-filters" hidden>'
-        f'<label>State <select name="state">{chosen}</select></label>'
+        '<form id="reading-filters" class="score-filters" hidden><label>State <select name="state">'
+        '<option value="">all</option><option value="measured">measured</option>'
+        '<option value="parameter">a parameter, not measured</option>'
+        '<option value="text">no parameter</option></select></label>'
         '<label>Text <input type="search" name="text" autocomplete="off"></label></form>'
         '<p id="reading-count" role="status"></p>'
         '<link rel="stylesheet" href="../_static/scorecard.css">'
@@ -94,7 +87,7 @@ def filters() -> HTML:
     )
 
 
-def costly(paper: str, most: int = 5) -> HTML:
+def costly(paper: str) -> HTML:
     """Show the readings of a paper that cost the most where they were flipped; else say that none was."""
     known = open_places(paper)
     frame = effects()
@@ -107,7 +100,7 @@ def costly(paper: str, most: int = 5) -> HTML:
             f"None is measured on real data yet, so which ones matter is not known. {link}</p>"
         )
     frame = frame.sort_values("difference", key=abs, ascending=False)
-    frame = frame.sort_values("started", ascending=False, kind="stable").head(most)
+    frame = frame.sort_values("started", ascending=False, kind="stable").head(5)
     return HTML(_effects(frame).data + f"<p>{link}</p>")
 
 
@@ -123,11 +116,14 @@ def conditions() -> Markdown:
         for paper in dict.fromkeys(frame["paper"]):
             run = next(run for run in runs.find(paper=paper, dataset=dataset, probes=True) if not run.variant)
             mine, plan = frame[frame["paper"] == paper], run.info["plan"]
+            trained = "its first fold" if plan.get("folds") == 1 else "all folds"
+            if counts := run.info["counts"].get("train"):
+                trained = f"{sum(counts.values()):,} training images read"
             drawn = " (drawn faces: a demonstration)" if datasets.CARDS[dataset].synthetic else ""
             lines.append(
                 f"- {NAMES[paper]} on {dataset_title(dataset)}{drawn}: "
                 f"{', '.join(dict.fromkeys(mine['model']))} at {plan['width']:.0%} of its width, "
-                f"{plan['epochs']} epochs, {_trained(run)}, {_range(mine['n'])} test images; "
+                f"{plan['epochs']} epochs, {trained}, {_range(mine['n'])} test images; "
                 f"seeds: {_range(mine['seeds'])}, of ours {_range(mine['spread_seeds'])}."
             )
     return Markdown("\n".join(lines) or "*Not run.*")
@@ -139,16 +135,20 @@ def summary() -> Markdown:
     if not len(frame):
         return Markdown("*No reading has been probed on real data.*")
     clear = frame[frame["clear"].astype(bool)]
+    clear = clear.sort_values("difference", key=abs, ascending=False)
+    idle = frame[~frame["started"].astype(bool)]
+
+    def listed(part: pd.DataFrame, points: str = "") -> str:
+        named = "`{knob} = {value}` of {name}" + points
+        rows = part.assign(name=part["paper"].map(NAMES)).to_dict("records")
+        return ", ".join(named.format(**row) for row in rows)
+
     text = f"Of {len(frame)} readings measured on real data, {len(clear)} moved accuracy by more than noise"
     if len(clear):
-        names = ", ".join(
-            f"`{row.knob} = {row.value}` of {NAMES[row.paper]} ({row.difference:+.1f} points)"
-            for row in clear.sort_values("difference", key=abs, ascending=False).itertuples()
-        )
-        text += f": {names}"
-    if len(idle := frame[~frame["started"].astype(bool)]):
-        listed = ", ".join(f"`{row.knob} = {row.value}` of {NAMES[row.paper]}" for row in idle.itertuples())
-        text += f". Under {len(idle)} more the network never started, so their cost is not known: {listed}"
+        text += f": {listed(clear, ' ({difference:+.1f} points)')}"
+    if len(idle):
+        text += f". Under {len(idle)} more the network never started, so their cost is not known: "
+        text += listed(idle)
     return Markdown(f"{text}. With intervals of 95 %, one in twenty leaves zero out by chance.")
 
 
@@ -177,9 +177,7 @@ def measured() -> HTML:
 def _effects(frame: pd.DataFrame) -> HTML:
     """Show readings of one paper: both accuracies, the paired difference, and what the seed does."""
     first = frame.iloc[0]
-    where = (
-        f"{NAMES[first['paper']]}: {called(first['model'])}, {dataset_title(first['dataset'])}, in per cent"
-    )
+    where = f"{NAMES[first['paper']]}: {called(first['model'])}, {dataset_title(first['dataset'])}"
     rows = [
         {
             "Reading": Html(escape(f"{row['knob']}: {row['default']} → {row['value']}")),
@@ -190,6 +188,7 @@ def _effects(frame: pd.DataFrame) -> HTML:
         }
         for row in frame.sort_values("difference", ascending=False).to_dict("records")
     ]
+    where += ", in per cent"
     return table(rows, label="Readings measured", caption=escape(where))
 
 
@@ -216,14 +215,6 @@ def _noise(row: dict[str, Any]) -> str:
     if row["clear"]:
         return "more than noise"
     return "within noise" if row["spread"] == row["spread"] else "noise not known (one seed)"
-
-
-def _trained(run: runs.Run) -> str:
-    """Return how much a probe trained on."""
-    counts = run.info["counts"].get("train")
-    if counts:
-        return f"{sum(counts.values()):,} training images read"
-    return "its first fold" if run.info["plan"].get("folds") == 1 else "all folds"
 
 
 def _range(values: pd.Series) -> str:

@@ -39,16 +39,9 @@ ROLES = {
     "quoted": "quoted",
 }
 FILTERS = ("paper", "dataset", "kind", "figure", "verdict")
-HEADS = {
-    "Claim": False,
-    "Claimed": True,
-    "Ours [95 %]": True,
-    "Gap": True,
-    "Verdict": False,
-    "Protocol": False,
-    "Run": False,
-}
-"""Column to whether it holds figures."""
+HEADS = ("Claim", "Claimed", "Ours [95 %]", "Gap", "Verdict", "Protocol", "Run")
+FIGURES, NUMBER = HEADS[1:4], ' class="num"'
+"""Columns of numbers."""
 UNITS = {"percent": ("", " %"), "percentage_points": ("", " points"), "probability": ("p = ", "")}
 """Unit to what is written before and after a figure."""
 CSV = "scorecard.csv"
@@ -77,9 +70,17 @@ def counts(score: pd.DataFrame) -> HTML:
 def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
     """Show the whole scorecard with its filters; without scripts it is one long table."""
     known = {name(run): run for run in everything}
-    facts = [_facts(row) for row in score.to_dict("records")]
-    lines = [_line(row, about, known) for row, about in zip(score.to_dict("records"), facts, strict=True)]
-    heads = "".join(_head(*item) for item in HEADS.items())
+    facts, lines = [], []
+    for row in score.to_dict("records"):
+        kind = next((kind for kind, metrics in KINDS.items() if row["metric"] in metrics), "other")
+        about = (NAMES[row["paper"]], row["dataset"], kind, ROLES[row["role"]], row["verdict"])
+        facts.append(dict(zip(FILTERS, about, strict=True)))
+        lines.append(_line(row, facts[-1], known))
+    heads = "".join(
+        f'<th scope="col" role="columnheader"{NUMBER * (head in FIGURES)}>'
+        f'<button type="button" class="sort">{head}</button></th>'
+        for head in HEADS
+    )
     selects = "".join(_select(label, [about[label] for about in facts]) for label in FILTERS)
     return HTML(
         '<link rel="stylesheet" href="../_static/scorecard.css">'
@@ -95,24 +96,6 @@ def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
         + '\n</tbody></table></div><p><button type="button" id="score-more" hidden></button></p>'
         '<script src="../_static/scorecard.js" defer></script>'
     )
-
-
-def _facts(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a claim is filtered by."""
-    kind = next((kind for kind, metrics in KINDS.items() if row["metric"] in metrics), "other")
-    return {
-        "paper": NAMES[row["paper"]],
-        "dataset": row["dataset"],
-        "kind": kind,
-        "figure": ROLES[row["role"]],
-        "verdict": row["verdict"],
-    }
-
-
-def _head(text: str, number: bool) -> str:
-    css = ' class="num"' if number else ""
-    button = f'<button type="button" class="sort">{escape(text)}</button>'
-    return f'<th scope="col" role="columnheader"{css}>{button}</th>'
 
 
 def _select(label: str, values: list[str]) -> str:
@@ -135,7 +118,7 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
     gap = row["ours"] - row["claimed"] if row["unit"] != "probability" else float("nan")
     what = f"{measure(row)}; {about['paper']}, {row['table']}"
     cells = {
-        "Claim": (with_note(called(row["model"]), what, Long), ""),
+        "Claim": (with_note(called(row["model"]), what, Long), f"{row['model']} {what}"),
         "Claimed": (_claimed(row), row["claimed"]),
         "Ours [95 %]": (with_note(figure, n), row["ours"]),
         "Gap": (None if pd.isna(gap) else Html(f"{gap:+.2f}"), gap),
@@ -143,7 +126,6 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
         "Protocol": (with_note(row["dataset"], split, Long), row["dataset"]),
         "Run": (_run(row, known), row["run"] or ""),
     }
-    cells["Claim"] = (cells["Claim"][0], f"{row['model']} {what}")
     data = "".join(f' data-{label}="{escape(value)}"' for label, value in about.items())
     body = "".join(_cell(label, value, key) for label, (value, key) in cells.items())
     return f'<tr role="row" id="claim-{row["id"]}"{data}>{body}</tr>'
@@ -163,17 +145,9 @@ def _claimed(row: Mapping[str, Any]) -> Html | None:
 def _cell(label: str, value: Any, key: Any) -> str:
     """Return a cell; roles are named because a narrow screen shows rows as cards, not as a table."""
     tag, role = ("th", 'scope="row" role="rowheader"') if label == "Claim" else ("td", 'role="cell"')
-    css = _css(label, value)
-    return f'<{tag} {role} class="{css}" data-key="{_key(key)}" data-head="{label}">{cell(value)}</{tag}>'
-
-
-def _css(label: str, value: Any) -> str:
-    return "num" if HEADS[label] else {Long: "long", Short: "short"}.get(type(value), "")
-
-
-def _key(value: Any) -> str:
-    """Return what a cell is sorted by; "" is no value and comes last."""
-    return "" if value is None or value != value else escape(str(value))
+    css = "num" if label in FIGURES else {Long: "long", Short: "short"}.get(type(value), "")
+    key = "" if key is None or key != key else escape(str(key))  # of no value, which comes last
+    return f'<{tag} {role} class="{css}" data-key="{key}" data-head="{label}">{cell(value)}</{tag}>'
 
 
 def _run(row: Mapping[str, Any], known: Mapping[str, runs.Run]) -> Html | None:

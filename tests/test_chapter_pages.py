@@ -283,10 +283,11 @@ def test_real_runs_and_drawn_faces_never_share_a_table(tmp_path):
 def test_the_campaign_is_listed_with_what_is_done(tmp_path, monkeypatch):
     import about_runs
 
-    (tmp_path / "campaign.yaml").write_text(
-        "- {paper: lkrnet, dataset: fer2013, budget: full, seeds: [0, 1], knobs: {lr: 0.01}}", "utf-8"
-    )
-    monkeypatch.setattr(about_runs, "repository", lambda: tmp_path)
+    campaign = "- {paper: lkrnet, dataset: fer2013, budget: full, seeds: [0, 1], knobs: {lr: 0.01}}"
+    for name, text in {"campaign.yaml": campaign, "pyproject.toml": "", "notebooks/lkrnet.ipynb": ""}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path)
     assert [(one["seed"], one["knobs"], one["made"]) for one in about_runs.planned()] == [
         (0, "lr=0.01", None),
         (1, "lr=0.01", None),

@@ -135,6 +135,9 @@ def test_front_page_scorecard_and_chapters_say_the_same_numbers(tmp_path):
     assert f"{counts.waiting} need a run" in said
     assert f"{counts.never} cannot be tested" in said
     assert f"{counts.folds} accuracies of single folds" in said
+    papers = [claims.load(paper) for paper in claims.PAPERS]
+    assert f">{sum(len(paper.ambiguities) for paper in papers)} places</a>" in said
+    assert f">{sum(len(paper.inconsistencies) for paper in papers)} things</a>" in said
     parts, table, cards = [], score_page.counts(score).data, front.cards(score, []).data
     for paper in claims.PAPERS:
         mine = report.summary(report.compare(paper, []))
@@ -143,19 +146,10 @@ def test_front_page_scorecard_and_chapters_say_the_same_numbers(tmp_path):
         assert f'data-head="Judged">{mine.judged:,}</td>' in table
         sentence = chapter.verdict(paper, score[score["paper"] == paper])
         assert f"{mine.claims} claims</a>, {mine.judged} are judged" in sentence
+        assert sum(map(int, re.search(r"(\d+) hold, (\d+) do not", sentence).groups())) == mine.judged
         assert sentence in cards
         parts.append(mine)
     assert counts == report.Summary(*(sum(column) for column in zip(*parts, strict=True)))
-
-
-def test_the_verdict_sentence_adds_up(tmp_path):
-    import chapter
-
-    score = report.scorecard(tmp_path)
-    for paper in claims.PAPERS:
-        mine = score[score["paper"] == paper]
-        good, bad = map(int, re.search(r"(\d+) hold, (\d+) do not", chapter.verdict(paper, mine)).groups())
-        assert good + bad == report.summary(mine).judged
 
 
 def test_the_front_page_draws_every_paper_and_tells_what_stands_out():
@@ -167,12 +161,3 @@ def test_the_front_page_draws_every_paper_and_tells_what_stands_out():
     told = front.worth_knowing([]).data
     assert told.count("<li>") == 1  # arithmetic needs no run
     assert "Nothing to show yet" in told
-
-
-def test_what_a_paper_leaves_open_is_counted():
-    import front
-
-    papers = [claims.load(paper) for paper in claims.PAPERS]
-    said = front.standing(report.scorecard()).data
-    assert f">{sum(len(paper.ambiguities) for paper in papers)} places</a>" in said
-    assert f">{sum(len(paper.inconsistencies) for paper in papers)} things</a>" in said

@@ -4,8 +4,7 @@
   busy; ``$FER_JOBS`` names another number of processes.
 * Kernels of pages speak encrypted where they can, as those of ``fer run`` do: else other users of the machine
   could listen in, of which every kernel warns.
-* An executed notebook is titled by its run, so that no two pages have one title, and says at its top where
-  the code behind it has changed since.
+* An executed notebook is titled by its run, and says at its top where the code behind it has changed since.
 * ``$FER_REPOSITORY`` is the address of the repository to which the book links; without it there is no link.
 * The API page lists the library by folder. What ``autosummary`` writes for it is in the table of contents by
   a pattern, so it needs no second tree of contents; and a folder's page leaves its inner folders to theirs.
@@ -51,10 +50,8 @@ class RunTitle(SphinxTransform):
         """Change the first title of one page."""
         if not self.env.docname.startswith("results/"):
             return
-        run, title = (
-            Run((Path(self.env.srcdir) / self.env.docname).parent),
-            self.document.next_node(nodes.title),
-        )
+        run = Run((Path(self.env.srcdir) / self.env.docname).parent)
+        title = self.document.next_node(nodes.title)
         title[:] = [nodes.Text(f"{NAMES[run.paper]} on {run_name(run)}")]
         if stale_badge(run):
             said = f"Made by {STALE}: the library or the notebook has changed since this page was executed."

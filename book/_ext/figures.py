@@ -32,14 +32,12 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from fer_lib.data import datasets
 from fer_lib.evidence.runs import BUDGETS, Run, find
 from fer_lib.show.pages import called
 
-logger = logging.getLogger(__name__)
 CAPTIONS = Path(__file__).resolve().parents[1] / "captions.yml"
 
 
@@ -56,9 +54,8 @@ def words(name: str, paper: str = "") -> dict[str, str] | None:
     """
     everything = captions()
     for pattern in sorted(everything, key=lambda key: ("*" in key, "/" not in key)):
-        if found := match(
-            translate(pattern).replace(".*", "(.*)"), name if "/" not in pattern else f"{paper}/{name}"
-        ):
+        asked = f"{paper}/{name}" if "/" in pattern else name
+        if found := match(translate(pattern).replace(".*", "(.*)"), asked):
             filled = ["each network" if text == "*" else called(text) for text in found.groups()]
             return {kind: text.format(*filled) for kind, text in everything[pattern].items()}
     return None
@@ -82,10 +79,9 @@ class Captions(SphinxTransform):
 
     def apply(self, **_: Any) -> None:
         """Wrap the pictures of one page."""
-        made = [
-            (image, cell) for cell in self.document.findall(_is_cell) for image in cell.findall(nodes.image)
-        ]
-        root = Path(self.env.srcdir)
+        boxes = self.document.findall(nodes.container)
+        cells = [box for box in boxes if box.get("nb_element") == "cell_code"]
+        made = [(image, cell) for cell in cells for image in cell.findall(nodes.image)]
         # Where MyST-NB made a figure, as the cell asked, only the alternative text may be missing.
         for image, _cell in made:
             if isinstance(image.parent, nodes.figure) and not image.get("alt"):
@@ -94,7 +90,7 @@ class Captions(SphinxTransform):
         parts = self.env.docname.split("/")
         page = "-".join(parts[1:])
         if parts[0] == "results":
-            known = recorded_names((root / self.env.docname).with_suffix(".ipynb"))
+            known = recorded_names((Path(self.env.srcdir) / self.env.docname).with_suffix(".ipynb"))
             names = known if len(known) == len(made) else names
             page = "-".join(parts[1:-1])
         pairs = [
@@ -106,9 +102,6 @@ class Captions(SphinxTransform):
             said = words(name, parts[1]) if name else None
             if said is None:
                 said = _by_heading(image, count)
-                logger.info(
-                    "no caption for %s in %s", name or "a picture", self.env.docname, color="darkgreen"
-                )
             figure = _figure(image.copy(), said["alt"], nodes.Text(said["caption"]))
             label = nodes.fully_normalize_name(f"{page}-{name or 'picture'}")
             if label in self.document.nameids:  # a cell may make several pictures of one kind
@@ -116,10 +109,6 @@ class Captions(SphinxTransform):
             figure["names"].append(label)  # also what numbers it, and what {numref} looks for
             self.document.note_explicit_target(figure, figure)
             image.replace_self(figure)
-
-
-def _is_cell(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
 
 
 def _figure(picture: nodes.Node, alt: str, *said: nodes.Node) -> nodes.figure:
@@ -144,11 +133,7 @@ class RecordedFigure(SphinxDirective):
     required_arguments = 2
     final_argument_whitespace = True  # a figure is named after a model, whose name may be of two words
     has_content = True
-    option_spec: ClassVar = {
-        "name": directives.unchanged,
-        "alt": directives.unchanged,
-        "width": directives.length_or_percentage_or_unitless,
-    }
+    option_spec: ClassVar = {"name": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
         """Return one figure."""
@@ -164,9 +149,9 @@ class RecordedFigure(SphinxDirective):
             place = nodes.paragraph("", f"Not run{on}.", classes=["not-run"])
             figure = _figure(place, "", *caption)
         else:
-            alt = self.options.get("alt") or (said or {}).get("alt") or nodes.Element("", *caption).astext()
+            alt = (said or {}).get("alt") or nodes.Element("", *caption).astext()
             run = self._run(Run(paths[0].parents[1]))
-            figure = _figure(nodes.Text(""), "", *caption, nodes.Text(" "), *run)
+            figure = _figure(nodes.Text(""), "", *caption, nodes.Text(" "), run)
             figure[0:1] = [node for path in paths for node in self._picture(path, drawn, alt)]
         self.set_source_info(figure)
         figure["classes"].append("recorded-figure")
@@ -178,8 +163,6 @@ class RecordedFigure(SphinxDirective):
         """Return one picture, under what it is of where there may be several."""
         self.env.note_dependency(str(path))
         image = nodes.image(uri="/" + path.relative_to(self.env.srcdir).as_posix(), alt=alt)
-        if "width" in self.options:
-            image["width"] = self.options["width"]
         of = called(path.stem.removeprefix(name.partition("*")[0]).replace("_", ", "))
         return [nodes.paragraph("", of, classes=["fer-caption"]), image] if "*" in name else [image]
 
@@ -203,7 +186,7 @@ class RecordedFigure(SphinxDirective):
             raise self.error("the caption must be one paragraph")
         return holder[0].children
 
-    def _run(self, run: Run) -> list[nodes.Node]:
+    def _run(self, run: Run) -> nodes.Node:
         """Say which run the figure is of, with a link where the book has its notebook."""
         title = datasets.CARDS[run.dataset].title.split(" (")[0]
         variant = f", {run.variant}" if run.variant else ""
@@ -216,8 +199,7 @@ class RecordedFigure(SphinxDirective):
                 "", nodes.inline("", text), refdomain="std", reftype="doc", reftarget=f"/{page}",
                 refexplicit=True, refwarn=True, refdoc=self.env.docname,
             )  # fmt: skip
-        note = nodes.inline("", "", nodes.Text("Run: "), shown, nodes.Text("."), classes=["figure-run"])
-        return [note]
+        return nodes.inline("", "", nodes.Text("Run: "), shown, nodes.Text("."), classes=["figure-run"])
 
 
 def number_by_chapter(app: Any, env: Any) -> list[str]:
