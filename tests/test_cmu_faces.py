@@ -5,11 +5,8 @@ import itertools
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fer_lib.data import datasets
-from fer_lib.data.corpus import pack, unpack
 from fer_lib.data.datasets import cmu_faces
 from fer_lib.errors import FerError
 
@@ -89,59 +86,3 @@ def test_a_copy_without_whole_classes_is_not_well(copy, monkeypatch, tmp_path):
     found = datasets.check("cmu_faces", copy)
     assert found["problems"] == ["No image of anger or sadness is here; get a complete copy."]
     assert datasets.authenticity(datasets.load("cmu_faces", copy)) is None  # nothing is known of its pixels
-
-
-def test_a_cut_image_and_a_second_copy_are_named(copy):
-    bad = copy / "faces" / "an2i" / "an2i_up_sad_open_2.pgm"
-    again = copy / "again" / "an2i_up_sad_open_2.pgm"
-    again.parent.mkdir()
-    again.write_bytes(bad.read_bytes())
-    source = cmu_faces.READER.locate(copy, scale="2")
-    assert (len(source.rows), source.problems) == (63, [])
-    assert "1 files are here more than once, byte for byte; one of each is used." in source.remarks
-    again.write_bytes(bad.read_bytes()[:-1] + b"x")
-    with pytest.raises(FerError, match="1 files are here in several versions"):
-        cmu_faces.READER.read(copy, scale="2")
-    again.unlink()
-    bad.write_bytes(bad.read_bytes()[:99])
-    with pytest.raises(FerError, match=r"an2i_up_sad_open_2\.pgm: cannot be decoded"):
-        cmu_faces.READER.read(copy, scale="2")
-    problems = []
-    assert len(cmu_faces.READER.read(copy, problems, scale="2")) == 62
-    assert len(problems) == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"pose": "strait"}, "Unknown pose of cmu_faces 'strait'. Did you mean 'straight'"),
-        ({"scale": "3"}, "Unknown scale of cmu_faces '3'"),
-        ({"eyes": "closed"}, "Unknown eyes of cmu_faces"),
-    ],
-)
-def test_unknown_options(copy, options, message):
-    with pytest.raises(FerError, match=message):
-        cmu_faces.READER.read(copy, **options)
-
-
-def test_the_corpus_survives_the_cache(copy):
-    corpus = cmu_faces.READER.read(copy)
-    assert unpack(pack(corpus), corpus.card).fingerprint == corpus.fingerprint
-
-
-def test_nothing_there(tmp_path):
-    assert cmu_faces.READER.locate(tmp_path) is None
-    with pytest.raises(FerError, match="holds no CMU Face Images; expected"):
-        cmu_faces.READER.read(tmp_path)
-
-
-@given(
-    st.text(max_size=40)
-    | st.from_regex(r"[a-zé0-9]{1,4}_(up|left|x)_(sad|happy)_open(_2|_3)?\.(pgm|bad|gif)")
-)
-def test_any_name_is_parsed_or_passed_over(name):
-    said = cmu_faces.parse(name)
-    if said is not None:
-        assert name.lower().startswith(said["id"])
-        assert said["scale"] in cmu_faces.SCALES
-        assert said["kind"] in ("pgm", "bad")

@@ -6,8 +6,6 @@ import os
 import cv2
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from PIL import Image
 
 from fer_lib.data.datasets import jaffe, synthetic
@@ -124,35 +122,6 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
         jaffe.READER.read(tmp_path, size=(96, 64), crop=FACE)
 
 
-def test_wrong_counts_are_named(full, tmp_path):
-    for path in sorted(full.glob("*.tiff"))[2:]:
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    said = wrong_counts(jaffe.READER.locate(tmp_path))
-    assert said[0] == "images: 211, officially 213."
-    assert "anger: 28, officially 30." in said
-    assert "KA: 21, officially 23." in said
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (b"version https://git-lfs.github.com/spec/v1\n", ".*Git LFS"),
-        (b"II*\0", "cannot be decoded"),
-        (tiff(np.zeros((16, 16), np.uint8))[:150], "cannot be decoded"),
-    ],
-)
-def test_an_unreadable_image_is_named_and_the_others_read(tmp_path, content, message):
-    (tmp_path / "KA.AN1.39.tiff").write_bytes(tiff(np.full((16, 16), 9, np.uint8)))
-    (tmp_path / "KA.AN2.40.tiff").write_bytes(content)
-    for crop in (None, FACE):
-        with pytest.raises(FerError, match=rf"KA\.AN2\.40\.tiff: {message}"):
-            jaffe.READER.read(tmp_path, crop=crop)
-        problems = []
-        assert jaffe.READER.read(tmp_path, problems, crop=crop).ids.tolist() == ["KA.AN1.39"]
-        assert len(problems) == 1
-
-
 def test_copies_in_two_folders_are_read_once(tmp_path):
     for folder in ("a", "jaffe"):
         (tmp_path / folder).mkdir()
@@ -174,36 +143,3 @@ def test_other_formats_than_tiff_are_read(tmp_path):
     corpus = jaffe.READER.read(tmp_path, crop=False)
     assert corpus.ids.tolist() == ["KA.AN1.39", "KA.DI1.42"]
     assert (corpus.images == pixels).all()
-
-
-def test_nothing_there(tmp_path):
-    (tmp_path / "KA.AN1.39.gif").write_bytes(b"")
-    assert jaffe.READER.locate(tmp_path) is None
-    with pytest.raises(FerError, match="holds no JAFFE"):
-        jaffe.READER.read(tmp_path)
-
-
-@given(st.text(max_size=30) | st.text("KAMNULDISE123.tif٣", max_size=20))
-@example("KA.AN٣.39.tiff")
-@example("KA.AN1.39.tiff\n")
-def test_any_other_name_is_no_image(name):
-    said = jaffe.parse(name)
-    if said is not None:
-        assert name.isascii()
-        assert name.upper().startswith(f"{said['id']}.TIF".upper())
-
-
-@given(
-    st.sampled_from(sorted(WOMEN)),
-    st.sampled_from(CODES),
-    st.integers(1, 5),
-    st.integers(0, 999),
-    st.sampled_from(["tif", "tiff", "TIFF"]),
-    st.booleans(),
-)
-def test_names_say_what_they_were_made_of(woman, code, repetition, serial, ending, lower):
-    name = f"{woman}.{code}{repetition}.{serial}.{ending}"
-    said = jaffe.parse(name.lower() if lower else name)
-    assert (said["subject"], said["repetition"], said["serial"]) == (woman, repetition, serial)
-    assert said["id"] == f"{woman}.{code}{repetition}.{serial}"
-    assert said["expression"][0].upper() == code[0]

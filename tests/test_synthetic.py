@@ -77,19 +77,15 @@ def test_same_seed_same_corpus_and_another_seed_another(corpus):
     assert again.fingerprint == corpus.fingerprint
     other = synthetic.generate(n_subjects=1, per_expression=1, seed=1)
     assert not np.array_equal(other.images[0], corpus.images[0])
+    one = synthetic.generate(n_subjects=1, per_expression=1)  # fewer subjects and repetitions move no image
+    rows = np.flatnonzero(np.isin(corpus.ids, one.ids))
+    np.testing.assert_array_equal(corpus.images[rows], one.images)
+    np.testing.assert_array_equal(corpus.landmarks[rows], one.landmarks)
 
 
 def test_landmarks_of_one_face_are_pinned(corpus):
     # Coordinates, not a pixel hash: rounding in another OpenCV build may move a pixel by one grey level.
     np.testing.assert_allclose(corpus.landmarks[0][[0, 8, 30, 36, 45, 62]], PINNED, atol=1e-3)
-
-
-def test_adding_subjects_or_repetitions_leaves_earlier_images_unchanged(corpus):
-    one = synthetic.generate(n_subjects=1, per_expression=1)
-    rows = np.flatnonzero(np.isin(corpus.ids, one.ids))
-    np.testing.assert_array_equal(corpus.ids[rows], one.ids)
-    np.testing.assert_array_equal(corpus.images[rows], one.images)
-    np.testing.assert_array_equal(corpus.landmarks[rows], one.landmarks)
 
 
 def test_landmarks_scale_with_the_image(corpus):
@@ -98,7 +94,7 @@ def test_landmarks_scale_with_the_image(corpus):
     np.testing.assert_allclose(large.landmarks, expected, atol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(number=st.integers(0, 60), expression=st.sampled_from(EXPRESSIONS), pose=poses)
 def test_landmarks_lie_inside_in_anatomical_order(number, expression, pose):
     person = synthetic.subject(number)
@@ -119,7 +115,7 @@ def test_landmarks_lie_inside_in_anatomical_order(number, expression, pose):
     assert y[19] < y[37] <= y[41] < y[33] < y[51] < y[62] <= y[66] < y[57] < y[8]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(acts=actions)
 def test_a_symmetric_face_has_symmetric_landmarks(acts):
     p = landmarks(shape(Identity(), replace(acts, corner_one=0.0)))
@@ -172,21 +168,6 @@ def test_the_drawing_follows_the_landmarks_of_an_open_mouth():
         assert dark.sum() > 0.25 * inside.sum()
 
 
-def test_the_drawing_follows_the_landmarks_of_eyes_and_brows():
-    face = Identity(skin=0.8, brow_thickness=0.06, asymmetry=0.0)
-    for lift in (0.0, 1.0):
-        acts = Actions(brow_inner=lift, brow_outer=lift)
-        image, p = picture(face, acts), points(face, acts)
-        for k in (18, 19, 20, 23, 24, 25):
-            column = image[:, round(p[k, 0])]
-            top = round(p[k, 1])
-            darkest = top - 6 + np.argmin(column[top - 6 : top + 6])
-            assert abs(darkest - p[k, 1]) <= 1.5
-        pupil = p[[37, 38, 40, 41]].mean(axis=0)
-        x, y = np.rint(pupil).astype(int)
-        assert image[y - 1 : y + 2, x - 1 : x + 2].mean() < 0.5 * image[y + 9, x]
-
-
 def test_subjects_differ_more_than_images_of_one_subject(corpus):
     def upright(person):
         p = landmarks(shape(person.identity, Actions()))
@@ -200,13 +181,6 @@ def test_subjects_differ_more_than_images_of_one_subject(corpus):
     distance = np.abs(images[:, None] - images[None]).mean(axis=(2, 3))
     same = (names[:, None] == names[None]) & ~np.eye(len(names), dtype=bool)
     assert distance[same].mean() < 0.6 * distance[names[:, None] != names[None]].mean()
-
-
-def test_expressions_differ_from_neutral():
-    for expression in EXPRESSIONS:
-        person = synthetic.subject(3)
-        moved = points(person.identity, person.apex[expression]) - points(person.identity, Actions())
-        assert (np.abs(moved).max() > 2) == (expression != "neutral")
 
 
 def test_sequences_run_monotonically_from_neutral_to_apex(film):
@@ -235,7 +209,7 @@ def test_counts_that_are_too_small_are_refused(wrong):
         synthetic.generate(**wrong)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(pose=poses, x=st.floats(-3, 3), y=st.floats(-3, 3), radius=st.floats(0.01, 0.5))
 def test_marks_may_lie_anywhere_and_cover_their_area(pose, x, y, radius):
     sketch = Sketch()
@@ -245,10 +219,3 @@ def test_marks_may_lie_anywhere_and_cover_their_area(pose, x, y, radius):
     assert image.shape == (64, 64)
     assert np.isfinite(image).all()
     assert image.max() <= 1.0 + 1e-6
-
-
-def test_a_disc_covers_its_area():
-    sketch = Sketch()
-    sketch.paint(ellipse((0, 0), (0.5, 0.5), 200), 1.0)
-    area = render(sketch, Pose(), 200, 0.0).sum()
-    assert area == pytest.approx(np.pi * 50**2, rel=0.03)

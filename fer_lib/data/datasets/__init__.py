@@ -21,7 +21,6 @@ from typing import Any
 
 from fer_lib import expressions, files
 from fer_lib.data.corpus import Card, Corpus, pack, unpack
-from fer_lib.data.first_bytes import is_archive, read_head
 from fer_lib.data.image_files import Crop, checked_crop
 from fer_lib.data.printed import compare
 from fer_lib.data.reader import Reader
@@ -44,15 +43,10 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 
 
 def find(name: str, data_dir: str | Path | None = None) -> Path:
-    """Return the folder of a corpus on this machine.
+    """Return the folder of a corpus (one of ``NAMES``) on this machine.
 
-    Parameters
-    ----------
-    name : str
-        One of ``NAMES``.
-    data_dir : path, optional
-        The corpus's own folder or the folder that holds it under its name; default ``$FER_DATA``,
-        else ``~/fer-data``.
+    ``data_dir`` is the corpus's own folder or the folder that holds it under its name; default ``$FER_DATA``,
+    else ``~/fer-data``.
 
     Raises
     ------
@@ -88,10 +82,7 @@ def _locate(name: str, data_dir: str | Path | None, **selection: Any) -> Source:
 def data_folder(data_dir: str | Path | None = None) -> Path:
     """Return where corpora are looked for: ``data_dir``, else ``$FER_DATA``, else ``~/fer-data``.
 
-    Raises
-    ------
-    FerError
-        If it is a file, or no path at all.
+    FerError if it is a file, or no path at all.
     """
     base = Path(data_dir or os.environ.get("FER_DATA") or "~/fer-data")
     with _refusals():
@@ -149,10 +140,10 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     source = _locate(name, data_dir, **{option: options[option] for option in READERS[name].choices})
     corpus, problems = _read(name, source, options)
     if problems and strict:
-        shown = " ".join(problems[:SHOWN_PROBLEMS])
+        some = " ".join(problems[:SHOWN_PROBLEMS])
         more = f" ({len(problems) - SHOWN_PROBLEMS} more.)" if len(problems) > SHOWN_PROBLEMS else ""
         raise FerError(
-            f"{source.root} is not the official {corpus.card.title}. {shown}{more} Get a complete copy, or "
+            f"{source.root} is not the official {corpus.card.title}. {some}{more} Get a complete copy, or "
             "pass strict=False to use this one knowingly."
         )
     return corpus
@@ -161,12 +152,8 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
 def check(name: str, data_dir: str | Path | None = None, crop: Crop | None = None) -> dict[str, Any]:
     """Report on the copy of a corpus on this machine, read with the default options.
 
-    Parameters
-    ----------
-    name, data_dir
-        As in :func:`find`.
-    crop : Crop, optional
-        How faces are cut out of a corpus of whole photographs, where they are to be looked for.
+    Faulty files do not raise: they are problems. ``name`` and ``data_dir``, and what is raised, are those of
+    :func:`find`; ``crop`` is how faces are cut out of a corpus of whole photographs.
 
     Returns
     -------
@@ -177,14 +164,9 @@ def check(name: str, data_dir: str | Path | None = None, crop: Crop | None = Non
         selected) and ``expected`` (those of a complete copy); ``printed`` (what papers print of it, the
         count of this copy and of a complete one: :mod:`fer_lib.data.printed`); ``ignored`` (files
         passed over because of their names) and ``ignored_names`` (some of them); ``problems``
-        (sentences, gravest first); ``doubts`` (those of them that stop no run: an altered copy);
-        ``remarks`` (what is no fault); ``fingerprint``; ``audit``; ``authenticity`` (from
-        :func:`authenticity`).
-
-    Raises
-    ------
-    AbsentDataError, FerError
-        As :func:`find`. Faulty files do not raise: they are problems.
+        (sentences, gravest first); ``doubts`` (those of them that stop no run: an altered copy, where
+        there is no other problem); ``remarks`` (what is no fault); ``fingerprint``; ``audit``;
+        ``authenticity`` (from :func:`authenticity`).
     """
     options = _options(name, {})
     if name in GENERATED:
@@ -201,7 +183,7 @@ def check(name: str, data_dir: str | Path | None = None, crop: Crop | None = Non
         if (more := len(problems) - LISTED_PROBLEMS) > 0:
             problems[LISTED_PROBLEMS:] = [f"{more:,} more problems are not listed."]
     found = authenticity(corpus)
-    doubts = reader.doubts(source, found) if found and reader.doubts else []
+    doubts = found["findings"] if found and not problems else []
     printed = compare(reader, source.root)
     return report(corpus, source, problems, printed, doubts) | {"authenticity": found}
 
@@ -209,12 +191,9 @@ def check(name: str, data_dir: str | Path | None = None, crop: Crop | None = Non
 def authenticity(corpus: Corpus) -> dict[str, Any] | None:
     """Tell whether a corpus is what its owner published; None for a corpus of which nothing is known.
 
-    Returns
-    -------
-    dict or None
-        At least ``original`` (bool) and ``findings`` (a sentence for each difference and what it does to
-        a comparison); the rest are facts of that corpus, such as those of
-        :func:`fer_lib.data.datasets.fer2013.authenticity`.
+    The dict has at least ``original`` (bool) and ``findings`` (a sentence for each difference and what it
+    does to a comparison); the rest are facts of that corpus, such as those of
+    :func:`fer_lib.data.datasets.fer2013.authenticity`.
     """
     reader = READERS.get(corpus.card.name)
     return reader.authenticity(corpus) if reader and reader.authenticity else None
@@ -274,28 +253,20 @@ def _plain(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower().replace("+", "plus"))
 
 
-def _is_packed(path: Path, name: str) -> bool:
-    """Return whether a file is an archive by its suffix or, under the corpus's own name, by its content."""
-    if path.suffix.lower() in ARCHIVES:
-        return True
-    return _plain(path.stem) == _plain(name) and path.is_file() and is_archive(read_head(path))
-
-
 def _absent(card: Card, base: Path, whole: bool) -> str:
+    """Say what was looked for, where, what is there instead, and how to get the corpus."""
     there = "there is no such folder"
     if base.is_dir():
-        names = sorted(shown(f.name) for f in base.iterdir() if not f.name.startswith("."))
-        packed = [name for name in names if _is_packed(base / name, card.name)]
-        there, here = "it holds nothing that looks like it", ""
+        held = [f for f in sorted(base.iterdir()) if not f.name.startswith(".")]
+        names, there = [shown(path.name) for path in held], "it holds nothing that looks like it"
+        packed = [path for path in held if path.suffix.lower() in ARCHIVES]
         if packed:
-            there += (
-                f" (unpack {packed[0]}: fer data import {card.name} {shlex.quote(str(base / packed[0]))})"
-            )
-        elif names:
-            here = f" (it holds {', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
+            unpack_it = f"fer data import {card.name} {shlex.quote(shown(packed[0]))}"
+            there += f" (unpack {shown(packed[0].name)}: {unpack_it})"
         if not whole:
             there += f" among its first {ENTRIES:,} files; give the corpus's own folder"
-        there += here
+        if names and not packed:
+            there += f" (it holds {', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
     return (
         f"{card.title} was looked for in {base}, but {there}.\n"
         f"Owner:    {card.owner}\nLicence:  {card.licence}\nObtain:   {card.obtain}\n"

@@ -1,18 +1,19 @@
 """CK+ in every form it circulates in: the original tree, the crops called CK+48, and ckextended.csv.
 
 A sequence shows one face from neutral (first frame) to the apex (last frame); the owners' label, where
-there is one, is the apex's. Files are known by their names, wherever they lie below the folder, so extra
-and missing levels do not matter.
+there is one, is the apex's. Files are known by their names, wherever they lie below the folder.
 
 The corpus has ``subjects`` (``S005``), ``sequences`` (``S005_001``) and the column ``frame`` (the number in
-the file name). The option ``crop`` (:data:`fer_lib.faces.FACE`) cuts out the face; ``valid`` is then False
-where none was found and the whole frame is used. From ckextended.csv: images of 48x48 in the order of its
-rows, without subjects, sequences and frames.
+the file name). The option ``crop`` (:data:`fer_lib.faces.FACE`) cuts out the face of the original tree;
+``valid`` is then False where none was found and the whole frame is used. ckextended.csv gives images of
+48x48 in the order of its rows, named ``row0001`` ..., without subjects, sequences and frames; nobody's
+official split is in its column Usage.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ FILE_NAME = re.compile(
     r"(S\d{3})_(\d{3})_(\d{8})(?:(\.png)|_(emotion|landmarks|facs)\.txt)", re.IGNORECASE | re.ASCII
 )
 FOLDERS = {*EXPRESSIONS, *ALIASES}  # names of class folders
+LABEL = re.compile(r"([1-7])(?:\.0*)?(?:e\+?0+)?", re.IGNORECASE | re.ASCII)  # written as 3.0000000e+00
 TABLE, TABLE_SIZE = "ckextended.csv", 48
 # 0 (neutral) is in the owners' list of codes, but no apex has it.
 CODES = codes("0=neutral 1=anger 2=contempt 3=disgust 4=fear 5=happy 6=sadness 7=surprise")
@@ -94,22 +96,17 @@ PRINTED = (
 )
 
 
-def parse(name: str) -> dict[str, str] | None:
+def parse(name: str) -> dict[str, Any] | None:
     """Return what a file name says (``S005_001_00000011_emotion.txt``), None for any other name.
 
-    ``kind`` is ``image``, ``emotion``, ``landmarks`` or ``facs``; ``frame`` keeps its eight digits.
+    ``kind`` is ``image``, ``emotion``, ``landmarks`` or ``facs``.
     """
     if (match := FILE_NAME.fullmatch(name)) is None:
         return None
     subject, number, frame, image, kind = match.groups()
-    subject = subject.upper()
-    kind = "image" if image else kind.lower()
-    return {"subject": subject, "sequence": f"{subject}_{number}", "frame": frame, "kind": kind}
-
-
-def is_ours(folder: str, name: str) -> bool:
-    """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FILE_NAME.fullmatch(name) is not None or name.lower() == TABLE
+    sequence = f"{subject.upper()}_{number}"
+    said = {"id": f"{sequence}_{frame}", "subject": subject.upper(), "sequence": sequence}
+    return said | {"frame": int(frame), "kind": "image" if image else kind.lower()}
 
 
 def locate(root: Path, frames: str, classes: str) -> Source | None:
@@ -123,25 +120,29 @@ def locate(root: Path, frames: str, classes: str) -> Source | None:
         927), ``last10`` and ``all``: the last frames, fewer for a shorter sequence;
         :func:`fer_lib.data.clips.sequences` makes clips of one length of them. ``neutral``: the first frame
         of every sequence, labelled or not (593), labelled neutral. CK+48 has ``apex`` and ``last3``,
-        ckextended.csv ``apex`` and ``neutral``.
+        ckextended.csv ``apex`` and ``neutral``; FerError for others.
     classes : {"seven", "six"}
         The owners' seven, or those without contempt. ``neutral`` frames have the one class neutral.
-
-    Raises
-    ------
-    FerError
-        For frames that are not to be had from the form of CK+ that is here.
     """
-    chosen = ("neutral",) if frames == "neutral" else CLASSES[classes]
-    source = Source(root, "original", chosen)
-    images, crops, emotions, tables = _list_files(root, source)
+    source = Source(root, "original", ("neutral",) if frames == "neutral" else CLASSES[classes])
+    images, crops, emotions, tables = [], [], [], []
+    above = root.absolute().as_posix()  # the root itself may be a class folder
+    for file in walk(root, source.problems):
+        folder, _, name = f"{above}/{file}".rpartition("/")
+        if name.lower() == TABLE:
+            tables.append(root / file)
+        elif (said := parse(name)) is None:
+            source.pass_over(file)
+        elif (kind := said.pop("kind")) == "emotion":
+            emotions.append({"path": root / file, **said})
+        elif kind == "image":
+            parent = folder.rpartition("/")[2].strip().lower()
+            if parent in FOLDERS:
+                crops.append({"path": root / file, **said, "expression": canonical(parent)})
+            else:
+                images.append({"path": root / file, **said})
     if images:
-        if not emotions and frames != "neutral":
-            source.problems.append(
-                f"{shown(root)} holds images of CK+ but no emotion file: put Emotion (or Emotion_labels) "
-                "beside the images, and give the folder that holds both."
-            )
-        _select(source, images, _read_labels(emotions, source), frames)
+        _select(source, images, emotions, frames)
     elif crops:
         _select_crops(source, crops, frames)
     elif tables:
@@ -153,66 +154,35 @@ def locate(root: Path, frames: str, classes: str) -> Source | None:
     return source if images or crops or tables else None
 
 
-def _list_files(
-    root: Path, source: Source
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]], list[Path]]:
-    """Return rows for the original frames, the crops in class folders and the emotion files, and the csv."""
-    images, crops, emotions, tables = [], [], [], []
-    above = root.absolute().as_posix()  # the root itself may be a class folder
-    for file in walk(root, source.problems):
-        folder, _, name = f"{above}/{file}".rpartition("/")
-        if name.lower() == TABLE:
-            tables.append(root / file)
-        elif (said := parse(name)) is None:
-            source.pass_over(file)
-        else:
-            kind = said.pop("kind")
-            row = {"path": root / file, "id": f"{said['sequence']}_{said['frame']}", **said}
-            row["frame"] = int(said["frame"])
-            if kind == "emotion":
-                emotions.append(row)
-            elif kind == "image":
-                if (parent := folder.rpartition("/")[2].strip().lower()) in FOLDERS:
-                    crops.append({**row, "expression": canonical(parent)})
-                else:
-                    images.append(row)
-    return images, crops, emotions, tables
-
-
 def _read_labels(emotions: list[dict[str, Any]], source: Source) -> dict[str, str]:
     """Return the expression of each labelled sequence; an empty emotion file is no label."""
     labels: dict[str, str] = {}
     for row in emotions:
-        try:
-            expression = _label(row["path"])
-        except (OSError, FerError) as error:
-            source.problems.append(f"{shown(row['path'])}: {error}")
-            continue
         source.files.append(row["path"])
-        if expression and labels.setdefault(row["sequence"], expression) != expression:
+        text = row["path"].read_bytes().decode("ascii", "replace").strip()
+        if not text:
+            continue
+        if (match := LABEL.fullmatch(text)) is None:
+            wrong = f"holds {text[:20]!r}, expected one number from 1 to 7; get this file again."
+            source.problems.append(f"{shown(row['path'])}: {wrong}")
+        elif (other := labels.setdefault(row["sequence"], CODES[match[1]])) != CODES[match[1]]:
             source.problems.append(
-                f"{shown(row['path'])}: says {expression}, but another emotion file of the sequence says "
-                f"{labels[row['sequence']]}; remove the wrong one."
+                f"{shown(row['path'])}: says {CODES[match[1]]}, but another emotion file of the sequence "
+                f"says {other}; remove the wrong one."
             )
     return labels
 
 
-def _label(path: Path) -> str | None:
-    """Return the expression that an emotion file names; the number is written as ``3.0000000e+00``."""
-    text = path.read_bytes().decode("ascii", "replace").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if value not in range(1, 8):
-        raise FerError(f"holds {text[:20]!r}, expected one number from 1 to 7; get this file again.")
-    return CODES[str(int(value))]
-
-
-def _select(source: Source, images: list[dict[str, Any]], labels: dict[str, str], frames: str) -> None:
+def _select(
+    source: Source, images: list[dict[str, Any]], emotions: list[dict[str, Any]], frames: str
+) -> None:
     """Choose the frames of an original tree and count what it holds."""
+    if not emotions and frames != "neutral":
+        source.problems.append(
+            f"{shown(source.root)} holds images of CK+ but no emotion file: put Emotion (or Emotion_labels) "
+            "beside the images, and give the folder that holds both."
+        )
+    labels = _read_labels(emotions, source)
     source.rows = images
     drop_repeats(source)
     sequences = by_sequence(source.rows)
@@ -238,25 +208,22 @@ def _select(source: Source, images: list[dict[str, Any]], labels: dict[str, str]
 
 def _select_crops(source: Source, crops: list[dict[str, Any]], frames: str) -> None:
     """Choose the frames of CK+48: the last three of each labelled sequence, in class folders."""
-    source.form = "ck48"
+    source.form, source.rows = "ck48", crops
     if frames not in ("apex", "last3"):
         raise FerError(
             f"{shown(source.root)} is CK+48, which holds only the last three frames of a sequence; frames is "
             f"'apex' or 'last3', {frames!r} needs the original tree."
         )
-    source.rows = crops
     drop_repeats(source)
-    found = [row["expression"] for row in source.rows]
-    source.facts = {"images": len(found), **{name: found.count(name) for name in PER_CLASS}}
     sequences = by_sequence(source.rows)
-    labels: dict[str, str] = {}
+    found, labels = Counter(row["expression"] for row in source.rows), {}
+    source.facts = {"images": len(source.rows), **{name: found[name] for name in PER_CLASS}}
     for name, rows in sequences.items():
-        said = sorted({row["expression"] for row in rows})
-        labels[name] = said[0]
-        if len(said) > 1:
+        labels[name], *others = sorted({row["expression"] for row in rows})
+        if others:
             source.problems.append(
-                f"{shown(source.root)}: sequence {name} lies in the folders of {' and '.join(said)}; remove "
-                "the wrong one."
+                f"{shown(source.root)}: sequence {name} lies in the folders of {labels[name]} and "
+                f"{' and '.join(others)}; remove the wrong one."
             )
     source.remarks.append(
         "CK+48 holds three nearly equal frames of each sequence: split it by sequence or subject, never at "
@@ -265,39 +232,25 @@ def _select_crops(source: Source, crops: list[dict[str, Any]], frames: str) -> N
     take(source, sequences, labels, frames)
 
 
-def _read_table(path: Path, classes: tuple[str, ...], problems: list[str]) -> Corpus:
-    """Read the rows of ckextended.csv that are of ``classes``; faulty ones are described in ``problems``.
-
-    Images are named ``row0001`` ... by their number in the file. The column Usage is nobody's official split
-    and is left alone.
-    """
-    before = len(problems)
-    columns = {"emotion": {code: int(code) for code in TABLE_CODES}}
-    images, codes_of, kept, rows = pixel_csv.read_images(path, TABLE_SIZE, columns, problems)
-    names = np.array(list(TABLE_CODES.values()))[codes_of["emotion"]]
-    here = np.isin(names, classes)
-    if not here.any() and len(problems) == before:
-        problems.append(f"{shown(path)} holds no image of the selection that was asked for.")
-    labels = np.array([classes.index(name) for name in names[here]], np.int64)
-    ids = np.array([f"row{number + 1:04}" for number in rows[kept][here]], np.str_)
-    return Corpus(images[here], labels, classes, CARD, ids)
-
-
 def _build(
-    source: Source,
-    card: Card,
-    problems: list[str] | None,
-    crop: Crop | None,
-    size: int | tuple[int, int] | None,
+    source: Source, card: Card, problems: list[str] | None, crop: Crop | None, size: int | tuple | None
 ) -> Corpus:
     """Read the original tree, cropped if asked; the other two forms hold faces already."""
-    if source.form == "ckextended":
-        found = list(source.problems)
-        corpus = _read_table(source.files[0], source.classes, found)
-        settle(found, problems, card.name, source.root)
-        return corpus if size is None else corpus.resize(checked_size(size))
-    crop = crop if source.form == "original" else None
-    return read_stills(source, card, problems, size=size, crop=crop)
+    if source.form != "ckextended":
+        crop = crop if source.form == "original" else None
+        return read_stills(source, card, problems, size=size, crop=crop)
+    path, found = source.files[0], list(source.problems)
+    columns = {"emotion": {code: int(code) for code in TABLE_CODES}}
+    images, read, kept, rows = pixel_csv.read_images(path, TABLE_SIZE, columns, found)
+    names = np.array(list(TABLE_CODES.values()))[read["emotion"]]
+    here = np.isin(names, source.classes)
+    if not here.any() and not found:
+        found.append(f"{shown(path)} holds no image of the selection that was asked for.")
+    settle(found, problems, card.name, source.root)
+    labels = np.array([source.classes.index(name) for name in names[here]], np.int64)
+    ids = np.array([f"row{number + 1:04}" for number in rows[kept][here]], np.str_)
+    corpus = Corpus(images[here], labels, source.classes, card, ids)
+    return corpus if size is None else corpus.resize(checked_size(size))
 
 
 READER = Reader(
@@ -306,7 +259,7 @@ READER = Reader(
     {"frames": FRAMES, "classes": tuple(CLASSES)},
     {"crop": None, "size": None},
     _build,
-    is_ours,
+    is_ours=lambda folder, name: FILE_NAME.fullmatch(name) is not None or name.lower() == TABLE,
     faults=wrong_counts,
     printed=PRINTED,
 )

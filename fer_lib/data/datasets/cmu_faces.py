@@ -7,6 +7,7 @@ The corpus has the classes anger, happiness, sadness and neutral, ``subjects`` (
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from fer_lib.data.corpus import Card
@@ -53,28 +54,15 @@ def parse(name: str) -> dict[str, str] | None:
     if (match := FILE_NAME.fullmatch(name)) is None:
         return None
     user, pose, expression, eyes, scale, kind = ((part or "full").lower() for part in match.groups())
-    return {
-        "id": f"{user}_{pose}_{expression}_{eyes}",
-        "expression": canonical(expression),
-        "subject": user,
-        "pose": pose,
-        "eyes": eyes,
-        "scale": scale,
-        "kind": kind,
-    }
+    said = {"id": f"{user}_{pose}_{expression}_{eyes}", "expression": canonical(expression), "subject": user}
+    return said | {"pose": pose, "eyes": eyes, "scale": scale, "kind": kind}
 
 
 def locate(root: Path, scale: str, pose: str, eyes: str) -> Source | None:
     """List the images below ``root``; None where there is none of any scale.
 
-    Parameters
-    ----------
-    root : Path
-    scale : {"best", "full", "2", "4"}
-        128x120 (width x height), 64x60 or 32x30 pixels; ``best`` is the most complete scale here, the
-        largest one of several.
-    pose : {"all", "straight", "left", "right", "up"}
-    eyes : {"all", "open", "sunglasses"}
+    ``scale`` is ``full`` (128x120, width x height), ``2`` (64x60), ``4`` (32x30) or ``best``, the most
+    complete of them here, the largest one of several. ``pose`` and ``eyes`` select values of their columns.
     """
     source = Source(root, "", CLASSES, expected={"usable": sum(USUAL.values())})
     named = list(named_rows(source, parse))
@@ -85,16 +73,18 @@ def locate(root: Path, scale: str, pose: str, eyes: str) -> Source | None:
         scale = max(SCALES, key=lambda known: len(ids[known]))
     source.form = f"scale {scale}: {SCALES[scale]}"
     rows = [row for row in named if row["scale"] == scale]
-    use(source, [row for row in rows if row.pop("kind") == "pgm"])
+    source.rows = [row for row in rows if row.pop("kind") == "pgm"]
     bad = len(rows) - len(source.rows)
     drop_repeats(source)
     source.facts = {"bad": bad, "usable": len(source.rows)}
     if bad:
         source.remarks.append(f"{bad} images that the owners marked as glitches (.bad) were skipped.")
-    for name, usual in USUAL.items():
-        found = sum(row["expression"] == name for row in source.rows)
-        if found != usual:
-            source.remarks.append(f"{name}: {found} images at this scale, the complete set has {usual}.")
+    found = Counter(row["expression"] for row in source.rows)
+    source.remarks += [
+        f"{name}: {found[name]} images at this scale, the complete set has {usual}."
+        for name, usual in USUAL.items()
+        if found[name] != usual
+    ]
     use(source, (r for r in source.rows if pose in ("all", r["pose"]) and eyes in ("all", r["eyes"])))
     return source
 

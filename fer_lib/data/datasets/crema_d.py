@@ -60,25 +60,15 @@ def parse(name: str) -> dict[str, str] | None:
     if (match := FILE_NAME.fullmatch(name)) is None:
         return None
     actor, sentence, emotion, level, container = (part.upper() for part in match.groups())
-    return {
-        "id": f"{actor}_{sentence}_{emotion}_{level}",
-        "expression": CODES[emotion],
-        "subject": actor,
-        "sentence": sentence,
-        "level": LEVELS[level],
-        "container": container,
-    }
+    said = {"id": f"{actor}_{sentence}_{emotion}_{level}", "expression": CODES[emotion], "subject": actor}
+    return said | {"sentence": sentence, "level": LEVELS[level], "container": container}
 
 
 def locate(root: Path, frames: str) -> Source | None:
     """List the films below ``root``; None where there is none.
 
-    Parameters
-    ----------
-    root : Path
-    frames : {"apex", "last10", "neutral"}
-        See :func:`fer_lib.data.video.towards_apex`: the middle of each film, ten frames that lead there
-        from its start, or its first frame, labelled neutral.
+    ``frames`` is ``apex`` (the middle of each film), ``last10`` (ten frames that lead there from its start)
+    or ``neutral`` (its first frame, labelled neutral): :func:`fer_lib.data.video.towards_apex`.
     """
     source = Source(root, "films", ("neutral",) if frames == "neutral" else CLASSES, expected=OFFICIAL)
     source.rows = one_form(named_rows(source, parse), "container", "FLV")  # the owners' own

@@ -1,14 +1,12 @@
 """FER2013 in every form it circulates in, read to one and the same corpus.
 
 Accepted are ``fer2013.csv``, ``icml_face_data.csv`` and folders of images (``train/<class>/`` and
-``test/<class>/``, with or without ``validation/<class>/``). The forms order their samples differently
-and a csv row has no file name, so neither row nor file may enter the corpus. Samples are ordered by
-split (train, public_test, private_test), then label, then the sha256 of their pixels, and named
-``<split>-<first 12 hex digits>``, with ``-2``, ``-3`` ... for further copies of one image in one split.
-Copies that agree in split, label and pixels are interchangeable, so this order has no ties that matter:
-the same pixels give the same ids, the same row numbers and the same fingerprint in every form. (The
-JPEG files are compressed once more, so folders and csv hold slightly different pixels.) Ordering by
-hash and not by the pixels themselves keeps neighbours in the corpus unrelated.
+``test/<class>/``, with or without ``validation/<class>/``). The forms order their samples differently and a
+csv row has no file name, so neither row nor file may enter the corpus. Samples are ordered by split (train,
+public_test, private_test), then label, then the sha256 of their pixels, and named ``<split>-<first 12 hex
+digits>``, with ``-2``, ``-3`` ... for further copies of one image in one split: the same pixels give the same
+corpus in every form. (The JPEG files are compressed once more, so folders and csv hold slightly different
+pixels.) Ordering by hash and not by the pixels keeps neighbours in the corpus unrelated.
 
 The corpus has labels 0..6 in FER2013's (and canonical) order and ``split``; no subjects. With the option
 ``labels="ferplus"`` labels are 0..7 (7 is contempt), the same ids in the same order. With it or ``votes`` its
@@ -19,38 +17,38 @@ The corpus has labels 0..6 in FER2013's (and canonical) order and ``split``; no 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_lib.data import first_bytes, pixel_csv
+from fer_lib.data import pixel_csv
 from fer_lib.data.corpus import SPLIT_ORDER, Card, Corpus
 from fer_lib.data.datasets import fer2013_original, ferplus
-from fer_lib.data.datasets.fer2013_folders import (
-    CLASSES,
-    SIZE,
-    USAGE,
-    Source,
-    has_classes,
-    list_images,
-    read_images,
-)
+from fer_lib.data.datasets.ferplus import SPLITS
+from fer_lib.data.decoding import decode, decode_all
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import settle, shown
+from fer_lib.data.sources import Source, folded, settle, shown
 from fer_lib.errors import FerError
+from fer_lib.expressions import ALIASES, EXPRESSIONS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SIZE = 48
+CLASSES = EXPRESSIONS[:7]  # FER2013's codes 0..6 are the canonical order
+FOLDERS = {name: CLASSES.index(name) for name in CLASSES}
+FOLDERS |= {name: FOLDERS[known] for name, known in ALIASES.items() if known in FOLDERS}
+SPLIT_FOLDERS = ("train", "training", "validation", "val", "test", "publictest", "privatetest")
+FILE_NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.jpg")
 OFFICIAL = {
     "train": (3995, 436, 4097, 7215, 4830, 3171, 4965),
     "public_test": (467, 56, 496, 895, 653, 415, 607),
     "private_test": (491, 55, 528, 879, 594, 416, 626),
 }
-CSV_NAMES = ("fer2013.csv", "icml_face_data.csv", "fer2013")  # the last without suffix, if it is a csv
 WRAPPERS = ("", "fer2013", "images", "archive")  # folders that the downloads unpack into
-SPLITS = {usage: SPLIT_ORDER.index(split) for usage, split in USAGE.items()}
 
 CARD = Card(
     name="fer2013",
@@ -97,124 +95,144 @@ def locate(root: Path, labels: str, votes: bool) -> Source | None:
     ----------
     root : Path
     labels : {"original", "ferplus"}
-        ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`); only
-        with the csv form. Rows without a majority, or with one for unknown or no face, are left out; how
-        many, and which, is remarked.
+        ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`).
+        Rows without a majority, or with one for unknown or no face, are left out.
     votes : bool
-        Whether the votes come with the original labels, all rows kept, as columns of ``meta``; only with the
-        csv form.
+        Whether the votes come with the original labels, all rows kept, as columns of ``meta``. They, and the
+        labels made of them, can only be had with the csv form.
     """
-    for folder in (root / wrapper for wrapper in WRAPPERS):
-        if (source := _located(folder)) is not None:
-            source.majority = labels == "ferplus"
-            source.expected = {split: sum(counts) for split, counts in OFFICIAL.items()}
-            _add_votes(source, ferplus.find(source.root) or ferplus.find(root), votes or source.majority)
-            return source
-    return None
+    located = (source for wrapper in WRAPPERS if (source := _located(root / wrapper)))
+    if (source := next(located, None)) is None:
+        return None
+    source.classes = EXPRESSIONS if labels == "ferplus" else CLASSES
+    source.expected = {split: sum(counts) for split, counts in OFFICIAL.items()}
+    path = ferplus.find(source.root) or ferplus.find(root)
+    if votes or labels == "ferplus":
+        if source.form != "csv":
+            raise FerError(
+                f"{shown(source.root)} holds FER2013 without the order of its rows, and the votes of FER+ "
+                "have nothing else to be joined by; labels='ferplus' needs fer2013.csv, as does votes=True."
+            )
+        if path is None:
+            raise FerError(
+                f"{shown(source.root)} holds no {ferplus.NAME}; put the file of the FER+ repository beside "
+                f"{source.files[0].name}."
+            )
+        source.files.append(path)
+        source.facts["ferplus_rows"] = pixel_csv.count_rows(path)
+        source.expected["ferplus_rows"] = sum(source.expected.values())
+    elif path:
+        use = "labels='ferplus' and votes=True use its votes"
+        if source.form != "csv":
+            use = "its votes belong to the rows of fer2013.csv and cannot be joined to this form"
+        source.remarks.append(f"FER+: {path.name} is here; {use}.")
+    return source
 
 
 def _located(folder: Path) -> Source | None:
     """Return FER2013 in this very folder; of several forms the csv, then the folders."""
-    files = {f.name.lower(): f for f in sorted(folder.iterdir())} if folder.is_dir() else {}
-    files = {name: f for name, f in files.items() if f.suffix.lower() in (".csv", "") and f.is_file()}
-    for name in CSV_NAMES:
-        if name in files and (name.endswith(".csv") or b"pixels" in first_bytes.read_head(files[name])):
-            return Source(folder, "csv", files=[str(files[name])])
-    if has_classes(folder):
-        return list_images(folder)
-    return Source(folder, "raw", files=[str(files["train.csv"])]) if "train.csv" in files else None
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = {f.name.lower(): f for f in inside if f.suffix.lower() == ".csv" and f.is_file()}
+    for name in ("fer2013.csv", "icml_face_data.csv"):
+        if name in files:
+            return Source(folder, "csv", files=[files[name]])
+    parts = [f for f in inside if f.name.lower().replace("_", "") in SPLIT_FOLDERS and f.is_dir()]
+    folders = [below for part in parts for below in sorted(part.iterdir()) if below.is_dir()]
+    if any(below.name.lower() in FOLDERS for below in folders):
+        return _list_images(Source(folder, "folders"), folders)
+    if "train.csv" not in files:
+        return None
+    source = Source(folder, "raw")
+    source.problems.append(
+        f"{shown(folder)} holds the raw competition files: test.csv has no labels, so nothing can be scored "
+        "on it; get icml_face_data.csv from the same competition, or fer2013.csv."
+    )
+    return source
 
 
-def _add_votes(source: Source, path: Path | None, asked: bool) -> None:
-    """Say whether the votes of FER+ are here; if they are asked for, make them part of the source."""
-    source.unusable = ferplus.no_votes(path) if path else ""
-    source.facts["ferplus_rows"] = rows = pixel_csv.count_rows(path) if path and not source.unusable else 0
-    if not asked:
-        if rows:
-            use = (
-                "labels='ferplus' and votes=True use them"
-                if source.form == "csv"
-                else "they belong to the rows of fer2013.csv and cannot be joined to this form"
+def _list_images(source: Source, folders: list[Path]) -> Source:
+    """List the images in class folders; the split is in their names, the label in the folder's."""
+    first: dict[tuple[int, str], Path] = {}  # the official copy itself reuses a name across two classes
+    for folder in folders:
+        code, named = FOLDERS.get(folder.name.lower()), 0
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 (36,000 names)
+            if (match := FILE_NAME.fullmatch(name)) is None:
+                source.pass_over(name)
+            elif code is None:
+                named += 1
+            elif (twin := first.setdefault((code, name), folder)) != folder:
+                source.problems.append(f"{name} lies both in {twin} and in {folder}; remove one of them.")
+            else:
+                # Paths would take half of a warm load's time.
+                source.files.append(f"{folder}{os.sep}{name}")
+                source.rows.append({"label": code, "split": SPLITS[match[1]]})
+        if named:
+            source.problems.append(
+                f"{folder}: unknown class folder with {named} images; expected one of {', '.join(CLASSES)} "
+                "or a usual spelling of it; rename or remove it."
             )
-            source.remarks.append(f"FER+: {path.name} with {rows:,} rows of votes is here; {use}.")
-        return
-    if source.form != "csv":
-        raise FerError(
-            f"{shown(source.root)} holds FER2013 without the order of its rows, and the votes of FER+ have "
-            "nothing else to be joined by; labels='ferplus' needs fer2013.csv, as does votes=True."
+    return source
+
+
+def _read_images(source: Source, problems: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decode image files: uint8 (N, 48, 48), labels and splits int64 (N,)."""
+
+    def load(position: int) -> list[np.ndarray]:
+        image = decode(Path(source.files[position]))
+        if image.shape != (SIZE, SIZE):
+            raise FerError(
+                f"is {image.shape[1]}x{image.shape[0]} pixels, expected {SIZE}x{SIZE}; a resized copy has "
+                "other grey levels than FER2013, get one of the original size."
+            )
+        return [image]
+
+    faults: list[tuple[str, str]] = []
+    images, kept, _ = decode_all(source.files, "FER2013", faults, SIZE, load)
+    problems += folded(faults, "file")
+    if not source.files and not problems:
+        problems.append(
+            f"{source.root}: no image is named as FER2013 names them (Training_<id>.jpg, "
+            "PublicTest_<id>.jpg, PrivateTest_<id>.jpg), so no split is known; get one with those names."
         )
-    if path is None:
-        raise FerError(
-            f"{shown(source.root)} holds no {ferplus.NAME}; put the file of the FER+ repository beside "
-            f"{Path(source.files[0]).name}."
-        )
-    source.files.append(str(path))
-    source.votes = path
-    source.expected["ferplus_rows"] = sum(source.expected.values())
-    ferplus.describe(ferplus.read(path, SPLITS), source)
+    labels, split = ([source.rows[i][key] for i in kept] for key in ("label", "split"))
+    return images, np.array(labels, np.int64), np.array(split, np.int64)
 
 
 def _build(source: Source, card: Card, problems: list[str] | None) -> Corpus:
     """Read whatever form of FER2013 was found."""
     found = list(source.problems)
     meta = None
-    if source.form == "folders":
-        images, codes, split = read_images(source, found)
-    else:
-        path = Path(source.files[0])
-        columns = {"emotion": {str(code): code for code in range(len(CLASSES))}}
-        columns |= {} if source.form == "raw" else {"Usage": SPLITS}  # raw rows are all for training
+    if source.form == "csv":
+        path, *votes = source.files
+        columns = {"emotion": {str(code): code for code in range(len(CLASSES))}, "Usage": SPLITS}
         images, read, kept, rows = pixel_csv.read_images(path, SIZE, columns, found)
-        codes, split = read["emotion"], read.get("Usage", np.zeros(len(kept), np.int64))
-        if source.votes:
+        labels, split = read["emotion"], read["Usage"]
+        if not len(images) and not found:
+            found.append(f"{path} has no rows; get it again.")
+        if votes:
             import pandas as pd
 
-            counted = ferplus.read(source.votes, SPLITS)
-            ferplus.match(counted, path, len(rows), kept, codes, split)
-            meta = pd.DataFrame(counted.counts[kept], columns=list(ferplus.COLUMNS))
-            meta = meta.assign(original=np.array(CLASSES)[codes])
-    if not len(images) and not found:
-        found.append(
-            f"{source.root}: no image is named as FER2013 names them (Training_<id>.jpg, "
-            "PublicTest_<id>.jpg, PrivateTest_<id>.jpg), so no split is known; get one with those names."
-            if source.form == "folders"
-            else f"{source.files[0]} has no rows; get it again."
-        )
+            counts = ferplus.join(votes[0], path, len(rows), kept, labels, split)
+            meta = pd.DataFrame(counts, columns=list(ferplus.COLUMNS))
+            meta = meta.assign(original=np.array(CLASSES)[labels])
+    else:
+        images, labels, split = _read_images(source, found)
     settle(found, problems, card.name, source.root)
-    corpus = _canonical_order(images, codes, split, meta)
-    return ferplus.relabel(corpus) if source.majority else corpus
+    corpus = _canonical_order(images, labels, split, meta)
+    return corpus if source.classes == CLASSES else ferplus.relabel(corpus)
 
 
 def authenticity(corpus: Corpus) -> dict[str, Any]:
-    """Tell whether a corpus is the original FER2013 or an altered copy.
+    """Tell whether a corpus is the original FER2013 or an altered copy, in about a second.
 
-    Cheap enough for every run (about a second). For what is returned see
-    :func:`fer_lib.data.datasets.fer2013_original.compare`.
+    For what is returned see :func:`fer_lib.data.datasets.fer2013_original.compare`.
     """
     return fer2013_original.compare(corpus, wrong_counts(corpus), whole=corpus.classes == CLASSES)
 
 
-def doubts(source: Source, found: dict[str, Any]) -> list[str]:
-    """Say what of the authenticity ``found`` and of the votes speaks against a copy, besides counts."""
-    said = [f"{source.unusable} The votes of FER+ cannot be used."] if source.unusable else []
-    if found["training_mean"] is None:  # too few images; `wrong_counts` says so
-        return said
-    said += [sentence for sentence in found["findings"] if not sentence.startswith("Images are missing")]
-    if source.form == "csv" and found["first_rows"] == len(fer2013_original.ORIGINAL.first):
-        rows = next(pixel_csv.blocks(Path(source.files[0]), ["emotion", "pixels"], []))[:10]
-        pixels, _ = pixel_csv.parse_pixels(rows["pixels"].fillna("").tolist(), SIZE * SIZE)
-        hashes = tuple(map(fer2013_original.short_hash, pixels))
-        if hashes != tuple(digest for _, digest in fer2013_original.ORIGINAL.first):
-            said.append(
-                f"{shown(source.files[0])}: the rows are not in the original's order. That changes no "
-                "result, but the votes of FER+ belong to rows by their order and cannot be joined."
-            )
-    return said
-
-
 def wrong_counts(corpus: Corpus) -> list[str]:
     """Compare the counts per split and class with the official ones; one sentence per difference."""
-    if corpus.classes != CLASSES:  # FER+ has other classes and leaves rows out; `unfit` counts its rows
+    if corpus.classes != CLASSES:  # FER+ has other classes and leaves rows out: its rows are counted
         return []
     sentences = []
     for name, expected in OFFICIAL.items():
@@ -222,23 +240,19 @@ def wrong_counts(corpus: Corpus) -> list[str]:
         if not found.any():
             sentences.append(f"{name} is missing: 0 of {sum(expected):,} images.")
             continue
-        for expression, have, want in zip(CLASSES, found.tolist(), expected, strict=True):
-            if have != want:
-                sentences.append(f"{name}, {expression}: {have:,} images, officially {want:,}.")
+        sentences += [
+            f"{name}, {expression}: {have:,} images, officially {want:,}."
+            for expression, have, want in zip(CLASSES, found.tolist(), expected, strict=True)
+            if have != want
+        ]
     return sentences
 
 
-def unfit(source: Source) -> list[str]:
-    """Say why a copy cannot serve whatever it counts: the competition's raw files, or too few votes."""
-    if source.form == "raw":
-        return [
-            f"{source.root} holds the raw competition files: test.csv has no labels, so nothing can be "
-            "scored on it; get icml_face_data.csv from the same competition, or fer2013.csv."
-        ]
+def _faults(source: Source, corpus: Corpus) -> list[str]:
+    """Say what keeps a copy from being the official one: wrong counts, or too few votes."""
     have, want = (counts.get("ferplus_rows") for counts in (source.facts, source.expected))
-    if source.votes and have != want:
-        return [f"{source.votes} has {have:,} rows, officially {want:,}."]
-    return []
+    few = [f"{source.files[1]} has {have:,} rows, officially {want:,}."] if have != want else []
+    return few + wrong_counts(corpus)
 
 
 def _canonical_order(
@@ -264,7 +278,6 @@ READER = Reader(
     {"labels": ("original", "ferplus"), "votes": (False, True)},
     {},
     _build,
-    faults=lambda source, corpus: unfit(source) + wrong_counts(corpus),
+    faults=_faults,
     authenticity=authenticity,
-    doubts=doubts,
 )

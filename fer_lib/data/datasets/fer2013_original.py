@@ -1,7 +1,4 @@
-"""Whether a copy of FER2013 is the original: counts and file names are the same in altered copies, too.
-
-The values below were measured on the csv of the challenge; its mean and deviation are also published.
-"""
+"""Whether a copy of FER2013 is the original: counts and file names are the same in altered copies, too."""
 
 from __future__ import annotations
 
@@ -21,35 +18,16 @@ NOTHING_ELSE = "the figures of a run on it belong to this copy alone."
 
 @dataclass(frozen=True)
 class Original:
-    """What is known of the original.
+    """What is known of the original: measured on the csv of the challenge."""
 
-    Attributes
-    ----------
-    mean, deviation : float
-        Of the training part's grey levels, of 255.
-    detail : float
-        :func:`fer_lib.data.alterations.detail` of ``SAMPLE`` of its images.
-    distinct : int
-        Different images of all parts.
-    first : tuple of (int, str)
-        Code and first 12 hex digits of the sha256 of the pixels of the first ten rows.
-    """
-
-    mean: float = 0.5077
+    mean: float = 0.5077  # of the training part's grey levels, of 255; published, as is the deviation
     deviation: float = 0.2550
-    detail: float = 0.54
-    distinct: int = 34036
-    first: tuple[tuple[int, str], ...] = (
-        (0, "90164f2200b1"),
-        (0, "86f4a1adce41"),
-        (2, "59e60e05587c"),
-        (4, "2dee657c7775"),
-        (6, "d1f84aeebbe3"),
-        (2, "51b308b37569"),
-        (4, "0e93c177e3c2"),
-        (3, "7afcc83f3927"),
-        (3, "8ea801b0d8bc"),
-        (2, "10ae981791e1"),
+    detail: float = 0.54  # :func:`fer_lib.data.alterations.detail` of ``SAMPLE`` of its images
+    distinct: int = 34036  # different images of all parts
+    # Code and first 12 hex digits of the sha256 of the pixels of the first ten rows.
+    first: str = (
+        "0-90164f2200b1 0-86f4a1adce41 2-59e60e05587c 4-2dee657c7775 6-d1f84aeebbe3 "
+        "2-51b308b37569 4-0e93c177e3c2 3-7afcc83f3927 3-8ea801b0d8bc 2-10ae981791e1"
     )
 
 
@@ -62,12 +40,11 @@ def short_hash(image: np.ndarray) -> str:
 
 
 def compare(corpus: Corpus, wrong_counts: list[str], whole: bool) -> dict[str, Any]:
-    """Compare a copy with the original.
+    """Compare a copy of FER2013, in any form, with the original.
 
     Parameters
     ----------
     corpus : Corpus
-        FER2013 in any form.
     wrong_counts : list of str
         Sentences about counts that are not the official ones.
     whole : bool
@@ -84,22 +61,20 @@ def compare(corpus: Corpus, wrong_counts: list[str], whole: bool) -> dict[str, A
     """
     import cv2
 
-    train = corpus.images[corpus.split == "train"]
-    parts = [name.split("-")[1] for name in corpus.ids.tolist()]  # <split>-<hash>[-<number>]
-    named = set(zip(corpus.split.tolist(), corpus.labels.tolist(), parts, strict=True))
+    train, known = corpus.images[corpus.split == "train"], ORIGINAL.first.split()
+    hashes = [name.split("-")[1] for name in corpus.ids.tolist()]  # <split>-<hash>[-<number>]
+    rows = zip(corpus.split.tolist(), corpus.labels.tolist(), hashes, strict=True)
+    named = {f"{label}-{name}" for split, label, name in rows if split == "train"}
     found: dict[str, Any] = {
         **dict.fromkeys(("training_mean", "training_deviation", "equalised", "jpeg_frequencies", "detail")),
-        "distinct": len(set(parts)),
-        "first_rows": sum(("train", *row) in named for row in ORIGINAL.first),
+        "distinct": len(set(hashes)),
+        "first_rows": len(named.intersection(known)),
     }
     findings = []
     if wrong_counts:
         more = f" ({len(wrong_counts):,} such differences)" if len(wrong_counts) > 1 else ""
         findings.append(f"Images are missing or added: {wrong_counts[0]}{more} Then {NOTHING_ELSE}")
     if len(train) < ENOUGH:
-        findings.append(
-            f"{len(train):,} training images are too few to tell whether they are the original's."
-        )
         return {"original": False, "findings": findings, **found}
     levels = cv2.calcHist([train.reshape(-1, train.shape[2])], [0], None, [256], [0, 256]).ravel()
     levels = levels.astype(np.float64) / levels.sum()
@@ -113,14 +88,7 @@ def compare(corpus: Corpus, wrong_counts: list[str], whole: bool) -> dict[str, A
         "jpeg_frequencies": jpeg_frequencies(sample[::2]),
         "detail": round(detail(sample), 3),
     }
-    findings += _pixel_findings(found, whole)
-    return {"original": not findings, "findings": findings, **found}
-
-
-def _pixel_findings(found: dict[str, Any], whole: bool) -> list[str]:
-    """Say what the grey levels and traces of a copy tell."""
-    findings = []
-    mean, deviation = found["training_mean"], found["training_deviation"]
+    mean, deviation, fine = found["training_mean"], found["training_deviation"], found["detail"]
     if max(abs(mean - ORIGINAL.mean), abs(deviation - ORIGINAL.deviation)) > 0.0015:
         findings.append(
             f"The grey levels are not the original's: the training part has mean {mean:.4f} and deviation "
@@ -133,11 +101,11 @@ def _pixel_findings(found: dict[str, Any], whole: bool) -> list[str]:
             "original under 1%). Every image has the same contrast, so accuracies, face detection and what a "
             "network learns are those of another dataset: compare them with no published figure."
         )
-    elif abs(found["detail"] / ORIGINAL.detail - 1) > 0.12:
-        change = "smoothed, as by resizing" if found["detail"] < ORIGINAL.detail else "sharpened"
+    elif abs(fine / ORIGINAL.detail - 1) > 0.12:
+        change = "smoothed, as by resizing" if fine < ORIGINAL.detail else "sharpened"
         findings.append(
-            f"The images were {change}: they have {found['detail'] / ORIGINAL.detail:.0%} of the original's "
-            "fine detail. A network sees other faces than the papers' did, and gradients (HOG, SIFT) differ."
+            f"The images were {change}: they have {fine / ORIGINAL.detail:.0%} of the original's fine "
+            "detail. A network sees other faces than the papers' did, and gradients (HOG, SIFT) differ."
         )
     if found["jpeg_frequencies"] > 3:
         findings.append(
@@ -150,9 +118,9 @@ def _pixel_findings(found: dict[str, Any], whole: bool) -> list[str]:
             f"{found['distinct']:,} different images are here, the original has {ORIGINAL.distinct:,}: some "
             f"are doubled in the place of others, or were changed one by one; {NOTHING_ELSE}"
         )
-    if whole and not findings and found["first_rows"] < len(ORIGINAL.first):
+    if whole and not findings and found["first_rows"] < len(known):
         findings.append(
-            f"Of the first {len(ORIGINAL.first)} images of the original, {found['first_rows']} are here "
+            f"Of the first {len(known)} images of the original, {found['first_rows']} are here "
             "pixel for pixel under their label: pixels or labels were changed without another trace."
         )
-    return findings
+    return {"original": not findings, "findings": findings, **found}

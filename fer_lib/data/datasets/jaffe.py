@@ -62,23 +62,14 @@ def parse(name: str) -> dict[str, str | int] | None:
     if (match := FILE_NAME.fullmatch(name)) is None:
         return None
     subject, code, repetition, serial = (part.upper() for part in match.groups())
-    return {
-        "id": f"{subject}.{code}{repetition}.{serial}",
-        "expression": CODES[code],
-        "subject": subject,
-        "repetition": int(repetition),
-        "serial": int(serial),
-    }
+    said = {"id": f"{subject}.{code}{repetition}.{serial}", "expression": CODES[code], "subject": subject}
+    return said | {"repetition": int(repetition), "serial": int(serial)}
 
 
 def locate(root: Path, classes: str) -> Source | None:
     """List JAFFE's images below ``root``; None where there is none.
 
-    Parameters
-    ----------
-    root : Path
-    classes : {"seven", "six"}
-        All 213 images, or the 183 that are not neutral (paper 3, Sect. 3.1).
+    ``classes`` is ``seven`` (all 213 images) or ``six`` (the 183 that are not neutral; paper 3, Sect. 3.1).
     """
     source = Source(root, "files", CLASSES[classes], expected=OFFICIAL)
     source.rows = list(named_rows(source, parse))

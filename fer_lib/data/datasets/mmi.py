@@ -12,7 +12,7 @@ without an emotion, or with one beyond the six, are left out with a remark.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,17 @@ from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(r"(S\d{3}-\d{3})(-oao_aucs)?\.(avi|mpg|xml)", re.IGNORECASE | re.ASCII)
-STILL_NAME = re.compile(r"(S\d{3}-\d{3}).*\.(?:jpe?g|png|bmp)", re.IGNORECASE | re.ASCII)
 CODES = codes("1=anger 2=disgust 3=fear 4=happiness 5=sadness 6=surprise")
 FRAMES = ("peak2", "apex", "neutral")
 VIEWS = {"0": "frontal", "1": "profile", "2": "both"}
 NUMBER = re.compile(r"\s*(\d{1,6})\s*", re.ASCII)
-XML_BYTES = 4 << 20  # MMI's files have a few kB; a tree takes far more memory than its text
 APEX, OFFSET = 2, 3  # Marker types of an AU file; 0 is neutral, 1 onset
+LEFT_OUT = {
+    "unlabelled": "clips without an emotion were left out.",
+    "other_emotions": "clips with an emotion value other than 1 to 6 were left out.",
+    "other_views": "clips of another view were left out.",
+    "sessions_without_clip": "sessions without a clip (stills or metadata only) were passed over.",
+}
 Elements = Iterable[tuple[str, dict[str, str]]]
 
 CARD = Card(
@@ -85,8 +89,7 @@ def choose(count: int, frames: str, apex: tuple[int, int] | None) -> tuple[list[
     if frames == "neutral":
         return [1], "first"
     by_au = apex is not None and apex[1] <= count
-    first, last = apex if by_au and apex else (1, count)
-    left = (first + last) // 2
+    left = sum(apex if by_au else (1, count)) // 2
     if frames == "apex":
         return [left], "au" if by_au else "middle"
     left = max(1, min(left, count - 1))
@@ -96,24 +99,14 @@ def choose(count: int, frames: str, apex: tuple[int, int] | None) -> tuple[list[
 def elements(path: Path) -> list[tuple[str, dict[str, str]]]:
     """Return (tag, attributes) of an XML file's elements in the order they open.
 
-    Raises
-    ------
-    FerError
-        If the file is no well-formed XML, larger than 4 MiB, or declares a document type (which is
-        where entities, and so the attacks that expand them, would be declared).
-    OSError
-        If it cannot be opened.
+    FerError for a file that is no well-formed XML, or declares a document type (where the entities of
+    attacks would be declared); its message lacks the file's name.
     """
-    if path.stat().st_size > XML_BYTES:
-        raise FerError("is larger than any XML file of MMI; it was not read.")
+    text = read_bytes(path)
     try:
-        root = ElementTree.fromstring(read_bytes(path), forbid_dtd=True)
+        root = ElementTree.fromstring(text, forbid_dtd=True)
     except DefusedXmlException:
-        raise FerError(
-            "declares a document type or an entity, which MMI's files do not; it was not read."
-        ) from None
-    except FerError:  # of read_bytes; it is a ValueError too
-        raise
+        raise FerError("declares a document type, which MMI's files do not; it was not read.") from None
     except (ParseError, ValueError, LookupError) as error:  # the latter two: unknown encodings
         raise FerError(f"is no readable XML ({error}); get this file again.") from None
     # A name space, where a copy has one, says nothing here: {...}Metatag is Metatag.
@@ -163,11 +156,9 @@ def apex_of(found: Elements) -> tuple[int, int] | None:
             elif frame and kind == OFFSET and start is not None:
                 spans[-1] = (start, max(start, frame - 1))
                 start = None
-    if not spans:
-        return None
     together = {a: [last for first, last in spans if first <= a <= last] for a, _ in spans}
-    best = max(together, key=lambda a: (len(together[a]), min(together[a]) - a, -a))
-    return best, min(together[best])
+    best = max(together, key=lambda a: (len(together[a]), min(together[a]) - a, -a), default=None)
+    return None if best is None else (best, min(together[best]))
 
 
 def locate(root: Path, view: str, frames: str) -> Source | None:
@@ -185,12 +176,25 @@ def locate(root: Path, view: str, frames: str) -> Source | None:
     """
     source = Source(root, "clips", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
     source.images_per_row = 2 if frames == "peak2" else 1
-    clips, xml, stills = _list_files(root, source)
+    clips, xml = _list_files(root, source)
     if not clips:
         return None
-    counts = dict.fromkeys(("unlabelled", "other_emotions", "other_views"), 0)
+    counts = dict.fromkeys(LEFT_OUT, 0)
     for (folder, name), path in sorted(clips.items()):
-        label, seen, apex = _metadata(source, folder, name, xml)
+
+        def read(key: str, use: Callable[..., Any], folder: str = folder) -> Any:
+            """Return what an XML file says; one that cannot be read is a problem and says nothing."""
+            if (file := xml.get((folder, key))) is None:
+                return use([])
+            source.files.append(file)
+            try:
+                return use(elements(file))
+            except FerError as error:
+                source.problems.append(f"{shown(file)}: {error}")
+                return use([])
+
+        label, seen = read(name, emotion_of), read("session", partial(view_of, clip=name))
+        apex = read(f"{name}-oao_aucs", apex_of)
         if label is None:
             counts["unlabelled"] += 1
         elif str(label) not in CODES:
@@ -205,84 +209,42 @@ def locate(root: Path, view: str, frames: str) -> Source | None:
     source.rows.sort(key=lambda row: row["id"])
     drop_repeats(source)
     source.files = sorted([row["path"] for row in source.rows] + source.files)
-    _report(source, counts, {key for key, _ in xml} | stills, {folder for folder, _ in clips}, len(clips))
+    counts["sessions_without_clip"] = len({folder for folder, _ in xml} - {folder for folder, _ in clips})
+    au = sum(row["apex"] is not None for row in source.rows)
+    source.facts = {"clips": len(clips), **counts, "with_au_file": au}
+    source.remarks = [f"{counts[key]:,} {text}" for key, text in LEFT_OUT.items() if counts[key]]
     return source
 
 
-def _list_files(root: Path, source: Source) -> tuple[dict, dict, set[str]]:
-    """Return clips {(folder, S001-100): path}, XML {(folder, name): path} and the folders with stills."""
+def _list_files(root: Path, source: Source) -> tuple[dict, dict]:
+    """Return clips {(folder, S001-100): path} and XML {(folder, name): path}."""
     clips: dict[tuple[str, str], Path] = {}
     xml: dict[tuple[str, str], Path] = {}
-    stills = set()
     for file in walk(root, source.problems):
         folder, _, name = file.rpartition("/")
+        match = FILE_NAME.fullmatch(name)
         if name.lower() == "session.xml":
             xml[folder, "session"] = root / file
-        elif (match := FILE_NAME.fullmatch(name)) is None:
-            stills |= {folder} if STILL_NAME.fullmatch(name) else set()
-            source.pass_over(file)
-        elif match[3].lower() == "xml":
+        elif match and match[3].lower() == "xml":
             xml[folder, match[1].upper() + (match[2] or "").lower()] = root / file
-        elif match[2]:
-            source.pass_over(file)
-        else:
+        elif match and not match[2]:
             key = folder, match[1].upper()
             if key not in clips or match[3].lower() == "avi":  # of two containers the one with an index
                 clips[key] = root / file
-    return clips, xml, stills
-
-
-def _metadata(
-    source: Source, folder: str, name: str, xml: dict
-) -> tuple[int | None, str, tuple[int, int] | None]:
-    """Return emotion, view and apex of a clip; a file that cannot be read is a problem of the source."""
-
-    def attempt(key: str, use: Any, otherwise: Any) -> Any:
-        if (path := xml.get((folder, key))) is None:
-            return otherwise
-        source.files.append(path)
-        try:
-            return use(elements(path))
-        except (OSError, FerError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            source.problems.append(f"{shown(path)}: {reason}")
-            return otherwise
-
-    return (
-        attempt(name, emotion_of, None),
-        attempt("session", lambda found: view_of(found, name), "unknown"),
-        attempt(f"{name}-oao_aucs", apex_of, None),
-    )
-
-
-def _report(
-    source: Source, counts: dict[str, int], others: set[str], with_clip: set[str], clips: int
-) -> None:
-    """Say how many clips were left out and why, and how many sessions have no clip."""
-    without = len(others - with_clip)
-    au = sum(row["apex"] is not None for row in source.rows)
-    source.facts = {"clips": clips, **counts, "sessions_without_clip": without, "with_au_file": au}
-    said = {
-        "unlabelled": "clips without an emotion were left out.",
-        "other_emotions": "clips with an emotion value other than 1 to 6 were left out.",
-        "other_views": "clips of another view were left out.",
-        "sessions_without_clip": "sessions without a clip (stills or metadata only) were passed over.",
-    }
-    source.remarks = [f"{source.facts[key]:,} {text}" for key, text in said.items() if source.facts[key]]
+        else:
+            source.pass_over(file)
+    return clips, xml
 
 
 def _open(clip: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
     """Return the frames to take of a clip and a row for each: the clip's, with the number of the frame."""
-    images, numbers, count = film_frames(
-        clip["path"], lambda count: choose(count, clip["frames"], clip["apex"])[0]
-    )
-    _, why = choose(count, clip["frames"], clip["apex"])
+    choice = partial(choose, frames=clip["frames"], apex=clip["apex"])
+    images, numbers, count = film_frames(clip["path"], lambda count: choice(count)[0])
     said = {key: clip[key] for key in ("expression", "subject", "sequence", "session", "view")}
     if clip["frames"] == "neutral":
         said["expression"] = "neutral"
-    return images, [
-        {"id": f"{clip['id']}-{n:04}", **said, "frame": n, "frames": count, "chosen_by": why} for n in numbers
-    ]
+    clip_of = {"frames": count, "chosen_by": choice(count)[1]}
+    return images, [{"id": f"{clip['id']}-{n:04}", **said, "frame": n, **clip_of} for n in numbers]
 
 
 READER = Reader(

@@ -20,7 +20,7 @@ FILE_NAME = re.compile(
 )
 # CA (calm) is a label of its own and no expression of the papers: no code here.
 CODES = codes("AN=angry DI=disgust FE=fear HA=happy NE=neutral SA=sad SP=surprise")
-CLASSES = {"six": EXPRESSIONS[:6], "seven": EXPRESSIONS[:7], "all": EXPRESSIONS[:7]}
+CLASSES = {"six": EXPRESSIONS[:6], "seven": EXPRESSIONS[:7]}
 USUAL = (43, 672)  # actors and images of the standard set; copies differ
 
 CARD = Card(
@@ -64,42 +64,31 @@ def parse(name: str) -> dict[str, str] | None:
     if (match := FILE_NAME.fullmatch(name)) is None:
         return None
     actor, sex, code, mouth = (part.upper() for part in match.groups())
-    return {
-        "id": f"{actor}{sex}_{code}_{mouth}",
-        "expression": CODES.get(code, "neutral"),  # calm is read as neutral, and only on request
-        "subject": f"{actor}{sex}",
-        "sex": sex,
-        "code": code,
-        "mouth": mouth,
-    }
+    said = {"id": f"{actor}{sex}_{code}_{mouth}", "expression": CODES.get(code, ""), "subject": actor + sex}
+    return said | {"sex": sex, "code": code, "mouth": mouth}
 
 
 def locate(root: Path, classes: str) -> Source | None:
     """List NimStim's images below ``root``; None where there is none.
 
-    Parameters
-    ----------
-    root : Path
-    classes : {"six", "seven", "all"}
-        ``six`` drops CA (calm) and NE (neutral), as paper 3 does; ``seven`` drops CA; ``all`` keeps calm
-        as neutral, told apart by the column ``code``.
+    ``classes`` is ``six`` (without CA, calm, and NE, neutral, as in paper 3) or ``seven`` (without CA).
     """
     source = Source(root, "files", CLASSES[classes])
-    rows = list(named_rows(source, parse))
-    if not rows:
+    source.rows = list(named_rows(source, parse))
+    if not source.rows:
         return None
-    dropped = {"six": ("CA", "NE"), "seven": ("CA",), "all": ()}[classes]
-    use(source, (row for row in rows if row["code"] not in dropped))
-    other_labels = len(rows) - len(source.rows)
+    actors, images = ({row[key] for row in source.rows} for key in ("subject", "id"))
+    kept = [row for row in source.rows if row["expression"] in source.classes]
+    source.expected = {"actors": USUAL[0], "images": USUAL[1]}
+    source.facts = {"actors": len(actors), "images": len(images)}
+    source.facts["other_labels"] = len(source.rows) - len(kept)
+    source.rows = kept
     drop_repeats(source)
     use(source, source.rows)
-    found = len({row["subject"] for row in rows}), len({row["id"] for row in rows})
-    source.expected = dict(zip(("actors", "images"), USUAL, strict=True))
-    source.facts = {"actors": found[0], "images": found[1], "other_labels": other_labels}
-    if found != USUAL:
+    if (len(actors), len(images)) != USUAL:
         source.remarks.append(
-            f"{found[0]} actors and {found[1]:,} images were found; the standard set has {USUAL[0]} and "
-            f"{USUAL[1]}, but copies differ."
+            f"{len(actors)} actors and {len(images):,} images were found; the standard set has {USUAL[0]} "
+            f"and {USUAL[1]}, but copies differ."
         )
     return source
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
-from typing import Any
 
 from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
-from fer_lib.data.sequence_frames import FRAMES, NAMED, take
+from fer_lib.data.sequence_frames import NAMED, take
 from fer_lib.data.sources import Source, shown, walk
 from fer_lib.expressions import EXPRESSIONS, canonical
 
@@ -25,7 +24,7 @@ FOLDER = re.compile(
 FRAME = re.compile(r"(\d{3})\.jpe?g", re.IGNORECASE | re.ASCII)
 CAMERAS = ("VL", "NI", "all")
 ILLUMINATIONS = ("Strong", "Weak", "Dark", "all")
-TREES = ("any", "original", "preprocessed")
+FRAMES = ("last10", "last3", "apex", "neutral", "all")
 SUBJECTS = tuple(f"P{n:03}" for n in range(1, 81))
 
 CARD = Card(
@@ -62,28 +61,10 @@ def parse(folder: str) -> Key | None:
     return tree, camera.upper(), illumination.capitalize(), subject.upper(), expression.capitalize()
 
 
-def is_ours(folder: str, name: str) -> bool:
-    """Return whether a file in ``folder`` looks like one of this corpus's."""
-    return FRAME.fullmatch(name) is not None and parse(folder) is not None
-
-
-def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]]]:
-    """Return the frames of every sequence: {key: {folder: [file names]}}, usually one folder for each."""
-    found: dict[Key, dict[str, list[str]]] = {}
-    above = root.absolute().as_posix()  # the root itself may be VL or Strong
-    for folder, files in itertools.groupby(walk(root, source.problems), lambda f: f.rpartition("/")[0]):
-        key = parse(f"{above}/{folder}".rstrip("/"))
-        names = [f.rpartition("/")[2] for f in files]
-        frames = [n for n in names if key and FRAME.fullmatch(n)]
-        for name in sorted(set(names).difference(frames)):
-            source.pass_over(f"{folder}/{name}" if folder else name)
-        if key and frames:
-            found.setdefault(key, {})[folder] = frames
-    return found
-
-
-def locate(root: Path, camera: str, illumination: str, frames: str, tree: str) -> Source | None:
+def locate(root: Path, camera: str, illumination: str, frames: str) -> Source | None:
     """List the frames asked for; None where ``root`` has no sequence at all.
+
+    Whole images are taken where they are, else the owners' face crops.
 
     Parameters
     ----------
@@ -95,8 +76,6 @@ def locate(root: Path, camera: str, illumination: str, frames: str, tree: str) -
     frames : {"last10", "last3", "apex", "neutral", "all"}
         ``apex`` is the last frame; ``neutral`` the first, labelled neutral. A sequence that is shorter
         gives the frames it has.
-    tree : {"any", "original", "preprocessed"}
-        Whole images or the owners' face crops; ``any`` takes the originals where they are.
     """
     source = Source(root, "", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
     found = _list_sequences(root, source)
@@ -104,68 +83,65 @@ def locate(root: Path, camera: str, illumination: str, frames: str, tree: str) -
         return None
     parts = sorted({key[:3] for key in found})
     wanted = [p for p in parts if camera in ("all", p[1]) and illumination in ("all", p[2])]
-    trees = sorted({p[0] for p in wanted if tree in ("any", p[0])})[:1]  # original before preprocessed
-    if not trees:
+    if not wanted:
         have = "; ".join(" ".join(part) for part in parts)
-        asked = f"camera={camera}, illumination={illumination}, tree={tree}"
+        asked = f"camera={camera}, illumination={illumination}"
         source.problems.append(f"{shown(root)} holds nothing for {asked}; it holds {have}.")
         return source
-    source.form = trees[0]
-    if elsewhere := sorted({p[1:] for p in wanted} - {p[1:] for p in wanted if p[0] == trees[0]}):
-        parts_left = "; ".join(" ".join(part) for part in elsewhere)
-        source.remarks.append(f"Only the {trees[0]} tree was read; it lacks {parts_left}.")
-    chosen = {key: folders for key, folders in found.items() if key[:3] in wanted and key[0] == source.form}
-    missing = [
-        f"{camera} {light} {subject} {name.capitalize()}"
-        for (tree, camera, light), subject, name in itertools.product(
-            sorted({key[:3] for key in chosen}), SUBJECTS, EXPRESSIONS[:6]
-        )
-        if (tree, camera, light, subject, name.capitalize()) not in chosen
-    ]
+    source.form = min(wanted)[0]  # original before preprocessed
+    used = [part for part in wanted if part[0] == source.form]
+    if elsewhere := sorted({part[1:] for part in wanted} - {part[1:] for part in used}):
+        lacks = "; ".join(" ".join(part) for part in elsewhere)
+        source.remarks.append(f"Only the {source.form} tree was read; it lacks {lacks}.")
+    chosen = {key: folders for key, folders in sorted(found.items()) if key[:3] in used}
+    complete = itertools.product(used, SUBJECTS, map(str.capitalize, EXPRESSIONS[:6]))
+    missing = [(*part[1:], *key) for part, *key in complete if (*part, *key) not in chosen]
     source.facts = {"sequences": len(chosen), "missing_sequences": len(missing)}
     if missing:
+        some = ", ".join(" ".join(key) for key in missing[:NAMED])
         more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
-        source.remarks.append(
-            f"{len(missing):,} sequences are missing or empty: {', '.join(missing[:NAMED])}{more}."
-        )
-    sequences = dict(_rows(source, key, folders) for key, folders in sorted(chosen.items()))
-    if repeats := [pair for folders in chosen.values() for pair in itertools.pairwise(_fullest(folders))]:
+        source.remarks.append(f"{len(missing):,} sequences are missing or empty: {some}{more}.")
+    sequences, labels, repeats = {}, {}, []
+    for (_, camera, illumination, subject, expression), folders in chosen.items():
+        # The fullest first: others may be interrupted copies.
+        folder, *others = sorted(folders, key=lambda folder: (-len(folders[folder]), folder))
+        repeats += [(folder, other) for other in others]
+        name = f"{camera}-{illumination}-{subject}-{expression}"
+        labels[name] = "neutral" if frames == "neutral" else canonical(expression)
+        said = {"subject": subject, "sequence": name, "camera": camera, "illumination": illumination}
+        by_number = {file.partition(".")[0]: file for file in sorted(folders[folder])}
+        sequences[name] = [
+            {"path": root / folder / file, "id": f"{name}-{number}", **said, "frame": int(number)}
+            for number, file in sorted(by_number.items())
+        ]
+    if repeats:
         one, other = (shown(root / folder) for folder in repeats[0])
         source.problems.append(
             f"{len(repeats):,} sequences are here more than once, the first in {one} and in {other}; remove "
             "one copy, or give the folder of the other as data folder."
         )
-    labels = {name: canonical(name.rpartition("-")[2]) for name in sequences}
-    take(source, sequences, dict.fromkeys(sequences, "neutral") if frames == "neutral" else labels, frames)
+    take(source, sequences, labels, frames)
     return source
 
 
-def _fullest(folders: dict[str, list[str]]) -> list[str]:
-    """Return the folders of one sequence, the fullest first: others may be interrupted copies."""
-    return sorted(folders, key=lambda folder: (-len(folders[folder]), folder))
-
-
-def _rows(source: Source, key: Key, folders: dict[str, list[str]]) -> tuple[str, list[dict[str, Any]]]:
-    """Return a sequence's name and a row for each of its frames."""
-    _, camera, illumination, subject, expression = key
-    folder, name = _fullest(folders)[0], f"{camera}-{illumination}-{subject}-{expression}"
-    said = {"subject": subject, "sequence": name, "camera": camera, "illumination": illumination}
-    by_number = {FRAME.fullmatch(file)[1]: file for file in sorted(folders[folder])}  # type: ignore[index]
-    return name, [
-        {"path": source.root / folder / file, "id": f"{name}-{number}", **said, "frame": int(number)}
-        for number, file in sorted(by_number.items())
-    ]
+def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]]]:
+    """Return the frames of every sequence: {key: {folder: [file names]}}, usually one folder for each."""
+    found: dict[Key, dict[str, list[str]]] = {}
+    above = root.absolute().as_posix()  # the root itself may be VL or Strong
+    for file in walk(root, source.problems):
+        folder, _, name = file.rpartition("/")
+        key = parse(f"{above}/{folder}".rstrip("/"))
+        if key and FRAME.fullmatch(name):
+            found.setdefault(key, {}).setdefault(folder, []).append(name)
+        else:
+            source.pass_over(file)
+    return found
 
 
 READER = Reader(
     CARD,
     locate,
-    {
-        "camera": CAMERAS,
-        "illumination": ILLUMINATIONS,
-        "frames": ("last10", *(name for name in FRAMES if name != "last10")),
-        "tree": TREES,
-    },
-    is_ours=is_ours,
+    {"camera": CAMERAS, "illumination": ILLUMINATIONS, "frames": FRAMES},
+    is_ours=lambda folder, name: FRAME.fullmatch(name) is not None and parse(folder) is not None,
     printed=PRINTED,
 )

@@ -1,8 +1,8 @@
-"""RAVDESS: 24 actors speak and sing two sentences in eight emotions, filmed from the front.
+"""RAVDESS: 24 actors speak two sentences in eight emotions, filmed from the front.
 
 The corpus has ``subjects`` (``actor01``), ``sequences`` (the film's name without modality) and the columns
 ``sex`` (F, M), ``channel``, ``intensity`` (normal, strong), ``statement``, ``repetition``, ``frame`` and
-``frames``. Its ``size`` is by default a third of the films' 720x1280: ten frames of all films of speech are
+``frames``. Its ``size`` is by default a third of the films' 720x1280: ten frames of all films are
 1.3 GB.
 """
 
@@ -27,17 +27,8 @@ CLASSES = {"seven": EXPRESSIONS[:7], "six": EXPRESSIONS[:6]}
 CHANNELS = {"01": "speech", "02": "song"}
 INTENSITIES = {"01": "normal", "02": "strong"}
 SIZE = (240, 426)  # height, width: a third of the films'
-ACTORS = {"speech": 24, "song": 23}  # actor 18 does not sing
-SUNG = ("calm", "happiness", "sadness", "anger", "fear")
-# An actor performs each emotion eight times, and neutral, which has one intensity, four times.
-OFFICIAL = {
-    channel: {"actors": n, **{name: n * (4 if name == "neutral" else 8) for name in ("neutral", *emotions)}}
-    for (channel, n), emotions in zip(ACTORS.items(), (("calm", *EXPRESSIONS[:6]), SUNG), strict=True)
-}
-OFFICIAL["all"] = {
-    name: 24 if name == "actors" else n + OFFICIAL["song"].get(name, 0)
-    for name, n in OFFICIAL["speech"].items()
-}
+# An actor speaks each emotion eight times, and neutral, which has one intensity, four times.
+OFFICIAL = {"actors": 24, "neutral": 96, **dict.fromkeys(("calm", *EXPRESSIONS[:6]), 192)}
 
 CARD = Card(
     name="ravdess",
@@ -55,16 +46,12 @@ ravdess/
         "24 actors, 1440 films of speech and 1012 of song; each lies there with sound (01-...) and without "
         "(02-...), which is one film: one of the two is read.",
         "Emotions: 01 neutral, 02 calm, 03 happy, 04 sad, 05 angry, 06 fearful, 07 disgust, 08 surprised. "
-        "Calm is left out. Song has no disgust and no surprise.",
+        "Calm is left out, and so are the songs, which have no disgust and no surprise.",
         "Where the apex lies is not annotated: the middle of a film is taken for it.",
     ),
     place=8,
     codes={"In the name": CODES},
-    complete={
-        "sequences": 1440,
-        "subjects": 24,
-        **{name: n for name, n in OFFICIAL["speech"].items() if name in EXPRESSIONS},
-    },
+    complete={"sequences": 1440, "subjects": 24, **{name: OFFICIAL[name] for name in EXPRESSIONS[:7]}},
     stands_in=("cnn3d",),
 )
 
@@ -78,44 +65,31 @@ def parse(name: str) -> dict[str, str | int] | None:
     if (match := FILE_NAME.fullmatch(name)) is None:
         return None
     modality, channel, emotion, intensity, statement, repetition, actor = match.groups()
-    return {
-        "id": "-".join(match.groups()[1:]),
-        "expression": CODES.get(emotion, ""),
-        "subject": f"actor{actor}",
-        "sex": "M" if int(actor) % 2 else "F",
-        "modality": modality,
-        "channel": CHANNELS[channel],
-        "intensity": INTENSITIES[intensity],
-        "statement": int(statement),
-        "repetition": int(repetition),
-    }
+    said: dict[str, str | int] = {"id": name[3:-4], "expression": CODES.get(emotion, "")}
+    said |= {"subject": f"actor{actor}", "sex": "M" if int(actor) % 2 else "F", "modality": modality}
+    said |= {"channel": CHANNELS[channel], "intensity": INTENSITIES[intensity]}
+    return said | {"statement": int(statement), "repetition": int(repetition)}
 
 
-def locate(root: Path, channel: str, classes: str, frames: str) -> Source | None:
-    """List the films below ``root``; None where there is none.
+def locate(root: Path, classes: str, frames: str) -> Source | None:
+    """List the films of speech below ``root``; None where there is no film.
 
-    Parameters
-    ----------
-    root : Path
-    channel : {"speech", "song", "all"}
-    classes : {"seven", "six"}
-        The six basic expressions and neutral, or without neutral. Calm is left out.
-    frames : {"apex", "last10", "neutral"}
-        See :func:`fer_lib.data.video.towards_apex`: the middle of each film, ten frames that lead there
-        from its start, or its first frame, labelled neutral.
+    ``classes`` is ``seven`` (the six basic expressions and neutral) or ``six``; calm is left out. ``frames``
+    is ``apex`` (the middle of each film), ``last10`` (ten frames that lead there from its start) or
+    ``neutral`` (its first frame, labelled neutral): :func:`fer_lib.data.video.towards_apex`.
     """
     source = Source(root, "films", ("neutral",) if frames == "neutral" else CLASSES[classes])
-    source.expected = OFFICIAL[channel]
+    source.expected = OFFICIAL
     films = one_form(named_rows(source, parse), "modality", "02")  # without its sound
     if not films:
         return None
-    source.rows = [row for row in films if channel in ("all", row["channel"])]
+    source.rows = [row for row in films if row["channel"] == "speech"]
     drop_repeats(source)
     found = Counter(row["expression"] or "calm" for row in source.rows)
     source.facts = {"actors": len({row["subject"] for row in source.rows})}
-    source.facts |= {name: found[name] for name in OFFICIAL[channel] if name != "actors"}
-    if other := len(films) - len(source.rows):
-        source.remarks.append(f"{other:,} films of the other channel were left out.")
+    source.facts |= {name: found[name] for name in OFFICIAL if name != "actors"}
+    if sung := len(films) - len(source.rows):
+        source.remarks.append(f"{sung:,} films of song were left out.")
     if calm := found["calm"]:
         source.remarks.append(f"{calm:,} films of calm, which no paper has, were left out.")
     take(source, [row for row in source.rows if row["expression"] in CLASSES[classes]], frames)
@@ -125,7 +99,7 @@ def locate(root: Path, channel: str, classes: str, frames: str) -> Source | None
 READER = Reader(
     CARD,
     locate,
-    {"channel": tuple(OFFICIAL), "classes": tuple(CLASSES), "frames": ACTED},
+    {"classes": tuple(CLASSES), "frames": ACTED},
     {"size": SIZE},
     read_acted,
     is_ours=named_like(FILE_NAME),

@@ -1,18 +1,14 @@
 """The synthetic corpus: drawn faces with known subjects, poses, intensities and exact landmarks.
 
-====================  ==========================================================================
-Classes               8: anger, disgust, fear, happiness, sadness, surprise, neutral, contempt
-Samples               24 subjects x 8 expressions x 3 stills = 576 (default), balanced
-Image                 uint8 grey, 48 x 48 (default; any square size)
-Subjects              ``SYN01``, ``SYN02``, ...; adding subjects leaves the earlier ones unchanged
-Landmarks             68, iBUG order, exact: taken from the curves that are drawn
-====================  ==========================================================================
-
-It exists so that everything runs anywhere and every test has ground truth. It says nothing about a paper.
+By default 24 subjects (``SYN01``, ``SYN02``, ...) show the eight expressions in three stills each, 48x48
+pixels; adding subjects leaves the earlier ones unchanged. The 68 landmarks (iBUG order) are exact: they are
+taken from the curves that are drawn. It exists so that everything runs anywhere and every test has ground
+truth. It says nothing about a paper.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
@@ -22,7 +18,6 @@ import numpy as np
 from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.drawing.drawing import Light, draw
 from fer_lib.data.drawing.geometry import Actions, Identity, Pose, landmarks, shape
-from fer_lib.data.drawing.hair import HAIR
 from fer_lib.data.reader import Reader
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS
@@ -46,32 +41,21 @@ CARD = Card(
 
 # The prototypes after the action units that Ekman and Friesen's FACS associates with each emotion.
 PROTOTYPES: dict[str, Actions] = {
-    "anger": Actions(brow_lower=1.0, lid_raise=0.30, lid_tighten=0.65, lip_press=0.80, nose_wrinkle=0.15),
+    "anger": Actions(brow_lower=1.0, lid_raise=0.3, lid_tighten=0.65, lip_press=0.8, nose_wrinkle=0.15),
     "disgust": Actions(
-        nose_wrinkle=1.0,
-        upper_lip_raise=0.90,
-        brow_lower=0.50,
-        cheek_raise=0.35,
-        lid_tighten=0.35,
-        corner_depress=0.40,
+        nose_wrinkle=1.0, upper_lip_raise=0.9, brow_lower=0.5, cheek_raise=0.35, lid_tighten=0.35,
+        corner_depress=0.4,
     ),
     "fear": Actions(
-        brow_inner=0.90,
-        brow_outer=0.40,
-        brow_lower=0.60,
-        lid_raise=0.95,
-        lip_stretch=0.95,
-        jaw_drop=0.28,
+        brow_inner=0.9, brow_outer=0.4, brow_lower=0.6, lid_raise=0.95, lip_stretch=0.95, jaw_drop=0.28,
         corner_depress=0.15,
     ),
-    "happiness": Actions(corner_pull=1.0, cheek_raise=0.80, upper_lip_raise=0.25, jaw_drop=0.18),
-    "sadness": Actions(
-        brow_inner=0.90, brow_lower=0.45, corner_depress=0.90, chin_raise=0.55, lid_droop=0.40
-    ),
+    "happiness": Actions(corner_pull=1.0, cheek_raise=0.8, upper_lip_raise=0.25, jaw_drop=0.18),
+    "sadness": Actions(brow_inner=0.9, brow_lower=0.45, corner_depress=0.9, chin_raise=0.55, lid_droop=0.4),
     "surprise": Actions(brow_inner=0.95, brow_outer=0.95, lid_raise=0.85, jaw_drop=0.95),
     "neutral": Actions(),
     "contempt": Actions(corner_one=0.95, lid_droop=0.22, lid_tighten=0.15, chin_raise=0.15),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -125,7 +109,11 @@ def generate(
     sequences: bool = False,
     n_frames: int = 10,
 ) -> Corpus:
-    """Draw the corpus.
+    """Draw the corpus, its rows ordered by subject, expression, repetition (and frame).
+
+    ``ids`` are ``subject/expression/repetition[/frame]``; ``meta`` has ``repetition``, ``intensity`` in
+    [0, 1], ``frame``, ``roll`` and ``yaw`` in degrees, ``scale``, and ``light`` (azimuth in degrees). The
+    same seed draws the same corpus; a subject's images depend on the seed and the subject's number only.
 
     Parameters
     ----------
@@ -133,29 +121,13 @@ def generate(
         Number of subjects, and of stills (or sequences) of each expression per subject.
     size
         Width and height in pixels, from 16.
-    seed
-        Same seed, same corpus. A subject's images depend on the seed and the subject's number only.
     sequences
-        Give every repetition as ``n_frames`` rows from neutral to apex instead of one still.
-    n_frames
-        Frames per sequence, from 2.
-
-    Returns
-    -------
-    Corpus
-        Rows ordered by subject, expression, repetition (and frame); ``ids`` are
-        ``subject/expression/repetition[/frame]``; ``meta`` has ``repetition``, ``intensity`` in [0, 1],
-        ``frame``, ``roll`` and ``yaw`` in degrees, ``scale``, and ``light`` (azimuth in degrees).
-
-    Raises
-    ------
-    FerError
-        When a count or the size is too small.
+        Give every repetition as ``n_frames`` rows (from 2) from neutral to apex instead of one still.
     """
     import pandas as pd
 
-    limits = {"n_subjects": (n_subjects, 1), "per_expression": (per_expression, 1), "size": (size, 16)}
-    for name, (value, least) in (limits | {"n_frames": (n_frames, 2)}).items():
+    given = {"n_subjects": n_subjects, "per_expression": per_expression, "size": size, "n_frames": n_frames}
+    for (name, value), least in zip(given.items(), (1, 1, 16, 2), strict=True):
         if value < least:
             raise FerError(f"The synthetic corpus needs {name} >= {least}, not {value}.")
     frames = n_frames if sequences else 1
@@ -165,29 +137,24 @@ def generate(
         for code, expression in enumerate(EXPRESSIONS):
             for repetition in range(per_expression):
                 rng = _stream(seed, 1, number, code, repetition, frames)
-                key = {
-                    "subject": person.name,
-                    "label": code,
-                    "expression": expression,
-                    "repetition": repetition,
-                }
+                key = {"subject": person.name, "label": code, "repetition": repetition}
+                key["sequence"] = key["id"] = f"{person.name}/{expression}/{repetition}"
                 for actions, pose, light, record in _performance(person, expression, frames, rng):
                     images.append(draw(person.identity, actions, pose, light, size, rng))
                     points.append(pose.place(landmarks(shape(person.identity, actions)), size))
                     rows.append(key | record)
+                    if sequences:
+                        rows[-1]["id"] += f"/{record['frame']:02d}"
     table = pd.DataFrame(rows)
-    names = [f"{r.subject}/{r.expression}/{r.repetition}" for r in table.itertuples()]
-    ids = [f"{name}/{k:02d}" for name, k in zip(names, table["frame"], strict=True)] if sequences else names
     return Corpus(
         images=np.stack(images),
-        labels=table["label"].to_numpy(np.int64),
+        labels=table["label"].to_numpy(),
         classes=EXPRESSIONS,
         card=CARD,
-        ids=np.array(ids),
-        subjects=table["subject"].to_numpy().astype(str),
-        sequences=np.array(names) if sequences else None,
-        split=None,
-        landmarks=np.stack(points).astype(np.float32),
+        ids=table["id"].to_numpy(),
+        subjects=table["subject"].to_numpy(),
+        sequences=table["sequence"].to_numpy() if sequences else None,
+        landmarks=np.stack(points),
         valid=np.ones(len(table), dtype=bool),
         meta=table[["repetition", "intensity", "frame", "roll", "yaw", "scale", "light"]],
     )
@@ -204,24 +171,20 @@ def _identity(rng: np.random.Generator) -> Identity:
         f.name: rng.uniform(*f.metadata["range"]) for f in fields(Identity) if f.metadata
     }
     soft = rng.random() < 0.5  # softer features go with longer hair and no beard, mostly
-    styles = (
-        ["bob", "long", "fringe", "tied", "scarf", "curly"] if soft else [*HAIR[:3], "buzz", "curly", "bald"]
-    )
-    values["hair"] = str(rng.choice(styles, p=[0.22, 0.24, 0.18, 0.14, 0.10, 0.12] if soft else None))
-    values["beard"] = (
-        "none"
-        if soft
-        else str(
-            rng.choice(["none", "none", "none", "stubble", "stubble", "moustache", "goatee", "full", "full"])
-        )
-    )
-    values["glasses"] = str(rng.choice(["none", "round", "square"], p=[0.74, 0.13, 0.13]))
+    if soft:
+        styles = ("bob", "long", "fringe", "tied", "scarf", "curly")
+        values["hair"] = str(rng.choice(styles, p=[0.22, 0.24, 0.18, 0.14, 0.10, 0.12]))
+    else:
+        values["hair"] = str(rng.choice(("short", "receding", "parted", "buzz", "curly", "bald")))
+        beards = ("none", "none", "none", "stubble", "stubble", "moustache", "goatee", "full", "full")
+        values["beard"] = str(rng.choice(beards))
+    values["glasses"] = str(rng.choice(("none", "round", "square"), p=[0.74, 0.13, 0.13]))
     if soft:
         values["brow_thickness"] *= 0.72
         values["upper_lip"] *= 1.2
         values["jaw_width"] = 0.39 + 0.7 * (values["jaw_width"] - 0.39)
     tone = rng.choice([0.06, 0.14, 0.26, 0.45, 0.72], p=[0.24, 0.24, 0.20, 0.18, 0.14])
-    fair = values["hair"] in ("scarf",) or values["skin"] > 0.55
+    fair = values["hair"] == "scarf" or values["skin"] > 0.55
     tone = float(tone if fair else min(tone, 0.26 * values["skin"]))
     close = abs(tone - values["skin"]) < 0.16  # hair that would drown in the skin
     values["hair_tone"] = 0.6 * values["skin"] if close else tone
@@ -241,14 +204,13 @@ def _shot(person: Subject, rng: np.random.Generator) -> tuple[Pose, Light]:
         shift_x=pose.shift_x + rng.uniform(-0.02, 0.02),
         shift_y=pose.shift_y + rng.uniform(-0.015, 0.015),
     )
-    light = replace(
+    return pose, replace(
         light,
         azimuth=light.azimuth + rng.normal(0, 12.0),
         gain=light.gain * rng.uniform(0.92, 1.06),
         contrast=light.contrast * rng.uniform(0.85, 1.15),
         backdrop=light.backdrop + rng.uniform(-0.05, 0.05),
     )
-    return pose, light
 
 
 def _performance(
@@ -273,12 +235,5 @@ def _performance(
 READER = Reader(
     CARD,
     build=generate,
-    options={
-        "n_subjects": 24,
-        "per_expression": 3,
-        "size": 48,
-        "seed": 0,
-        "sequences": False,
-        "n_frames": 10,
-    },
+    options={name: given.default for name, given in inspect.signature(generate).parameters.items()},
 )

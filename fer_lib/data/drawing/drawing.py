@@ -28,13 +28,10 @@ class Light:
 def draw(
     identity: Identity, actions: Actions, pose: Pose, light: Light, size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw one face.
+    """Draw one face: uint8 ``(size, size)``.
 
-    Returns
-    -------
-    ndarray
-        uint8 ``(size, size)``. The face is drawn three times larger (twice from 128 pixels on) and
-        reduced by area; light and noise (drawn from ``rng``) act on the reduced image.
+    It is drawn three times larger (twice from 128 pixels on) and reduced by area; light and noise (drawn
+    from ``rng``) act on the reduced image.
     """
     import cv2
 
@@ -75,9 +72,8 @@ def _expose(image: np.ndarray, f: Identity, pose: Pose, light: Light, rng: np.ra
     unit = pose.scale * size / 2
     nx = (np.arange(size, dtype=np.float32) - np.float32(x))[None] / np.float32(unit * f.head_width * 1.15)
     ny = (np.arange(size, dtype=np.float32) - np.float32(y))[:, None] / np.float32(unit * 1.15)
-    beyond = np.float32(0.93) / np.maximum(
-        np.hypot(nx, ny), np.float32(0.93)
-    )  # the backdrop is lit like the rim
+    # The backdrop is lit like the rim.
+    beyond = np.float32(0.93) / np.maximum(np.hypot(nx, ny), np.float32(0.93))
     nx, ny = nx * beyond, ny * beyond
     nz = np.sqrt(1 - nx * nx - ny * ny)
     azimuth, elevation = np.deg2rad(light.azimuth), np.deg2rad(light.elevation)
@@ -110,7 +106,7 @@ def _skin(sketch: Sketch, f: Identity, a: Actions, form: Shape) -> None:
 def _crease(sketch: Sketch, knots: list[tuple[float, float]], amount: float, width: float = 0.03) -> None:
     """Shade a tapering fold through ``knots``; none where ``amount`` is next to nothing."""
     if amount > 0.03:
-        sketch.shade(ribbon(smooth(np.array(knots), 6), width), min(amount, 0.75), soft=0.010)
+        sketch.shade(ribbon(smooth(knots, 6), width), min(amount, 0.75), soft=0.010)
 
 
 def _upper_folds(sketch: Sketch, f: Identity, a: Actions, form: Shape) -> None:
@@ -124,9 +120,8 @@ def _upper_folds(sketch: Sketch, f: Identity, a: Actions, form: Shape) -> None:
     frown, wrinkle, y = max(a.brow_lower, 0.5 * a.nose_wrinkle), a.nose_wrinkle, f.eye_y
     crow = 0.35 * a.cheek_raise + 0.08 * f.age * a.lid_tighten
     for side, s in enumerate(SIDES):
-        _crease(
-            sketch, [(s * 0.045, y - 0.20), (s * 0.040, y - 0.12), (s * 0.052, y - 0.05)], 0.6 * frown, 0.026
-        )
+        root = [(s * 0.045, y - 0.20), (s * 0.040, y - 0.12), (s * 0.052, y - 0.05)]
+        _crease(sketch, root, 0.6 * frown, 0.026)
         _crease(sketch, [(s * 0.03, y + 0.05), (s * 0.09, y + 0.085), (s * 0.10, y + 0.13)], 0.55 * wrinkle)
         _crease(sketch, [(s * 0.02, y + 0.10), (s * 0.07, y + 0.13), (s * 0.09, y + 0.17)], 0.45 * wrinkle)
         ex, ey = form.upper_lids[side, 0]
@@ -147,11 +142,8 @@ def _lower_folds(sketch: Sketch, f: Identity, a: Actions, form: Shape) -> None:
         _crease(sketch, [(wx + s * 0.045, wy - 0.06), middle, (end_x, end_y)], fold, 0.032)
         dimple = 0.45 * smile + 0.2 * a.lip_stretch
         _crease(sketch, [(x + s * 0.022, y - 0.035), (x + s * 0.035, y), (x + s * 0.02, y + 0.04)], dimple)
-        _crease(
-            sketch,
-            [(x + s * 0.01, y + 0.01), (x + s * 0.045, y + 0.07)],
-            0.5 * a.corner_depress + 0.08 * f.age,
-        )
+        sunk = 0.5 * a.corner_depress + 0.08 * f.age
+        _crease(sketch, [(x + s * 0.01, y + 0.01), (x + s * 0.045, y + 0.07)], sunk)
 
 
 # Outline of a nostril wing, x in half-widths of the nose.
@@ -191,17 +183,13 @@ def _mouth(sketch: Sketch, f: Identity, a: Actions, form: Shape) -> None:
         upper = _TEETH * min(0.075, 0.85 * form.gap) * shown
         sketch.paint(np.vstack([form.inner_top, (form.inner_top + upper)[::-1]]), 0.86, 0.95, clip=opening)
         lower = _TEETH * min(0.05, 0.35 * form.gap) * a.lip_stretch
-        sketch.paint(
-            np.vstack([form.inner_bottom, (form.inner_bottom - lower)[::-1]]), 0.74, 0.9, clip=opening
-        )
+        lower = np.vstack([form.inner_bottom, (form.inner_bottom - lower)[::-1]])
+        sketch.paint(lower, 0.74, 0.9, clip=opening)
     # The lips reach a little into each other at the corners, where the inner curves end early.
     corners = form.outer_top[[0]], form.outer_top[[-1]]
     sketch.paint(np.vstack([form.outer_top, form.inner_top[::-1]]), 0.90 * tone, soft=0.004)
-    sketch.paint(
-        np.vstack([corners[0], form.inner_bottom, corners[1], form.outer_bottom[::-1]]),
-        1.04 * tone,
-        soft=0.004,
-    )
+    lower = np.vstack([corners[0], form.inner_bottom, corners[1], form.outer_bottom[::-1]])
+    sketch.paint(lower, 1.04 * tone, soft=0.004)
     centre = (form.inner_bottom[6] + form.outer_bottom[6]) / 2
     sketch.glow(centre, (0.07, 0.018), -0.22 * (1 - 0.7 * a.lip_press))
     seam = np.vstack([corners[0], form.inner_top, corners[1]])
@@ -214,15 +202,12 @@ def _eye(sketch: Sketch, f: Identity, a: Actions, form: Shape, side: int) -> Non
     """Paint eyeball, iris, lashes and lid crease of one eye."""
     upper, lower = smooth(form.upper_lids[side], 2), smooth(form.lower_lids[side], 2)
     ball = np.vstack([upper, lower[::-1]])
-    white = min(0.95, 0.72 + 0.22 * f.skin)
-    sketch.paint(ball, white)
+    sketch.paint(ball, min(0.95, 0.72 + 0.22 * f.skin))
     centre = np.array([SIDES[side] * f.eye_x, f.eye_y - 0.004])
-    radius = 0.064 + 0.25 * (f.eye_height - 0.065)
-    sketch.paint(ellipse(centre, (radius, radius)), 0.55 * f.iris, clip=ball)
-    sketch.paint(
-        ellipse(shifted(centre, 0, 0.006), (0.80 * radius, 0.80 * radius)), f.iris, soft=0.008, clip=ball
-    )
-    sketch.paint(ellipse(centre, (0.42 * radius, 0.42 * radius)), 0.03, clip=ball)
+    radius = np.full(2, 0.064 + 0.25 * (f.eye_height - 0.065))
+    sketch.paint(ellipse(centre, radius), 0.55 * f.iris, clip=ball)
+    sketch.paint(ellipse(shifted(centre, 0, 0.006), 0.80 * radius), f.iris, soft=0.008, clip=ball)
+    sketch.paint(ellipse(centre, 0.42 * radius), 0.03, clip=ball)
     sketch.paint(ellipse(shifted(centre, -0.022, -0.024), (0.016, 0.016), 12), 0.97, 0.9, clip=ball)
     sketch.shade(ribbon(upper, 0.05, tapered=False), 0.45, soft=0.012, clip=ball)
     lash = np.interp(np.linspace(0, 1, len(upper)), [0, 0.25, 0.7, 1], [0.030, 0.036, 0.026, 0.010])

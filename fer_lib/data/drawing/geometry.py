@@ -1,17 +1,16 @@
 """Where the parts of a parametric face lie: identity and facial actions to curves and 68 landmarks.
 
-The face frame has x to the viewer's right and y downwards; the square ``[-1, 1] x [-1, 1]`` is the
-image of an upright face at scale 1. Side 0 is the viewer's left. Every curve that is drawn and every
-landmark comes from :func:`shape`, and both pass through the same :meth:`Pose.place`, which is what
-makes the landmarks exact.
+The face frame has x to the viewer's right and y downwards; the square ``[-1, 1] x [-1, 1]`` is the image of
+an upright face at scale 1. Side 0 is the viewer's left. Drawn curves and landmarks both come from
+:func:`shape` and pass through :meth:`Pose.place`, which makes the landmarks exact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 SIDES = (-1.0, 1.0)
 _NOSE_TIP_Y = 0.16  # where the head is deepest, face frame
@@ -135,28 +134,24 @@ class Shape:
     gap: float  # height of the mouth's opening at its middle
 
 
-@lru_cache(maxsize=16)
-def _catmull_rom(n: int) -> np.ndarray:
-    t = np.linspace(0, 1, n, endpoint=False)[:, None] ** np.arange(4)
-    return t @ (np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2)
+_CATMULL_ROM = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
 
 
-def smooth(points: np.ndarray, n: int = 8) -> np.ndarray:
+def smooth(points: ArrayLike, n: int = 8) -> np.ndarray:
     """Run a Catmull-Rom spline through ``points`` (k, 2), ``n`` steps per segment: (n (k - 1) + 1, 2)."""
     p = np.asarray(points, dtype=np.float64)
     p = np.concatenate([[2 * p[0] - p[1]], p, [2 * p[-1] - p[-2]]])
     windows = np.stack([p[:-3], p[1:-2], p[2:-1], p[3:]], axis=1)  # (k - 1, 4, 2)
-    return np.concatenate([(_catmull_rom(n) @ windows).reshape(-1, 2), p[-2:-1]])
+    steps = np.linspace(0, 1, n, endpoint=False)[:, None] ** np.arange(4) @ _CATMULL_ROM
+    return np.concatenate([(steps @ windows).reshape(-1, 2), p[-2:-1]])
 
 
 def shape(identity: Identity, actions: Actions) -> Shape:
     """Return the curves of ``identity`` performing ``actions``."""
-    outline, jaw = _head(identity, actions)
-    upper, lower = zip(*(_eye(identity, actions, side) for side in (0, 1)), strict=True)
-    bridge, base = _nose(identity, actions)
-    *mouth, gap = _mouth(identity, actions)
     brows = np.stack([_brow(identity, actions, side) for side in (0, 1)])
-    return Shape(outline, jaw, brows, np.stack(upper), np.stack(lower), bridge, base, *mouth, gap)
+    lids = np.stack([_eye(identity, actions, side) for side in (0, 1)], axis=1)
+    nose, mouth = _nose(identity, actions), _mouth(identity, actions)
+    return Shape(*_head(identity, actions), brows, *lids, *nose, *mouth)
 
 
 def landmarks(form: Shape) -> np.ndarray:
@@ -164,24 +159,12 @@ def landmarks(form: Shape) -> np.ndarray:
 
     Order: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, mouth 48-67; left and right are the viewer's.
     """
-    eyes = []
-    for side, (upper, lower) in enumerate(zip(form.upper_lids, form.lower_lids, strict=True)):
-        ring = np.vstack([upper[[0, 4, 8, 12]], lower[[8, 4]]])
-        eyes.append(ring if side == 0 else ring[[3, 2, 1, 0, 5, 4]])
-    brow = slice(0, 9, 2)
-    mouth = [
-        form.outer_top[0::2],
-        form.outer_bottom[10:0:-2],
-        form.inner_top[[0, 3, 6, 9, 12]],
-        form.inner_bottom[[9, 6, 3]],
-    ]
-    parts = [form.jaw, form.brows[0, brow], form.brows[1, brow][::-1], form.bridge, form.base, *eyes, *mouth]
-    return np.vstack(parts)
-
-
-def side_gain(identity: Identity, side: int) -> float:
-    """How strongly one side of the face moves."""
-    return 1 + SIDES[side] * identity.asymmetry
+    (upper, right_upper), (lower, right_lower) = form.upper_lids, form.lower_lids
+    eyes = [upper[[0, 4, 8, 12]], lower[[8, 4]], right_upper[[12, 8, 4, 0]], right_lower[[4, 8]]]
+    mouth = [form.outer_top[::2], form.outer_bottom[10:0:-2]]
+    mouth += [form.inner_top[::3], form.inner_bottom[[9, 6, 3]]]
+    brows = form.brows[0, ::2], form.brows[1, ::-2]
+    return np.vstack([form.jaw, *brows, form.bridge, form.base, *eyes, *mouth])
 
 
 def _head(f: Identity, a: Actions) -> tuple[np.ndarray, np.ndarray]:
@@ -193,19 +176,19 @@ def _head(f: Identity, a: Actions) -> tuple[np.ndarray, np.ndarray]:
     knots += [(0.96 * w + cheek, 0.20), (f.jaw_width + cheek, 0.50 + 0.4 * drop)]
     knots += [(f.chin_width + 0.06, f.chin_y - 0.10 + drop), (0.45 * f.chin_width, f.chin_y + drop)]
     knots += [(0, f.chin_y + 0.012 + drop)]
-    right = smooth(np.array(knots))
+    right = smooth(knots)
     left = right[::-1] * (-1, 1)
     outline = np.vstack([right, left[1:-1]])
     half = left[left[:, 1] > f.eye_y - 0.02][::-1]  # temple to chin
     contour = np.vstack([half, half[-2::-1] * (-1, 1)])
     steps = np.r_[0, np.cumsum(np.hypot(*np.diff(contour, axis=0).T))]
     at = np.linspace(0, steps[-1], 17)
-    return outline, np.stack([np.interp(at, steps, contour[:, k]) for k in (0, 1)], axis=1)
+    return outline, np.stack([np.interp(at, steps, line) for line in contour.T], axis=1)
 
 
 def _brow(f: Identity, a: Actions, side: int) -> np.ndarray:
     """Brow centre line, outer to inner end: AU1 lifts the inner, AU2 the outer end, AU4 lowers all."""
-    gain = side_gain(f, side)
+    gain = 1 + SIDES[side] * f.asymmetry
     t = np.linspace(0, 1, 9)  # 0 outer, 1 inner
     inner, outer = t**1.3, (1 - t) ** 0.7
     # AU1 with AU4 draws the inner ends up and together (sadness, fear) rather than down.
@@ -222,13 +205,12 @@ def _brow(f: Identity, a: Actions, side: int) -> np.ndarray:
 
 def _eye(f: Identity, a: Actions, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Upper and lower lid, outer to inner corner."""
-    gain = side_gain(f, side)
+    gain = 1 + SIDES[side] * f.asymmetry
     squeeze = 0.42 * a.lid_tighten + 0.35 * a.cheek_raise * a.corner_pull + 0.25 * a.nose_wrinkle
     up = f.eye_height * (1 + gain * (0.62 * a.lid_raise - squeeze) - 0.62 * a.lid_droop - 0.15 * a.brow_lower)
-    low = (
-        0.72 * f.eye_height * (1 - gain * (0.55 * a.lid_tighten + 0.75 * a.cheek_raise) + 0.15 * a.lid_raise)
-    )
-    up, low = max(up, 0.24 * f.eye_height), max(low, -0.05 * f.eye_height)
+    low = 1 - gain * (0.55 * a.lid_tighten + 0.75 * a.cheek_raise) + 0.15 * a.lid_raise
+    low = max(0.72 * f.eye_height * low, -0.05 * f.eye_height)
+    up = max(up, 0.24 * f.eye_height)
     s = _GRID  # -1 outer corner, 1 inner corner
     x = SIDES[side] * (f.eye_x - f.eye_width * s)
     corner = f.eye_y + f.eye_tilt * s - 0.012 * a.brow_inner * s
@@ -249,14 +231,13 @@ def _nose(f: Identity, a: Actions) -> tuple[np.ndarray, np.ndarray]:
 
 def _mouth(f: Identity, a: Actions) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     """Return the four lip curves, left to right, and the opening at the middle."""
-    gain = np.array([side_gain(f, 0), side_gain(f, 1)])
+    gain = 1 + np.array(SIDES) * f.asymmetry
     one = a.corner_one * (np.arange(2) == f.dominant_side)
     pull = gain * a.corner_pull + one
     half = f.mouth_width * (1 - 0.24 * a.jaw_drop * (1 - a.corner_pull) - 0.06 * a.chin_raise)
     half = half + 0.075 * pull + 0.065 * a.lip_stretch - 0.012 * a.lip_press
-    corner = (
-        f.rest_corner - 0.105 * pull - 0.03 * one + gain * 0.085 * a.corner_depress + 0.025 * a.lip_stretch
-    )
+    corner = f.rest_corner - 0.105 * pull - 0.03 * one + gain * 0.085 * a.corner_depress
+    corner = corner + 0.025 * a.lip_stretch
     gap = 0.29 * a.jaw_drop + 0.050 * a.upper_lip_raise + 0.055 * a.lip_stretch + 0.03 * a.corner_pull
     gap = max(gap - 0.05 * a.lip_press - 0.02 * a.chin_raise, 0.0)
     thin = (1 - 0.62 * a.lip_press) * (1 - 0.28 * a.corner_pull) * (1 - 0.25 * a.lip_stretch)
@@ -274,10 +255,5 @@ def _mouth(f: Identity, a: Actions) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     roof = -rise * np.clip(1 - np.abs(t) ** 2.2, 0, 1)
     floor = roof + gap * np.clip(1 - np.abs(t) ** 2.2, 0, 1) ** 0.8
     cupid = 1 - 0.22 * np.exp(-((t / 0.16) ** 2))
-    return (
-        strand(t, roof - upper * bow * cupid),
-        strand(inner, roof),
-        strand(inner, floor),
-        strand(t, floor + lower * bow),
-        gap,
-    )
+    top, bottom = strand(t, roof - upper * bow * cupid), strand(t, floor + lower * bow)
+    return top, strand(inner, roof), strand(inner, floor), bottom, gap

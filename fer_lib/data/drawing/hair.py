@@ -22,7 +22,6 @@ _HAIRLINES = {
     "buzz": [(0, -0.70), (0.48, -0.71), (0.80, -0.62), (0.90, -0.38), (0.97, -0.15)],
     "scarf": [(0, -0.66), (0.45, -0.62), (0.84, -0.42), (0.96, -0.05), (0.93, 0.40), (0.55, 0.86), (0, 1.02)],
 }
-HAIR = (*_HAIRLINES, "bald")
 
 
 def behind(sketch: Sketch, f: Identity) -> None:
@@ -32,15 +31,13 @@ def behind(sketch: Sketch, f: Identity) -> None:
     if f.hair in ("long", "bob", "fringe"):
         end = 1.3 if f.hair == "long" else 0.62
         knots = [(0, -1.12), (0.75 * w, -1.0), (1.16 * w, -0.55), (1.24 * w, 0.0), (1.22 * w, 0.45)]
-        side = smooth(np.array([*knots, (1.12 * w, end), (0.4 * w, end)]))
-        sketch.paint(mirrored(side), 0.8 * f.hair_tone, soft=0.01)
+        side = mirrored(smooth([*knots, (1.12 * w, end), (0.4 * w, end)]))
+        sketch.paint(side, 0.8 * f.hair_tone, soft=0.01)
     neck = 0.62 * f.jaw_width + 0.12
-    column = smooth(
-        np.array([(neck, 0.2), (neck * 0.96, 0.75), (neck * 1.02, 0.95), (0.62, 1.12), (1.3, 1.3)])
-    )
-    sketch.paint(mirrored(column), 0.80 * f.skin)
+    column = [(neck, 0.2), (neck * 0.96, 0.75), (neck * 1.02, 0.95), (0.62, 1.12), (1.3, 1.3)]
+    sketch.paint(mirrored(smooth(column)), 0.80 * f.skin)
     sketch.glow((0, f.chin_y + 0.05), (0.30, 0.10), 0.42)
-    collar = smooth(np.array([(0.0, 1.22), (neck * 1.05, 0.99), (0.75, 1.04), (1.4, 1.3)]))
+    collar = smooth([(0.0, 1.22), (neck * 1.05, 0.99), (0.75, 1.04), (1.4, 1.3)])
     sketch.paint(mirrored(collar), f.clothes)
     if f.hair != "scarf":
         for side in SIDES:
@@ -68,14 +65,9 @@ def beard(sketch: Sketch, f: Identity, form: Shape) -> None:
         roof = smooth(shifted(roof * (f.nose_width * 1.5, 1), 0, form.base[2, 1]), 4)
         sketch.paint(np.vstack([roof, under[::-1]]), tone, 0.88, soft=0.010)
         if f.beard == "goatee":
-            low = form.outer_bottom[6, 1]
-            sketch.paint(
-                ellipse((0, (low + jaw[8, 1]) / 2 + 0.04), (0.15, 0.4 * (jaw[8, 1] - low))),
-                tone,
-                0.75,
-                soft=0.03,
-                clip=form.outline,
-            )
+            low, chin = form.outer_bottom[6, 1], jaw[8, 1]
+            tuft = ellipse((0, (low + chin) / 2 + 0.04), (0.15, 0.4 * (chin - low)))
+            sketch.paint(tuft, tone, 0.75, soft=0.03, clip=form.outline)
 
 
 def hair(sketch: Sketch, f: Identity, outline: np.ndarray) -> None:
@@ -88,12 +80,8 @@ def hair(sketch: Sketch, f: Identity, outline: np.ndarray) -> None:
     line = smooth(np.array(_HAIRLINES[f.hair]) * (w, 1), 6)
     end = line[-1, 1] if f.hair != "scarf" else 1.3
     outer = [(0, -0.99 * volume), (0.45 * w * volume, -0.94 * volume), (0.85 * w * volume, -0.72 * volume)]
-    outer += [
-        (w * volume, -0.38),
-        (w * (volume + 0.02), max(end * 0.6, -0.2)),
-        (w * (volume + 0.02), end + 0.02),
-    ]
-    outer = smooth(np.array(outer), 6)
+    outer += [(w * volume, -0.38), (w * (volume + 0.02), max(end * 0.6, -0.2))]
+    outer = smooth([*outer, (w * (volume + 0.02), end + 0.02)], 6)
     left = line * _MIRROR
     if f.hair == "parted":
         left = left + np.stack([np.zeros(len(left)), -0.09 * np.exp(-((left[:, 0] + 0.26) ** 2) / 0.02)], 1)
@@ -105,7 +93,7 @@ def hair(sketch: Sketch, f: Identity, outline: np.ndarray) -> None:
     sketch.paint(area, f.hair_tone, 0.72 if f.hair == "buzz" else 1.0, soft=soft)
     rng = np.random.default_rng(f.strands)
     if f.hair == "curly":
-        spots = rim[:: max(len(rim) // 22, 1)]
+        spots = rim[:: len(rim) // 22]
         for spot in spots * rng.uniform(0.86, 1.0, (len(spots), 1)):
             tone = f.hair_tone * rng.uniform(0.7, 1.4) + rng.uniform(0, 0.04)
             curl = ellipse(spot, (rng.uniform(0.07, 0.11), rng.uniform(0.06, 0.10)), 16)
@@ -115,7 +103,7 @@ def hair(sketch: Sketch, f: Identity, outline: np.ndarray) -> None:
             root = inner[int(at * (len(inner) - 1))]
             tip = rim[int(np.clip(at + rng.uniform(-0.05, 0.05), 0, 1) * (len(rim) - 1))]
             bend = (root + tip) / 2 + rng.uniform(-0.04, 0.04, 2)
-            lock = ribbon(smooth(np.array([root, bend, tip]), 4), 0.032)
+            lock = ribbon(smooth([root, bend, tip], 4), 0.032)
             tone = 0.62 * f.hair_tone if k % 2 else 1.10 * f.hair_tone + 0.06
             sketch.paint(lock, tone, rng.uniform(0.2, 0.5), soft=0.010, clip=area)
     sketch.glow((-0.25, -0.84), (0.22, 0.06), -0.30)
@@ -136,7 +124,6 @@ def glasses(sketch: Sketch, f: Identity) -> None:
         sketch.paint(ribbon(rim, 0.026, tapered=False), 0.10, 0.92)
         arm = np.array([(side * (f.eye_x + half), f.eye_y), (side * f.head_width * 1.02, f.eye_y - 0.01)])
         sketch.paint(ribbon(arm, 0.024, tapered=False), 0.10, 0.92)
-    nose = smooth(
-        np.array([(-(f.eye_x - half), f.eye_y), (0, f.eye_y - 0.025), (f.eye_x - half, f.eye_y)]), 4
-    )
+    inner = f.eye_x - half
+    nose = smooth([(-inner, f.eye_y), (0, f.eye_y - 0.025), (inner, f.eye_y)], 4)
     sketch.paint(ribbon(nose, 0.024, tapered=False), 0.10, 0.92)

@@ -1,4 +1,4 @@
-"""A display list of soft grey shapes and its rasteriser: what :mod:`fer_lib.data.drawing.drawing` draws with.
+"""A display list of soft grey shapes and its rasteriser.
 
 Marks are collected first and placed under the pose all at once, because placing hundreds of small
 polygons one by one costs more than filling them.
@@ -7,8 +7,7 @@ polygons one by one costs more than filling them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,30 +22,21 @@ class Mark(NamedTuple):
     points: np.ndarray
     tone: float | None  # None multiplies the tone below by 1 - alpha instead of covering it
     alpha: float
-    soft: float = 0.0
-    clip: np.ndarray | None = None
+    soft: float = 0.0  # width over which the edge is blurred
+    clip: np.ndarray | None = None  # polygon outside of which nothing is drawn
     radii: tuple[float, float] | None = None
 
 
 class Sketch(list[Mark]):
     """Marks in drawing order; coordinates and widths in the face frame, tones in [0, 1]."""
 
-    def paint(
-        self,
-        points: np.ndarray,
-        tone: float,
-        alpha: float = 1.0,
-        soft: float = 0.0,
-        clip: np.ndarray | None = None,
-    ) -> None:
-        """Cover the polygon ``points`` (n, 2) with ``tone``, its edge blurred by ``soft``."""
-        self.append(Mark(points, tone, alpha, soft, clip))
+    def paint(self, points: np.ndarray, tone: float, alpha: float = 1.0, **edge: Any) -> None:
+        """Cover the polygon ``points`` (n, 2) with ``tone``; ``edge``: its ``soft`` and its ``clip``."""
+        self.append(Mark(points, tone, alpha, **edge))
 
-    def shade(
-        self, points: np.ndarray, amount: float, soft: float = 0.0, clip: np.ndarray | None = None
-    ) -> None:
+    def shade(self, points: np.ndarray, amount: float, **edge: Any) -> None:
         """Darken (``amount`` > 0) or lighten the polygon by a share of the tone below."""
-        self.append(Mark(points, None, amount, soft, clip))
+        self.append(Mark(points, None, amount, **edge))
 
     def glow(self, centre: Sequence[float], radii: tuple[float, float], amount: float) -> None:
         """Darken (``amount`` > 0) or lighten a Gaussian spot of ``radii`` (standard deviations)."""
@@ -57,21 +47,17 @@ def render(sketch: Sketch, pose: Pose, size: int, backdrop: float) -> np.ndarray
     """Rasterise ``sketch`` under ``pose`` on a backdrop: float32 ``(size, size)``."""
     pixels = np.full((size, size), backdrop, dtype=np.float32)
     shapes = [m.points for m in sketch] + [m.clip for m in sketch if m.clip is not None]
-    starts = np.cumsum([0] + [len(s) for s in shapes])
+    ends = np.cumsum([len(s) for s in shapes])
+    starts = ends - [len(s) for s in shapes]
     spots = pose.place(np.concatenate(shapes), size)
-    lows = np.minimum.reduceat(spots, starts[:-1], axis=0).tolist()
-    highs = np.maximum.reduceat(spots, starts[:-1], axis=0).tolist()
-    fixed = np.rint(spots * 16).astype(np.int32)  # 4 fractional bits
-    bounds = starts.tolist()
+    lows = np.minimum.reduceat(spots, starts, axis=0).tolist()
+    highs = np.maximum.reduceat(spots, starts, axis=0).tolist()
+    polygons = np.split(np.rint(spots * 16).astype(np.int32), ends[:-1])  # 4 fractional bits
+    clips = iter(polygons[len(sketch) :])
     unit = pose.scale * size / 2
-    clip_at = len(sketch)
-    for k, mark in enumerate(sketch):
-        clip = None
-        if mark.clip is not None:
-            clip = fixed[bounds[clip_at] : bounds[clip_at + 1]]
-            clip_at += 1
+    for mark, polygon, (low_x, low_y), (high_x, high_y) in zip(sketch, polygons, lows, highs, strict=False):
+        clip = None if mark.clip is None else next(clips)
         reach = 2.6 * max(mark.radii) * unit if mark.radii else 3 * mark.soft * unit + 2
-        (low_x, low_y), (high_x, high_y) = lows[k], highs[k]
         left, right = max(int(low_x - reach), 0), min(int(high_x + reach) + 2, size)
         top, bottom = max(int(low_y - reach), 0), min(int(high_y + reach) + 2, size)
         if left >= right or top >= bottom:
@@ -80,9 +66,8 @@ def render(sketch: Sketch, pose: Pose, size: int, backdrop: float) -> np.ndarray
         if mark.radii:
             cover = _spot(mark, (low_x - left, low_y - top), view.shape, pose.roll, unit)
         else:
-            corner = np.array([left * 16, top * 16], dtype=np.int32)
-            polygon = fixed[bounds[k] : bounds[k + 1]] - corner
-            cover = _cover(polygon, None if clip is None else clip - corner, mark, view.shape, unit)
+            inside = [None if p is None else p - np.int32([left * 16, top * 16]) for p in (polygon, clip)]
+            cover = _cover(*inside, mark, view.shape, unit)
         if mark.tone is None:
             view *= 1 - cover
         else:
@@ -119,16 +104,10 @@ def _spot(
     return np.float32(mark.alpha) * np.exp((u * u + v * v) * np.float32(-0.5))
 
 
-@lru_cache(maxsize=256)
-def _taper(n: int) -> np.ndarray:
-    return np.sin(np.linspace(0.12, np.pi - 0.12, n)) ** 0.6
-
-
 def ribbon(points: np.ndarray, width: float | np.ndarray, tapered: bool = True) -> np.ndarray:
     """Polygon (2 n, 2) of a stroke along ``points`` (n, 2); a single width tapers to both ends if asked."""
-    points = np.asarray(points, dtype=np.float64)
-    if np.ndim(width) == 0:
-        width = width * (_taper(len(points)) if tapered else np.ones(len(points)))
+    if tapered and np.ndim(width) == 0:
+        width = width * np.sin(np.linspace(0.12, np.pi - 0.12, len(points))) ** 0.6
     along = np.empty_like(points)
     along[1:-1] = points[2:] - points[:-2]
     along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
@@ -138,15 +117,10 @@ def ribbon(points: np.ndarray, width: float | np.ndarray, tapered: bool = True) 
     return np.concatenate([points + side, (points - side)[::-1]])
 
 
-@lru_cache(maxsize=16)
-def _circle(n: int) -> np.ndarray:
-    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
 def ellipse(centre: Sequence[float], radii: Sequence[float], n: int = 28) -> np.ndarray:
     """Polygon (n, 2) of an upright ellipse."""
-    return _circle(n) * radii + centre
+    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * radii + centre
 
 
 def mirrored(half: np.ndarray) -> np.ndarray:
