@@ -6,7 +6,6 @@
     snakemake -j2 campaign --config data_dir=~/fer-data      the runs of campaign.yaml, in its order
     snakemake -j8 runs --resources gpus=1 --config device=cuda ...       one run at a time on the GPU
     snakemake -j4 sensitivity --config datasets=fer2013 data_dir=~/fer-data      probes of open readings
-    snakemake -j4 search --config workers=4                              workers of one architecture search
     snakemake --profile profiles/slurm campaign --config ...             on a cluster
 
 Every value of the matrix may be a list or text with commas; pairs of paper and corpus that no protocol of the
@@ -22,7 +21,6 @@ from shlex import quote
 from typing import NamedTuple
 
 import yaml
-from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)  # of this checkout, not of another that is installed
 from fer_lib import claims  # noqa: E402
@@ -34,13 +32,18 @@ from fer_lib.evidence.runs import current  # noqa: E402
 from fer_lib.judge import sensitivity  # noqa: E402
 
 NOTEBOOKS = [name for name in (*claims.PAPERS, *STUDIES) if Path("notebooks", f"{name}.ipynb").exists()]
-MATRIX = {"papers": NOTEBOOKS, "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
-OPTIONS = {"data_dir": "", "device": "auto", "threads": 2, "campaign": "campaign.yaml"}
-# The search: how many workers on which study; empty is what `fer search run` takes by itself.
-SEARCH = {"workers": 2, "trials": "", "journal": "", "study_dataset": "synthetic"}
-SEARCH |= {"study_budget": "smoke", "study_seed": 0}
+DEFAULTS = {"papers": NOTEBOOKS, "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
+DEFAULTS |= {"data_dir": "", "device": "auto", "threads": 2, "campaign": "campaign.yaml"}
 # Of one run by budget: memory in MB (recorded peaks, with room) and minutes.
 NEEDS = {"smoke": (3000, 30), "probe": (3000, 60), "full": (8000, 2880), "paper": (16000, 10080)}
+STAMP = "results/.work/made/{paper}/{dataset}/{budget}/seed{seed}{variant}"
+
+for name in config:
+    one_of(name, DEFAULTS, "--config option")
+for name, value in DEFAULTS.items():
+    config.setdefault(name, value)
+if config["data_dir"]:
+    os.environ["FER_DATA"] = str(datasets.data_folder(config["data_dir"]).resolve())
 
 
 def values(name):
@@ -48,9 +51,6 @@ def values(name):
     value = config[name]
     value = value.split(",") if isinstance(value, str) else value
     return [str(item).strip() for item in (value if isinstance(value, list | tuple) else [value])]
-
-
-STAMP = "results/.work/made/{paper}/{dataset}/{budget}/seed{seed}{variant}"
 
 
 class Planned(NamedTuple):
@@ -95,44 +95,11 @@ def stamped(runs):
     return stamps
 
 
-def sentence(function):
-    """Let a user's mistake end in one sentence."""
-
-    def call(*arguments):
-        try:
-            return function(*arguments)
-        except FerError as error:
-            raise WorkflowError(str(error)) from None
-
-    return call
-
-
-@sentence
-def check_config():
-    """Fill in defaults, and refuse names and values that mean nothing."""
-    known = MATRIX | OPTIONS | SEARCH
-    for name, value in config.items():
-        one_of(name, known, "--config option")
-        if value == "" and known[name] != "":
-            raise FerError(f"--config {name}= is empty; the default is {known[name]}.")
-    for name, value in known.items():
-        config.setdefault(name, value)
+def matrix():
+    """Return the runs of the matrix, without pairs of paper and corpus that no protocol allows."""
     for axis, names in {"papers": NOTEBOOKS, "datasets": datasets.NAMES, "budgets": OFFERED}.items():
         for value in values(axis):
             one_of(value, names, f"value of {axis}:")
-    for name in ("seeds", "threads", "workers"):
-        if not all(value.isdigit() for value in values(name)):
-            raise FerError(f"--config {name}={config[name]}: whole numbers are expected.")
-    one_of(config["device"], ("auto", "cpu", "cuda"), "device")
-    if config["data_dir"]:
-        os.environ["FER_DATA"] = str(datasets.data_folder(config["data_dir"]).resolve())
-
-
-check_config()
-
-
-def matrix():
-    """Return the runs of the matrix, without pairs of paper and corpus that no protocol allows."""
     pairs = [(p, d) for p in values("papers") for d in values("datasets") if p in STUDIES or d in usable(p)]
     if not pairs:
         Planned(values("papers")[0], values("datasets")[0], "smoke", 0).asked()  # says why
@@ -177,7 +144,6 @@ def campaign():
 
 
 @cache
-@sentence
 def behind(stamp, *named):
     """Return the run that a stamp is of; ``named`` are its paper, dataset, budget and seed."""
     sources = [campaign] * Path(config["campaign"]).exists() + [matrix, probes]
@@ -193,7 +159,7 @@ def gpus(_):
     return int(config["device"] == "cuda")
 
 
-RUNS = sentence(lambda: stamped(matrix()))()
+RUNS = stamped(matrix())
 # Recorded runs of other machines or matrices are shown in the book as they are.
 MADE = {stamp.replace("results/.work/made", "results") for stamp in RUNS}
 RECORDED = sorted(
@@ -217,7 +183,6 @@ localrules:
     runs,
     sensitivity,
     campaign,
-    search,
     book,
 
 
@@ -235,12 +200,12 @@ rule runs:
 
 rule sensitivity:
     input:
-        lambda _: sentence(stamped)(sentence(probes)()),
+        lambda _: stamped(probes()),
 
 
 rule campaign:
     input:
-        lambda _: sentence(stamped)(sentence(campaign)()),
+        lambda _: stamped(campaign()),
 
 
 rule run:
@@ -265,39 +230,6 @@ rule run:
     shell:
         "fer run {wildcards.paper} {wildcards.dataset} --budget {wildcards.budget} --seed {wildcards.seed}"
         " --device {config[device]} --threads {threads} {params.knobs}"
-
-
-def study():
-    """Yield the arguments of `fer search run`."""
-    yield quote(str(config["study_dataset"]))
-    names = {"budget": "study_budget", "seed": "study_seed"} | {k: k for k in ("device", "trials", "journal")}
-    for option, name in names.items():
-        if config[name] != "":
-            yield f"--{option} {quote(str(config[name]))}"
-
-
-# A worker leaves nothing of its own: the study is in the journal. Stamps are removed at the end, so that the
-# same command joins again, after a loss or for more trials; where the study has enough, a worker ends at once.
-rule search:
-    input:
-        expand("results/.work/search/worker{worker}.done", worker=range(1, int(config["workers"]) + 1)),
-    shell:
-        "rm {input}"
-
-
-rule worker:
-    output:
-        touch("results/.work/search/worker{worker}.done"),
-    params:
-        # All that makes a study: a stamp left by a search that lost a worker is none of another study.
-        study=lambda _: " ".join(study()),
-    resources:
-        mem_mb=NEEDS[config["study_budget"]][0],
-        runtime=NEEDS[config["study_budget"]][1],
-        gpus=gpus,
-        gpu=gpus,
-    shell:
-        "fer search run {params.study}"
 
 
 rule book:

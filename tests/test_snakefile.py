@@ -1,4 +1,4 @@
-"""The matrix: a run is made where its evidence is not complete and current, and only there; searches."""
+"""The matrix: a run is made where its evidence is not complete and current, and only there."""
 
 import json
 import os
@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 CELLS = {
@@ -150,33 +149,6 @@ def test_a_probe_is_a_run_that_flips_one_reading(snakemake, tmp_path):
     assert not (made / "seed1/notebook.ipynb").exists()
 
 
-def test_workers_of_a_search_join_again_after_one_was_killed(snakemake, tmp_path):
-    with (tmp_path / "fer_lib/cli/search.py").open("a") as file:
-        file.write("""
-
-def _run(arguments):
-    import os
-    import signal
-    asked = (arguments.dataset, arguments.budget, arguments.trials, arguments.journal)
-    assert asked == ("synthetic", "smoke", 9, "a study.journal"), asked
-    with open("joined", "a") as file:
-        file.write("joined\\n")
-    try:
-        os.mkdir("first")
-    except FileExistsError:
-        return 0
-    os.kill(os.getpid(), signal.SIGKILL)
-""")
-    options = {"target": "search", "cores": 3, "workers": 3, "trials": 9, "journal": "a study.journal"}
-    code, said = snakemake("--keep-going", **options)
-    assert code != 0, "the killed worker is told of"
-    assert len((tmp_path / "joined").read_text().split()) == 3
-    code, said = snakemake(**options)
-    assert code == 0, said
-    assert len((tmp_path / "joined").read_text().split()) > 3
-    assert not list((tmp_path / "results/.work/search").glob("*.done"))
-
-
 @pytest.mark.parametrize("goal, targets", [("runs", {"runs"}), ("book", set())])
 def test_make_asks_for_what_it_says(goal, targets):
     from snakemake.cli import parse_args
@@ -187,22 +159,3 @@ def test_make_asks_for_what_it_says(goal, targets):
     _, asked = parse_args(shlex.split(line)[1:])
     assert set(asked.targets) == targets
     assert asked.config == ["seeds=0,1"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="a shell script")
-@pytest.mark.parametrize(
-    ("state", "said"),
-    [("COMPLETED", "success"), ("CANCELLED by 0", "failed"), ("OUT_OF_MEMORY", "failed"), ("", "running")],
-)
-def test_a_job_that_a_cluster_killed_is_not_waited_for(tmp_path, state, said):
-    """Of a job that cannot say so itself, Snakemake asks the scheduler, here a stand-in."""
-    (tmp_path / "sacct").write_text(f"#!/bin/sh\necho '{state:>12} '\n")
-    (tmp_path / "sacct").chmod(0o755)
-    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    status = yaml.safe_load((REPOSITORY / "profiles/generic/config.yaml").read_text())[
-        "cluster-generic-status-cmd"
-    ]
-    done = subprocess.run(
-        [REPOSITORY / status, "1"], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == [said]
