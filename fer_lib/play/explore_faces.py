@@ -281,7 +281,7 @@ def disturbed(face: Corpus, **severities: float) -> Corpus:
 
 
 def along(face: Corpus, name: str, steps: int = 11, **others: float) -> tuple[np.ndarray, Corpus]:
-    """Return the severities of one kind of interference, and the face at each; other kinds stay as they are."""
+    """Return the severities of one kind of interference and the face at each; the others stay as they are."""
     lowest = INTERFERENCE[one_of(name, INTERFERENCE, "interference")][1]
     severities = np.linspace(lowest, 1, steps)
     images = [disturbed(face, **others | {name: float(s)}).images for s in severities]

@@ -118,7 +118,7 @@ class Explored:
 def explored(name: str, train: Corpus, held: Corpus, learn: bool = True) -> Explored | None:
     """Return a small network trained on framed faces, from the cache if it was trained before.
 
-    ``held`` is only scored. A network that is not in the cache is trained if ``learn``, else None is returned.
+    ``held`` is only scored. One that is not in the cache is trained if ``learn``, else None is returned.
     """
     small = SMALL[one_of(name, SMALL, "network")]
     network, n_classes = NETWORKS[name], len(train.classes)

@@ -57,15 +57,8 @@ class Fitted:
 class Bench:
     """One corpus on which every network is trained and tested, under one plan.
 
-    Attributes
-    ----------
-    faces : Faces
-    store : UnitFolder
-        Where finished networks are kept, such as a recorder.
-    plan : mapping
-        One of :data:`fer_lib.play.budgets.BUDGETS`.
-    epochs : int
-        Of every network's training; the last one counts.
+    ``store`` keeps finished networks, such as a recorder; ``plan`` is one of
+    :data:`fer_lib.play.budgets.BUDGETS`; of every network's ``epochs`` the last one counts.
     """
 
     faces: Faces
@@ -236,14 +229,9 @@ def transfer(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Test the networks of every fold on another corpus, among the expressions that both corpora have.
 
-    Probabilities are recorded as those of ``<model>@<other>``.
-
-    Returns
-    -------
-    facts : dict
-        The common ``classes``, ``n`` images, and networks that were ``not_run``: the target has no clips.
-    rows : list of dict
-        A line per model: the mean accuracy over the folds' networks, with its 95 % interval.
+    Probabilities are recorded as those of ``<model>@<other>``. Returned are facts (the common ``classes``,
+    ``n`` images, networks ``not_run`` for want of clips) and a line per model: the mean accuracy over the
+    folds' networks, with its 95 % interval.
     """
     corpus = target.corpus
     common = tuple(name for name in classes if name in corpus.classes)
