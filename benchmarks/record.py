@@ -13,10 +13,11 @@ import argparse
 import importlib
 import io
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -45,43 +46,19 @@ class Tee(io.StringIO):
 
 
 def last_object(text: str) -> dict[str, Any]:
-    """Return the JSON object at the end of what a benchmark printed.
-
-    Raises
-    ------
-    FerError
-        If the text ends with anything else.
-    """
-    lines = text.rstrip().splitlines()
-    for i in (i for i, line in reversed(list(enumerate(lines))) if line.startswith("{")):
-        try:
-            return json.loads("\n".join(lines[i:]))
-        except ValueError:
-            continue
+    """Return the JSON object at the end of what a benchmark printed; FerError if it ends otherwise."""
+    for found in reversed([*re.finditer(r"(?m)^{", text)]):
+        with suppress(ValueError):
+            return json.loads(text[found.start() :])
     raise FerError("The benchmark printed no JSON object at its end, so there is nothing to record.")
 
 
 def record(name: str, options: Sequence[str] = (), folder: str | Path = "results/benchmarks") -> Path:
-    """Run a benchmark's ``main`` and write what it measured.
+    """Run the benchmark ``name`` with a command line, write what it measured and return the file.
 
-    Parameters
-    ----------
-    name
-        A module of ``benchmarks/``.
-    options
-        Its command line; absolute paths are cut to their last part in what is written.
-    folder
-        Where the file goes; a relative one is taken from the repository root.
-
-    Returns
-    -------
-    Path
-        The file, with ``benchmark``, ``command``, ``measured`` and ``provenance``.
-
-    Raises
-    ------
-    FerError
-        For an unknown name, and for a benchmark that prints no JSON object at its end.
+    A relative ``folder`` is taken from the repository root. The file has ``benchmark``, ``command`` (absolute
+    paths cut to their last part), ``measured`` and ``provenance``. An unknown name, and a benchmark that
+    prints no JSON object at its end, is a FerError.
     """
     one_of(name, NAMES, "benchmark")
     module = importlib.import_module(f"benchmarks.{name}")
@@ -92,9 +69,10 @@ def record(name: str, options: Sequence[str] = (), folder: str | Path = "results
             module.main()
     finally:
         sys.argv = given
+    said = ["=".join(public(option.split("=", 1))) for option in options]  # --name value or --name=value
     facts = {
         "benchmark": name,
-        "command": " ".join(["python", "-m", f"benchmarks.{name}", *map(_without_folder, options)]),
+        "command": " ".join(["python", "-m", f"benchmarks.{name}", *said]),
         "measured": public(last_object(output.getvalue())),
         "provenance": public(provenance(started)),
     }
@@ -102,11 +80,6 @@ def record(name: str, options: Sequence[str] = (), folder: str | Path = "results
     free = next(path for path in paths if not path.exists())
     write_json(free, facts)
     return free
-
-
-def _without_folder(option: str) -> str:
-    """Return an option whose value, given as ``--name value`` or ``--name=value``, is no absolute path."""
-    return "=".join(map(str, public(option.split("=", 1))))
 
 
 def main() -> None:
