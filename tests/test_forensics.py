@@ -61,7 +61,7 @@ def test_averages_tell_class_means_from_accuracies():
 
 
 def test_one_row_of_the_printed_confusion_matrix_is_off():
-    table = forensics.confusions("cspp").set_index("expression")
+    table = forensics.confusions().set_index("expression")
     assert table.index[~table["agrees"]].tolist() == ["sadness"]
     assert table.loc["sadness", ["images", "expected"]].tolist() == [86, 84]
 
@@ -86,7 +86,7 @@ def test_every_paper_can_be_asked_alone(paper):
     whole = forensics.fractions()
     alone = forensics.fractions(paper)
     assert len(alone) == (whole["paper"] == paper).sum()
-    for function in (forensics.averages, forensics.confusions, forensics.differences, forensics.chains):
+    for function in (forensics.averages, forensics.differences, forensics.chains):
         assert set(function(paper).get("paper", [])) <= {paper}
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from fer_lib import claims
 from fer_lib.claims import Claim
-from fer_lib.errors import FerError
 from fer_lib.evidence import runs
 from fer_lib.judge import answers, convergence, forensics, order, report
 
@@ -20,7 +19,7 @@ def claim(**test):
     """Return a claim of order of paper 1 on FER2013."""
     facts = {"id": "cnn_sift-o-made-up", "paper": "cnn_sift", "place": "Sect. 9", "role": "method"}
     facts |= {"dataset": "FER2013", "protocol": "fer2013_official", "metric": "order", "tolerance": 1.0}
-    decided = "arithmetic" if {"formula", "p_value"} & set(test) else "running"
+    decided = "arithmetic" if "formula" in test else "running"
     return Claim(**facts, corpus="fer2013", says="One beats another.", decided_by=decided, test=test)
 
 
@@ -62,14 +61,10 @@ def test_one_beats_the_others(write):
     assert running(made, better=["A"], worse=["C"]) == "inconclusive"
     assert running(made, better=["A"], worse=["B", "C"]) == "inconclusive"
     assert running(made, better=["B"], worse=["A", "C"]) == "does not hold"
-    assert running(made, better=["A"], worse=["B"], by=5.0) == "holds"
-    assert running(made, better=["A"], worse=["B"], by=15.0) == "does not hold"
 
 
-def test_of_one_class_and_of_the_class_means(write):
+def test_of_the_class_means(write):
     made = write({"A": [0.9, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7], "B": [0.6, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7]})
-    assert running(made, better=["A"], worse=["B"], **{"class": "Angry"}) == "holds"
-    assert running(made, better=["B"], worse=["A"], **{"class": "Angry"}) == "does not hold"
     assert running(made, better=["A"], worse=["B"], metric="mean_class_accuracy") == "holds"
 
 
@@ -104,12 +99,10 @@ def test_hard_classes_gain_most(write):
     assert running(made, contrast=[[-w, m, c] for w, m, c in most]) == "does not hold"
 
 
-def test_the_best_and_the_worst_class(write):
+def test_the_best_class(write):
     made = write({"A": [0.6, 0.4, 0.6, 0.9, 0.6, 0.6, 0.6]})
     assert running(made, best_class={"model": "A", "class": "Happy"}) == "holds"
     assert running(made, best_class={"model": "A", "class": "Angry"}) == "does not hold"
-    assert running(made, worst_class={"model": "A", "class": "Disgust"}) == "holds"
-    assert running(made, worst_class={"model": "A", "class": "Happy"}) == "does not hold"
 
 
 def test_two_that_are_equal(write):
@@ -182,8 +175,6 @@ def arithmetic(formula, where=None, **bound):
         ("ours - zhang", {"at_most": 2}, "does not hold"),
         ("ours", {"above": "99"}, "holds"),
         ("zhang", {"above": 97}, "does not hold"),
-        ("zhang", {"below": 97}, "holds"),
-        ("ours", {"below": 97}, "does not hold"),
         ("ours - zhang", {"equals": "2.8"}, "holds"),
         ("ours - zhang", {"equals": "3"}, "holds"),
         ("ours - zhang", {"equals": "3.0"}, "does not hold"),
@@ -191,7 +182,7 @@ def arithmetic(formula, where=None, **bound):
         ("zhang", {"equals": "cnn_sift-t3-cnn_sift_avg"}, "does not hold"),
         ("100 * (ours - zhang) / (100 - zhang)", {"above": 75}, "holds"),
         ("max(ours, zhang) - mean(ours, zhang)", {"above": 1.39}, "holds"),
-        ("min(ours, zhang) - abs(zhang)", {"equals": "0"}, "holds"),
+        ("min(ours, zhang) - zhang", {"equals": "0"}, "holds"),
     ],
 )
 def test_formulas_over_printed_figures(formula, bound, expected):
@@ -202,31 +193,3 @@ def test_counts_are_exact():
     where = {"train": "cnn_sift-s42-fer-train", "test": "cnn_sift-s42-fer-test"}
     assert arithmetic("train + test", where, equals="32298") == "holds"
     assert arithmetic("train + test", where, above=32297.9) == "holds"
-
-
-def test_many_figures_must_be_a_sum():
-    ids = [c.id for c in claims.load("cnn_sift").claims if c.metric == "sample_count" and c.expression][:13]
-    where = {f"x{i}": name for i, name in enumerate(ids)}
-    total = sum(claims.load("cnn_sift").claim(name).value for name in ids)
-    assert arithmetic(" + ".join(where), where, equals=f"{total:.0f}") == "holds"
-    with pytest.raises(FerError, match="must be a sum"):
-        arithmetic(f"max({', '.join(where)})", where, above=0)
-
-
-@pytest.mark.parametrize(
-    "formula", ["__import__('os')", "ours.real", "[ours]", "ours +", "unknown", "ours if 1 else 2"]
-)
-def test_formulas_hold_arithmetic_alone(formula):
-    with pytest.raises(FerError):
-        arithmetic(formula, above=0)
-
-
-def test_p_values_of_printed_folds():
-    frame = claims.frame("cnn3d").query("table == 'Table 4' and metric == 'accuracy' and fold.notna()")
-    ids = frame.sort_values("fold").groupby("model")["id"].apply(list)
-    test = {"better": ids["c1"], "worse": ids["c2"]}
-    made = replace(claim(p_value=test | {"below": 0.05}), paper="cnn3d")
-    assert order.by_arithmetic(made).name == "holds"
-    assert (
-        order.by_arithmetic(replace(made, test={"p_value": test | {"below": 1e-6}})).name == "does not hold"
-    )

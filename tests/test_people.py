@@ -70,4 +70,3 @@ def test_recorded_votes_are_of_the_whole_part():
     assert found.votes.shape == (3589, 7)
     assert (found.votes.sum(1) <= found.cast).all()
     assert np.bincount(found.labels).tolist() == [491, 55, 528, 879, 594, 416, 626]
-    assert len(people.load("public_test").ids) == 3589

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -154,8 +155,8 @@ def test_enough_readings_of_three_papers_are_planned():
 def test_every_planned_reading_is_one_of_the_register(paper):
     knobs = set(claims.ambiguities(paper)["knob"])
     defaults = parameters(notebook_path(paper))
-    for probe in sensitivity.planned(paper):
-        if probe.variant:
+    for probe in PLANNED:
+        if probe.paper == paper and probe.variant:
             name, _, value = probe.variant.partition("=")
             assert name in knobs
             chosen = preflight.asked(paper, {"budget": PROBE}, [probe.variant])
@@ -182,9 +183,10 @@ def test_a_notebook_without_cells_beyond_is_not_probed():
 
 def test_a_probe_is_set_beside_no_claim(tmp_path):
     from fer_lib.judge import report
-    from fer_lib.show.chapter import beside_claims
+    from fer_lib.show.chapter import Chapter
 
     record(tmp_path, 0, right=90)
     (probe,) = runs.find(tmp_path, probes=True)
-    assert "not set beside any claim" in beside_claims("cnn_sift", probe).data
+    chapter = SimpleNamespace(paper="cnn_sift", evidence=probe)
+    assert "not set beside any claim" in Chapter.beside_claims(chapter).data
     assert report.scorecard(tmp_path)["run"].isna().all()

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fer_lib.errors import FerError
 from fer_lib.judge import significance
 
 folds = st.lists(st.integers(0, 40), min_size=10, max_size=10)
@@ -54,10 +53,6 @@ def test_fractions_behind_printed_folds(percent, right, n):
     assert significance.fraction(percent) == pytest.approx(100 * right / n)
 
 
-def test_a_figure_that_no_fold_gives_stays():
-    assert significance.fraction(12.3, (5,)) == 12.3
-
-
 @settings(max_examples=20)  # exact Wilcoxon tests take long
 @given(folds, folds)
 def test_tests_against_their_definitions(a, b):
@@ -88,24 +83,11 @@ def test_equal_differences_are_certain():
     assert found["one_sided"] < 1e-6
 
 
-def test_fold_table():
-    frame = significance.fold_table({"c1": [1.0, 0.9, 1.0], "c2": [0.5, 0.8, 0.75]}, "c1")
-    assert frame["mean"].to_numpy() == pytest.approx([96.6667, 68.3333], rel=1e-4)
-    assert frame.loc[0, list(significance.TESTS)].isna().all()
-    again = significance.p_values([1.0, 0.9, 1.0], [0.5, 0.8, 0.75])
-    assert frame.loc[1, list(again)].to_numpy(float) == pytest.approx(list(again.values()))
-
-
 def test_fold_table_takes_the_sizes_of_folds_of_which_only_some_were_trained():
-    folds = {"c1": [1.0, 0.9], "c2": [0.5, 0.8]}
-    of_five, as_if_two = (significance.fold_table(folds, "c1", r).loc[1] for r in (1 / 4, None))
+    frame = significance.fold_table({"c1": [1.0, 0.9], "c2": [0.5, 0.8]}, "c1", 1 / 4)
+    assert frame["mean"].tolist() == pytest.approx([95, 65])
+    assert frame.loc[0, list(significance.TESTS)].isna().all()
     # 1/k + n_test/n_train with two of five folds: 1/2 + 1/4, not 1/2 + 1.
     t = np.mean([50, 10]) / np.sqrt((1 / 2 + 1 / 4) * np.var([50, 10], ddof=1))
-    assert of_five["corrected"] == pytest.approx(2 * stats.t.sf(t, 1))
-    assert of_five["corrected"] < as_if_two["corrected"]
-    assert of_five["two_sided"] == as_if_two["two_sided"]
-
-
-def test_folds_that_do_not_match_are_refused():
-    with pytest.raises(FerError, match="same two folds"):
-        significance.p_values([1, 2, 3], [1, 2])
+    assert frame.loc[1, "corrected"] == pytest.approx(2 * stats.t.sf(t, 1))
+    assert frame.loc[1, "two_sided"] == significance.p_values([1.0, 0.9], [0.5, 0.8])["two_sided"]

@@ -24,6 +24,12 @@ from fer_lib.learn.metrics import Term
 if TYPE_CHECKING:
     import pandas as pd
 
+METRICS = (
+    *("accuracy", "class_accuracy", "mean_class_accuracy", "mean_fold_accuracy"),
+    *("accuracy_difference", "relative_error_reduction", "p_value"),
+)
+"""What follows from a run's predictions."""
+
 
 class NotComparableError(FerError):
     """Why a claim cannot be set against a run."""
@@ -68,35 +74,34 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """Right (1) or wrong (0) of one model by test sample, sorted by sample and fold; one array per seed.
+    """What one model answered: per seed, a frame with a row per prediction, sorted by sample and fold.
 
-    ``correct`` is float, ``labels`` int, ``fold``, ``groups`` (subjects, else samples) and ``ids`` are str.
+    Columns are ids, fold, label, answer, correct (1 or 0), group (the subject, else the sample) and what
+    else ``samples.csv`` says of a sample.
     """
 
-    correct: tuple[np.ndarray, ...]
-    fold: tuple[np.ndarray, ...]
-    labels: tuple[np.ndarray, ...]
-    groups: tuple[np.ndarray, ...]
-    ids: tuple[np.ndarray, ...]
+    tables: tuple[pd.DataFrame, ...]
 
     @property
     def n(self) -> int:
         """Distinct samples over all seeds."""
-        return len(np.unique(np.concatenate(self.ids)))
+        return len(set().union(*self.column("ids")))
+
+    def column(self, name: str) -> list[np.ndarray]:
+        """Return a column, seed by seed."""
+        return [table[name].to_numpy() for table in self.tables]
 
     def term(self, factor: float = 1.0) -> Term:
         """Return the accuracy as a term of an estimate."""
-        return Term(self.correct, self.groups, factor)
+        return Term(self.column("correct"), self.column("group"), factor)
 
-    def where(self, keep: Callable[[int], np.ndarray]) -> Scores:
-        """Return the scores of the samples that ``keep`` picks, a bool array (N_s,) for each seed number."""
-        picked = [keep(seed) for seed in range(len(self.correct))]
-        parts = (self.correct, self.fold, self.labels, self.groups, self.ids)
-        return Scores(*(tuple(p[k] for p, k in zip(part, picked, strict=True)) for part in parts))
+    def where(self, keep: Callable[[pd.DataFrame], pd.Series]) -> Scores:
+        """Return the scores of the rows that ``keep`` picks from each frame."""
+        return Scores(tuple(table[keep(table)] for table in self.tables))
 
     def of_class(self, label: int) -> Scores:
         """Return the scores of one class."""
-        return self.where(lambda seed: self.labels[seed] == label)
+        return self.where(lambda table: table["label"] == label)
 
     def mean(self) -> Answer:
         """Return the accuracy."""
@@ -135,35 +140,33 @@ def models(claim: Claim, run: Run) -> list[str]:
 
 
 def measure(claim: Claim, runs: list[Run]) -> Answer:
-    """Return what runs that differ in nothing but their seed give for a claim.
+    """Return what runs that differ in nothing but their seed give for a claim of one of :data:`METRICS`.
+
+    Of a p-value, ``n`` is the number of folds and ``seeds`` their mean lead.
 
     Raises
     ------
     NotComparableError
         If the runs hold no predictions of its models, or none of its class.
     """
-    return METRICS[claim.metric](claim, runs)
-
-
-def _accuracy(claim: Claim, runs: list[Run]) -> Answer:
-    return scores(runs, stored(claim, runs[0])).mean()
-
-
-def _class_accuracy(claim: Claim, runs: list[Run]) -> Answer:
-    index = class_index(runs[0], claim.expression or "")
-    return scores(runs, stored(claim, runs[0])).of_class(index).mean()
-
-
-def _mean_class_accuracy(claim: Claim, runs: list[Run]) -> Answer:
+    if claim.metric == "p_value":
+        found = p_values(claim, runs)
+        return Answer(found["two_sided"], np.nan, np.nan, int(found["folds"]), (found["lead"],))
+    if claim.metric == "accuracy_difference":
+        return lead(runs, *models(claim, runs[0]))
+    if claim.metric == "relative_error_reduction":
+        return _errors_saved(*(scores(runs, model) for model in models(claim, runs[0])), claim)
+    one = class_index(runs[0], claim.expression or "") if claim.metric == "class_accuracy" else None
     found = scores(runs, stored(claim, runs[0]))
-    return Answer.of(metrics.by_strata(found.term(), found.labels), found.n, proportion=True)
-
-
-def _mean_fold_accuracy(claim: Claim, runs: list[Run]) -> Answer:
-    found = scores(runs, stored(claim, runs[0]))
-    weights = [metrics.class_weights(fold) for fold in found.fold]
-    values = [right * weight for right, weight in zip(found.correct, weights, strict=True)]
-    return Answer.of([Term(values, found.groups, of=weights)], found.n, proportion=True)
+    found = found if one is None else found.of_class(one)
+    terms = [found.term()]
+    if claim.metric == "mean_class_accuracy":
+        terms = metrics.by_strata(terms[0], found.column("label"))
+    if claim.metric == "mean_fold_accuracy":
+        weights = [metrics.class_weights(fold) for fold in found.column("fold")]
+        values = [right * weight for right, weight in zip(found.column("correct"), weights, strict=True)]
+        terms = [Term(values, found.column("group"), of=weights)]
+    return Answer.of(terms, found.n, proportion=True)
 
 
 def lead(runs: list[Run], better: str, *worse: str) -> Answer:
@@ -174,31 +177,20 @@ def lead(runs: list[Run], better: str, *worse: str) -> Answer:
     return Answer.of(terms, found[0].n)
 
 
-def _difference(claim: Claim, runs: list[Run]) -> Answer:
-    return lead(runs, *models(claim, runs[0]))
-
-
-def _error_reduction(claim: Claim, runs: list[Run]) -> Answer:
-    """Return by how many per cent of the errors of ``B`` those of ``A`` are fewer, for ``A against B``."""
-    better, worse = (scores(runs, model) for model in models(claim, runs[0]))
-    errors = [1 - right for right in worse.correct]
+def _errors_saved(better: Scores, worse: Scores, claim: Claim) -> Answer:
+    """Return by how many per cent of the errors of the worse those of the better are fewer."""
+    errors = [1 - right for right in worse.column("correct")]
     if not all(wrong.any() for wrong in errors):
         raise NotComparableError(
             f"{claim.model.partition(' against ')[2]} makes no error, so none can be saved"
         )
     _same_samples(better, worse)
-    fewer = [a - b for a, b in zip(better.correct, worse.correct, strict=True)]
-    return Answer.of([Term(fewer, worse.groups, of=errors)], worse.n)
-
-
-def _p_value(claim: Claim, runs: list[Run]) -> Answer:
-    """Return the two-sided p-value over folds; ``n`` is the number of folds, ``seeds`` their mean lead."""
-    found = p_values(claim, runs)
-    return Answer(found["two_sided"], np.nan, np.nan, int(found["folds"]), (found["lead"],))
+    fewer = [a - b for a, b in zip(better.column("correct"), worse.column("correct"), strict=True)]
+    return Answer.of([Term(fewer, worse.column("group"), of=errors)], worse.n)
 
 
 def p_values(claim: Claim, runs: list[Run]) -> dict[str, float]:
-    """Return ``p_values`` of a run's own folds, how many ``folds`` there are and the mean ``lead``.
+    """Return the p-values over a run's own folds, how many ``folds`` there are and the mean ``lead``.
 
     Raises
     ------
@@ -207,39 +199,22 @@ def p_values(claim: Claim, runs: list[Run]) -> dict[str, float]:
     """
     better, worse = (scores(runs, model) for model in significance.compared(claim.model))
     _same_samples(better, worse)
-    folds = list(dict.fromkeys(better.fold[0]))
-    if any(not np.array_equal(fold, better.fold[0]) for fold in better.fold):
+    folds = better.column("fold")
+    if any(not np.array_equal(fold, folds[0]) for fold in folds):
         raise NotComparableError("the folds of the two models or of the seeds differ, so none can be paired")
-    if len(folds) < 2:
+    if len(set(folds[0])) < 2:
         raise NotComparableError("a single fold was run, and a test over folds needs several")
-    by_fold = [
-        [
-            np.mean([right[fold == f].mean() for right, fold in zip(of.correct, of.fold, strict=True)])
-            for f in folds
-        ]
+    a, b = (
+        np.mean([table.groupby("fold", sort=False)["correct"].mean() for table in of.tables], axis=0)
         for of in (better, worse)
-    ]
-    gap = float(np.mean(by_fold[0]) - np.mean(by_fold[1]))
-    return significance.p_values(*by_fold) | {"folds": len(folds), "lead": gap}
-
-
-METRICS = {
-    "accuracy": _accuracy,
-    "class_accuracy": _class_accuracy,
-    "mean_class_accuracy": _mean_class_accuracy,
-    "mean_fold_accuracy": _mean_fold_accuracy,
-    "accuracy_difference": _difference,
-    "relative_error_reduction": _error_reduction,
-    "p_value": _p_value,
-}
-"""What follows from a run's predictions, by the metric of the claim."""
+    )
+    return significance.p_values(a, b) | {"folds": len(a), "lead": float(a.mean() - b.mean())}
 
 
 def _same_samples(one: Scores, other: Scores) -> None:
-    for key in ("ids", "fold"):
-        pairs = zip(getattr(one, key), getattr(other, key), strict=True)
-        if not all(np.array_equal(a, b) for a, b in pairs):
-            raise NotComparableError("the two models were not tested on the same samples of the same folds")
+    pairs = zip(one.tables, other.tables, strict=True)
+    if not all(a[["ids", "fold"]].equals(b[["ids", "fold"]]) for a, b in pairs):
+        raise NotComparableError("the two models were not tested on the same samples of the same folds")
 
 
 def class_index(run: Run, expression: str) -> int:
@@ -250,28 +225,33 @@ def class_index(run: Run, expression: str) -> int:
     return list(classes).index(expression)
 
 
-def predictions(run: Run, model: str) -> pd.DataFrame:
-    """Return one row per prediction, sorted by sample and fold: ids, fold, label, correct, group and flags.
+def scores(runs: list[Run], model: str) -> Scores:
+    """Collect what a model answered over the seeds.
 
     Raises
     ------
+    NotComparableError
+        If a run holds no predictions of the model.
     FerError
-        If the run has no such model or its ``samples.csv`` misses samples of it.
+        If the ``samples.csv`` of a run misses samples of it.
     """
-    read = [run.path / file for file in (f"predictions/{model}.npz", "size_answers.csv", "samples.csv")]
-    written = tuple(path.stat().st_mtime_ns for path in read if path.exists())
-    return _predictions(run, model, written).copy(deep=False)
+    tables = []
+    for run in runs:
+        read = [run.path / file for file in (f"predictions/{model}.npz", "size_answers.csv", "samples.csv")]
+        written = tuple(path.stat().st_mtime_ns for path in read if path.exists())
+        tables.append(_answered(run, model, written))
+    return Scores(tuple(tables))
 
 
 @lru_cache(maxsize=256)  # the claims of a table ask for few models, many times
-def _predictions(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFrame:
+def _answered(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFrame:
     import pandas as pd
 
-    rows, samples = _of_size(run, model) or run.predictions(model), run.samples()
-    table = pd.DataFrame({column: rows[column] for column in ("ids", "fold")})
-    table["label"] = rows["labels"]
+    rows, samples = run.predictions(model) if model in run.models() else _of_size(run, model), run.samples()
+    table = pd.DataFrame({"ids": rows["ids"], "fold": rows["fold"], "label": rows["labels"]})
     table["answer"] = rows["probabilities"].argmax(axis=1)
-    table["correct"], table["group"] = metrics.correct(rows, samples if len(samples) else None)
+    right, table["group"] = metrics.correct(rows, samples if len(samples) else None)
+    table["correct"] = right.astype(float)
     if len(samples):
         key = ["ids"] if samples["ids"].is_unique else ["ids", "fold"]
         extra = samples[[*key, *samples.columns.difference([*table.columns])]].drop_duplicates(key)
@@ -281,35 +261,20 @@ def _predictions(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFram
     return table.sort_values(["ids", "fold"], kind="stable", ignore_index=True)
 
 
-def _of_size(run: Run, model: str) -> dict[str, np.ndarray] | None:
-    """Return what ``A@n=213`` answered, trained on so many images, from ``size_answers.csv``; else None.
+def _of_size(run: Run, model: str) -> dict[str, np.ndarray]:
+    """Return what ``A@n=213`` answered, trained on so many images, from ``size_answers.csv``.
 
     That table has one column per subset drawn, which stands for a fold.
     """
     base, _, n = model.partition("@n=")
-    table = run.table("size_answers") if n and model not in run.models() else []
-    columns = [name for name in table if str(name).startswith(f"{base} n{n} draw")] if len(table) else []
+    table = run.table("size_answers")
+    columns = [column for column in table if column.startswith(f"{base} n{n} draw")]
     if not columns:
-        return None
-    answered = np.concatenate([table[name].to_numpy(int) for name in columns])
+        raise NotComparableError(f"the run holds no predictions of a model called {model}")
+    answered = np.concatenate([table[column].to_numpy(int) for column in columns])
     return {
         "ids": np.tile(table["ids"].to_numpy(str), len(columns)),
         "labels": np.tile(table["label"].to_numpy(int), len(columns)),
-        "fold": np.repeat([name.rpartition(" ")[2] for name in columns], len(table)),
+        "fold": np.repeat([column.rpartition(" ")[2] for column in columns], len(table)),
         "probabilities": np.eye(max(answered.max(), table["label"].max()) + 1)[answered],
     }
-
-
-def scores(runs: list[Run], model: str) -> Scores:
-    """Collect a model's right and wrong answers over the seeds.
-
-    Raises
-    ------
-    NotComparableError
-        If a run holds no predictions of the model.
-    """
-    if any(model not in run.models() and _of_size(run, model) is None for run in runs):
-        raise NotComparableError(f"the run holds no predictions of a model called {model}")
-    tables = [predictions(run, model) for run in runs]
-    names = {"correct": float, "fold": str, "label": int, "group": str, "ids": str}
-    return Scores(*(tuple(t[column].to_numpy(kind) for t in tables) for column, kind in names.items()))

@@ -24,8 +24,7 @@ results is set against a claim.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -39,28 +38,16 @@ SLOPE, LEARNT, LOSS, SWING, CHANCE, DOUBLED = 0.05, 99.0, 0.01, 3.0, 10.0, 0.5
 """Limits of the certificate: points an epoch, per cent, a share an epoch, and three times points."""
 
 
-@dataclass(frozen=True)
-class Certificate:
+class Certificate(NamedTuple):
     """Whether a network has converged, and why it has or has not.
 
-    Attributes
-    ----------
-    model : str
-        The network, by its name in ``curves.csv``.
-    converged : bool
-        Whether all that was asked is as it should be.
-    reasons : tuple of str
-        Plain English: what fails, or else what was found.
-    epochs : int
-        Epochs trained.
-    best_gain : float
-        How many points the best test epochs of the folds lie above the last ones, on average.
+    ``reasons`` are plain English: what fails, or else what was found. ``best_gain`` is by how many points the
+    best test epochs of the folds lie above the last ones, on average.
     """
 
     model: str
     converged: bool
     reasons: tuple[str, ...]
-    epochs: int = 0
     best_gain: float = 0.0
 
 
@@ -69,35 +56,30 @@ def certify(
 ) -> Certificate:
     """Return the certificate of one network.
 
-    Parameters
-    ----------
-    curves : DataFrame
-        Columns ``model``, ``fold``, ``epoch``, ``train_loss``, ``train_accuracy``, ``test_accuracy`` and
-        ``validation_accuracy`` (fractions; NaN where there was none), and if known ``known_accuracy``, see
-        :class:`fer_lib.learn.units.Outcome`.
-    majority : float, optional
-        Accuracy in [0, 1] of always naming the commonest class.
-    doubled : float, optional
-        How many points twice the epochs gained.
+    ``curves`` has ``model``, ``fold``, ``epoch``, ``train_loss``, ``train_accuracy``, ``test_accuracy`` and
+    ``validation_accuracy`` (fractions; NaN where there was none), and if known ``known_accuracy``, see
+    :class:`fer_lib.learn.units.Outcome`. ``majority`` is the accuracy in [0, 1] of always naming the
+    commonest class, ``doubled`` how many points twice the epochs gained.
     """
     mine = curves[curves["model"] == model] if len(curves) else curves
     if not len(mine):
         return Certificate(model, False, (f"no learning curve of {model} was kept",))
-    wide = mine.pivot_table(index="epoch", values=["train_loss", "train_accuracy", "test_accuracy"])
-    if (
-        mine["test_accuracy"].isna().all()
-        and mine.get("validation_accuracy", mine["test_accuracy"]).isna().all()
-    ):
-        return _unscored(mine, model)
-    watched = mine.get("validation_accuracy")
-    validated = watched is not None and watched.notna().all()
+    by_fold, by_epoch = mine.sort_values("epoch").groupby("fold"), mine.groupby("epoch")
+    ends = by_fold.tail(1)
+    known = ends.get("known_accuracy", ends["train_accuracy"]).fillna(ends["train_accuracy"])
+    learnt = float(100 * known.mean())
+    watched = mine.get("validation_accuracy", mine["test_accuracy"])
+    if mine["test_accuracy"].isna().all() and watched.isna().all():
+        found = (f"training accuracy {learnt:.1f} %, and no other was recorded",)
+        return Certificate(model, int(mine["epoch"].max()) >= EPOCHS and learnt >= LEARNT, found, np.nan)
+    validated = "validation_accuracy" in mine and watched.notna().all()
     name = "validation" if validated else "test"
-    accuracy = 100 * mine.groupby("epoch")[f"{name}_accuracy"].mean()
+    accuracy = 100 * by_epoch[f"{name}_accuracy"].mean()
     last = accuracy.index >= accuracy.index.max() - max(2, round(SHARE * len(accuracy))) + 1
     slope, end = _slope(accuracy[last]), accuracy[last].mean()
-    loss = wide["train_loss"][last]
+    loss = by_epoch["train_loss"].mean()[last]
     falling = -_slope(loss) / loss.mean() if loss.mean() > 0 else 0.0
-    learnt = _learnt(mine)
+    swing = accuracy.max() - end
     asked = [
         (len(accuracy) >= EPOCHS, f"{len(accuracy)} epochs, and {EPOCHS} at least are asked for"),
         (slope < SLOPE, f"{name} accuracy changes by {slope:+.2f} points an epoch at the end"),
@@ -105,10 +87,7 @@ def certify(
             learnt >= LEARNT or falling < LOSS,
             f"training accuracy {learnt:.1f} %, training loss falls by {100 * falling:.1f} % an epoch",
         ),
-        (
-            accuracy.max() - end <= SWING,
-            f"the last epochs lie {accuracy.max() - end:.1f} points below the best one",
-        ),
+        (swing <= SWING, f"the last epochs lie {swing:.1f} points below the best one"),
     ]
     if majority is not None:
         above = end - 100 * majority
@@ -116,24 +95,9 @@ def certify(
     if doubled is not None:
         asked.append((doubled <= DOUBLED, f"twice the epochs change it by {doubled:+.2f} points"))
     failed = tuple(text for passes, text in asked if not passes)
-    ends = mine.sort_values("epoch").groupby("fold")["test_accuracy"].agg(["last", "max"])
-    best = float(100 * (ends["max"] - ends["last"]).mean())
-    return Certificate(model, not failed, failed or tuple(text for _, text in asked), len(accuracy), best)
-
-
-def _unscored(mine: pd.DataFrame, model: str) -> Certificate:
-    """Return the certificate of a network whose accuracy was not tested after every epoch."""
-    epochs = int(mine["epoch"].max())
-    learnt = _learnt(mine)
-    found = (f"training accuracy {learnt:.1f} %, and no other was recorded",)
-    return Certificate(model, epochs >= EPOCHS and learnt >= LEARNT, found, epochs, float("nan"))
-
-
-def _learnt(mine: pd.DataFrame) -> float:
-    """Return the accuracy on the training part after the last epoch, in per cent, over the folds."""
-    ends = mine.sort_values("epoch").groupby("fold").tail(1)
-    known = ends.get("known_accuracy", ends["train_accuracy"])
-    return float(100 * known.fillna(ends["train_accuracy"]).mean())
+    tested = by_fold["test_accuracy"].agg(["last", "max"])
+    gain = float(100 * (tested["max"] - tested["last"]).mean())
+    return Certificate(model, not failed, failed or tuple(text for _, text in asked), gain)
 
 
 def _slope(values: pd.Series) -> float:
@@ -153,7 +117,7 @@ def of_run(run: Run, model: str) -> list[Certificate]:
     own = [name for name in (model, base) if name in trained][:1]
     named = run.info.get("members", {})
     members = named.get(model, [model]) if "@n=" in model else named.get(base, own or trained or [base])
-    labels = run.predictions(model)["labels"] if model in run.models() else np.zeros(0, int)
+    labels = run.predictions(model)["labels"] if model in run.models() else ()
     majority = np.bincount(labels).max() / len(labels) if len(labels) else None
     doubled = run.info.get("doubled", {})
     return [certify(curves, name, majority, doubled.get(name)) for name in members]
@@ -161,14 +125,14 @@ def of_run(run: Run, model: str) -> list[Certificate]:
 
 def objections(runs: Iterable[Run], models: Iterable[str]) -> list[str]:
     """Return why runs may not judge claims on ``models``: one sentence per network; empty if they may."""
-    runs, models = list(runs), list(models)
-    found = [(run, made) for run in runs for model in models for made in of_run(run, model)]
-    said = {
-        f"{made.model} has not converged (seed {run.seed}: {'; '.join(made.reasons)})": None
-        for run, made in found
-        if not made.converged
-    }
-    return list(said)
+    models = list(models)
+    made = ((run.seed, one) for run in runs for model in models for one in of_run(run, model))
+    said = (
+        f"{one.model} has not converged (seed {seed}: {'; '.join(one.reasons)})"
+        for seed, one in made
+        if not one.converged
+    )
+    return list(dict.fromkeys(said))
 
 
 def best_gain(run: Run, model: str) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from fer_lib import claims
 from fer_lib.evidence.runs import Run
 from fer_lib.judge import answers, convergence, forensics
 from fer_lib.judge.answers import Answer, Scores
+from fer_lib.judge.judgement import groups
 
 RULES = {
     "printed": "a number printed for a paper's own method that the tables beside it do not give",
@@ -27,30 +29,21 @@ RULES = {
 The strongest example of each kind is told: the one whose 95 % interval stays farthest from zero. Arithmetic
 has no interval, so there it is the one whose distance is largest.
 """
+ABSENT = {
+    "printed": "Every printed number that can be recomputed agrees with its table",
+    "test set": "Not run: no run on a paper's own data can undo a choice of what is tested",
+    "part": "Not run: no run on a paper's own data has a network with and without a method’s part",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
     """One finding.
 
-    Attributes
-    ----------
-    kind : str
-        A key of :data:`RULES`.
-    paper : str or None
-        Key of the paper; None where there is nothing to tell.
-    headline : str
-        What is said, without its figure.
-    points : float
-        The figure in percentage points, NaN where there is none.
-    low, high : float
-        Its 95 % interval, NaN where it has none.
-    detail, conditions : str
-        How the figure comes about; on what, at which budget.
-    run : Run or None
-        The evidence, the first of its seeds; None for arithmetic on printed figures.
-    of : int
-        How many candidates it was chosen among: picking the largest exaggerates it.
+    ``paper`` is None where there is nothing to tell, ``headline`` what is said, without its figure:
+    ``points`` (percentage points) with its 95 % interval, NaN where there is none. ``detail`` says how it
+    comes about, ``conditions`` on what. ``run`` is the first seed of its evidence, None for arithmetic on
+    printed figures. ``of`` is how many candidates it was chosen among: picking the largest exaggerates it.
     """
 
     kind: str
@@ -68,71 +61,50 @@ class Finding:
     def weight(self) -> tuple[float, float]:
         """What the finding that is told is largest in: how surely it is not nothing."""
         surely = max(0.0, self.low, -self.high) if self.low == self.low else 0.0
-        if self.run is None:  # arithmetic has no interval and needs none
-            surely = abs(self.points)
-        return surely, abs(self.points)
+        return surely if self.run else abs(self.points), abs(self.points)
 
 
 def findings(runs: Iterable[Run]) -> list[Finding]:
     """Return one finding for each of :data:`RULES`, or that there is nothing to tell.
 
-    Parameters
-    ----------
-    runs
-        Evidence; that on synthetic faces and that under another reading than the defaults are left out.
+    Evidence on synthetic faces, and that under another reading than the defaults, is left out.
     """
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in runs:  # the matrix makes no claim
-        may = run.dataset != "synthetic" and run.budget in ("full", "paper") and not run.variant
-        if may and run.paper in claims.PAPERS:
-            groups.setdefault((run.paper, run.dataset, run.budget), []).append(run)
-    kinds = {
-        "printed": printed(),
-        "test set": (found for group in groups.values() for found in test_sets(group)),
-        "part": (found for group in groups.values() for found in parts(group)),
-    }
-    absent = {
-        "printed": "Every printed number that can be recomputed agrees with its table",
-        "test set": "Not run: no run on a paper's own data can undo a choice of what is tested",
-        "part": "Not run: no run on a paper's own data has a network with and without a method’s part",
-    }
-    told = []
-    for kind, candidates in kinds.items():
-        found = list(candidates)
-        best = max(found, key=lambda finding: finding.weight, default=Finding(kind, None, absent[kind]))
+    candidates, told = [*printed()], []
+    may = [run for run in runs if run.budget in ("full", "paper") and not run.variant]
+    for paper in claims.PAPERS:
+        for group in groups(run for run in may if run.paper == paper):
+            candidates += [*test_sets(group), *parts(group)]
+    for kind, absent in ABSENT.items():
+        found = [one for one in candidates if one.kind == kind]
+        best = max(found, key=lambda finding: finding.weight, default=Finding(kind, None, absent))
         told.append(replace(best, of=len(found)))
     return told
 
 
 def printed() -> Iterator[Finding]:
     """Yield the figures of papers' own methods that their own tables do not give; points are the distance."""
+    averages = {"class_mean": "on average", "weighted": "weighted by their images"}
+    gaps = {"from_accuracies": "by accuracies", "from_class_means": "by class means"}
+    gaps |= {"from_weighted_classes": "by images"}
     roles = claims.frame().set_index("id")["role"]
-    for row in forensics.averages().to_dict("records"):
-        given = {"on average": row["class_mean"], "weighted by their images": row["weighted"]}
-        if not row["agrees"] and roles[row["id"]] == "method":
-            yield _apart(row, f"{row['printed']:g} % for {row['model']}", "class accuracies beside it", given)
-    for row in forensics.differences().to_dict("records"):
-        given = {
-            "by accuracies": row["from_accuracies"],
-            "by class means": row["from_class_means"],
-            "by images": row["from_weighted_classes"],
-        }
-        if not row["agrees"] and roles[row["id"]] == "method":
-            yield _apart(row, f"{row['printed']:+g} points for {row['model']}", "tables", given)
-
-
-def _apart(row: dict, what: str, where: str, given: dict[str, float]) -> Finding:
-    known = {name: value for name, value in given.items() if value == value}
-    values = " or ".join(f"{value:.2f} {name}" for name, value in known.items())
-    return Finding(
-        "printed",
-        row["paper"],
-        "A headline number is not what its own table gives",
-        min(abs(row["printed"] - value) for value in known.values()),
-        detail=f"The paper prints {what} on {row['dataset']}; the {where} give {values}.",
-        conditions="arithmetic on printed numbers, which has no interval; rounding is allowed for, and the "
-        "images per class are those of a complete copy",
-    )
+    for frame, names, form, where in (
+        (forensics.averages(), averages, "{:g} %", "class accuracies beside it"),
+        (forensics.differences(), gaps, "{:+g} points", "tables"),
+    ):
+        for row in frame.to_dict("records"):
+            if not row["agrees"] and roles[row["id"]] == "method":
+                known = {said: row[name] for name, said in names.items() if row[name] == row[name]}
+                values = " or ".join(f"{value:.2f} {said}" for said, value in known.items())
+                what = f"{form.format(row['printed'])} for {row['model']} on {row['dataset']}"
+                yield Finding(
+                    "printed",
+                    row["paper"],
+                    "A headline number is not what its own table gives",
+                    min(abs(row["printed"] - value) for value in known.values()),
+                    detail=f"The paper prints {what}; the {where} give {values}.",
+                    conditions="arithmetic on printed numbers, which has no interval; rounding is allowed "
+                    "for, and the images per class are those of a complete copy",
+                )
 
 
 def test_sets(runs: list[Run]) -> Iterator[Finding]:
@@ -142,11 +114,27 @@ def test_sets(runs: list[Run]) -> Iterator[Finding]:
     """
     own = claims.frame(runs[0].paper).query("ours and role == 'method'")["model"].unique()
     for model in (name for name in own if _may(runs, name)):
+        every = answers.scores(runs, model)
         if all(f"{model}@whole" in run.models() for run in runs):
-            yield _left_out(runs, model)
-        tables = [answers.predictions(run, model) for run in runs]
-        if all("twin_in_training" in table and table["twin_in_training"].any() for table in tables):
-            yield _twins(runs, model, [~table["twin_in_training"].to_numpy(bool) for table in tables])
+            whole = answers.scores(runs, f"{model}@whole")
+            seen = [set(ids) for ids in every.column("ids")]
+            pairs = [(table, table["ids"].isin(ids)) for table, ids in zip(whole.tables, seen, strict=True)]
+            kept, others = (Scores(tuple(t[h == side] for t, h in pairs)) for side in (True, False))
+            headline = "What is gained by leaving out test images in which no face is found"
+            detail = (
+                f"{model} is right on {kept.mean().ours:.1f} % of the {kept.n:,} images that are kept, "
+                f"on {whole.mean().ours:.1f} % of all {whole.n:,} and on {others.mean().ours:.1f} % of the "
+                "others."
+            )
+            yield _compared(runs, headline, kept, whole, detail)
+        if all("twin_in_training" in one and one["twin_in_training"].any() for one in every.tables):
+            alone = every.where(lambda table: ~table["twin_in_training"].astype(bool))
+            headline = "What is gained by test images that have a pixel-identical twin in the training part"
+            detail = (
+                f"{model} is right on {every.mean().ours:.1f} % of all images and on "
+                f"{alone.mean().ours:.1f} % of the {alone.n:,} that have none."
+            )
+            yield _compared(runs, headline, every, alone, detail)
         for run in runs:
             steps = run.table("inflation")
             for row in steps[steps["gain_low"].notna()].to_dict("records") if len(steps) else ():
@@ -156,9 +144,26 @@ def test_sets(runs: list[Run]) -> Iterator[Finding]:
                     f"What a flattering protocol adds: {row['step'].removeprefix('+ ')}",
                     *(100 * row[part] for part in ("gain", "gain_low", "gain_high")),
                     detail=f"The accuracy becomes {100 * row['accuracy']:.1f} %, with the same network.",
-                    conditions=_conditions([run], int(row["n"])),
-                    run=run,
+                    **_on([run], int(row["n"])),
                 )
+
+
+def _compared(runs: list[Run], headline: str, one: Scores, other: Scores, detail: str) -> Finding:
+    """Return what one set of test images adds to the accuracy on another."""
+    n = max(one.n, other.n)
+    found = Answer.of([one.term(), other.term(-1.0)], n)
+    figures = (found.ours, found.low, found.high)
+    return Finding("test set", runs[0].paper, headline, *figures, detail, **_on(runs, n))
+
+
+def parts(runs: list[Run]) -> Iterator[Finding]:
+    """Yield what each part of a method adds to an accuracy; ``runs`` differ in nothing but their seed."""
+    for part, (with_it, without) in claims.load(runs[0].paper).adds.items():
+        if _may(runs, with_it, without):
+            points, low, high, n, *_ = answers.lead(runs, with_it, without)
+            detail = f"{with_it} against {without}, on the same test images."
+            headline, on = f"What is added by {part}", _on(runs, n)
+            yield Finding("part", runs[0].paper, headline, points, low, high, detail, **on)
 
 
 def _may(runs: list[Run], *models: str) -> bool:
@@ -168,57 +173,10 @@ def _may(runs: list[Run], *models: str) -> bool:
     return runs[0].budget == "paper" or not convergence.objections(runs, models)
 
 
-def _apart_by(one: Scores, other: Scores) -> tuple[float, float, float]:
-    """Return the accuracy of one less that of the other, in points, with its interval."""
-    found = Answer.of([one.term(), other.term(-1.0)], max(one.n, other.n))
-    return found.ours, found.low, found.high
-
-
-def _left_out(runs: list[Run], model: str) -> Finding:
-    """Compare a model on the test images that were kept with the same model on all of them."""
-    every, kept = answers.scores(runs, f"{model}@whole"), answers.scores(runs, model)
-    here = [np.isin(ids, some) for ids, some in zip(every.ids, kept.ids, strict=True)]
-    some, others = every.where(lambda seed: here[seed]), every.where(lambda seed: ~here[seed])
-    return Finding(
-        "test set",
-        runs[0].paper,
-        "What is gained by leaving out test images in which no face is found",
-        *_apart_by(some, every),
-        detail=f"{model} is right on {some.mean().ours:.1f} % of the {some.n:,} images that are kept, "
-        f"on {every.mean().ours:.1f} % of all {every.n:,} and on {others.mean().ours:.1f} % of the others.",
-        conditions=_conditions(runs, every.n),
-        run=runs[0],
-    )
-
-
-def _twins(runs: list[Run], model: str, alone: list[np.ndarray]) -> Finding:
-    """Compare a model on all test images with the same on those that have no twin in the training part."""
-    every = answers.scores(runs, model)
-    without = every.where(lambda seed: alone[seed])
-    return Finding(
-        "test set",
-        runs[0].paper,
-        "What is gained by test images that have a pixel-identical twin in the training part",
-        *_apart_by(every, without),
-        detail=f"{model} is right on {every.mean().ours:.1f} % of all images and on "
-        f"{without.mean().ours:.1f} % of the {without.n:,} that have none.",
-        conditions=_conditions(runs, every.n),
-        run=runs[0],
-    )
-
-
-def parts(runs: list[Run]) -> Iterator[Finding]:
-    """Yield what each part of a method adds to an accuracy; ``runs`` differ in nothing but their seed."""
-    for part, (with_it, without) in claims.load(runs[0].paper).adds.items():
-        if _may(runs, with_it, without):
-            points, low, high, n, *_ = answers.lead(runs, with_it, without)
-            detail = f"{with_it} against {without}, on the same test images."
-            headline, conditions = f"What is added by {part}", _conditions(runs, n)
-            yield Finding("part", runs[0].paper, headline, points, low, high, detail, conditions, runs[0])
-
-
-def _conditions(runs: list[Run], n: int) -> str:
+def _on(runs: list[Run], n: int) -> dict[str, Any]:
+    """Return the evidence of a finding, and on what it was made."""
     changes = runs[0].info.get("changes") or []
     less = f" ({'; '.join(changes)})" if runs[0].budget != "paper" and changes else ""
     seeds = f"seed{'s' * (len(runs) > 1)} {', '.join(str(run.seed) for run in runs)}"
-    return f"{n:,} test images, budget {runs[0].budget}{less}, {seeds}"
+    said = f"{n:,} test images, budget {runs[0].budget}{less}, {seeds}"
+    return {"conditions": said, "run": runs[0]}

@@ -1,8 +1,8 @@
 """Arithmetic on printed figures: whether they can be what they are said to be.
 
 Nothing here needs data or a network. Each function recomputes one kind of relation between the figures of
-the claims files, for all papers at once. A figure that fails is inconsistent with what is printed beside
-it; why, arithmetic cannot say: a slip of the pen, an unstated protocol and a test set that was changed
+the claims files, for all papers at once or for one. A figure that fails is inconsistent with what is printed
+beside it; why, arithmetic cannot say: a slip of the pen, an unstated protocol and a test set that was changed
 look alike.
 
 :func:`decided` gathers what this makes of the claims themselves: an average, a difference or a p-value
@@ -29,16 +29,8 @@ from fer_lib.judge.verdicts import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-
-def _agrees(exact: np.ndarray, printed: float, digits: int) -> dict[str, np.ndarray]:
-    """Return per way of shortening which of the exact figures would be printed as ``printed``."""
-    unit = 10.0**-digits
-    difference = np.asarray(exact) - printed
-    slack = 1e-9
-    return {
-        "rounded": np.abs(difference) <= unit / 2 + slack,
-        "truncated": (difference >= -slack) & (difference < unit - slack),
-    }
+SLACK = 1e-9
+LEVELS = ("accuracy", "class_accuracy", "mean_class_accuracy", "mean_fold_accuracy")
 
 
 def fractions(paper: str | None = None) -> pd.DataFrame:
@@ -49,20 +41,16 @@ def fractions(paper: str | None = None) -> pd.DataFrame:
     cross-validation the mean of its folds' accuracies is tried as well, with folds as equal as they can
     be (K folds hold ``n // K`` samples or one more).
 
-    Returns
-    -------
-    pandas.DataFrame
-        paper, id, table, model, dataset, expression, printed (percent), n (answers), nearest (the
-        nearest possible figure, percent), fits: ``rounded``, ``truncated``, ``mean of folds`` or "" for
-        none; inferred (bool): ``n`` was itself found from the printed figures, so a fit says little.
+    Columns paper, id, table, model, dataset, expression, printed (percent), n (answers), nearest (the nearest
+    possible figure, percent), fits (``rounded``, ``truncated``, ``mean of folds`` or "" for none), inferred
+    (``n`` was itself found from the printed figures, so a fit says little).
     """
     import pandas as pd
 
-    frame = claims.frame(paper)
-    keep = frame["metric"].isin(("accuracy", "class_accuracy")) & frame["n"].notna() & frame["value"].notna()
-    keep &= ~frame["approx"] & frame["bound"].isna() & frame["fold"].isna()
+    frame = _exact(paper)
+    frame = frame[frame["metric"].isin(("accuracy", "class_accuracy")) & frame["n"].notna()]
     rows = []
-    for _, group in frame[keep].groupby(["paper", "table"], sort=False):
+    for _, group in frame.groupby(["paper", "table"], sort=False):
         digits = decimals(group["value"])
         for claim in group.to_dict("records"):
             row = {name: claim[name] for name in ("paper", "id", "table", "model", "dataset", "expression")}
@@ -70,34 +58,40 @@ def fractions(paper: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _exact(paper: str | None) -> pd.DataFrame:
+    """Return the printed figures that are neither bounds nor rough nor of one fold."""
+    frame = claims.frame(paper)
+    return frame[frame["value"].notna() & frame["bound"].isna() & frame["fold"].isna() & ~frame["approx"]]
+
+
 def _fraction(claim: dict[str, Any], digits: int) -> dict[str, Any]:
     """Return the last columns of :func:`fractions` for one claim."""
-    protocol = claims.load(claim["paper"]).protocol(claim["protocol"])
     repeats, samples, printed = _repeats(claim), int(claim["n"]), claim["value"]
     exact = 100 * np.arange(repeats * samples + 1) / (repeats * samples)
-    fits = [way for way, hits in _agrees(exact, printed, digits).items() if hits.any()]
+    unit, over = 10.0**-digits, exact - printed
+    fits = "truncated" if ((over >= -SLACK) & (over < unit - SLACK)).any() else ""
+    fits = "rounded" if (np.abs(over) <= unit / 2 + SLACK).any() else fits
     folds = re.search(r"_(\d+)fold", claim["protocol"])
     if not fits and folds and claim["metric"] == "accuracy":
         means = _fold_means(samples, int(folds.group(1)), repeats)
-        fits = ["mean of folds"] * bool(_agrees(means, printed, digits)["rounded"].any())
-    return {
-        "n": repeats * samples,
-        "nearest": exact[np.abs(exact - printed).argmin()],
-        "fits": fits[0] if fits else "",
-        "inferred": claim["expression"] is not None and "inferred" in (protocol.get("notes") or ""),
-    }
+        fits = "mean of folds" if (np.abs(means - printed) <= unit / 2 + SLACK).any() else ""
+    nearest = exact[np.abs(over).argmin()]
+    inferred = claim["expression"] is not None and _inferred(claim["paper"], claim["protocol"])
+    return {"n": repeats * samples, "nearest": nearest, "fits": fits, "inferred": inferred}
+
+
+def _inferred(paper: str, protocol: str) -> bool:
+    """Whether the images of each class of a protocol were themselves found from the printed figures."""
+    return "inferred" in (claims.load(paper).protocol(protocol).get("notes") or "")
 
 
 def _repeats(claim: dict[str, Any]) -> int:
     """Return how often a protocol tests each sample: repeats, or models whose mean is printed."""
     named = re.search(r"_x(\d+)", claim["protocol"])
-    if named:
-        return int(named.group(1))
-    if claim["train_dataset"]:  # every model of the training corpus's folds is tested on all images
-        frame = claims.frame(claim["paper"])
-        counts = frame[(frame["metric"] == "fold_count") & (frame["dataset"] == claim["train_dataset"])]
-        return int(counts["value"].iloc[0]) if len(counts) else 1
-    return 1
+    frame = claims.frame(claim["paper"])
+    # Every model of the training corpus's folds is tested on all images.
+    counts = frame[(frame["metric"] == "fold_count") & (frame["dataset"] == claim["train_dataset"])]
+    return int(named.group(1)) if named else int(counts["value"].iloc[0]) if len(counts) else 1
 
 
 def _fold_means(n: int, folds: int, repeats: int) -> np.ndarray:
@@ -109,102 +103,80 @@ def _fold_means(n: int, folds: int, repeats: int) -> np.ndarray:
     return 100 * (1 - np.add.outer(in_larger, in_smaller).ravel() / (folds * repeats))
 
 
-def _class_counts(protocol: dict[str, Any], corpus: str | None) -> dict[str, int]:
-    """Return the test images per expression: the protocol's, else the official ones of the corpus."""
+def _means(classes: pd.DataFrame, paper: str, protocol: str, corpus: str | None) -> tuple[float, float]:
+    """Return the mean of printed class accuracies, and that weighted by test images; NaN where unknown."""
     from fer_lib.data.datasets import ckplus, fer2013
 
-    if protocol.get("class_counts"):
-        return {canonical(name): count for name, count in protocol["class_counts"].items()}
-    official = dict(zip(EXPRESSIONS, fer2013.OFFICIAL["private_test"], strict=False))
-    known = {"ckplus": ckplus.PER_CLASS, "fer2013": official}
-    return dict(known.get(corpus, {}))
+    official = {
+        "ckplus": ckplus.PER_CLASS,
+        "fer2013": dict(zip(EXPRESSIONS, fer2013.OFFICIAL["private_test"], strict=False)),
+    }
+    counts = claims.load(paper).protocol(protocol).get("class_counts") or official.get(corpus, {})
+    counts = {canonical(name): count for name, count in counts.items()}
+    weights = [counts.get(name, 0) for name in classes["expression"]]
+    weighted = np.average(classes["value"], weights=weights) if weights and all(weights) else np.nan
+    return classes["value"].mean(), float(weighted)
 
 
 def averages(paper: str | None = None) -> pd.DataFrame:
     """Set every printed average beside the averages of the class accuracies printed with it.
 
-    Returns
-    -------
-    pandas.DataFrame
-        paper, id, model, dataset, metric, printed; class_mean and weighted (by the test images of each
-        class where they are known), in percent; inferred (bool): these were themselves found from the printed
-        figures; agrees: ``class mean``, ``weighted``, both or "".
-        The class accuracies are rounded themselves, so half a unit of theirs is allowed.
+    Columns paper, id, model, dataset, metric, printed; class_mean and weighted (by the test images of each
+    class where they are known), in percent; inferred (these were themselves found from the printed figures);
+    agrees (``class mean``, ``weighted``, both or ""; half a unit of the rounded class accuracies is allowed).
     """
     import pandas as pd
 
-    frame = claims.frame(paper)
-    frame = frame[frame["value"].notna() & frame["bound"].isna() & frame["fold"].isna() & ~frame["approx"]]
-    classes = frame[frame["metric"] == "class_accuracy"]
-    rows = []
-    for (key, dataset, protocol, model), group in classes.groupby(
-        ["paper", "dataset", "protocol", "model"], sort=False
-    ):
-        facts = claims.load(key).protocol(protocol)
-        if not facts.get("classes") or len(group) < len(facts["classes"]):
+    frame, rows, keys = _exact(paper), [], ["paper", "dataset", "protocol", "model"]
+    beside = frame[frame["metric"].isin(("accuracy", "mean_class_accuracy"))].groupby(keys)
+    for row, classes in frame[frame["metric"] == "class_accuracy"].groupby(keys, sort=False):
+        key, _, protocol, _ = row
+        wanted = claims.load(key).protocol(protocol).get("classes")
+        if not wanted or len(classes) < len(wanted) or row not in beside.groups:
             continue
-        same = (frame["paper"] == key) & (frame["dataset"] == dataset) & (frame["protocol"] == protocol)
-        printed = frame[same & (frame["model"] == model)]
-        printed = printed[printed["metric"].isin(("accuracy", "mean_class_accuracy"))]
-        counts = _class_counts(facts, group["corpus"].iloc[0])
-        weights = [counts.get(name, 0) for name in group["expression"]]
-        mean = group["value"].mean()
-        weighted = np.average(group["value"], weights=weights) if all(weights) else np.nan
-        slack = 0.5 * 10.0 ** -decimals(group["value"])
+        mean, weighted = _means(classes, key, protocol, classes["corpus"].iloc[0])
+        printed = beside.get_group(row)
         for claim in printed.to_dict("records"):
-            near = slack + 0.5 * 10.0 ** -decimals([claim["value"]]) + 1e-9
-            agrees = [
-                name
-                for name, value in (("class mean", mean), ("weighted", weighted))
-                if abs(value - claim["value"]) <= near
-            ]
+            near = 0.5 * 10.0 ** -decimals(classes["value"]) + 0.5 * 10.0 ** -decimals([claim["value"]])
+            found = {"class mean": mean, "weighted": weighted}
+            agrees = [n for n, value in found.items() if abs(value - claim["value"]) <= near + SLACK]
             row = {name: claim[name] for name in ("paper", "id", "model", "dataset", "metric")}
             row |= {"printed": claim["value"], "class_mean": mean, "weighted": weighted}
-            row |= {"inferred": "inferred" in (facts.get("notes") or "")}
-            rows.append(row | {"agrees": " and ".join(agrees)})
+            rows.append(row | {"inferred": _inferred(key, protocol), "agrees": " and ".join(agrees)})
     return pd.DataFrame(rows)
 
 
-def confusions(paper: str | None = None) -> pd.DataFrame:
+def confusions() -> pd.DataFrame:
     """Set every row of a printed confusion matrix beside the class it tests.
 
-    Returns
-    -------
-    pandas.DataFrame
-        paper, model, dataset, expression, images (the row's sum), expected (images of that class in the
-        protocol's data), recall (percent, from the row), printed (class accuracy of the same model),
-        agrees (bool).
+    Columns paper, model, dataset, expression, images (the row's sum), expected (images of that class in the
+    protocol's data), recall (percent, from the row), printed (class accuracy of the same model), agrees.
     """
     import pandas as pd
 
     rows = []
-    for key in [paper] if paper else claims.PAPERS:
-        frame = claims.frame(key)
-        for matrix in claims.load(key).confusion:
+    for paper in claims.PAPERS:
+        frame = claims.frame(paper)
+        for matrix in claims.load(paper).confusion:
             where = (frame["model"] == matrix["model"]) & (frame["dataset"] == matrix["dataset"])
-            printed = frame[where & (frame["metric"] == "class_accuracy")].set_index("expression")
-            counts = {e: int(n) for e, n in printed["n"].items() if not pd.isna(n)}
+            classes = frame[where & (frame["metric"] == "class_accuracy")].set_index("expression")
+            counts = {e: int(n) for e, n in classes["n"].items() if not pd.isna(n)}
             for i, (label, row) in enumerate(zip(matrix["labels"], matrix["rows"], strict=True)):
-                expression = canonical(label)
-                recall, claimed = 100 * row[i] / sum(row), printed["value"].get(expression)
-                expected = counts.get(expression)
-                near = claimed is not None and abs(recall - claimed) <= 0.005 + 1e-9
-                facts = {"paper": key, "model": matrix["model"], "dataset": matrix["dataset"]}
-                facts |= {"expression": expression, "images": sum(row), "expected": expected}
-                facts |= {"recall": recall, "printed": claimed}
-                rows.append(facts | {"agrees": near and expected in (None, sum(row))})
+                expression, images, recall = canonical(label), sum(row), 100 * row[i] / sum(row)
+                printed, expected = classes["value"].get(expression), counts.get(expression)
+                near = printed is not None and abs(recall - printed) <= 0.005 + SLACK
+                facts = {"paper": paper, "model": matrix["model"], "dataset": matrix["dataset"]}
+                facts |= {"expression": expression, "images": images, "expected": expected, "recall": recall}
+                rows.append(facts | {"printed": printed, "agrees": near and expected in (None, images)})
     return pd.DataFrame(rows)
 
 
 def differences(paper: str | None = None) -> pd.DataFrame:
     """Set every printed difference of two models beside what the tables give for it.
 
-    Returns
-    -------
-    pandas.DataFrame
-        paper, id, dataset, model (``A minus B``), printed (points); from_accuracies, from_class_means and
-        from_weighted_classes, in points, NaN where the tables do not print what it takes; agrees (bool):
-        one of them does, as far as the rounding of the printed figures can tell.
+    Columns paper, id, dataset, model (``A minus B``), printed (points); from_accuracies, from_class_means and
+    from_weighted_classes, in points, NaN where the tables do not print what it takes; agrees (one of them
+    does, as far as the rounding of the printed figures can tell).
     """
     import pandas as pd
 
@@ -215,68 +187,51 @@ def differences(paper: str | None = None) -> pd.DataFrame:
         left, _, right = claim["model"].partition(" minus ")
         others = claim["against"] if isinstance(claim["against"], list) else [right]
         here = frame[(frame["paper"] == claim["paper"]) & (frame["dataset"] == claim["dataset"])]
-        levels = {model: _levels(here[here["model"] == model], claim) for model in (left, *others)}
+        levels = {}
+        for model in (left, *others):
+            mine = here[here["model"] == model]
+            overall = mine.loc[mine["metric"] == "accuracy", "value"]
+            classes = mine[mine["metric"] == "class_accuracy"]
+            means = _means(classes, claim["paper"], claim["protocol"], claim["corpus"])
+            levels[model] = (overall.iloc[0] if len(overall) else np.nan, *means)
         if any(all(np.isnan(value)) for value in levels.values()):
             continue  # a margin over works whose figures are scattered: left to the reader
         gaps = np.array(levels[left]) - np.mean([levels[model] for model in others], axis=0)
-        row = {name: claim[name] for name in ("paper", "id", "dataset", "model")} | {
-            "printed": claim["value"]
-        }
-        names = ("from_accuracies", "from_class_means", "from_weighted_classes")
         # Each of the figures that are subtracted was rounded, and so was the difference.
         printed = here[here["model"].isin(levels) & here["metric"].isin(("accuracy", "class_accuracy"))]
         near = 10.0 ** -decimals(printed["value"]) + 0.5 * 10.0 ** -decimals([claim["value"]])
-        agrees = bool((np.abs(gaps - claim["value"]) <= near + 1e-9).any())
-        rows.append(row | dict(zip(names, gaps, strict=True)) | {"agrees": agrees})
+        row = {name: claim[name] for name in ("paper", "id", "dataset", "model")}
+        names = ("printed", "from_accuracies", "from_class_means", "from_weighted_classes", "agrees")
+        agrees = bool((np.abs(gaps - claim["value"]) <= near + SLACK).any())
+        rows.append(row | dict(zip(names, (claim["value"], *gaps, agrees), strict=True)))
     return pd.DataFrame(rows)
-
-
-def _levels(of_model: pd.DataFrame, claim: dict[str, Any]) -> tuple[float, float, float]:
-    """Return a model's printed accuracy, class mean and weighted class accuracy (percent, NaN if absent)."""
-    overall = of_model[of_model["metric"] == "accuracy"]["value"]
-    classes = of_model[of_model["metric"] == "class_accuracy"]
-    counts = _class_counts(claims.load(claim["paper"]).protocol(claim["protocol"]), claim["corpus"])
-    weights = [counts.get(name, 0) for name in classes["expression"]]
-    weighted = len(classes) and all(weights)
-    return (
-        overall.iloc[0] if len(overall) else np.nan,
-        classes["value"].mean() if len(classes) else np.nan,
-        float(np.average(classes["value"], weights=weights)) if weighted else np.nan,
-    )
 
 
 def chains(paper: str | None = None) -> pd.DataFrame:
     """Ask whether printed differences add up: (A minus C) less (B minus C) must be (A minus B).
 
-    Returns
-    -------
-    pandas.DataFrame
-        paper, id, dataset, model (``A minus B``), printed, implied (both in points), over (C), agrees (bool;
-        one unit of the last printed decimal is allowed, as three rounded figures meet).
+    Columns paper, id, dataset, model (``A minus B``), printed, implied (both in points), over (C), agrees
+    (one unit of the last printed decimal is allowed, as three rounded figures meet).
     """
     import pandas as pd
 
     frame = claims.frame(paper)
     stated = frame[(frame["metric"] == "accuracy_difference") & frame["value"].notna()]
     rows = []
-    for (key, dataset), group in stated.groupby(["paper", "dataset"], sort=False):
-        pairs = {tuple(c["model"].split(" minus ")): c for c in group.to_dict("records")}
-        gap = {pair: claim["value"] for pair, claim in pairs.items()}
+    for _, group in stated.groupby(["paper", "dataset"], sort=False):
+        gap = {tuple(model.split(" minus ")): value for model, value in group[["model", "value"]].to_numpy()}
         unit = 10.0 ** -decimals(group["value"])
-        for (a, b), printed in gap.items():
+        for claim in group.to_dict("records"):
+            a, b = claim["model"].split(" minus ")
             for c in {right for left, right in gap if left == a and right != b and (b, right) in gap}:
                 implied = gap[a, c] - gap[b, c]
-                row = {"paper": key, "id": pairs[a, b]["id"], "dataset": dataset, "model": f"{a} minus {b}"}
-                row["printed"] = printed
-                row |= {"implied": implied, "over": c}
-                rows.append(row | {"agrees": abs(implied - printed) <= 1.5 * unit + 1e-9})
+                row = {name: claim[name] for name in ("paper", "id", "dataset", "model")}
+                row |= {"printed": claim["value"], "implied": implied, "over": c}
+                rows.append(row | {"agrees": abs(implied - claim["value"]) <= 1.5 * unit + SLACK})
     return pd.DataFrame(rows)
 
 
 # --- what this decides ------------------------------------------------------------------------------------
-
-
-LEVELS = ("accuracy", "class_accuracy", "mean_class_accuracy", "mean_fold_accuracy")
 
 
 def decided(paper: str) -> dict[str, tuple[str, Verdict]]:
@@ -285,8 +240,7 @@ def decided(paper: str) -> dict[str, tuple[str, Verdict]]:
     How is ``arithmetic`` or ``counting``. That an accuracy agrees with what is printed beside it decides
     nothing, and is only a remark.
     """
-    made = claims.load(paper)
-    levels = {claim.id for claim in made.claims if claim.metric in LEVELS}
+    levels = {claim.id for claim in claims.load(paper).claims if claim.metric in LEVELS}
     return {n: said for n, said in _found(paper).items() if n not in levels or said[1].name != "holds"}
 
 
@@ -300,22 +254,24 @@ def _found(paper: str) -> dict[str, tuple[str, Verdict]]:
             continue  # the images of each class were found from these very figures
         mean, weighted = f"{row['class_mean']:.2f}", row["weighted"]
         images = "" if np.isnan(weighted) else f", or {weighted:.2f} by their images"
-        found[row["id"]] = _said(row, f"The class accuracies printed with it average {mean}{images}.")
+        found[row["id"]] = _said(
+            row["agrees"], f"The class accuracies printed with it average {mean}{images}."
+        )
     for row in chains(paper).to_dict("records"):
-        found[row["id"]] = _said(row, f"Two other printed differences imply {row['implied']:+.3f}.")
+        implied = f"Two other printed differences imply {row['implied']:+.3f}."
+        found[row["id"]] = _said(row["agrees"], implied)
     for row in differences(paper).to_dict("records"):
         gaps = (row["from_accuracies"], row["from_class_means"], row["from_weighted_classes"])
-        said = _said(row, f"The tables give {' or '.join(f'{gap:+.2f}' for gap in gaps if gap == gap)}.")
-        _, before = found.get(row["id"], said)
+        sentence = f"The tables give {' or '.join(f'{gap:+.2f}' for gap in gaps if gap == gap)}."
         # A difference must agree with the tables and with the other differences.
-        if before.name != "holds" and before is not said[1]:
-            said = "arithmetic", Verdict("does not hold", f"{said[1].reason} {before.reason}")
-        found[row["id"]] = said
-    if any(claim.metric == "p_value" for claim in made.claims):
-        for row in significance.printed(paper).to_dict("records"):
-            agrees = (row["two_sided"] < verdicts.LEVEL) == (row["printed"] < verdicts.LEVEL)
-            values = ", ".join(f"{row[key]:.2g} ({test})" for key, test in significance.TESTS.items())
-            found[row["id"]] = _said({"agrees": agrees}, f"The folds as printed give {values}.")
+        if row["id"] in found and found[row["id"]][1].name != "holds":
+            found[row["id"]] = _said(False, f"{sentence} {found[row['id']][1].reason}")
+        else:
+            found[row["id"]] = _said(row["agrees"], sentence)
+    for row in significance.printed(paper).to_dict("records"):
+        agrees = (row["two_sided"] < verdicts.LEVEL) == (row["printed"] < verdicts.LEVEL)
+        values = ", ".join(f"{row[key]:.2g} ({test})" for key, test in significance.TESTS.items())
+        found[row["id"]] = _said(agrees, f"The folds as printed give {values}.")
     for claim in made.order:
         if claim.decided_by == "arithmetic":
             found[claim.id] = ("arithmetic", order.by_arithmetic(claim))
@@ -324,8 +280,8 @@ def _found(paper: str) -> dict[str, tuple[str, Verdict]]:
     return found
 
 
-def _said(row: dict[str, Any], sentence: str) -> tuple[str, Verdict]:
-    return "arithmetic", Verdict("holds" if row["agrees"] else "does not hold", sentence)
+def _said(agrees: Any, sentence: str) -> tuple[str, Verdict]:
+    return "arithmetic", Verdict("holds" if agrees else "does not hold", sentence)
 
 
 @cache
@@ -349,26 +305,19 @@ def count(claim: Claim) -> Verdict | None:
 
     if claim.role != "data" or claim.corpus is None or claim.value is None:
         return None
-    entries = {entry.claim: entry for entry in READERS[claim.corpus].printed}
-    parts = dict(fer2013.OFFICIAL)
-    parts["all"] = tuple(sum(counts) for counts in zip(*parts.values(), strict=True))
-    known, why = None, ""
-    if claim.id in entries:
-        known, why = entries[claim.id].complete, entries[claim.id].why
+    known, why, entries = None, "", READERS[claim.corpus].printed
+    if own := next((entry for entry in entries if entry.claim == claim.id), None):
+        known, why = own.complete, own.why
+    elif claim.metric == "sample_count" and claim.corpus == "fer2013":
+        parts = [claim.part] if claim.part in fer2013.OFFICIAL else [*fer2013.OFFICIAL]
+        counts = np.sum([fer2013.OFFICIAL[part] for part in parts], axis=0)
+        known = int(counts[EXPRESSIONS.index(claim.expression)] if claim.expression else counts.sum())
     elif claim.metric == "sample_count" and claim.expression:
-        by_class = {
-            "fer2013": dict(zip(EXPRESSIONS, parts[claim.part or "all"], strict=False)),
-            "ckplus": ckplus.PER_CLASS | {"neutral": 0},
-            "jaffe": jaffe.OFFICIAL,
-        }
-        complete = READERS[claim.corpus].card.complete
-        known = by_class.get(claim.corpus, complete).get(claim.expression)
-    elif claim.metric == "sample_count" and claim.part:
-        known = sum(parts[claim.part])
+        by_class = {"ckplus": ckplus.PER_CLASS | {"neutral": 0}, "jaffe": jaffe.OFFICIAL}
+        known = by_class.get(claim.corpus, {}).get(claim.expression)
     elif claim.metric in ("sample_count", "subject_count") and not claim.expression:
         kinds = ("sequences", "images") if claim.metric == "sample_count" else ("subjects",)
-        totals = {entry.complete for entry in entries.values() if entry.what in kinds and not entry.why}
-        totals |= {sum(counts) for counts in parts.values()} if claim.corpus == "fer2013" else set()
+        totals = {entry.complete for entry in entries if entry.what in kinds and not entry.why}
         known = int(claim.value) if claim.value in totals else None  # other selections say nothing of it
     if known is None:
         return None

@@ -9,10 +9,9 @@ import numpy as np
 
 from fer_lib import claims
 from fer_lib.claims import Claim
-from fer_lib.evidence.runs import BUDGETS, Run
-from fer_lib.judge import answers
+from fer_lib.evidence.runs import Run
 from fer_lib.judge.answers import Answer
-from fer_lib.judge.judgement import judge
+from fer_lib.judge.judgement import best, groups, judgements
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,40 +36,43 @@ def overall(paper: str, runs: Iterable[Run]) -> list[Headline]:
 
     Of a paper that prints single classes only, they are the means of these.
     """
+    runs, printed = list(runs), claims.load(paper).claims
     found: dict[tuple[str, str], Claim] = {}
-    for claim in claims.load(paper).claims:
-        own = claim.role == "method" and claim.metric == "accuracy" and claim.train_dataset is None
-        if own and claim.expression is None and claim.fold is None and claim.same_as is None:
+    for claim in printed:
+        whole = claim.expression is None and claim.fold is None and claim.train_dataset is None
+        if claim.role == "method" and claim.metric == "accuracy" and whole and claim.same_as is None:
             found.setdefault((claim.dataset, claim.protocol), claim)
-    runs = list(runs)
-    datasets = dict.fromkeys(claim.dataset for claim in claims.load(paper).claims)
-    means = (_mean(per_class(paper, dataset, runs)) for dataset in datasets if not found)
-    return [beside(claim, runs) for claim in found.values()] or [mean for mean in means if mean]
+    if found:
+        return [_beside(claim, runs) for claim in found.values()]
+    parts = (per_class(paper, name, runs) for name in dict.fromkeys(claim.dataset for claim in printed))
+    return [_mean(classes) for classes in parts if len(classes) >= 6]
 
 
 def per_class(paper: str, dataset: str, runs: Iterable[Run]) -> list[Headline]:
     """Return the accuracies of single expressions that a paper prints of its own method on a dataset."""
-    found: dict[str, Claim] = {}
+    runs, found = list(runs), {}
     for claim in claims.load(paper).claims:
         if claim.role == "method" and claim.metric == "class_accuracy" and claim.dataset == dataset:
             found.setdefault(claim.expression, claim)
-    runs = list(runs)
-    return [beside(claim, runs) for claim in found.values()]
+    return [_beside(claim, runs) for claim in found.values()]
 
 
-def beside(claim: Claim, runs: Iterable[Run]) -> Headline:
+def _beside(claim: Claim, runs: Iterable[Run]) -> Headline:
     """Return a claim beside the runs that may judge it, else those at the highest budget."""
-    there = [run for run in runs if (run.paper, run.dataset) == (claim.paper, claim.home) and not run.variant]
-    groups = [[run for run in there if run.budget == budget] for budget in reversed(BUDGETS)]
-    groups = [group for group in groups if group]
-    judged = [group for group in groups if judge(claim, group).how == "running"]
-    for group in (judged or groups)[:1]:
-        try:
-            answer = answers.measure(claim, group)
-        except answers.NotComparableError:
-            break
-        return Headline(claim, claim.value, answer if answer.n else None, bool(judged))
-    return Headline(claim, claim.value, None, False)
+    found = best(
+        judgements(claim, groups(run for run in runs if run.paper == claim.paper and not run.variant))
+    )
+    return Headline(claim, claim.value, found.answer, found.how == "running")
+
+
+def _mean(parts: list[Headline]) -> Headline:
+    """Return the mean of the classes of a dataset."""
+    answer = None
+    if all(part.answer for part in parts):
+        ours = sum(part.answer.ours for part in parts) / len(parts)
+        answer = Answer(ours, np.nan, np.nan, sum(part.answer.n for part in parts))
+    claimed = sum(part.claimed for part in parts) / len(parts)
+    return Headline(parts[0].claim, claimed, answer, all(part.certified for part in parts), mean=True)
 
 
 def levels(curves: pd.DataFrame, paper: str, dataset: str, labels: np.ndarray) -> pd.DataFrame:
@@ -86,15 +88,3 @@ def levels(curves: pd.DataFrame, paper: str, dataset: str, labels: np.ndarray) -
             printed.setdefault(claim.model, claim.value / 100)
     majority = np.bincount(labels).max() / len(labels)
     return curves.assign(claimed=curves["model"].map(printed), majority=majority)
-
-
-def _mean(parts: list[Headline]) -> Headline | None:
-    """Return the mean of the classes of a dataset; None of fewer than six."""
-    if len(parts) < 6:
-        return None
-    answer = None
-    if all(part.answer for part in parts):
-        ours = sum(part.answer.ours for part in parts) / len(parts)
-        answer = Answer(ours, float("nan"), float("nan"), sum(part.answer.n for part in parts))
-    claimed = sum(part.claimed for part in parts) / len(parts)
-    return Headline(parts[0].claim, claimed, answer, all(part.certified for part in parts), mean=True)

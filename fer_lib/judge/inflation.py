@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fer_lib.data.corpus import Corpus
-from fer_lib.errors import FerError
 from fer_lib.learn import metrics
 from fer_lib.learn.metrics import Term
 
@@ -27,36 +25,17 @@ FEWEST = 5  # units that an interval needs: drawn from fewer, it is little more 
 COLUMNS = ("step", "accuracy", "low", "high", "gain", "gain_low", "gain_high", "n")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
-    """What one protocol gives, gathered by units that are drawn together in a bootstrap.
+    """What a protocol gives: right answers and tested samples, float (N,), one by one or in parts.
 
-    Attributes
-    ----------
-    name : str
-        What the protocol does, as the figure shows it.
-    units : ndarray
-        str ``(G,)``: the subjects; folds where a step selects on whole folds.
-    right, tested : ndarray
-        float ``(G,)``: right answers and tested samples of each unit.
+    ``units`` (N,) are drawn together in a bootstrap: subjects, or folds where a step selects on whole folds.
     """
 
     name: str
-    units: np.ndarray
     right: np.ndarray
+    units: np.ndarray
     tested: np.ndarray
-
-    @classmethod
-    def of(cls, name: str, correct: ArrayLike, units: ArrayLike, weights: ArrayLike | float = 1.0) -> Step:
-        """Gather answers ``correct`` (N,), bool or shares of ``weights`` samples each, by ``units`` (N,)."""
-        correct, units = np.asarray(correct, float), np.asarray(units).astype(str)
-        if correct.shape != units.shape or correct.ndim != 1 or not len(correct):
-            raise FerError(
-                f"A step needs answers and as many units; got shapes {correct.shape} and {units.shape}."
-            )
-        weights = np.broadcast_to(np.asarray(weights, float), correct.shape)
-        names, code = np.unique(units, return_inverse=True)
-        return cls(name, names, np.bincount(code, correct * weights), np.bincount(code, weights))
 
     def term(self, factor: float = 1.0) -> Term:
         """Return the accuracy as a term of an estimate."""
@@ -71,89 +50,39 @@ class Step:
 def best_test_epoch(name: str, curves: pd.DataFrame, tested: dict[str, int]) -> tuple[Step, Step]:
     """Return the last epoch and, called ``name``, the best test epoch of every fold; the units are folds.
 
-    Parameters
-    ----------
-    curves : DataFrame
-        Columns ``fold``, ``epoch`` and ``test_accuracy`` of one model.
-    tested : dict
-        Number of test samples by fold.
+    ``curves`` has ``fold``, ``epoch`` and ``test_accuracy`` of one model, ``tested`` its test samples.
     """
-    by_fold = curves.sort_values("epoch").groupby("fold", sort=False)["test_accuracy"].agg(["last", "max"])
-    folds = by_fold.index.to_numpy()
-    sizes = [tested[fold] for fold in folds]
-    return (
-        Step.of("last epoch", by_fold["last"], folds, sizes),
-        Step.of(name, by_fold["max"], folds, sizes),
-    )
-
-
-def gain(before: Step, after: Step) -> tuple[float, float, float]:
-    """Return how much more ``after`` gives, in [-1, 1], and the 95 % interval of that.
-
-    Units are drawn once for both, so that what is hard about a person counts in both; the samples tested
-    may differ. Of fewer than :data:`FEWEST` units there is no interval: its bounds are NaN.
-
-    Raises
-    ------
-    FerError
-        If the two were gathered by different units.
-    """
-    if before.units.tolist() != after.units.tolist():
-        raise FerError(
-            f"{after.name!r} and {before.name!r} were not tested on the same subjects or folds, so their "
-            "difference has no interval."
-        )
-    return _estimate(after.term(), before.term(-1.0))
-
-
-def interval(step: Step) -> tuple[float, float]:
-    """Return the 95 % interval of a step's accuracy over its units, NaN if they are too few."""
-    return _estimate(step.term())[1:]
-
-
-def _estimate(*terms: Term) -> tuple[float, float, float]:
-    found = metrics.estimate(terms)
-    few = len(terms[0].groups[0]) < FEWEST
-    return (found.value, np.nan, np.nan) if few else (found.value, found.low, found.high)
+    by_fold = curves.sort_values("epoch").groupby("fold")["test_accuracy"].agg(["last", "max"])
+    folds = by_fold.index.to_numpy(str)
+    sizes = np.array([tested[fold] for fold in folds], float)
+    last, best = (by_fold[which].to_numpy() * sizes for which in ("last", "max"))
+    return Step("last epoch", last, folds, sizes), Step(name, best, folds, sizes)
 
 
 def waterfall(steps: Sequence[Step | tuple[Step, Step]]) -> pd.DataFrame:
-    """Return what each step reaches and gains over the one before it.
+    """Return what each step reaches and gains over the one before it, with :data:`COLUMNS`, as fractions.
 
-    Parameters
-    ----------
-    steps
-        The first is the honest accuracy. A pair (before, after) is a step whose gain is taken between the
-        two instead, as :func:`best_test_epoch` gives it: its ``before`` must be the accuracy of the step
-        before it, gathered by other units.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With :data:`COLUMNS`, fractions; ``gain`` and its bounds are NaN in the first row, all bounds of a
-        row where it has fewer than :data:`FEWEST` units; ``n`` is the number of samples tested.
-
-    Raises
-    ------
-    FerError
-        If a pair does not start where the step before it ended.
+    The first step is the honest accuracy. A pair (before, after) is a step whose gain is taken between the
+    two instead, as :func:`best_test_epoch` gives it: its ``before`` is the accuracy of the step before it,
+    gathered by other units. ``gain`` and its bounds are NaN in the first row, all bounds of a row where it
+    has fewer than :data:`FEWEST` units; ``n`` is the number of samples tested.
     """
     import pandas as pd
 
     rows, last = [], None
     for item in steps:
         before, after = item if isinstance(item, tuple) else (last, item)
-        if (
-            last is not None and abs(before.accuracy - last.accuracy) > 0.005
-        ):  # stored probabilities are rounded
-            raise FerError(
-                f"{after.name!r} starts at {before.accuracy:.4f}, but the step before it reached "
-                f"{last.accuracy:.4f}: they are not of the same predictions."
-            )
-        gained = gain(before, after) if before is not None else (np.nan,) * 3
-        rows.append((after.name, after.accuracy, *interval(after), *gained, int(after.tested.sum())))
+        gained = _estimate(after.term(), before.term(-1.0)) if before else (np.nan,) * 3
+        rows.append((after.name, after.accuracy, *_estimate(after.term())[1:], *gained, after.tested.sum()))
         last = after
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": int})
+
+
+def _estimate(*terms: Term) -> tuple[float, float, float]:
+    """Return a sum of means with its 95 % interval; units are drawn once for all terms."""
+    found = metrics.estimate(terms)
+    few = len(np.unique(terms[0].groups[0])) < FEWEST
+    return (found.value, np.nan, np.nan) if few else (found.value, found.low, found.high)
 
 
 def last_frames(corpus: Corpus, n: int) -> Corpus:
@@ -161,14 +90,7 @@ def last_frames(corpus: Corpus, n: int) -> Corpus:
 
     They are the most expressive ones where a sequence ends at its peak, as in CK+. A clip of MMI ends
     neutral, but its reader keeps two frames, both at the peak; the last is the later of these.
-
-    Raises
-    ------
-    FerError
-        If the corpus has no sequences.
     """
-    if corpus.sequences is None:
-        raise FerError(f"{corpus.card.title} is stills: it has no sequences to take frames from.")
     order = np.argsort(corpus.ids)
     kept = [order[corpus.sequences[order] == name][-n:] for name in np.unique(corpus.sequences)]
     return corpus.select(np.sort(np.concatenate(kept)))

@@ -7,7 +7,7 @@ the claim, and never as a gap.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +15,10 @@ import numpy as np
 
 from fer_lib import claims
 from fer_lib.claims import Claim
-from fer_lib.evidence.runs import Run
-from fer_lib.judge import answers, convergence, forensics, order, significance, verdicts
+from fer_lib.evidence.runs import BUDGETS, Run
+from fer_lib.judge import answers, convergence, forensics, order, verdicts
 from fer_lib.judge.answers import Answer, NotComparableError
+from fer_lib.judge.significance import TESTS
 from fer_lib.judge.verdicts import DECIDED, Verdict
 
 
@@ -25,19 +26,10 @@ from fer_lib.judge.verdicts import DECIDED, Verdict
 class Judgement:
     """What became of a claim.
 
-    Attributes
-    ----------
-    claim : Claim
-    verdict, reason, how : str
-        One of :data:`VERDICTS`, why, and what decided it: ``running``, ``arithmetic``, ``counting`` or "".
-    answer : Answer or None
-        Our figure; None unless it may judge the claim.
-    sign : str
-        For a difference, whether its sign holds.
-    apart, remark, needs : str
-        A figure of ours that may not judge it; what else is to be said; the command whose run would.
-    runs : tuple of Run
-        The runs it rests on, which differ in nothing but their seed.
+    ``verdict`` is one of :data:`VERDICTS`, ``how`` what decided it: ``running``, ``arithmetic``, ``counting``
+    or "". ``answer`` is our figure, also where it may not judge the claim; ``sign`` says of a difference
+    whether its sign holds, ``apart`` what a figure is that may not judge it, ``remark`` what else is to be
+    said, and ``needs`` is the command whose run would judge it. ``runs`` differ in nothing but their seed.
     """
 
     claim: Claim
@@ -52,45 +44,65 @@ class Judgement:
     runs: tuple[Run, ...] = ()
 
     @property
-    def judged(self) -> bool:
-        """Whether it has a verdict of the rule, be it inconclusive."""
-        return bool(self.how)
-
-    @property
     def kind(self) -> str:
-        """``claim``, or what is none by itself: ``repeat``, ``fold``, ``image`` or ``quoted``."""
+        """``claim``, or what is none by itself: ``quoted``, ``repeat``, ``fold`` or ``image``."""
         claim = self.claim
-        facts = {
-            "quoted": claim.role == "quoted",
-            "repeat": claim.same_as is not None,
-            "fold": claim.fold is not None,
-            "image": claim.metric == "confidence",
-        }
+        facts = {"quoted": claim.role == "quoted", "repeat": claim.same_as, "fold": claim.fold is not None}
+        facts["image"] = claim.metric == "confidence"
         return next((name for name, true in facts.items() if true), "claim")
 
 
-def judge(claim: Claim, runs: Sequence[Run] = ()) -> Judgement:
+def groups(runs: Iterable[Run]) -> list[list[Run]]:
+    """Return runs on real data by what they differ in besides their seed, the highest budget first."""
+    found: dict[tuple, list[Run]] = {}
+    for run in runs:
+        if run.dataset != "synthetic" and run.budget in BUDGETS:
+            key = (run.dataset, -BUDGETS.index(run.budget), run.variant, str(run.info.get("protocol")))
+            found.setdefault(key, []).append(run)
+    return [found[key] for key in sorted(found)]
+
+
+def judgements(claim: Claim, grouped: Sequence[list[Run]]) -> list[Judgement]:
+    """Judge a claim by every group of runs that can answer it, or once without any."""
+    there = [group for group in grouped if group[0].dataset == claim.home]
+    same = [group for group in there if answers.follows(group[0], claim)]
+    return [judge(claim, group) for group in (same or there or [[]])]
+
+
+def best(found: Sequence[Judgement]) -> Judgement:
+    """Return the judgement by the highest budget that may judge, else by the highest that there is."""
+    return max(found, key=lambda one: (one.how == "running", bool(one.apart)))
+
+
+def judge(claim: Claim, runs: list[Run]) -> Judgement:
     """Judge a claim by runs that differ in nothing but their seed, else by arithmetic or counting."""
     if claim.same_as:
         return replace(judge(claims.load(claim.paper).claim(claim.same_as), runs), claim=claim)
-    runs = list(runs)
     found = Judgement(claim, runs=tuple(runs), remark=_remark(claim, runs))
-    try:
-        _refuse(claim)
-        found = replace(found, needs=_command(claim))
-        if runs:
-            found = _by_running(found, runs)
-        else:
-            split = claims.load(claim.paper).protocol(claim.protocol)["split"]
-            split = f", split {split}" if split.startswith("not stated") else f" ({split})"
-            found = replace(found, verdict="needs data", reason=f"needs data: {claim.dataset}{split}")
-    except NotComparableError as why:
-        found = replace(found, reason=str(why))
+    if why := _never(claim):
+        found = replace(found, reason=why)
+    else:
+        changed = "".join(f" -p {n}={v}" for n, v in parameters(claim.paper, claim.protocol).items())
+        needs = f"fer run {claim.paper} {claim.home} --budget full{changed}" if claim.home else ""
+        split = claims.load(claim.paper).protocol(claim.protocol)["split"]
+        split = f", split {split}" if split.startswith("not stated") else f" ({split})"
+        reason = f"needs data: {claim.dataset}{split}"
+        found = replace(found, verdict="needs data", reason=reason, needs=needs)
+        try:
+            found = _by_running(found, runs) if runs else found
+        except NotComparableError as error:
+            found = replace(found, verdict="not comparable", reason=str(error))
     decided = forensics.decided(claim.paper).get(claim.id)
-    if decided and not found.judged:
+    if decided and not found.how:
         how, verdict = decided
         return replace(found, verdict=verdict.name, reason=verdict.reason, how=how, remark="")
     return found
+
+
+def parameters(paper: str, protocol: str | None) -> dict[str, Any]:
+    """Return the notebook parameters that a paper's protocol takes, where they are not the defaults."""
+    known = {entry["id"]: entry for entry in claims.load(paper).protocols}
+    return known.get(protocol, {}).get("parameters", {})
 
 
 def _by_running(found: Judgement, runs: list[Run]) -> Judgement:
@@ -98,8 +110,8 @@ def _by_running(found: Judgement, runs: list[Run]) -> Judgement:
     claim, first = found.claim, _by_folds(found, runs)
     for folds in claims.load(claim.paper).protocol(claim.protocol).get("also", ()):
         other = _by_folds(replace(found, claim=_under(claim, folds, runs[0])), runs)
-        if not first.judged or not other.judged:
-            return first if not first.judged else replace(other, claim=claim)
+        if not first.how or not other.how:
+            return replace(other, claim=claim) if first.how else first
         if other.verdict != first.verdict:
             said = f"{first.verdict} ({first.reason}), but on {folds} folds {other.verdict} ({other.reason})"
             return replace(first, verdict="inconclusive", reason=said, needs="")
@@ -134,22 +146,18 @@ def _by_folds(found: Judgement, runs: list[Run]) -> Judgement:
         bounds = "" if np.isnan(answer.low) else f" [{answer.low:.2f}, {answer.high:.2f}]"
         said = f"{answer.ours:.2{'f' if bounds else 'g'}}{bounds}, n = {answer.n:,}"
     if why := objection(claim, runs, models):
-        return replace(
-            found, reason=why, apart=f"Our run at budget {runs[0].budget}, not set against the claim: {said}."
-        )
+        apart = f"Our run at budget {runs[0].budget}, not set against the claim: {said}."
+        return replace(found, verdict="not comparable", reason=why, apart=apart, answer=answer)
     needs = "" if verdict.name in DECIDED else found.needs
-    return replace(
-        found,
-        **{"verdict": verdict.name, "reason": verdict.reason, "how": "running"},
-        **{"answer": answer, "sign": sign, "needs": needs},
-    )
+    found = replace(found, verdict=verdict.name, reason=verdict.reason, how="running")
+    return replace(found, answer=answer, sign=sign, needs=needs)
 
 
 def _figure(claim: Claim, runs: list[Run], answer: Answer) -> tuple[Verdict, str]:
     """Return the verdict on a printed figure, by the rule of its metric, and that on a difference's sign."""
     if claim.metric == "p_value":
         return verdicts.p_value(claim.value, answer.ours, answer.n, answer.seeds[0]), ""
-    tolerance, difference = claim.tolerance, "difference" in claim.metric
+    tolerance = claim.tolerance
     if claim.metric == "relative_error_reduction":
         # A share of the errors that is saved may be off by what the difference of the accuracies may be off.
         errors = 100 - answers.scores(runs, answers.models(claim, runs[0])[1]).mean().ours
@@ -157,22 +165,18 @@ def _figure(claim: Claim, runs: list[Run], answer: Answer) -> tuple[Verdict, str
     same = claim.n is not None and claim.n == answer.n
     over_seeds = same and len(runs) > 1
     low, high = (answer.seeds_low, answer.seeds_high) if over_seeds else (answer.low, answer.high)
-    proportion = claim.metric in ("accuracy", "class_accuracy")
     verdict = verdicts.figure(
         *(claim.value, answer.ours, low, high, tolerance),
         **{"n": claim.n, "tested": answer.n, "same_samples": same, "seeds": len(runs)},
-        proportion=proportion,
+        proportion=claim.metric in ("accuracy", "class_accuracy"),
     )
     if claim.metric in ("accuracy", "mean_fold_accuracy"):
-        model = answers.stored(claim, runs[0])
-        gains = [max(0.0, convergence.best_gain(run, model)) for run in runs]
+        gains = [convergence.best_gain(run, answers.stored(claim, runs[0])) for run in runs]
         best = [ours + gain for ours, gain in zip(answer.seeds, gains, strict=True)]
         verdict = verdicts.reached_by_best_epoch(verdict, claim.value, tolerance, best)
-    if over_seeds:
-        verdict = verdict._replace(reason=f"{verdict.reason} (of {len(runs)} seeds on the same samples)")
-    elif len(runs) == 1:
-        verdict = verdict._replace(reason=f"{verdict.reason} (one seed)")
-    if not difference:
+    of = f" (of {len(runs)} seeds on the same samples)" if over_seeds else " (one seed)" * (len(runs) == 1)
+    verdict = verdict._replace(reason=f"{verdict.reason}{of}")
+    if "difference" not in claim.metric:
         return verdict, ""
     sign = verdicts.sign(claim.value, answer.ours, answer.low, answer.high, answer.n)
     return verdict._replace(reason=f"sign: {sign.name}, {sign.reason}; size: {verdict.reason}"), sign.name
@@ -195,35 +199,32 @@ def objection(claim: Claim, runs: list[Run], models: Sequence[str]) -> str:
     )
 
 
-def _refuse(claim: Claim) -> None:
-    """Raise where no run at all could be set against the claim."""
-    metric, why = claim.metric, None
+def _never(claim: Claim) -> str | None:
+    """Say why no run at all could be set against a claim; None where one could."""
+    metric = claim.metric
     if claim.role == "data":
         chosen = metric == "fold_count"
-        why = "a number of folds is chosen, not found" if chosen else "a count that no complete copy settles"
-    elif not claim.ran_by_authors:
-        why = f"quoted from other work ({claim.ref or 'no reference given'})"
-    elif not claim.built:
-        why = f"the network of {claim.ref} is not built here"
-    elif metric == "order":
+        return "a number of folds is chosen, not found" if chosen else "a count that no complete copy settles"
+    if not claim.ran_by_authors:
+        return f"quoted from other work ({claim.ref or 'no reference given'})"
+    if not claim.built:
+        return f"the network of {claim.ref} is not built here"
+    if metric == "order":
         printed = "the printed numbers decide it, and no run is needed"
-        why = {"nothing": claim.why, "arithmetic": printed}.get(claim.decided_by or "")
-    elif claim.value is None:
-        why = f"no number is printed ({claim.note})"
-    elif "difference" in metric and claim.model.endswith((" other methods", " quoted methods")):
-        why = "a margin over numbers quoted from other works, which are not re-run here"
-    elif claim.fold is not None:
-        why = "the paper's folds cannot be rebuilt one by one; their mean is compared instead"
-    elif metric == "confidence":
-        why = (
+        return {"nothing": claim.why, "arithmetic": printed}.get(claim.decided_by)
+    if claim.value is None:
+        return f"no number is printed ({claim.note})"
+    if "difference" in metric and claim.model.endswith((" other methods", " quoted methods")):
+        return "a margin over numbers quoted from other works, which are not re-run here"
+    if claim.fold is not None:
+        return "the paper's folds cannot be rebuilt one by one; their mean is compared instead"
+    if metric == "confidence":
+        return (
             "confidence on one image; the paper says neither which image nor how strong the interference was"
         )
-    elif metric not in answers.METRICS:
-        why = f"{metric.replace('_', ' ')} does not follow from a run's predictions"
-    elif claim.bound:
-        why = f"a bound ({claim.bound}), not a number"
-    if why:
-        raise NotComparableError(why)
+    if metric not in answers.METRICS:
+        return f"{metric.replace('_', ' ')} does not follow from a run's predictions"
+    return f"a bound ({claim.bound}), not a number" if claim.bound else None
 
 
 def _remark(claim: Claim, runs: list[Run]) -> str:
@@ -236,43 +237,24 @@ def _remark(claim: Claim, runs: list[Run]) -> str:
             found = answers.p_values(claim, runs)
         except NotComparableError:
             return said[0]
-        others = (
-            f"{found[key]:.2g} ({test})" for key, test in significance.TESTS.items() if key != "two_sided"
-        )
+        others = (f"{found[key]:.2g} ({test})" for key, test in TESTS.items() if key != "two_sided")
         said.append(f"Our {found['folds']} folds give {', '.join(others)}.")
     return " ".join(filter(None, said))
 
 
 def _interference(claim: Claim, run: Run) -> str:
     """Say how right a model is on all test images under the condition of a figure's image."""
-    frame = run.table("robustness")
+    frame, condition = run.table("robustness"), claim.condition or ""
     if frame.empty:
         return ""
-    mine = frame[frame["model"] == claim.model]
-    condition = claim.condition or ""
+    what = f"under {condition.replace('_', ' ')} at the strongest setting"
+    where = frame["condition"] == condition
     if condition == "original":
-        rows, what = mine[mine["severity"] == 0], "undisturbed"
-    else:
-        rows = mine[mine["condition"] == condition].sort_values("severity")
-        what = f"under {condition.replace('_', ' ')} at the strongest setting"
+        what, where = "undisturbed", frame["severity"] == 0
+    rows = frame[where & (frame["model"] == claim.model)].sort_values("severity", kind="stable")
     if rows.empty:
         return ""
     row = rows.iloc[-1]
     accuracy, low, high = (100 * row[part] for part in ("accuracy", "low", "high"))
     tested = f"the {int(row['n']):,} test images of {answers.name(run)} in which a face was found"
     return f"On {tested}, {what}, {claim.model} is right on {accuracy:.1f} % [{low:.1f}, {high:.1f}]."
-
-
-def _command(claim: Claim) -> str:
-    """Return the command whose evidence would answer a claim; "" if no corpus has a reader."""
-    if claim.home is None:
-        return ""
-    changed = parameters(claim.paper, claim.protocol)
-    flags = "".join(f" -p {name}={value}" for name, value in changed.items())
-    return f"fer run {claim.paper} {claim.home} --budget full{flags}"
-
-
-def parameters(paper: str, protocol: str | None) -> dict[str, Any]:
-    """Return the notebook parameters that a paper's protocol takes, where they are not the defaults."""
-    known = {entry["id"]: entry for entry in claims.load(paper).protocols}
-    return known.get(protocol, {}).get("parameters", {})

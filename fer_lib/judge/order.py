@@ -9,7 +9,6 @@ printed as they are: the claim *holds* if it does so for all of them, *does not 
 
 from __future__ import annotations
 
-import ast
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,14 @@ from fer_lib.claims import Claim
 from fer_lib.errors import FerError
 from fer_lib.evidence.runs import Run
 from fer_lib.expressions import canonical
-from fer_lib.judge import significance, verdicts
-from fer_lib.judge.answers import Answer, NotComparableError, class_index, predictions, scores
+from fer_lib.judge import verdicts
+from fer_lib.judge.answers import Answer, NotComparableError, class_index, scores
 from fer_lib.judge.verdicts import Verdict
 from fer_lib.learn import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 MOST_FIGURES = 12
@@ -34,39 +35,32 @@ FUNCTIONS = {
     "mean": lambda *values: sum(values) / len(values),
     "min": lambda *values: np.minimum.reduce(np.broadcast_arrays(*values)),
     "max": lambda *values: np.maximum.reduce(np.broadcast_arrays(*values)),
-    "abs": abs,
 }
-ALLOWED = (
-    *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Load, ast.Constant),
-    *(ast.operator, ast.unaryop),
-)
+SLACK = 1e-9
 
 
 # --- by running -------------------------------------------------------------------------------------------
 
 
-def contrasts(claim: Claim, run: Run) -> list[tuple[float, list[tuple[float, str, str | None]]]]:
-    """Return the sums of accuracies of which each must exceed a bound: (bound, [(factor, model, class)]).
+def contrasts(claim: Claim, run: Run) -> list[list[tuple[float, str, str | None]]]:
+    """Return the sums of accuracies that must be above zero, as lists of (factor, model, class or None).
 
     Raises
     ------
     NotComparableError
         If the claim names a class that the run has not.
     """
-    test, by = claim.test, float(claim.test.get("by", 0))
-    if "better" in test:
-        pairs = product(test["better"], test["worse"])
-        return [(by, [(1.0, a, test.get("class")), (-1.0, b, test.get("class"))]) for a, b in pairs]
-    if "equal" in test:
-        return [(by, [(1.0, test["equal"][0], None), (-1.0, test["equal"][1], None)])]
-    if "contrast" in test or "contrasts" in test:
-        sums = test.get("contrasts") or [test["contrast"]]
-        return [(by, [(float(w), m, rest[0] if rest else None) for w, m, *rest in one]) for one in sums]
-    name, factor = ("best_class", 1.0) if "best_class" in test else ("worst_class", -1.0)
-    model, own = test[name]["model"], canonical(test[name]["class"])
-    class_index(run, own)
-    others = [label for label in run.info["classes"] if label != own]
-    return [(by, [(factor, model, own), (-factor, model, other)]) for other in others]
+    test = claim.test
+    if "better" in test or "equal" in test:
+        pairs = product(test["better"], test["worse"]) if "better" in test else [test["equal"]]
+        return [[(1.0, a, None), (-1.0, b, None)] for a, b in pairs]
+    if "best_class" in test:
+        model, own = test["best_class"]["model"], canonical(test["best_class"]["class"])
+        class_index(run, own)
+        others = [label for label in run.info["classes"] if label != own]
+        return [[(1.0, model, own), (-1.0, model, other)] for other in others]
+    sums = test.get("contrasts") or [test["contrast"]]
+    return [[(float(w), model, of[0] if of else None) for w, model, *of in one] for one in sums]
 
 
 def models(claim: Claim, run: Run) -> list[str]:
@@ -75,7 +69,7 @@ def models(claim: Claim, run: Run) -> list[str]:
         return []
     if "most_confused" in claim.test:
         return [claim.test["most_confused"]["model"]]
-    return list(dict.fromkeys(model for _, terms in contrasts(claim, run) for _, model, _ in terms))
+    return list(dict.fromkeys(model for terms in contrasts(claim, run) for _, model, _ in terms))
 
 
 def by_running(claim: Claim, runs: list[Run]) -> Verdict:
@@ -91,13 +85,13 @@ def by_running(claim: Claim, runs: list[Run]) -> Verdict:
     if "most_confused" in claim.test:
         return _most_confused(claim, runs)
     found = []
-    for by, terms in contrasts(claim, runs[0]):
+    for terms in contrasts(claim, runs[0]):
         answer = _sum(claim, runs, terms)
         if "equal" in claim.test:
             found.append(verdicts.equivalent(answer.low, answer.high, float(claim.test["within"])))
-            continue
-        said = f"{' '.join(map(_words, terms)).removeprefix('plus ')}: "
-        found.append(verdicts.order(answer.ours, answer.low, answer.high, by, answer.n, said))
+        else:
+            said = f"{' '.join(map(_words, terms)).removeprefix('plus ')}: "
+            found.append(verdicts.order(answer.ours, answer.low, answer.high, answer.n, said))
     return verdicts.together(found)
 
 
@@ -115,7 +109,7 @@ def _sum(claim: Claim, runs: list[Run], terms: list[tuple[float, str, str | None
             one = one.of_class(class_index(runs[0], canonical(of)))
         mean = one.term(factor)
         by_class = claim.test.get("metric") == "mean_class_accuracy"
-        made += metrics.by_strata(mean, one.labels) if by_class else [mean]
+        made += metrics.by_strata(mean, one.column("label")) if by_class else [mean]
         n = max(n, one.n)
     if any(not len(values) for term in made for values in term.values):
         raise NotComparableError("the run tested none of the images that the claim speaks of")
@@ -126,30 +120,24 @@ def _most_confused(claim: Claim, runs: list[Run]) -> Verdict:
     """Judge which wrong answer is the most frequent on the images of one class."""
     test, classes = claim.test["most_confused"], list(runs[0].info.get("classes") or ())
     own, other = (class_index(runs[0], canonical(test[key])) for key in ("class", "with"))
-    if any(test["model"] not in run.models() for run in runs):
-        raise NotComparableError(f"the run holds no predictions of a model called {test['model']}")
-    tables = [predictions(run, test["model"]) for run in runs]
-    tables = [table[table["label"] == own] for table in tables]
-    groups = [table["group"].to_numpy(str) for table in tables]
+    answered = scores(runs, test["model"]).of_class(own)
+    n = len(set().union(*answered.column("group")))
+    if not n:
+        raise NotComparableError(f"the run tested no image of {classes[own]}")
     found = []
     for third in sorted(set(range(len(classes))) - {own, other}):
-        lead = [
-            (t["answer"] == other).to_numpy(float) - (t["answer"] == third).to_numpy(float) for t in tables
-        ]
-        n = len(set(np.concatenate(groups)))
-        if not n:
-            raise NotComparableError(f"the run tested no image of {classes[own]}")
-        answer = Answer.of([metrics.Term(lead, groups)], n)
+        lead = [(said == other) - (said == third).astype(float) for said in answered.column("answer")]
+        answer = Answer.of([metrics.Term(lead, answered.column("group"))], n)
         said = f"taken for {classes[other]} minus for {classes[third]}: "
-        found.append(verdicts.order(answer.ours, answer.low, answer.high, 0.0, n, said))
+        found.append(verdicts.order(answer.ours, answer.low, answer.high, n, said))
     return verdicts.together(found)
 
 
 def _measured(claim: Claim, runs: list[Run]) -> Verdict:
-    """Compare figures of tables of the runs with one another or with a bound; all seeds must agree."""
-    tests = claim.test["measured"]
-    found = []
-    for test, run in product(tests if isinstance(tests, list) else [tests], runs):
+    """Compare figures of a table of the runs with one another or with a bound; all seeds must agree."""
+    test, found = claim.test["measured"], []
+    column = test["column"]
+    for run in runs:
         frame = run.table(test["table"])
         if frame.empty:
             raise NotComparableError(f"the run has no table {test['table']}")
@@ -157,19 +145,17 @@ def _measured(claim: Claim, runs: list[Run]) -> Verdict:
         rows = {name: frame[frame[test["key"]] == name] for name in named}
         if missing := [str(name) for name, part in rows.items() if part.empty]:
             raise NotComparableError(f"table {test['table']} of the run has no {', '.join(missing)}")
-        bounds = ("low", "high") if {"low", "high"} <= set(frame) else (test["column"],) * 2
-        ends = {name: (part[bounds[0]].min(), part[bounds[1]].max()) for name, part in rows.items()}
-        means = {name: part[test["column"]].mean() for name, part in rows.items()}
+        low, high = ("low", "high") if {"low", "high"} <= set(frame) else (column, column)
+        figures = {name: (part[low].min(), part[high].max()) for name, part in rows.items()}
+        said = {name: f"{part[column].mean():.4g} ({name})" for name, part in rows.items()}
+        smaller = test.get("smaller", ["bound"])
         if "rows" in test:
-            pairs = [((None, test["above"]), (name, None)) for name in named]
-        else:
-            pairs = [((a, None), (b, None)) for a, b in product(test["smaller"], test["larger"])]
-        for (a, bound), (b, _) in pairs:
-            (low, high), (low_b, high_b) = (bound, bound) if a is None else ends[a], ends[b]
+            figures["bound"], said["bound"] = (test["above"],) * 2, f"{test['above']:g}"
+        for a, b in product(smaller, test.get("rows") or test["larger"]):
             # Two figures without an interval that are equal are in no order.
-            name = "holds" if high < low_b else "does not hold" if low >= high_b else "inconclusive"
-            than = f"{bound:g}" if a is None else f"{means[a]:.4g} ({a})"
-            found.append(Verdict(name, f"{test['column']} {means[b]:.4g} ({b}) against {than}"))
+            above, below = figures[a][1] < figures[b][0], figures[a][0] >= figures[b][1]
+            name = "holds" if above else "does not hold" if below else "inconclusive"
+            found.append(Verdict(name, f"{column} {said[b]} against {said[a]}"))
     return verdicts.together(found)
 
 
@@ -177,37 +163,42 @@ def _measured(claim: Claim, runs: list[Run]) -> Verdict:
 
 
 def by_arithmetic(claim: Claim) -> Verdict:
-    """Judge a claim of order by the figures that its paper prints.
-
-    Raises
-    ------
-    FerError
-        If its formula cannot be evaluated, or a figure that it names is not printed.
-    """
+    """Judge a claim of order by the figures that its paper prints."""
     test, paper = claim.test, claims.load(claim.paper)
-    if "p_value" in test:
-        sides = [[paper.claim(name).value for name in test["p_value"][side]] for side in ("better", "worse")]
-        p = significance.p_values(*sides)["two_sided"]
-        below = float(test["p_value"]["below"])
-        name = "inconclusive" if np.isnan(p) else "holds" if p < below else "does not hold"
-        return Verdict(name, f"the printed folds give p = {p:.2g} in a two-sided paired t-test")
-    names = list(test["where"])
-    ends = {name: _ends(paper, test["where"][name]) for name in names}
+    formula, ends = test["formula"], {name: _ends(paper, figure) for name, figure in test["where"].items()}
     middle = {name: float(np.mean(end)) for name, end in ends.items()}
-    if len(names) <= MOST_FIGURES:
+    if len(ends) <= MOST_FIGURES:
         corners = np.array(list(product(*ends.values())))  # rounding has its extremes at the corners
-    elif any(f"{name}(" in test["formula"] for name in ("min", "max", "abs")):
+    elif any(f"{name}(" in formula for name in ("min", "max")):
         raise FerError(f"{claim.id} has more than {MOST_FIGURES} figures, so its formula must be a sum.")
     else:
-        by_end = {
-            name: [float(evaluate(test["formula"], middle | {name: value})) for value in end]
-            for name, end in ends.items()
-        }
+        by_end = {n: [float(evaluate(formula, middle | {n: v})) for v in end] for n, end in ends.items()}
         corners = np.array([[ends[n][pick(v)] for n, v in by_end.items()] for pick in (np.argmin, np.argmax)])
-    values = evaluate(test["formula"], dict(zip(names, corners.T, strict=True)))
-    return _compare(
-        claim, float(np.min(values)), float(np.max(values)), float(evaluate(test["formula"], middle))
-    )
+    values = evaluate(formula, dict(zip(ends, corners.T, strict=True)))
+    said = f"the printed numbers give {float(evaluate(formula, middle)):.4g}, claimed"
+    return _compare(paper, test, float(np.min(values)), float(np.max(values)), said)
+
+
+def _compare(paper: claims.Paper, test: dict[str, Any], least: float, most: float, said: str) -> Verdict:
+    """Compare the range of a formula's values with what is claimed of it."""
+    (word,) = (name for name in ("at_least", "at_most", "above", "equals") if name in test)
+    bound = test[word]
+    if word == "equals":
+        if any(claim.id == bound for claim in paper.claims):
+            low, high = min(_ends(paper, bound)), max(_ends(paper, bound))
+        else:
+            half = 0.5 * 10.0 ** -len(str(bound).partition(".")[2])
+            low, high = float(bound) - half, float(bound) + half
+        name = "holds" if least <= high + SLACK and most >= low - SLACK else "does not hold"
+        return Verdict(name, f"{said} {(low + high) / 2:.4g}")
+    limit = float(bound)
+    always, never = {
+        "at_least": (least >= limit - SLACK, most < limit - SLACK),
+        "at_most": (most <= limit + SLACK, least > limit + SLACK),
+        "above": (least > limit + SLACK, most <= limit + SLACK),
+    }[word]
+    name = "holds" if always else "does not hold" if never else "inconclusive"
+    return Verdict(name, f"{said} {word.replace('_', ' ')} {limit:g}")
 
 
 def _ends(paper: claims.Paper, figure: str | float) -> tuple[float, ...]:
@@ -215,8 +206,6 @@ def _ends(paper: claims.Paper, figure: str | float) -> tuple[float, ...]:
     if not isinstance(figure, str):
         return (float(figure),)
     claim = paper.claim(figure)
-    if claim.value is None:
-        raise FerError(f"{figure} prints no figure, so no formula can use it.")
     if claim.metric in ("sample_count", "subject_count", "fold_count"):
         return (claim.value,)
     beside = [c.value for c in paper.claims if c.place == claim.place and c.metric == claim.metric]
@@ -224,50 +213,12 @@ def _ends(paper: claims.Paper, figure: str | float) -> tuple[float, ...]:
     return claim.value - half, claim.value + half
 
 
-def decimals(values: Any) -> int:
+def decimals(values: Iterable[float]) -> int:
     """Return how many decimals a table prints (a trailing zero is lost in one figure, not in all)."""
     return max(len(f"{value:.6f}".rstrip("0").partition(".")[2]) for value in values)
 
 
 def evaluate(formula: str, values: dict[str, Any]) -> NDArray:
     """Evaluate a formula of numbers, names, + - * / ** and :data:`FUNCTIONS`, elementwise on arrays."""
-    try:
-        tree = ast.parse(formula, mode="eval")
-        bad = [node for node in ast.walk(tree) if not isinstance(node, ALLOWED)]
-        if not bad:
-            return np.asarray(
-                eval(compile(tree, "formula", "eval"), {"__builtins__": {}}, FUNCTIONS | values)
-            )
-    except (SyntaxError, NameError, TypeError) as error:
-        raise FerError(
-            f"The formula {formula!r} cannot be evaluated ({error}); correct the claims file."
-        ) from None
-    raise FerError(
-        f"The formula {formula!r} may hold names, numbers, + - * / ** and {', '.join(FUNCTIONS)} only."
-    )
-
-
-def _compare(claim: Claim, least: float, most: float, exact: float) -> Verdict:
-    """Compare the range of a formula's values with what is claimed of it."""
-    slack = 1e-9
-    (word,) = (name for name in ("at_least", "at_most", "above", "below", "equals") if name in claim.test)
-    bound = claim.test[word]
-    if word == "equals":
-        known = {c.id for c in claims.load(claim.paper).claims}
-        if bound in known:
-            ends = _ends(claims.load(claim.paper), bound)
-            low, high = min(ends), max(ends)
-        else:
-            half = 0.5 * 10.0 ** -len(str(bound).partition(".")[2])
-            low, high = float(bound) - half, float(bound) + half
-        name = "holds" if least <= high + slack and most >= low - slack else "does not hold"
-        return Verdict(name, f"the printed numbers give {exact:.4g}, claimed {(low + high) / 2:.4g}")
-    limit = float(bound)
-    inside = {
-        "at_least": (least >= limit - slack, most < limit - slack),
-        "at_most": (most <= limit + slack, least > limit + slack),
-        "above": (least > limit + slack, most <= limit + slack),
-        "below": (most < limit - slack, least >= limit - slack),
-    }[word]
-    name = "holds" if inside[0] else "does not hold" if inside[1] else "inconclusive"
-    return Verdict(name, f"the printed numbers give {exact:.4g}, claimed {word.replace('_', ' ')} {limit:g}")
+    # The claims files are part of this library: their formulas are code.
+    return np.asarray(eval(formula, {"__builtins__": {}}, FUNCTIONS | values))

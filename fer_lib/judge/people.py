@@ -21,19 +21,9 @@ AGREED = 8  # votes of ten that make an image clear
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """The N test images of one part, with their labels and votes.
+    """The N images of PrivateTest: str ids, int64 labels into the seven ``classes``, int64 votes (N, 7).
 
-    Attributes
-    ----------
-    ids : str (N,)
-    labels : int64 (N,)
-        Of FER2013, into ``classes``.
-    classes : tuple of str
-        The seven expressions.
-    votes : int64 (N, 7)
-        For those expressions.
-    cast : int64 (N,)
-        All votes, with those for contempt, unknown and no face.
+    ``cast`` (N,) counts all votes, with those for contempt, unknown and no face.
     """
 
     ids: np.ndarray
@@ -44,7 +34,7 @@ class People:
 
     def one_rater(self) -> np.ndarray:
         """Return the share of all votes that the label has, float64 (N,): how often one person agrees."""
-        return np.take_along_axis(self.votes, self.labels[:, None], 1)[:, 0] / self.cast
+        return self.votes[np.arange(len(self.labels)), self.labels] / self.cast
 
     def majority(self) -> np.ndarray:
         """Return how far the most votes among the seven go to the label, float64 (N,).
@@ -52,8 +42,7 @@ class People:
         1 or 0, or a share where several expressions tie for the most; 0 where none has a vote.
         """
         most = (self.votes == self.votes.max(1, keepdims=True)) & (self.votes > 0)
-        right = np.take_along_axis(most, self.labels[:, None], 1)[:, 0]
-        return right / np.maximum(most.sum(1), 1)
+        return most[np.arange(len(self.labels)), self.labels] / np.maximum(most.sum(1), 1)
 
     def clear(self) -> np.ndarray:
         """Return on which images at least :data:`AGREED` votes are for one expression, bool (N,)."""
@@ -65,17 +54,16 @@ def file() -> Path:
     return repository() / "results" / "data" / "fer2013" / "people.npz"
 
 
-def load(part: str = "private_test") -> People | None:
-    """Read the votes of one part of FER2013; None where they were not recorded."""
+def load() -> People | None:
+    """Read the votes on PrivateTest; None where they were not recorded."""
     if not file().is_file():
         return None
     kept = arrays(file())
-    here = kept["parts"] == part
-    classes = tuple(kept["classes"].tolist())
-    columns = [kept["columns"].tolist().index(name) for name in classes]
-    votes = kept["votes"][here].astype(np.int64)
-    labels = kept["labels"][here].astype(np.int64)
-    return People(kept["ids"][here], labels, classes, votes[:, columns], votes.sum(1))
+    here = kept["parts"] == "private_test"
+    classes, columns = tuple(kept["classes"].tolist()), kept["columns"].tolist()
+    votes, labels = (kept[name][here].astype(np.int64) for name in ("votes", "labels"))
+    of_classes = votes[:, [columns.index(name) for name in classes]]
+    return People(kept["ids"][here], labels, classes, of_classes, votes.sum(1))
 
 
 def shares(people: People, values: np.ndarray) -> dict[str, tuple[float, float, float]]:
@@ -95,18 +83,13 @@ def shares(people: People, values: np.ndarray) -> dict[str, tuple[float, float, 
 def beside(people: People, run: Run, model: str) -> dict[str, float]:
     """Return how one network stands to labels and raters, in per cent.
 
-    Returns
-    -------
-    dict
-        ``clear`` and ``unclear``: accuracy on images on which raters agree and on all others. ``theirs`` and
-        ``label``: where most raters name one expression and the label another, how often the network names
-        that of the raters, and how often the label's.
+    ``clear`` and ``unclear`` are its accuracy on images on which raters agree and on all others. Where most
+    raters name one expression and the label another, ``theirs`` is how often the network names that of the
+    raters, ``label`` how often the label's.
     """
     rows = run.predictions(model)
-    place = {name: i for i, name in enumerate(people.ids.tolist())}
-    found = np.array([place.get(name, -1) for name in rows["ids"].tolist()])
-    said, here = rows["probabilities"].argmax(1)[found >= 0], found[found >= 0]
-    labels, clear = people.labels[here], people.clear()[here]
+    _, here, there = np.intersect1d(people.ids, rows["ids"], return_indices=True)
+    said, labels, clear = rows["probabilities"].argmax(1)[there], people.labels[here], people.clear()[here]
     votes = people.votes[here]
     favourite = votes.argmax(1)
     differ = (2 * votes.max(1) > people.cast[here]) & (favourite != labels)

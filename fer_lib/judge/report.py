@@ -18,136 +18,91 @@ import numpy as np
 
 from fer_lib import claims
 from fer_lib.errors import FerError
-from fer_lib.evidence.runs import BUDGETS, Run, find
+from fer_lib.evidence.runs import Run, find
 from fer_lib.judge import answers
 from fer_lib.judge.answers import Answer
-from fer_lib.judge.judgement import Judgement, judge, parameters
-from fer_lib.judge.verdicts import DECIDED, VERDICTS
+from fer_lib.judge.judgement import Judgement, best, groups, judgements, parameters
+from fer_lib.judge.verdicts import DECIDED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "JUDGED",
-    "VERDICTS",
-    "Judgement",
-    "Summary",
-    "compare",
-    "judge",
-    "scorecard",
-    "subsets",
-    "summary",
-]
-
-JUDGED = ("method", "ablation", "baseline")
-"""Roles of what runs can judge; ``data`` are counts, ``quoted`` numbers are other works'."""
-ROLES = (*JUDGED, "data")
-
+ROLES = ("method", "ablation", "baseline", "data")
+"""Roles of what can be judged: three by runs, and ``data``, which are counts."""
 _FROM_CLAIM = ("paper", "id", "table", "role", "model", "dataset", "protocol", "metric", "expression", "unit")
 COLUMNS = (
     *(*_FROM_CLAIM, "kind", "claimed", "ours", "low", "high", "n", "verdict", "how", "sign", "reason"),
     *("apart", "remark", "needs", "run", "commit", "hardware"),
 )
-DETAILS = (*COLUMNS, "budget", "variant", "seeds")
 
 
-def compare(paper: str, runs: Iterable[Run], roles: Sequence[str] = ROLES) -> pd.DataFrame:
-    """Set every claim of a paper beside every matching group of runs.
+def compare(paper: str, runs: Iterable[Run]) -> pd.DataFrame:
+    """Set every claim of a paper beside every matching group of runs, one row each, with :data:`COLUMNS`.
 
-    Runs that differ only in their seed are taken together. Runs on synthetic data are left out; runs
-    under another protocol are shown only where none follows the claim's.
-
-    Parameters
-    ----------
-    paper
-        Key of the paper.
-    runs
-        Evidence, e.g. from :func:`fer_lib.evidence.runs.find`; that of other papers is ignored.
-    roles
-        Roles of the claims to list; ``quoted`` ones are listed but never judged.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per claim and group of runs, with :data:`DETAILS`; a claim without a run has one row
-        that says which data it needs, unless arithmetic or counting decides it.
+    Runs that differ only in their seed are taken together. Runs on synthetic data and of other papers are
+    left out; runs under another protocol are shown only where none follows the claim's. A claim without a run
+    has one row that says which data it needs, unless arithmetic or counting decides it.
     """
-    return _frame([j for found in _judgements(paper, runs, roles) for j in found], DETAILS)
+    grouped = groups(run for run in runs if run.paper == paper)
+    return _frame(j for claim in _claims(paper, ROLES) for j in judgements(claim, grouped))
 
 
-def scorecard(root: str | Path = "results", roles: Sequence[str] = ROLES, variant: str = "") -> pd.DataFrame:
-    """Return the verdicts on all five papers from the evidence below ``root``.
+def scorecard(root: str | Path = "results", roles: Sequence[str] = ROLES) -> pd.DataFrame:
+    """Return the verdicts on all five papers from the evidence below ``root``: a row per claim.
 
-    A claim has one row: that of the highest budget which may judge it, else of the highest that there is.
-    Runs that change a reading of the paper are left to :func:`compare`, unless their ``variant`` is asked
-    for; changing no more than what one of the paper's protocols takes is no change of reading.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per claim, with :data:`COLUMNS`.
+    It is that of the highest budget which may judge the claim, else of the highest that there is, with
+    :data:`COLUMNS`. Claims of role ``quoted`` are listed if asked for, but never judged. Runs that change a
+    reading of the paper are left to :func:`compare`; changing no more than what one of the paper's protocols
+    takes is no change of reading.
     """
-    best = []
+    found = []
     for paper in claims.PAPERS:
-        runs = [run for run in find(root, paper=paper) if run.variant == variant or _takes(run, variant)]
-        for found in _judgements(paper, runs, roles):
-            best.append(max(found, key=lambda j: (j.how == "running", bool(j.apart))))
-    return _frame(best, COLUMNS)
+        grouped = groups(run for run in find(root, paper=paper) if not run.variant or _by_protocol(run))
+        found += [best(judgements(claim, grouped)) for claim in _claims(paper, roles)]
+    return _frame(found)
 
 
-def _judgements(paper: str, runs: Iterable[Run], roles: Sequence[str]) -> list[list[Judgement]]:
-    """Judge every claim by every group of runs that can answer it, the highest budget first."""
-    groups: dict[tuple, list[Run]] = {}
-    for run in runs:
-        if run.paper == paper and run.dataset != "synthetic" and run.budget in BUDGETS:
-            key = (run.dataset, -BUDGETS.index(run.budget), run.variant, str(run.info.get("protocol")))
-            groups.setdefault(key, []).append(run)
-    ordered = [groups[key] for key in sorted(groups)]
-    made = []
-    for claim in (*claims.load(paper).claims, *claims.load(paper).order):
-        if claim.role in roles:
-            there = [group for group in ordered if group[0].dataset == claim.home]
-            same = [group for group in there if answers.follows(group[0], claim)]
-            made.append([judge(claim, group) for group in (same or there or [[]])])
-    return made
+def _by_protocol(run: Run) -> bool:
+    """Whether a run differs from the defaults in nothing but what the protocol that it follows takes."""
+    changed = parameters(run.paper, run.info.get("protocol"))
+    return run.variant == ",".join(f"{name}={value}" for name, value in sorted(changed.items()))
 
 
-def _frame(judgements: Iterable[Judgement], columns: Sequence[str]) -> pd.DataFrame:
+def _claims(paper: str, roles: Sequence[str]) -> list[claims.Claim]:
+    made = claims.load(paper)
+    return [claim for claim in (*made.claims, *made.order) if claim.role in roles]
+
+
+def _frame(judged: Iterable[Judgement]) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.DataFrame([_row(j) for j in judgements], columns=list(columns), dtype=object)
+    frame = pd.DataFrame([_row(one) for one in judged], columns=list(COLUMNS), dtype=object)
     return frame.astype(dict.fromkeys(("claimed", "ours", "low", "high"), float) | {"n": "Int64"})
 
 
 def _row(found: Judgement) -> dict[str, Any]:
-    """Return the columns of :data:`DETAILS`."""
+    """Return the columns of :data:`COLUMNS`."""
     claim, runs = found.claim, found.runs
     made = [run.info.get("provenance", {}) for run in runs]
-    answer = found.answer or Answer(np.nan, np.nan, np.nan, 0)
+    answer = found.answer if found.answer and found.how == "running" else Answer(np.nan, np.nan, np.nan, 0)
     commits = (m["commit"][:10] + "+" * bool(m.get("dirty")) for m in made if m.get("commit"))
     row = {name: getattr(claim, name) for name in _FROM_CLAIM if name != "table"}
+    told = ("kind", "verdict", "how", "sign", "reason", "apart", "remark", "needs")
     return row | {
         "table": claim.place,
         "model": claim.says or claim.model,
         "claimed": claim.value,
         "n": answer.n or None,
         **{name: getattr(answer, name) for name in ("ours", "low", "high")},
-        **{name: getattr(found, name) for name in ("kind", "verdict", "how", "sign", "reason")},
-        **{name: getattr(found, name) for name in ("apart", "remark", "needs")},
+        **{name: getattr(found, name) for name in told},
         "run": _join(map(answers.name, runs)),
         "commit": _join(commits),
         "hardware": _join(m.get("gpu") or m.get("cpu") or "unknown" for m in made),
-        "budget": runs[0].budget if runs else None,
-        "variant": runs[0].variant if runs else None,
-        "seeds": len(runs) or None,
     }
 
 
-def _takes(run: Run, variant: str) -> bool:
-    """Whether a run differs from the defaults in nothing but what the protocol that it follows takes."""
-    changed = parameters(run.paper, run.info.get("protocol"))
-    names = ",".join(f"{name}={value}" for name, value in sorted(changed.items()))
-    return not variant and bool(changed) and run.variant == names
+def _join(words: Iterable[str]) -> str | None:
+    return ", ".join(dict.fromkeys(words)) or None
 
 
 class Summary(NamedTuple):
@@ -178,31 +133,25 @@ class Summary(NamedTuple):
 
 def summary(score: pd.DataFrame) -> Summary:
     """Count the claims in rows of :func:`scorecard` or :func:`compare`, each once."""
-    known = ("running", "arithmetic", "counting", "inconclusive", "apart", "waiting", "never")
+    mine, known = score[score["kind"] == "claim"], Summary._fields[1:8]
+    facts = [mine["verdict"].isin(DECIDED), mine["verdict"] == "inconclusive", mine["apart"] != ""]
+    states = [mine["how"], "inconclusive", "apart", "waiting"]
+    state = np.select([*facts, mine["needs"] != ""], states, "never")
     # Of a claim with several groups of runs, the one that says most counts.
-    best: dict[str, int] = {}
-    for row in score[score["kind"] == "claim"].to_dict("records"):
-        if row["verdict"] in DECIDED:
-            state = row["how"]
-        elif row["verdict"] == "inconclusive":
-            state = "inconclusive"
-        else:
-            state = "apart" if row["apart"] else "waiting" if row["needs"] else "never"
-        best[row["id"]] = min(best.get(row["id"], len(known)), known.index(state))
-    counts = [sum(state == i for state in best.values()) for i in range(len(known))]
+    most: dict[str, int] = {}
+    for claim, found in zip(mine["id"], map(known.index, state), strict=True):
+        most[claim] = min(most.get(claim, found), found)
+    counts = [sum(found == i for found in most.values()) for i in range(len(known))]
     others = [score.loc[score["kind"] == kind, "id"].nunique() for kind in ("fold", "image", "repeat")]
-    return Summary(len(best), *counts, *others)
+    return Summary(len(most), *counts, *others)
 
 
 def subsets(run: Run, model: str) -> pd.DataFrame:
     """Return a model's accuracy as it is and without questionable test images.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns subset, n, accuracy, low, high (percent, 95 % interval); rows: all test images, without
-        those that have a pixel-identical twin in the training part, without those of which a
-        pixel-identical copy carries another label.
+    Columns subset, n, accuracy, low, high (percent, 95 % interval); rows: all test images, without those that
+    have a pixel-identical twin in the training part, without those of which a pixel-identical copy carries
+    another label.
 
     Raises
     ------
@@ -211,21 +160,16 @@ def subsets(run: Run, model: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    scores, table = answers.scores([run], model), answers.predictions(run, model)
-    keeps = {"all test images": np.ones(len(table), bool)}
-    for flag, name in (
-        ("twin_in_training", "without twins in training"),
-        ("conflicting_label", "without conflicting labels"),
-    ):
-        if flag not in table:
+    scores = answers.scores([run], model)
+    parts = {"all test images": scores}
+    flags = {
+        "twin_in_training": "without twins in training",
+        "conflicting_label": "without conflicting labels",
+    }
+    for flag, name in flags.items():
+        if flag not in scores.tables[0]:
             raise FerError(f"samples.csv of {answers.name(run)} has no column {flag!r}; run it again.")
-        keeps[name] = ~table[flag].to_numpy(dtype=bool)
-    rows = []
-    for name, keep in keeps.items():
-        ours, low, high, n, *_ = scores.where(lambda _, keep=keep: keep).mean()
-        rows.append({"subset": name, "n": n, "accuracy": ours, "low": low, "high": high})
-    return pd.DataFrame(rows)
-
-
-def _join(words: Iterable[str]) -> str | None:
-    return ", ".join(dict.fromkeys(words)) or None
+        parts[name] = scores.where(lambda table, flag=flag: ~table[flag].astype(bool))
+    found = [(name, part.mean()) for name, part in parts.items()]
+    rows = [(name, answer.n, answer.ours, answer.low, answer.high) for name, answer in found]
+    return pd.DataFrame(rows, columns=["subset", "n", "accuracy", "low", "high"])

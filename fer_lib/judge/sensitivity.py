@@ -8,17 +8,15 @@ at that scale; it says nothing about a paper's figure.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fer_lib.evidence.provenance import RUN_PARAMETERS
 from fer_lib.evidence.runs import Run, find
+from fer_lib.judge import answers
 from fer_lib.learn import metrics
 
 if TYPE_CHECKING:
@@ -28,14 +26,11 @@ COLUMNS = (
     *("paper", "dataset", "budget", "knob", "default", "value", "model", "n", "seeds"),
     *("ours", "other", "difference", "low", "high", "spread", "spread_seeds", "clear", "started"),
 )
-
-
 ONE_ANSWER = 0.95
 """A network that gives one answer to more of its test images has never started to learn."""
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(NamedTuple):
     """One run of the sensitivity matrix; ``variant`` is ``knob=value``, "" for our own readings."""
 
     paper: str
@@ -43,58 +38,36 @@ class Probe:
     variant: str
 
 
-@cache
-def _plan() -> dict[str, Any]:
+def planned() -> list[Probe]:
+    """Return the runs of the sensitivity matrix, of each paper our own readings first."""
     import yaml
 
-    return yaml.safe_load((files("fer_lib.judge") / "sensitivity.yaml").read_text("utf-8"))
-
-
-def planned(paper: str | None = None) -> list[Probe]:
-    """Return the runs of the sensitivity matrix, optionally of one paper, our own readings first.
-
-    Raises
-    ------
-    FerError
-        If a paper has no notebook.
-    """
-    plan = _plan()
+    plan = yaml.safe_load((files("fer_lib.judge") / "sensitivity.yaml").read_text("utf-8"))
     made = []
-    for name, readings in plan["readings"].items():
-        if paper in (None, name):
-            flipped = [f"{knob}={value}" for knob, value in readings.items()]
-            made += [Probe(name, seed, "") for seed in plan["ours"]]
-            made += [Probe(name, seed, other) for other in flipped for seed in plan["others"]]
+    for paper, readings in plan["readings"].items():
+        made += [Probe(paper, seed, "") for seed in plan["ours"]]
+        made += [
+            Probe(paper, s, f"{knob}={value}") for knob, value in readings.items() for s in plan["others"]
+        ]
     return made
 
 
-def effects(root: str | Path = "results", paper: str | None = None, probes: bool = True) -> pd.DataFrame:
-    """Return what flipping one reading alone changed, in all runs that did so.
+def effects(root: str | Path = "results", probes: bool = True) -> pd.DataFrame:
+    """Return what flipping one reading alone changed, in all runs below ``root`` that did so.
 
     A run is compared with the run that differs from it in that reading only, model by model, on the test
-    images that both have. Models of further protocols are left out.
-
-    Parameters
-    ----------
-    root, paper
-        See :func:`fer_lib.evidence.runs.find`.
-    probes
-        Of the probes, or of whole runs of the chapters.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per reading, corpus, budget and model, with :data:`COLUMNS`: ``n`` test images shared,
-        ``seeds`` on both sides, accuracies of ``ours`` and the ``other`` reading on those images, their
-        ``difference`` (other minus ours) with its 95 % interval (images, or subjects, and seeds drawn), and
-        ``spread``: how far ours moves by the seed alone (largest minus smallest accuracy of ``spread_seeds``
-        seeds; NaN with one). All in per cent or points. ``clear`` says whether the interval leaves zero out
-        and the difference is larger than the spread; ``started`` whether the other reading's networks give
-        more than one answer, without which a difference is no cost of a reading.
+    images that both have. Models of further protocols are left out. The runs are ``probes``, or else whole
+    runs of the chapters. One row per reading, corpus, budget and model, with :data:`COLUMNS`, all in per cent
+    or points: ``n`` test images shared, ``seeds`` on both sides, accuracies of ``ours`` and the ``other``
+    reading on those images, their ``difference`` (other minus ours) with its 95 % interval (images, or
+    subjects, and seeds drawn), and ``spread``: how far ours moves by the seed alone (largest minus smallest
+    accuracy of ``spread_seeds`` seeds; NaN with one). ``clear`` says whether the interval leaves zero out
+    and the difference is larger than the spread; ``started`` whether the other reading's networks give
+    more than one answer, without which a difference is no cost of a reading.
     """
     import pandas as pd
 
-    runs = find(root, paper, probes=probes)
+    runs = find(root, probes=probes)
     plain = {_place(run): run for run in runs if not run.variant}
     groups: dict[tuple, list[tuple[Run, Run]]] = {}
     for run in runs:
@@ -103,11 +76,11 @@ def effects(root: str | Path = "results", paper: str | None = None, probes: bool
         if flip is not None:
             groups.setdefault((*_place(run)[:-1], *flip), []).append((run, ours))
     rows = []
-    for key, pairs in groups.items():
-        every = [run for place, run in plain.items() if place[:-1] == key[:4]]
-        for model in _shared(run for pair in pairs for run in pair):
-            names = ("paper", "dataset", "budget", "data", "knob", "default", "value")
-            rows.append(dict(zip(names, key, strict=True)) | {"model": model} | _effect(pairs, every, model))
+    for (paper, dataset, budget, data, *flip), pairs in groups.items():
+        every = [run for place, run in plain.items() if place[:-1] == (paper, dataset, budget, data)]
+        for model in sorted(set.intersection(*(set(run.models()) for pair in pairs for run in pair))):
+            if "@" not in model:
+                rows.append((paper, dataset, budget, *flip, model, *_effect(pairs, every, model)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -130,14 +103,8 @@ def _flipped(run: Run, ours: Run) -> tuple[str, Any, Any] | None:
     return changed[0] if len(changed) == 1 else None
 
 
-def _shared(runs: Iterable[Run]) -> Iterator[str]:
-    """Yield the models that all runs have, without those of further protocols."""
-    names = sorted(set.intersection(*(set(run.models()) for run in runs)))
-    yield from (name for name in names if "@" not in name)
-
-
-def _effect(pairs: list[tuple[Run, Run]], every: list[Run], model: str) -> dict[str, Any]:
-    """Return accuracies, their difference and its interval, over the seeds of one flipped reading."""
+def _effect(pairs: list[tuple[Run, Run]], every: list[Run], model: str) -> tuple[Any, ...]:
+    """Return the columns after ``model`` over the seeds of one flipped reading."""
     import pandas as pd
 
     others, ours = ([_hits(pair[side], model) for pair in pairs] for side in (0, 1))
@@ -150,35 +117,21 @@ def _effect(pairs: list[tuple[Run, Run]], every: list[Run], model: str) -> dict[
         values, groups = values[seen][None], np.broadcast_to(groups, seen.shape)[seen]
     low, high = metrics.interval(values, groups)
     difference = float(values.mean())
-    means = [_hits(run, model).mean() for run in every if model in run.models()]
-    spread = max(means) - min(means) if len(means) > 1 else np.nan
+    seeds = [_hits(run, model).mean() for run in every if model in run.models()]
+    spread = max(seeds) - min(seeds) if len(seeds) > 1 else np.nan
     kept = [a.index.intersection(b.index) for a, b in zip(others, ours, strict=True)]
-    figures = {
-        "ours": np.mean([hits[index].mean() for hits, index in zip(ours, kept, strict=True)]),
-        "other": np.mean([hits[index].mean() for hits, index in zip(others, kept, strict=True)]),
-        **{"difference": difference, "low": low, "high": high, "spread": spread},
-    }
-    started = all(_one_answer(run, model) < ONE_ANSWER for run, _ in pairs)
-    return {name: 100 * float(value) for name, value in figures.items()} | {
-        "n": len(gaps),
-        "seeds": len(pairs),
-        "spread_seeds": len(means),
-        "clear": bool(started and (low > 0 or high < 0) and abs(difference) > spread),
-        "started": started,
-    }
-
-
-def _one_answer(run: Run, model: str) -> float:
-    """Return the share of test images that get the answer given most often."""
-    answers = run.predictions(model)["probabilities"].argmax(1)
-    return np.bincount(answers).max() / len(answers)
+    means = (
+        np.mean([hits[index].mean() for hits, index in zip(side, kept, strict=True)])
+        for side in (ours, others)
+    )
+    given = (answers.scores([run], model).tables[0]["answer"] for run, _ in pairs)
+    started = all(said.value_counts(normalize=True).max() < ONE_ANSWER for said in given)
+    clear = bool(started and (low > 0 or high < 0) and abs(difference) > spread)
+    figures = (100 * float(value) for value in (*means, difference, low, high, spread))
+    return len(gaps), len(pairs), *figures, len(seeds), clear, started
 
 
 def _hits(run: Run, model: str) -> pd.Series:
     """Return right (1) or wrong (0) by fold, image and group: the image's subject, else the image itself."""
-    import pandas as pd
-
-    rows = run.predictions(model)
-    right, groups = metrics.correct(rows, run.samples())
-    index = pd.MultiIndex.from_arrays([rows["fold"], rows["ids"], groups], names=["fold", "ids", "group"])
-    return pd.Series(right.astype(float), index).sort_index()
+    table = answers.scores([run], model).tables[0]
+    return table.set_index(["fold", "ids", "group"])["correct"].sort_index()

@@ -16,48 +16,30 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_lib import claims
-from fer_lib.errors import FerError
-from fer_lib.judge.verdicts import LEVEL
+from fer_lib.judge import verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LEVEL", "TESTS", "compared", "fold_table", "fraction", "p_values", "printed"]
-
+LEVEL = verdicts.LEVEL
 TESTS = {
     "one_sided": "paired t, one-sided",
     "two_sided": "paired t, two-sided",
     "wilcoxon": "Wilcoxon signed rank, two-sided",
     "corrected": "corrected resampled t, two-sided",
 }
+FOLD_SIZES = (48, 40, *range(30, 37))  # Oulu-CASIA in both sizes, then CK+
 
 
 def p_values(better: ArrayLike, worse: ArrayLike, ratio: float | None = None) -> dict[str, float]:
-    """Return the p-value of each of :data:`TESTS` for accuracies on the same k folds.
+    """Return the p-value of each of :data:`TESTS` for accuracies (k,) on the same folds.
 
-    Parameters
-    ----------
-    better, worse : float (k,)
-        Accuracies by fold, in any one unit; the one-sided test asks whether the first is larger.
-    ratio : float, optional
-        Test samples per training sample, for the corrected test; default ``1 / (k - 1)``, that of k-fold
-        cross-validation.
-
-    Returns
-    -------
-    dict
-        All NaN if no fold differs: then nothing can be tested.
-
-    Raises
-    ------
-    FerError
-        If the two are not aligned, or there are fewer than two folds.
+    The one-sided test asks whether the first is larger; all are NaN if no fold differs. ``ratio`` is test
+    samples per training sample, for the corrected test; by default ``1 / (k - 1)``, as in cross-validation.
     """
     from scipy import stats
 
     better, worse = np.asarray(better, float), np.asarray(worse, float)
-    if better.shape != worse.shape or better.ndim != 1 or len(better) < 2:
-        raise FerError(f"Tests need the same two folds or more; got {better.shape} and {worse.shape}.")
     difference, k = better - worse, len(better)
     if not difference.any():
         return dict.fromkeys(TESTS, float("nan"))
@@ -77,44 +59,23 @@ def p_values(better: ArrayLike, worse: ArrayLike, ratio: float | None = None) ->
 def printed(paper: str = "cnn3d") -> pd.DataFrame:
     """Recompute the p-values that a paper prints from the folds that it prints.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per printed p-value: ``id`` of the claim, ``table``, ``dataset``, ``better`` and ``worse``
-        (models), ``printed``, :data:`TESTS` from the folds as printed, and ``from_fractions``: the one-sided
-        value after every printed accuracy is taken for the fraction it was cut from (see :func:`fraction`).
-
-    Raises
-    ------
-    FerError
-        If a printed p-value has no two complete rows of folds.
+    One row per printed p-value: ``id`` of the claim, ``table``, ``dataset``, ``better`` and ``worse``
+    (models), ``printed``, :data:`TESTS` from the folds as printed, and ``from_fractions``: the one-sided
+    value after every printed accuracy is taken for the fraction it was cut from (see :func:`fraction`).
     """
     import pandas as pd
 
     frame = claims.frame(paper)
-    folds = frame[frame["fold"].notna() & (frame["metric"] == "accuracy")]
+    folds = frame[frame["fold"].notna() & (frame["metric"] == "accuracy")].sort_values("fold")
+    by_row = {key: row.to_numpy(float) for key, row in folds.groupby(["table", "model"])["value"]}
     rows = []
     for claim in frame[frame["metric"] == "p_value"].to_dict("records"):
         better, worse = compared(claim["model"])
-        pair = []
-        for model in (better, worse):
-            own = folds[(folds["table"] == claim["table"]) & (folds["model"] == model)]
-            if not len(own):
-                raise FerError(f"{paper} prints a p-value of {claim['model']} but no folds of {model}.")
-            pair.append(own.sort_values("fold")["value"].to_numpy(float))
-        exact = [np.array([fraction(v) for v in values]) for values in pair]
-        rows.append(
-            {
-                "id": claim["id"],
-                "table": claim["table"],
-                "dataset": claim["dataset"],
-                "better": better,
-                "worse": worse,
-                "printed": claim["value"],
-                **p_values(*pair),
-                "from_fractions": p_values(*exact)["one_sided"],
-            }
-        )
+        pair = [by_row[claim["table"], model] for model in (better, worse)]
+        exact = [[fraction(value) for value in values] for values in pair]
+        row = {name: claim[name] for name in ("id", "table", "dataset")}
+        row |= {"better": better, "worse": worse, "printed": claim["value"], **p_values(*pair)}
+        rows.append(row | {"from_fractions": p_values(*exact)["one_sided"]})
     return pd.DataFrame(rows)
 
 
@@ -124,16 +85,13 @@ def compared(model: str) -> tuple[str, str]:
     return better, worse
 
 
-FOLD_SIZES = (48, 40, *range(30, 37))  # Oulu-CASIA in both sizes, then CK+
-
-
-def fraction(percent: float, sizes: tuple[int, ...] = FOLD_SIZES) -> float:
+def fraction(percent: float) -> float:
     """Return the accuracy in per cent that was cut to one decimal before it was printed.
 
-    Takes the first fold size for which some number of right answers, cut to one decimal, gives the printed
-    value; a value that none gives is returned as it is.
+    Takes the first of :data:`FOLD_SIZES` for which some number of right answers, cut to one decimal, gives
+    the printed value; a value that none gives is returned as it is.
     """
-    for n in sizes:
+    for n in FOLD_SIZES:
         k = round(percent / 100 * n)
         for right in (k, k + 1):
             if right <= n and int(1000 * right / n + 1e-9) == round(10 * percent):
@@ -141,31 +99,19 @@ def fraction(percent: float, sizes: tuple[int, ...] = FOLD_SIZES) -> float:
     return percent
 
 
-def fold_table(folds: dict[str, ArrayLike], reference: str, ratio: float | None = None) -> pd.DataFrame:
+def fold_table(folds: dict[str, ArrayLike], reference: str, ratio: float) -> pd.DataFrame:
     """Return accuracies by fold and the p-values against a reference, as the paper's Tables 4 and 5 do.
 
-    Parameters
-    ----------
-    folds : dict
-        Model to accuracies (k,) as fractions, on the same folds.
-    reference : str
-        The model that the others are tested against.
-    ratio : float, optional
-        See :func:`p_values`; to be given where only some of the folds were trained.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per model: ``model``, one column per fold and ``mean`` in per cent, and one per test.
+    ``folds`` are accuracies (k,) as fractions by model, ``ratio`` is test samples per training sample. One
+    row per model: ``model``, one column per fold and ``mean`` in per cent, and one per test.
     """
     import pandas as pd
 
-    rows = []
+    rows, best = [], 100 * np.asarray(folds[reference], float)
     for model, values in folds.items():
         values = 100 * np.asarray(values, float)
-        tests = dict.fromkeys(TESTS, float("nan"))
-        if model != reference and len(values) > 1:
-            tests = p_values(100 * np.asarray(folds[reference], float), values, ratio)
+        several = model != reference and len(values) > 1
+        tests = p_values(best, values, ratio) if several else dict.fromkeys(TESTS, float("nan"))
         columns = {str(i + 1): value for i, value in enumerate(values)}
         rows.append({"model": model, **columns, "mean": values.mean(), **tests})
     return pd.DataFrame(rows)

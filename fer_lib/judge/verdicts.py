@@ -32,7 +32,7 @@ that do not differ at all, about one would seem to hold by chance, and one to be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -69,20 +69,11 @@ def figure(
     seeds: int = 1,
     proportion: bool = True,
 ) -> Verdict:
-    """Judge one printed number; all in per cent or points.
+    """Judge one printed number by ours and our 95 % interval; all in per cent or points.
 
-    Parameters
-    ----------
-    claimed, ours, low, high
-        The printed figure, ours, and our 95 % interval.
-    tolerance
-        How near ours must come, as the claims file fixes it.
-    n, tested
-        Test samples behind the claim, None if unknown, and behind ours.
-    same_samples
-        Whether ours is of the same test samples; the interval is then over ``seeds``, if these are several.
-    proportion
-        Whether the claim is a share of its samples, which Wilson's interval is for.
+    ``tolerance`` is how near ours must come, ``n`` and ``tested`` are the test samples behind the claim (None
+    if unknown) and behind ours. Of the ``same_samples`` the interval is over ``seeds``, if these are several.
+    A ``proportion`` is a share of its samples, which Wilson's interval is for.
     """
     least, most = claimed - tolerance - 1e-9, claimed + tolerance + 1e-9
     figures = f"ours {ours:.2f} [{low:.2f}, {high:.2f}], claimed {claimed:g} ± {tolerance:.3g}"
@@ -103,40 +94,36 @@ def figure(
     return Verdict("inconclusive", f"{figures}; {enough(room, half, tested, seeds, same_samples)}")
 
 
-def enough(room: float, half: float, tested: int | None, seeds: int, same_samples: bool) -> str:
+def enough(room: float, half: float, tested: int | None, seeds: int = 1, same_samples: bool = False) -> str:
     """Say how many seeds or samples would bring an interval of half-width ``half`` below ``room``.
 
     On the same samples it is seeds; with one seed their spread is not known, and taken to be that of samples.
     """
-    times = (half / room) ** 2 if room > 0 else np.inf
-    samples = f"about {_round(times * tested):,} samples" if tested and times <= MOST_TIMES else ""
     if not same_samples:
-        return f"{samples} would decide" if samples else "no feasible number of samples would decide"
+        times = (half / room) ** 2 if room > 0 else np.inf
+        if not tested or times > MOST_TIMES:
+            return "no feasible number of samples would decide"
+        unit = 10 ** max(0, int(np.log10(times * tested)) - 1)  # more than two figures are false precision
+        return f"about {int(np.ceil(times * tested / unit) * unit):,} samples would decide"
     spread = half * np.sqrt(seeds) / metrics.t_quantile(seeds - 1) if seeds > 1 else half / 1.96
-    more = range(max(2, seeds + 1), MOST_SEEDS + 1)
-    widths = ((s, metrics.t_quantile(s - 1) * spread / np.sqrt(s)) for s in more)
-    needed = next((s for s, width in widths if width <= room), None)
-    if needed is None:
-        return "it lies so near the edge of what is allowed that no feasible number of seeds would decide"
-    guessed = "" if seeds > 1 else ", if they differ no more than samples do"
-    return f"about {needed} seeds would decide{guessed}"
+    for more in range(max(2, seeds + 1), MOST_SEEDS + 1):
+        if metrics.t_quantile(more - 1) * spread / np.sqrt(more) <= room:
+            guessed = "" if seeds > 1 else ", if they differ no more than samples do"
+            return f"about {more} seeds would decide{guessed}"
+    return "it lies so near the edge of what is allowed that no feasible number of seeds would decide"
 
 
-def _round(number: float) -> int:
-    """Round up to two figures: more would be false precision."""
-    unit = 10 ** max(0, int(np.log10(number)) - 1)
-    return int(np.ceil(number / unit) * unit)
+def order(value: float, low: float, high: float, tested: int | None = None, what: str = "") -> Verdict:
+    """Judge whether a difference is above zero, from its interval over seeds and samples; all in points."""
+    said = f"{what}{value:+.2f} [{low:+.2f}, {high:+.2f}] points"
+    if low > 0 or high < 0:
+        return Verdict("holds" if low > 0 else "does not hold", said)
+    return Verdict("inconclusive", f"{said}; {enough(abs(value), max(value - low, high - value), tested)}")
 
 
-def order(
-    value: float, low: float, high: float, by: float = 0.0, tested: int | None = None, what: str = ""
-) -> Verdict:
-    """Judge whether a difference is above ``by``, from its interval over seeds and samples; all in points."""
-    name = "holds" if low > by else "does not hold" if high < by else "inconclusive"
-    more = f"; {enough(abs(value - by), max(value - low, high - value), tested, 1, False)}"
-    return Verdict(
-        name, f"{what}{value:+.2f} [{low:+.2f}, {high:+.2f}] points{more * (name == 'inconclusive')}"
-    )
+def sign(claimed: float, ours: float, low: float, high: float, tested: int | None = None) -> Verdict:
+    """Judge the sign of a printed difference by our interval over seeds and samples."""
+    return order(ours, low, high, tested) if claimed >= 0 else order(-ours, -high, -low, tested)
 
 
 def equivalent(low: float, high: float, within: float) -> Verdict:
@@ -146,29 +133,21 @@ def equivalent(low: float, high: float, within: float) -> Verdict:
     return Verdict(name, f"[{low:+.2f}, {high:+.2f}] against ± {within:g}")
 
 
-def together(parts: Iterable[Verdict]) -> Verdict:
+def together(parts: Sequence[Verdict]) -> Verdict:
     """Join the parts of a claim: all must hold."""
-    parts = list(parts)
     names = [part.name for part in parts]
     name = next((n for n in ("does not hold", "inconclusive") if n in names), "holds")
     return Verdict(name, "; ".join(part.reason for part in parts))
 
 
-def sign(claimed: float, ours: float, low: float, high: float, tested: int | None = None) -> Verdict:
-    """Judge the sign of a printed difference by our interval over seeds and samples."""
-    if claimed < 0:
-        ours, low, high = -ours, -high, -low
-    return order(ours, low, high, tested=tested)
-
-
-def p_value(claimed: float, ours: float, folds: int, lead: float = 1.0) -> Verdict:
+def p_value(claimed: float, ours: float, folds: int, lead: float) -> Verdict:
     """Judge a p-value by whether it lies below ``LEVEL``; a ``lead`` below 0 is against the claim.
 
     Two p-values from different folds agree in nothing else, so neither an interval nor a tolerance applies.
     """
-    words = ["significant" if value < LEVEL else "not significant" for value in (claimed, ours)]
     if np.isnan(ours):
         return Verdict("inconclusive", f"the two are equal on all {folds} folds, so nothing can be tested")
+    words = ["significant" if value < LEVEL else "not significant" for value in (claimed, ours)]
     if ours < LEVEL and lead < 0:
         words[1] = "significant the other way round"
     name = "reproduced" if words[0] == words[1] else "not reached" if claimed < LEVEL else "exceeded"
