@@ -262,12 +262,12 @@ def test_doubts_are_entries_of_the_claims():
 @pytest.fixture
 def measured(tmp_path, monkeypatch):
     """A repository whose one measurement of face detection may be written."""
-    monkeypatch.setattr("fer2013_audit.repository", lambda: tmp_path)
+    monkeypatch.setattr("corpora.repository", lambda: tmp_path)
     return tmp_path / "results" / "data" / "fer2013" / "faces.json"
 
 
 def test_face_detection_is_shown_as_measured(measured):
-    from fer2013_audit import detection_table, measured_on
+    from corpora import detection_table, measured_on
 
     assert "Not measured" in detection_table().data
     one = {"detected": 701, "rate": 0.701, "milliseconds_per_image": 2.346, "threads": 2}
@@ -284,7 +284,7 @@ def test_face_detection_is_shown_as_measured(measured):
 
 
 def test_the_audit_of_a_run_is_counted_and_its_absence_is_said(tmp_path):
-    from fer2013_audit import NOT_MEASURED, audit_table
+    from corpora import NOT_MEASURED, audit_table
 
     assert audit_table(None) is NOT_MEASURED
     nothing = {"total": 0}

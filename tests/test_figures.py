@@ -30,6 +30,7 @@ figures = load("figures")
 # What the chapters' loops call their figures, where nothing of the name is written out.
 LOOPS = {
     ("cnn3d", "x"): {"confusion", "confusion_loso"},
+    ("multimodal", "x"): {"robustness", "robustness_parts"},
     ("cspp", "x_x"): {"tsne_expression", "tsne_person", "umap_expression", "umap_person"},
 }
 
