@@ -38,6 +38,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 OWN_RECIPE = {"VGG, own recipe": "VGG", "ResNet, own recipe": "ResNet"}
 """Rivals trained once more, as networks of their kind are known to learn FER2013: see :func:`own_recipe`."""
 RIVALS = (*baselines.NETWORKS, *OWN_RECIPE)
+NETWORKS = (*ABLATIONS, *RIVALS)
 LATE_FUSION = ("image", "landmarks", "HOG")
 """The networks whose probabilities are averaged: the fusion that Sect. 1.2 decides against."""
 READS = {"SVM": ("landmarks", "hog")} | dict.fromkeys(RIVALS, ("image",))
@@ -59,7 +60,7 @@ def own_recipe(recipe: training.Recipe) -> training.Recipe:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains networks by name: one of :data:`ABLATIONS` or :data:`RIVALS`.
+    """Trains networks by name: one of :data:`NETWORKS`.
 
     Attributes
     ----------
