@@ -89,7 +89,7 @@ def ours(model: nn.Module, part: training.Part, epochs: int, augmented: bool) ->
     if part.images.device.type == "cuda":
         torch.cuda.synchronize()
     began = time.perf_counter()
-    training.fit(model, part, recipe, normalise=Normalisation())
+    training.fit(model, part, recipe)
     return time.perf_counter() - began
 
 

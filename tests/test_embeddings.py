@@ -21,9 +21,8 @@ def clusters(n=20, dimensions=60, seed=0):
     return features * 10.0 ** (np.arange(dimensions) % 5), labels
 
 
-@pytest.fixture
-def bare_notebook(monkeypatch):
-    """Look like a notebook's kernel without ipywidgets, with neither UMAP nor tqdm's choice imported yet."""
+def test_umap_is_imported_in_silence(monkeypatch, recwarn, capfd):
+    """In a notebook's kernel without ipywidgets, with neither UMAP nor tqdm's choice imported yet."""
     import tqdm.notebook
 
     shell = type("ZMQInteractiveShell", (), {})
@@ -32,19 +31,6 @@ def bare_notebook(monkeypatch):
     monkeypatch.setattr(tqdm.notebook, "IProgress", None)
     for name in [name for name in sys.modules if f"{name}.".startswith(("umap.", "tqdm.auto"))]:
         monkeypatch.delitem(sys.modules, name)
-
-
-@pytest.fixture
-def light_umap(monkeypatch):
-    """Leave UMAP's preparation in plain Python (compiling it takes 12 s), its layout compiled."""
-    from fer_lib.learn.embeddings import _umap_class
-
-    module = sys.modules[_umap_class().__module__]
-    for name in ("fast_knn_indices", "smooth_knn_dist", "compute_membership_strengths"):
-        monkeypatch.setattr(module, name, getattr(module, name).py_func)
-
-
-def test_umap_is_imported_in_silence(bare_notebook, recwarn, capfd):
     embeddings._umap_class()
     assert "tqdm.autonotebook" in sys.modules  # which is what warns
     assert not recwarn.list
@@ -52,10 +38,12 @@ def test_umap_is_imported_in_silence(bare_notebook, recwarn, capfd):
 
 
 @pytest.mark.parametrize("method", embeddings.METHODS)
-def test_embedding_separates_clusters_and_repeats(method, light_umap):
+def test_embedding_separates_clusters_and_repeats(method, monkeypatch):
+    module = sys.modules[embeddings._umap_class().__module__]
+    for name in ("fast_knn_indices", "smooth_knn_dist", "compute_membership_strengths"):
+        monkeypatch.setattr(module, name, getattr(module, name).py_func)  # to compile them takes 12 s
     features, labels = clusters()
-    first = embeddings.embed(features, method, seed=3)
-    again = embeddings.embed(features, method, seed=3)
+    first, again = (embeddings.embed(features, method, seed=3) for _ in range(2))
     assert first["points"].shape == (60, 2)
     assert first["points"].dtype == np.float32
     assert np.array_equal(first["points"], again["points"])
@@ -67,7 +55,7 @@ def test_embedding_separates_clusters_and_repeats(method, light_umap):
             assert embeddings.embed(small)["points"].shape == (6, 2)
 
 
-def test_trustworthiness_agrees_with_its_definition():
+def test_trustworthiness_agrees_with_its_definition(monkeypatch):
     random = np.random.default_rng(0)
     features, points = random.normal(size=(30, 4)), random.normal(size=(30, 2))
     scaled = (features - features.mean(0)) / features.std(0)
@@ -81,50 +69,36 @@ def test_trustworthiness_agrees_with_its_definition():
     expected = 1 - 2 / (n * k * (2 * n - 3 * k - 1)) * missed
     assert embeddings.trustworthiness(features, points) == pytest.approx(expected)
     assert embeddings.trustworthiness(features, scaled) == 1
-
-
-def test_large_samples_are_measured_on_a_fixed_subset(monkeypatch):
-    monkeypatch.setattr(embeddings, "SAMPLE", 40)
-    features, labels = clusters()
-    points = embeddings.prepare(features)[:, :2]
+    monkeypatch.setattr(embeddings, "SAMPLE", 20)  # large samples are measured on a fixed subset
     values = [embeddings.trustworthiness(features, points, seed) for seed in (0, 0, 1)]
     assert values[0] == values[1] != values[2]
-    assert embeddings.silhouette(points, labels, 0) == embeddings.silhouette(points, labels, 0)
 
 
-def test_prepare_standardises_and_reduces():
+def test_prepare_standardises_and_reduces(monkeypatch):
     features, _ = clusters()
     features[:, 7] = 4
-    full = embeddings.prepare(features, components=60)
-    assert full.shape == (60, 60)
+    assert embeddings.prepare(features).shape == (60, 50)
+    assert embeddings.prepare(features.reshape(60, 3, 4, 5)[:10]).shape == (10, 10)
+    monkeypatch.setattr(embeddings, "COMPONENTS", 60)
+    full = embeddings.prepare(features)
     assert np.allclose(full.mean(0), 0, atol=1e-5)
     assert np.allclose(np.delete(full.std(0), 7), 1, atol=1e-5)
     assert not full[:, 7].any()
-    assert embeddings.prepare(features).shape == (60, 50)
-    assert embeddings.prepare(features.reshape(60, 3, 4, 5)[:10]).shape == (10, 10)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 99), st.integers(1, 6), st.booleans())
-def test_knn_accuracy_agrees_with_a_plain_vote(seed, k, grouped):
+@settings(max_examples=25)
+@given(st.integers(0, 99), st.booleans())
+def test_knn_accuracy_agrees_with_a_plain_vote(seed, grouped):
     random = np.random.default_rng(seed)
     features, labels = random.normal(size=(24, 3)).astype(np.float32), random.integers(0, 3, 24)
     groups = random.integers(0, 5, 24) if grouped else np.arange(24)
     right = 0
     for i in range(24):
-        near = [j for j in ((features - features[i]) ** 2).sum(1).argsort() if groups[j] != groups[i]][:k]
+        near = [j for j in ((features - features[i]) ** 2).sum(1).argsort() if groups[j] != groups[i]][:5]
         votes = labels[near].tolist()
         right += max(votes, key=votes.count) == labels[i]
-    ours = embeddings.knn_accuracy(features, labels, k, groups if grouped else None)
+    ours = embeddings.knn_accuracy(features, labels, groups if grouped else None)
     assert ours == pytest.approx(right / 24)
-
-
-def test_groups_expose_features_that_know_people():
-    people = np.repeat(np.arange(6), 4)
-    labels = np.tile([0, 0, 1, 1], 6) ^ (people % 2)
-    features = np.stack([people * 100 + labels, np.zeros(24)], axis=1)
-    assert embeddings.knn_accuracy(features, labels, k=1) == 1
-    assert embeddings.knn_accuracy(features, labels, k=1, groups=people) < 0.75
 
 
 @pytest.mark.parametrize(
@@ -134,11 +108,7 @@ def test_groups_expose_features_that_know_people():
         (lambda x, y: embeddings.embed(x[:5]), "at least 6"),
         (lambda x, y: embeddings.embed(np.where(x == x[0, 0], np.nan, x)), "1 of 60 samples"),
         (lambda x, y: embeddings.embed(x * 0), "all the same"),
-        (lambda x, y: embeddings.embed(x[:, 0]), "samples, dimensions"),
-        (lambda x, y: embeddings.trustworthiness(x, x[:9]), "60 features but 9 points"),
-        (lambda x, y: embeddings.knn_accuracy(x, y[:9]), "one per sample"),
-        (lambda x, y: embeddings.knn_accuracy(x, y, groups=y[:9]), "`groups` has shape"),
-        (lambda x, y: embeddings.knn_accuracy(x, y, k=41, groups=y), "k=41"),
+        (lambda x, y: embeddings.knn_accuracy(x, y, groups=y * 0), "5 neighbours outside"),
         (lambda x, y: embeddings.silhouette(x, y * 0), "two classes"),
     ],
 )

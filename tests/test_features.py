@@ -56,16 +56,16 @@ def test_assignment_is_to_the_nearest_word(descriptors):
     words = Vocabulary.fit(descriptors, 32, seed=0)
     values = descriptors.values.astype(np.float64)
     away = pairwise_distances(values, words.centres.astype(np.float64), squared=True, metric="euclidean")
-    mine = words.assign(descriptors.values, chunk=100)
+    mine = words.assign(descriptors.values)
     # float32 rounds a product of 128 numbers, at most as large as the squared lengths, at most 128 times.
     rounding = 128 * 2.0**-24 * (values**2).sum(1)
     assert (away[np.arange(len(mine)), mine] <= away.min(1) + 4 * rounding).all()
-    assert (mine == away.argmin(1)).mean() > 0.9
 
 
 @pytest.mark.parametrize("norm", features.BOW_NORMS)
 def test_histograms_match_counting_image_by_image(descriptors, norm):
-    words = Vocabulary.fit(descriptors, 16, seed=1)
+    words, again = (Vocabulary.fit(descriptors, 16, seed=1) for _ in range(2))
+    np.testing.assert_array_equal(words.centres, again.centres)
     bags = words.histograms(descriptors, norm)
     for i, bag in enumerate(bags):
         rows = descriptors.values[descriptors.offsets[i] : descriptors.offsets[i + 1]]
@@ -74,7 +74,7 @@ def test_histograms_match_counting_image_by_image(descriptors, norm):
         np.testing.assert_allclose(bag, plain, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_take_selects_whole_images(counts, random):
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -86,17 +86,9 @@ def test_take_selects_whole_images(counts, random):
     assert taken.values[:, 0].tolist() == [i for i in index for _ in range(counts[i])]
 
 
-def test_vocabulary_repeats_with_its_seed(descriptors):
-    a, b = (Vocabulary.fit(descriptors, 8, seed=3).centres for _ in range(2))
-    np.testing.assert_array_equal(a, b)
-
-
-def test_too_few_descriptors_are_refused(descriptors):
+def test_mistakes_are_named(faces, descriptors):
     with pytest.raises(FerError, match="needs at least 100000 SIFT descriptors"):
         Vocabulary.fit(descriptors, 100_000)
-
-
-def test_unknown_names_are_refused(faces, descriptors):
     with pytest.raises(FerError, match="sift_mode"):
         features.sift(faces, "surf")
     with pytest.raises(FerError, match="bow_normalisation"):
@@ -105,6 +97,6 @@ def test_unknown_names_are_refused(faces, descriptors):
 
 def test_patches_show_the_images_of_their_word(faces, descriptors):
     words = Vocabulary.fit(descriptors, 8, seed=0)
-    patches = features.word_patches(words, descriptors, faces, n_words=3, n_patches=4, side=16)
+    patches = features.word_patches(words, descriptors, faces, n_words=3, n_patches=4)
     assert len(patches) == 3
-    assert all(p.shape == (4, 16, 16) and p.std() > 0 for p in patches.values())
+    assert all(p.shape == (4, 24, 24) and p.std() > 0 for p in patches.values())

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.feature import hog as skimage_hog
 
 from fer_lib.claims import ambiguities
 from fer_lib.data import datasets
@@ -19,30 +20,22 @@ TOLERANCE = 1e-5  # of values in [0, 1]; ours are float32, scikit-image's float6
 @pytest.fixture(scope="module")
 def faces():
     noise = np.random.default_rng(0).integers(0, 256, (20, 48, 48), dtype=np.uint8)
-    drawn = datasets.load("synthetic").images[:60]
-    return np.concatenate(
-        [drawn, noise, np.zeros((1, 48, 48), np.uint8), np.full((1, 48, 48), 255, np.uint8)]
-    )
+    drawn = datasets.load("synthetic").images[:40]
+    return np.concatenate([drawn, noise, np.zeros((1, 48, 48), np.uint8)])
 
 
 def reference(images, orientations, cell, block, **options):
-    from skimage.feature import hog as skimage_hog
-
     shape = {"pixels_per_cell": (cell, cell), "cells_per_block": (block, block)}
     return [skimage_hog(i, orientations, **shape, block_norm="L2-Hys", **options) for i in images]
 
 
-@pytest.mark.parametrize(
-    "orientations, cell, block", [(9, 8, 2), (8, 16, 1), (8, 8, 1), (9, 6, 3), (12, 5, 2), (4, 7, 2)]
-)
+@pytest.mark.parametrize("orientations, cell, block", [(9, 8, 2), (8, 16, 1), (9, 6, 3), (12, 5, 2)])
 def test_parity_with_scikit_image(faces, orientations, cell, block):
-    pytest.importorskip("skimage")
     ours = hog.hog(torch.as_tensor(faces), orientations, cell, block).numpy()
     np.testing.assert_allclose(ours, reference(faces, orientations, cell, block), atol=TOLERANCE)
 
 
 def test_parity_on_float_images_that_are_not_square(faces):
-    pytest.importorskip("skimage")
     images = faces[:10, 3:45, :37].astype(np.float32) / 255 * 0.7
     ours = hog.hog(torch.as_tensor(images)).numpy()
     np.testing.assert_allclose(ours, reference(images.astype(np.float64), 9, 8, 2), atol=1e-4)
@@ -50,14 +43,12 @@ def test_parity_on_float_images_that_are_not_square(faces):
 
 @pytest.mark.parametrize("orientations", [8, 9])
 def test_rendering_is_that_of_scikit_image(faces, orientations):
-    pytest.importorskip("skimage")
     theirs = [pair[1] for pair in reference(faces[:8], orientations, 8, 2, visualize=True)]
-    np.testing.assert_allclose(
-        hog.render(torch.as_tensor(faces[:8]), orientations).numpy(), theirs, atol=1e-3
-    )
+    ours = hog.render(torch.as_tensor(faces[:8]), orientations).numpy()
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-@pytest.mark.parametrize("orientations", [8, 9, 12])
+@pytest.mark.parametrize("orientations", [8, 9])
 def test_every_gradient_of_grey_levels_falls_into_the_right_bin(orientations):
     """All 511 x 511 gradients against exact angles, boundaries included."""
     g = torch.arange(-255, 256)
@@ -72,6 +63,8 @@ def test_lengths_of_the_readings():
     lengths = {"standard": 900, "coarse": 72, "fhog": 496}
     assert {name: hog.length(name) for name in hog.LAYOUTS} == lengths
     assert set(ambiguities("multimodal").set_index("knob").loc["hog", "values"]) == set(hog.LAYOUTS)
+    with pytest.raises(FerError, match="Unknown hog layout"):
+        hog.describe(torch.zeros(1, 48, 48), "dense")
 
 
 def plain_fhog(image, cell=8):
@@ -114,40 +107,12 @@ def test_batches_make_no_difference(faces, monkeypatch):
     monkeypatch.setattr(hog, "CHUNK", 7)
     assert torch.equal(hog.describe(images), whole)
     assert hog.describe(images[:0]).shape == (0, 900)
+    assert not whole[-1].any()  # a flat image has no gradients
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from([0.25, 0.5, 1.0]), st.integers(0, 50))
 def test_contrast_and_brightness_do_not_matter(seed, contrast, brightness):
     """With changes that float32 holds exactly: else a gradient could change its orientation bin."""
     image = torch.as_tensor(np.random.default_rng(seed).integers(0, 200, (1, 32, 32)).astype(np.float32))
     torch.testing.assert_close(hog.hog(image * contrast + brightness), hog.hog(image), atol=2e-3, rtol=0)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10_000))
-def test_blocks_have_unit_length_or_less(seed):
-    image = torch.as_tensor(np.random.default_rng(seed).integers(0, 256, (1, 40, 32), dtype=np.uint8))
-    lengths = hog.hog(image).view(1, -1, 36).norm(dim=2)
-    assert lengths.max() <= 1 + 1e-5
-
-
-def test_a_flat_image_has_no_gradients():
-    assert not hog.describe(torch.full((2, 48, 48), 7, dtype=torch.uint8)).any()
-
-
-def test_a_vertical_edge_is_one_horizontal_gradient():
-    image = torch.zeros(1, 16, 16)
-    image[:, :, 8:] = 100
-    cells = hog.histograms(image)
-    assert cells[..., 0].sum() > 0
-    assert not cells[..., 1:].any()
-
-
-def test_wrong_images_and_layouts_are_refused():
-    with pytest.raises(FerError, match="16 pixels each way"):
-        hog.hog(torch.zeros(1, 12, 48))
-    with pytest.raises(FerError, match="grey images"):
-        hog.hog(torch.zeros(1, 1, 48, 48))
-    with pytest.raises(FerError, match="Unknown hog layout"):
-        hog.describe(torch.zeros(1, 48, 48), "dense")

@@ -24,35 +24,6 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def jobs():
-    rng = np.random.default_rng(0)
-    part = Part.of(rng.integers(0, 256, (24, 48, 48), np.uint8), rng.integers(0, 6, 24))
-    return [
-        {
-            "unit": f"fold {i}",
-            "make": partial(cspp.build, "Benchmark", width=0.125),
-            "parts": (part, None, part),
-            "recipe": Recipe(2, 8),
-            "keep_weights": i == 0,
-        }
-        for i in range(3)
-    ]
-
-
-def test_side_by_side_gives_the_numbers_of_one_after_another(jobs, tmp_path):
-    alone = [train_unit(UnitFolder(tmp_path / "alone"), **job) for job in jobs]
-    store = UnitFolder(tmp_path / "beside")
-    train_unit(store, **jobs[1])  # found, not trained again
-    untouched = store.unit("fold 1").stat().st_mtime_ns
-    beside = side_by_side.train_units(store, jobs, workers=2)
-    assert store.unit("fold 1").stat().st_mtime_ns == untouched
-    for a, b in zip(alone, beside, strict=True):
-        assert np.array_equal(a.test, b.test)
-        assert [row["train_loss"] for row in a.curves] == [row["train_loss"] for row in b.curves]
-    assert beside[0].weights.is_file()
-
-
 def leave(once):
     """Make a network, or the first time end the process as a kill does."""
     try:
@@ -62,13 +33,29 @@ def leave(once):
     os._exit(9)
 
 
-def test_what_a_killed_process_leaves_undone_is_done(jobs, tmp_path):
-    once = tmp_path / "once"
+@pytest.fixture
+def jobs():
+    rng = np.random.default_rng(0)
+    part = Part.of(rng.integers(0, 256, (24, 48, 48), np.uint8), rng.integers(0, 6, 24))
+    job = {"make": partial(cspp.build, "Benchmark", width=0.125), "parts": (part, None, part)}
+    job |= {"recipe": Recipe(2, 8, precision="fp32")}
+    return [job | {"unit": f"fold {i}", "keep_weights": i == 0} for i in range(3)]
+
+
+def test_side_by_side_gives_the_numbers_of_one_after_another(jobs, tmp_path):
+    alone = [train_unit(UnitFolder(tmp_path / "alone"), **job) for job in jobs]
+    store, once = UnitFolder(tmp_path / "beside"), tmp_path / "once"
+    train_unit(store, **jobs[1])  # found, not trained again
+    untouched = store.unit("fold 1").stat().st_mtime_ns
     once.touch()
-    jobs[0]["make"] = partial(leave, once)
-    outcomes = side_by_side.train_units(UnitFolder(tmp_path), jobs, workers=2)
-    assert not once.exists()
-    assert [outcome.test.shape for outcome in outcomes] == [(24, 6)] * 3
+    jobs[2]["make"] = partial(leave, once)
+    beside = side_by_side.train_units(store, jobs, workers=2)
+    assert not once.exists()  # what a killed process left undone was done
+    assert store.unit("fold 1").stat().st_mtime_ns == untouched
+    for a, b in zip(alone, beside, strict=True):
+        assert np.array_equal(a.test, b.test)
+        assert [row["train_loss"] for row in a.curves] == [row["train_loss"] for row in b.curves]
+    assert beside[0].weights.is_file()
 
 
 def test_an_error_is_raised_where_it_can_be_seen(jobs, tmp_path):

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fer_lib.errors import FerError
-
 # Reach of a face from the middle of its eyes, in half eye distances. Lopes et al. (Pattern Recognition 61,
 # 2017), whom paper cspp follows, print 1.3, 3.2 and a width of 2.4 (ambiguity augmentation_noise). We read
 # 2.4 as the reach to either side: as the whole width it would cut through both eyes, and a crop of 2.4 x 4.5
@@ -26,16 +24,9 @@ ABOVE, BELOW, BESIDE = 1.3, 3.2, 2.4
 class Augmentation:
     """Random rotation, scale, translation and mirroring, drawn anew for every sample.
 
-    Attributes
-    ----------
-    rotation : float
-        Largest angle in degrees; angles are uniform in ``[-rotation, rotation]``.
-    translation : float
-        Largest shift as a fraction of the image's side, uniform in each axis.
-    scale : float
-        Largest relative change of size; factors are uniform in ``[1 - scale, 1 + scale]``.
-    mirror : float
-        Probability of a left-right flip. Landmark *indices* are not exchanged.
+    Angles are uniform up to ``rotation`` degrees to either side, shifts up to ``translation`` of the image's
+    side in each axis, and sizes in ``1 - scale`` to ``1 + scale``; ``mirror`` is the probability of a
+    left-right flip.
     """
 
     rotation: float = 0.0
@@ -56,8 +47,7 @@ class Augmentation:
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return transformed images ``(B, C, H, W)`` float and the maps ``(B, 2, 3)`` that were drawn."""
-        n, _, height, width = images.shape
-        matrices = self.matrices(n, height, width, images.device)
+        matrices = self.matrices(len(images), *images.shape[2:], images.device)
         return warp_images(images, matrices), matrices
 
 
@@ -73,16 +63,9 @@ def rotations(
 ) -> Tensor:
     """Return maps ``(B, 2, 3)`` that mirror, turn and scale about a point, then shift it.
 
-    Parameters
-    ----------
-    angle : Tensor
-        ``(B,)`` in radians, clockwise as seen in the image.
-    centre : Tensor
-        ``(B, 2)``, or one ``(2,)`` for all, in pixels (x, y).
-    mirrored : Tensor
-        ``(B,)`` float: 1 exchanges left and right, 0 does not.
-    scale, shift : Tensor or float
-        Factors ``(B,)``, and shifts ``(B, 2)`` in pixels (x, y).
+    ``angle`` ``(B,)`` is in radians, clockwise as seen in the image; ``centre`` ``(B, 2)`` or ``(2,)`` and
+    ``shift`` ``(B, 2)`` are in pixels (x, y); ``mirrored`` ``(B,)`` is 1.0 where left and right change
+    places.
     """
     cos, sin, side = scale * torch.cos(angle), scale * torch.sin(angle), 1 - 2 * mirrored
     linear = torch.stack([cos * side, -sin, sin * side, cos], dim=1).view(-1, 2, 2)
@@ -94,33 +77,11 @@ def eye_matrices(
 ) -> Tensor:
     """Return the maps that turn faces level and crop them to a square by their eyes.
 
-    Parameters
-    ----------
-    eyes : Tensor
-        ``(B, 2, 2)`` float: centres (x, y) in pixels of the left and the right eye as seen in the image.
-    size : int
-        Side of the result in pixels.
-    above, below, beside : float
-        Reach of the crop from the middle of the eyes, in half distances between them. Width and height are
-        scaled to ``size`` each by itself.
-
-    Returns
-    -------
-    Tensor
-        ``(B, 2, 3)``; NaN where an eye is, or where both are in one place.
-
-    Raises
-    ------
-    FerError
-        For eyes of another shape, a size below 1 or a crop without extent.
+    ``eyes`` ``(B, 2, 2)`` float are the centres (x, y) in pixels of the left and the right eye as seen in the
+    image. The crop reaches ``above``, ``below`` and ``beside`` from the middle of the eyes, in half distances
+    between them; its width and height are scaled to ``size`` pixels each by itself. Maps ``(B, 2, 3)`` are
+    NaN where an eye is, or where both are in one place.
     """
-    if eyes.shape[1:] != (2, 2):
-        raise FerError(f"Eyes are (N, 2, 2): left and right, x and y; got {tuple(eyes.shape)}.")
-    if size < 1 or not above + below > 0 or not beside > 0:
-        raise FerError(
-            f"A crop needs size >= 1, above + below > 0 and beside > 0; got {size}, {above} + {below} and "
-            f"{beside}."
-        )
     middle, half = eyes.mean(1), (eyes[:, 1] - eyes[:, 0]) / 2  # (B, 2) each
     # The unit vector along the eyes, divided by half their distance, measures in half eye distances.
     along = half / half.square().sum(1, keepdim=True)

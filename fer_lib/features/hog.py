@@ -7,14 +7,12 @@ or number of orientations: :data:`LAYOUTS` holds the readings (ambiguity ``hog_d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
 
-from fer_lib.errors import FerError, one_of
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from fer_lib.errors import one_of
 
 CHUNK = 64  # images at once on a CPU: their gradients stay in its cache
 EPSILON = 1e-5
@@ -24,27 +22,11 @@ VOTE = 2.0**24  # on a GPU votes are counted in these parts of a grey level
 def describe(images: Tensor, layout: str = "standard") -> Tensor:
     """Return the descriptor of every image under one reading of the paper.
 
-    Parameters
-    ----------
-    images : Tensor
-        ``(B, H, W)`` uint8, or float in 0..255.
-    layout : {"standard", "coarse", "fhog"}
-        ``standard``: 9 orientations, cells of 8 pixels, blocks of 2 x 2 cells (900 values for 48 x 48
-        pixels); ``coarse``: 8 orientations, cells of 16 pixels, each its own block (72); ``fhog``:
-        :func:`fhog` (496).
-
-    Returns
-    -------
-    Tensor
-        ``(B, L)`` float32.
-
-    Raises
-    ------
-    FerError
-        For an unknown layout, or images that are no grey batch or smaller than one block.
+    Images are ``(B, H, W)`` uint8, or float in 0..255; descriptors ``(B, L)`` float32. ``layout`` is
+    ``"standard"`` (9 orientations, cells of 8 pixels, blocks of 2 x 2 cells: 900 values for 48 x 48 pixels),
+    ``"coarse"`` (8 orientations, cells of 16 pixels, each its own block: 72) or ``"fhog"`` (:func:`fhog`:
+    496).
     """
-    import torch
-
     method = LAYOUTS[one_of(layout, LAYOUTS, "hog layout")]
     chunk = CHUNK if images.device.type == "cpu" else 8192
     starts = range(0, max(1, len(images)), chunk)
@@ -55,35 +37,19 @@ def describe(images: Tensor, layout: str = "standard") -> Tensor:
 @cache
 def length(layout: str = "standard", size: int = 48) -> int:
     """Return the length L of a layout's descriptor for square images of ``size`` pixels."""
-    import torch
-
     return describe(torch.zeros(1, size, size), layout).shape[1]
 
 
 def hog(images: Tensor, orientations: int = 9, cell: int = 8, block: int = 2) -> Tensor:
     """Return block-normalised histograms of gradient directions (Dalal and Triggs 2005).
 
-    Gradients are central differences, zero on the border. Each pixel votes with its magnitude for one
-    of ``orientations`` directions in 0..180 degrees; cells are averaged and overlapping blocks
-    normalised by L2-Hys (unit length, clipped at 0.2, unit length).
-
-    Parameters
-    ----------
-    images : Tensor
-        ``(B, H, W)`` uint8 or float.
-    orientations, cell, block
-        Directions, pixels of a cell's side and cells of a block's side.
-
-    Returns
-    -------
-    Tensor
-        ``(B, L)`` float32: block rows, block columns, cell rows, cell columns, orientations.
+    Gradients of images ``(B, H, W)`` are central differences, zero on the border. Each pixel votes with its
+    magnitude for one of ``orientations`` directions in 0..180 degrees; cells (``cell`` pixels each way) are
+    averaged, and overlapping blocks (``block`` cells each way) normalised by L2-Hys: unit length, clipped at
+    0.2, unit length. The result is ``(B, L)`` float32, in the order of block rows, block columns, cell rows,
+    cell columns and orientations.
     """
     cells = histograms(images, orientations, cell)  # (B, R, C, O)
-    if min(cells.shape[1:3]) < block:
-        raise FerError(
-            f"HOG needs {block * cell} pixels each way for a block; got {tuple(images.shape[1:])}."
-        )
     blocks = cells.unfold(1, block, 1).unfold(2, block, 1).permute(0, 1, 2, 4, 5, 3).flatten(3)
     blocks = _unit(_unit(blocks).clamp_max(0.2))  # (B, R', C', block * block * O)
     return blocks.flatten(1)
@@ -91,8 +57,6 @@ def hog(images: Tensor, orientations: int = 9, cell: int = 8, block: int = 2) ->
 
 def histograms(images: Tensor, orientations: int = 9, cell: int = 8) -> Tensor:
     """Return the mean vote of each cell for each direction, ``(B, rows, columns, orientations)`` float32."""
-    import torch
-
     dx, dy = _gradients(images)
     rows, columns = images.shape[1] // cell, images.shape[2] // cell
     dx, dy = (d[:, : rows * cell, : columns * cell] for d in (dx, dy))
@@ -116,16 +80,10 @@ def histograms(images: Tensor, orientations: int = 9, cell: int = 8) -> Tensor:
 
 def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return central differences along x and y, ``(B, H, W)`` float32, zero on the border across."""
-    import torch
-
-    if images.ndim != 3:
-        raise FerError(f"HOG takes grey images (B, H, W); got {tuple(images.shape)}.")
     values = images.float()
-    dx, dy = torch.empty_like(values), torch.empty_like(values)
+    dx, dy = torch.zeros_like(values), torch.zeros_like(values)
     torch.sub(values[:, :, 2:], values[:, :, :-2], out=dx[:, :, 1:-1])
     torch.sub(values[:, 2:], values[:, :-2], out=dy[:, 1:-1])
-    dx[:, :, :: max(1, values.shape[2] - 1)] = 0  # the first and last column, and row
-    dy[:, :: max(1, values.shape[1] - 1)] = 0
     return dx, dy
 
 
@@ -138,15 +96,9 @@ def fhog(images: Tensor, cell: int = 8) -> Tensor:
 
     18 directions with sign, 9 without, and 4 of texture; pixels vote bilinearly for the cells around
     them; every cell is normalised by the energies of the four blocks that it belongs to, and the outer
-    ring of cells serves as neighbours only.
-
-    Returns
-    -------
-    Tensor
-        ``(B, rows - 2, columns - 2, 31)`` float32; 4 x 4 x 31 for 48 x 48 pixels and cells of 8.
+    ring of cells serves as neighbours only. The result is ``(B, rows - 2, columns - 2, 31)`` float32:
+    4 x 4 x 31 for 48 x 48 pixels and cells of 8.
     """
-    import torch
-
     dx, dy = _gradients(images)
     # Pixels on the border do not vote.
     dx[:, :: dx.shape[1] - 1], dy[:, :, :: dy.shape[2] - 1] = 0, 0
@@ -169,8 +121,6 @@ def fhog(images: Tensor, cell: int = 8) -> Tensor:
 
 def _spread(pixels: int, cell: int) -> Tensor:
     """Return bilinear weights ``(pixels, cells)`` of every pixel for the cells around it."""
-    import torch
-
     centres = (torch.arange(pixels // cell) + 0.5) * cell - 0.5
     distance = (torch.arange(pixels)[:, None] - centres).abs() / cell
     return (1 - distance).clamp_min(0)
@@ -179,40 +129,25 @@ def _spread(pixels: int, cell: int) -> Tensor:
 def render(images: Tensor, orientations: int = 9, cell: int = 8) -> Tensor:
     """Draw the histograms: in every cell a line along the edge of each direction, as bright as its vote.
 
-    Returns
-    -------
-    Tensor
-        ``(B, H, W)`` float32 in grey levels, cut to whole cells.
+    The result is ``(B, H, W)`` float32 in grey levels, cut to whole cells.
     """
-    import torch
-
-    strokes = torch.stack([_stroke(o, orientations, cell) for o in range(orientations)]).to(images.device)
+    strokes = torch.zeros(orientations, cell, cell)
+    reach = max(cell // 2 - 1, 0)
+    for direction, square in enumerate(strokes):  # a line across the gradient
+        middle = math.pi * (direction + 0.5) / orientations
+        down, across = reach * math.cos(middle), reach * math.sin(middle)
+        ends = [[cell // 2 - down, cell // 2 + across], [cell // 2 + down, cell // 2 - across]]
+        start, stop = torch.tensor(ends, dtype=torch.float64).trunc()
+        steps = int((stop - start).abs().max())
+        points = start + (stop - start) * torch.linspace(0, 1, steps + 1, dtype=torch.float64)[:, None]
+        row, column = (points + 0.5).floor().long().T
+        square[row, column] = 1
     cells = histograms(images, orientations, cell)
-    drawn = torch.einsum("brco,oij->bricj", cells, strokes)
+    drawn = torch.einsum("brco,oij->bricj", cells, strokes.to(images.device))
     return drawn.reshape(len(images), cells.shape[1] * cell, cells.shape[2] * cell)
 
 
-def _stroke(orientation: int, orientations: int, cell: int) -> Tensor:
-    """Return a line of ones in a ``(cell, cell)`` square, across the gradient's direction."""
-    import torch
-
-    middle = math.pi * (orientation + 0.5) / orientations
-    reach = max(cell // 2 - 1, 0)
-    down, across = reach * math.cos(middle), reach * math.sin(middle)
-    ends = [
-        [int(cell // 2 - down), int(cell // 2 + across)],
-        [int(cell // 2 + down), int(cell // 2 - across)],
-    ]
-    start, stop = torch.tensor(ends, dtype=torch.float64)
-    steps = int((stop - start).abs().max())
-    points = start + (stop - start) * torch.linspace(0, 1, steps + 1, dtype=torch.float64)[:, None]
-    square = torch.zeros(cell, cell)
-    row, column = (points + 0.5).floor().long().T
-    square[row, column] = 1
-    return square
-
-
-LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+LAYOUTS = {
     "standard": hog,
     "coarse": lambda images: hog(images, orientations=8, cell=16, block=1),
     "fhog": fhog,

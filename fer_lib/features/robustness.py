@@ -8,16 +8,11 @@ the claims.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from fer_lib.errors import FerError, one_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Box = tuple[float, float, float, float]
 
 # iBUG's 68 points: both eyes, and the mouth with its corners. The boxes grow by a part of their width on
 # every side, since points run along the lids and lips and the paper covers more than those; of their width
@@ -25,9 +20,7 @@ Box = tuple[float, float, float, float]
 _POINTS = {"eye": slice(36, 48), "mouth": slice(48, 68)}
 _GROWTH = {"eye": (0.12, 0.10), "mouth": (0.15, 0.11)}  # sideways, up and down
 
-FIXED_REGIONS: Mapping[str, Box] = MappingProxyType(
-    {"eye": (0.18, 0.30, 0.82, 0.49), "mouth": (0.30, 0.69, 0.72, 0.91)}
-)
+FIXED_REGIONS = {"eye": (0.18, 0.30, 0.82, 0.49), "mouth": (0.30, 0.69, 0.72, 0.91)}
 """Left, upper, right and lower edge as parts of width and height, for faces without landmarks: where
 the boxes of FER2013's faces lie in the median."""
 
@@ -40,73 +33,46 @@ CONDITIONS = (*_OCCLUDED, "high_brightness", "low_brightness", "color_distortion
 
 
 def disturb(images: Tensor, condition: str, severity: float, landmarks: Tensor | None = None) -> Tensor:
-    """Return images under one condition.
+    """Return images ``(B, H, W)`` uint8 under one condition, on the same device.
 
     Parameters
     ----------
-    images : Tensor
-        ``(B, H, W)`` uint8.
     condition : str
-        One of :data:`CONDITIONS`.
+        One of :data:`CONDITIONS`. Occlusions cover the middle of the region, of ``severity`` times its width
+        and height, in black. Brightness becomes ``1 + severity`` times as high, clipped at white, or
+        ``1 - 0.9 severity`` times. The paper distorts the colours of a FER2013 image, which has none: hue
+        leaves grey as it is, and a cast is a change of brightness once it is grey again. What is left are
+        the tones: ``v`` in [0, 1] becomes ``v + severity / 4 sin(4 pi v)``, so that bands of tones spread
+        and others, from a severity of 0.32, turn round, as in a solarised print.
     severity : float
-        In [0, 1]; 0 changes nothing. Occlusions cover the middle of the region, of ``severity`` times
-        its width and height, in black. Brightness becomes ``1 + severity`` times as high, clipped at
-        white, or ``1 - 0.9 severity`` times. Tones are distorted as :func:`distort` says.
+        In [0, 1]; 0 changes nothing.
     landmarks : Tensor, optional
         ``(B, 68, 2)`` float in pixels; where they are absent or NaN, :data:`FIXED_REGIONS` are covered.
 
-    Returns
-    -------
-    Tensor
-        ``(B, H, W)`` uint8, on the same device.
-
-    Raises
-    ------
-    FerError
-        For an unknown condition, a severity outside [0, 1], or images that are not uint8.
     """
     one_of(condition, CONDITIONS, "condition")
     if not 0 <= severity <= 1:
         raise FerError(f"A severity lies in [0, 1]; got {severity}.")
-    if str(images.dtype) != "torch.uint8" or images.ndim != 3:
-        raise FerError(
-            f"Interference is put on uint8 images (B, H, W); got {images.dtype} {tuple(images.shape)}."
-        )
     if severity == 0:
         return images.clone()
     if condition in _OCCLUDED:
         return _occlude(images, _OCCLUDED[condition], severity, landmarks)
     values = images.float() / 255
     if condition == "color_distortion":
-        values = distort(values, severity)
+        values = (values + severity / 4 * (4 * math.pi * values).sin()).clamp(0, 1)
     else:
         values = values * (1 + severity if condition == "high_brightness" else 1 - 0.9 * severity)
     return values.mul_(255).round_().clamp_(0, 255).byte()
 
 
 def regions(images: Tensor, name: str, landmarks: Tensor | None = None) -> Tensor:
-    """Return the boxes around the eyes or the mouth of every face.
+    """Return the box around both eyes or the mouth (``"eye"``, ``"mouth"``) of every face.
 
-    Parameters
-    ----------
-    images : Tensor
-        ``(B, H, W)``.
-    name : {"eye", "mouth"}
-        Both eyes make one region.
-    landmarks : Tensor, optional
-        As for :func:`disturb`.
-
-    Returns
-    -------
-    Tensor
-        ``(B, 4)`` float32: left, upper, right and lower edge in pixels; pixel edges are whole numbers.
+    ``(B, 4)`` float32: left, upper, right and lower edge in pixels; pixel edges are whole numbers.
     """
-    import torch
-
     _, height, width = images.shape
-    fixed = FIXED_REGIONS[one_of(name, FIXED_REGIONS, "region")]
     scale = [width, height, width, height]
-    box = [edge * side for edge, side in zip(fixed, scale, strict=True)]
+    box = [edge * side for edge, side in zip(FIXED_REGIONS[name], scale, strict=True)]
     boxes = torch.tensor(box, device=images.device).repeat(len(images), 1)
     if landmarks is None:
         return boxes
@@ -118,11 +84,7 @@ def regions(images: Tensor, name: str, landmarks: Tensor | None = None) -> Tenso
 
 
 def _occlude(images: Tensor, names: tuple[str, ...], severity: float, landmarks: Tensor | None) -> Tensor:
-    import torch
-
-    _, height, width = images.shape
-    x = torch.arange(width, device=images.device) + 0.5
-    y = torch.arange(height, device=images.device) + 0.5
+    y, x = (torch.arange(n, device=images.device) + 0.5 for n in images.shape[1:])
     covered = torch.zeros(images.shape, dtype=torch.bool, device=images.device)
     for name in names:
         left, top, right, bottom = regions(images, name, landmarks).unbind(1)
@@ -130,14 +92,3 @@ def _occlude(images: Tensor, names: tuple[str, ...], severity: float, landmarks:
         inside_y = (y - (top + bottom)[:, None] / 2).abs() <= severity * (bottom - top)[:, None] / 2
         covered |= inside_y[:, :, None] & inside_x[:, None, :]
     return images.masked_fill(covered, 0)
-
-
-def distort(values: Tensor, severity: float) -> Tensor:
-    """Return grey values in [0, 1] with a wave added to their tone curve.
-
-    The paper distorts the colours of a FER2013 image, which has none: a change of hue leaves grey as it
-    is, and a cast over it is a change of brightness once it is grey again. What is left are the tones.
-    Here ``v`` becomes ``v + severity / 4 sin(4 pi v)``: bands of tones spread and others, from a
-    severity of 0.32, turn round, as in a solarised print.
-    """
-    return (values + severity / 4 * (4 * math.pi * values).sin()).clamp(0, 1)

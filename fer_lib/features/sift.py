@@ -1,13 +1,14 @@
-"""Hand-made features: SIFT descriptors and their bag of visual words (paper ``cnn_sift``, Sect. 2.2, 3.2)."""
+"""SIFT descriptors and their bag of visual words (paper ``cnn_sift``, Sect. 2.2, 3.2)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
+import torch
 
 from fer_lib import files
 from fer_lib.data.corpus import Corpus
@@ -54,42 +55,31 @@ class Descriptors:
 def sift(images: np.ndarray, mode: str = "dog_x4", workers: int | None = None) -> Descriptors:
     """Compute SIFT on every image, on all cores, with progress.
 
-    Parameters
-    ----------
-    images : ndarray
-        ``(N, H, W)`` uint8 grey.
-    mode : {"dog_x4", "dog_x1", "dense"}
-        Difference-of-Gaussian keypoints on the image enlarged four times or as it is, or a dense grid
-        of keypoints every 4 pixels (ambiguity ``sift_detector``).
+    Images are ``(N, H, W)`` uint8. Keypoints are those of the Difference of Gaussians on the image enlarged
+    four times (``"dog_x4"``) or as it is (``"dog_x1"``), or a grid, one every 4 pixels (``"dense"``;
+    ambiguity ``sift_detector``).
     """
-    import cv2
-
     one_of(mode, SIFT_MODES, "sift_mode")
-    workers = workers or os.cpu_count() or 1
-    blocks = np.array_split(np.arange(len(images)), max(1, len(images) // 64))
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    blocks = np.array_split(images, max(1, len(images) // 64))
+    parts = [(np.empty((0, 128), np.uint8), np.empty((0, 4), np.float32))]
     inner = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the parallelism is over images
     try:
-        with ThreadPoolExecutor(workers) as pool, Bar(len(images), f"SIFT {mode}", "img") as bar:
-            for block in pool.map(lambda index: list(_sift(images[index], mode)), blocks):
+        pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+        with pool, Bar(len(images), f"SIFT {mode}", "img") as bar:
+            for block in pool.map(lambda block: _sift(block, mode), blocks):
                 parts += block
                 bar.update(len(block))
     finally:
         cv2.setNumThreads(inner)
-    counts = [len(values) for values, _ in parts]
-    return Descriptors(
-        np.concatenate([values for values, _ in parts] or [np.empty((0, 128), np.uint8)]),
-        np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
-        np.concatenate([points for _, points in parts] or [np.empty((0, 4), np.float32)]),
-    )
+    values, points = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    offsets = np.cumsum([len(values) for values, _ in parts], dtype=np.int64)
+    return Descriptors(values, offsets, points)
 
 
-def _sift(images: np.ndarray, mode: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield descriptors ``(m, 128)`` uint8 and keypoints ``(m, 4)`` of each image."""
-    import cv2
-
-    detector = cv2.SIFT_create()
+def _sift(images: np.ndarray, mode: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return descriptors ``(m, 128)`` uint8 and keypoints ``(m, 4)`` of each image."""
+    detector, found = cv2.SIFT_create(), []
     zoom = 4 if mode == "dog_x4" else 1
     for image in images:
         if mode == "dense":
@@ -100,18 +90,17 @@ def _sift(images: np.ndarray, mode: str) -> Iterator[tuple[np.ndarray, np.ndarra
             large = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
             keypoints, values = detector.detectAndCompute(large if zoom > 1 else image, None)
         if values is None:
-            values = np.empty((0, 128), np.float32)
+            values = np.empty((0, 128))
         points = np.array([(*k.pt, k.size, k.angle) for k in keypoints], np.float32).reshape(-1, 4)
         # Pixel centres: x in the enlarged image is (x + 0.5) / zoom - 0.5 in the original.
         points[:, :2] = (points[:, :2] + 0.5) / zoom - 0.5
         points[:, 2] /= zoom
-        yield values.astype(np.uint8), points
+        found.append((values.astype(np.uint8), points))
+    return found
 
 
 def sift_of(corpus: Corpus, mode: str = "dog_x4") -> Descriptors:
     """Return :func:`sift` of a corpus, cached by its fingerprint, the mode and OpenCV's version."""
-    import cv2
-
     key = files.digest(corpus.fingerprint, mode, cv2.__version__)
     arrays = files.cached_arrays("sift", key, lambda: vars(sift(corpus.images, mode)))
     return Descriptors(**arrays)
@@ -125,21 +114,10 @@ class Vocabulary:
 
     @classmethod
     def fit(cls, descriptors: Descriptors, k: int, seed: int = 0, sample: int = 200_000) -> Vocabulary:
-        """Cluster descriptors by k-means (scikit-learn's mini-batch variant).
+        """Cluster descriptors to ``k`` words by k-means (scikit-learn's mini-batch variant).
 
-        Parameters
-        ----------
-        descriptors : Descriptors
-            Of the training part only, unless leakage is wanted (ambiguity ``kmeans_fit_data``).
-        k : int
-            Number of visual words.
-        sample : int
-            At most this many descriptors are used, drawn with ``seed``.
-
-        Raises
-        ------
-        FerError
-            When there are fewer descriptors than words.
+        They are to be of the training part only, unless leakage is wanted (ambiguity ``kmeans_fit_data``);
+        at most ``sample`` of them are used, drawn with ``seed``. Fewer descriptors than words are an error.
         """
         from sklearn.cluster import MiniBatchKMeans
 
@@ -157,13 +135,11 @@ class Vocabulary:
         )
         return cls(means.fit(values.astype(np.float32)).cluster_centers_.astype(np.float32))
 
-    def assign(self, values: np.ndarray, chunk: int = 16_384) -> np.ndarray:
+    def assign(self, values: np.ndarray) -> np.ndarray:
         """Return the nearest word of every descriptor, ``(M,)`` int64."""
-        import torch
-
         centres = torch.from_numpy(self.centres)
         offset = -centres.square().sum(1) / 2
-        words = np.empty(len(values), np.int64)
+        words, chunk = np.empty(len(values), np.int64), 16_384
         scores = torch.empty(min(chunk, len(values)), len(centres))  # one buffer for all chunks
         for i in range(0, len(values), chunk):
             part = torch.from_numpy(values[i : i + chunk]).float()
@@ -175,11 +151,8 @@ class Vocabulary:
     def histograms(self, descriptors: Descriptors, norm: str = "l2") -> np.ndarray:
         """Return the bag of visual words of every image, ``(N, K)`` float32.
 
-        Parameters
-        ----------
-        norm : {"counts", "l1", "l2"}
-            Raw counts, or counts scaled to unit sum or unit length; an image without keypoints gives
-            zeros (ambiguity ``codebook_histogram``).
+        ``norm`` is ``"counts"``, or ``"l1"`` or ``"l2"`` for counts scaled to unit sum or length; an image
+        without keypoints gives zeros (ambiguity ``codebook_histogram``).
         """
         one_of(norm, BOW_NORMS, "bow_normalisation")
         n, k = len(descriptors), len(self.centres)
@@ -198,34 +171,21 @@ def word_patches(
     images: np.ndarray,
     n_words: int = 12,
     n_patches: int = 12,
-    side: int = 24,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Cut the image patches that fell into a few visual words, nearest to the word first.
+    """Cut the patches of images uint8 ``(N, H, W)`` that fell into a few visual words, nearest first.
 
-    Parameters
-    ----------
-    descriptors, images
-        Of the same N images; ``images`` is ``(N, H, W)`` uint8. At most 2,000 images are looked at.
-    n_words, n_patches
-        How many words are drawn (with ``seed``, among those met often enough) and patches per word.
-    side : int
-        Side of a patch in pixels; each is twice its keypoint's diameter wide, turned upright.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Word number to uint8 ``(n_patches, side, side)``.
+    ``n_words`` words are drawn with ``seed`` among those met often enough in the first 2,000 images. A patch
+    is twice its keypoint's diameter wide, turned upright. The result maps a word's number to uint8
+    ``(n_patches, 24, 24)``.
     """
-    import cv2
-
+    side = 24
     descriptors = descriptors.take(np.arange(min(len(images), 2000)))
     words = vocabulary.assign(descriptors.values)
     image = np.repeat(np.arange(len(descriptors)), descriptors.counts())
     frequent = np.flatnonzero(np.bincount(words, minlength=len(vocabulary.centres)) >= n_patches)
-    chosen = np.sort(np.random.default_rng(seed).permutation(frequent)[:n_words])
     patches = {}
-    for word in chosen:
+    for word in np.sort(np.random.default_rng(seed).permutation(frequent)[:n_words]):
         rows = np.flatnonzero(words == word)
         away = np.linalg.norm(descriptors.values[rows] - vocabulary.centres[word], axis=1)
         cut = []
@@ -233,8 +193,7 @@ def word_patches(
             x, y, size, angle = descriptors.keypoints[row]
             turn = cv2.getRotationMatrix2D((float(x), float(y)), float(angle), side / max(2 * size, 4))
             turn[:, 2] += (side - 1) / 2 - np.array([x, y])
-            cut.append(
-                cv2.warpAffine(images[image[row]], turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
-            )
+            upright = cv2.warpAffine(images[image[row]], turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
+            cut.append(upright)
         patches[str(word)] = np.stack(cut)
     return patches

@@ -20,53 +20,6 @@ NEIGHBOURS = 5  # of trustworthiness and of knn_accuracy
 SAMPLE = 3000  # trustworthiness and silhouette need all pairs: above this many samples, a fixed subset
 
 
-def prepare(features: ArrayLike, components: int = COMPONENTS, seed: int = 0) -> np.ndarray:
-    """Standardise features and, where there are more than ``components``, reduce them by PCA.
-
-    Parameters
-    ----------
-    features
-        ``(N, D)``, any real type, finite; what follows the first axis is flattened.
-    components
-        Largest number of columns of the result.
-    seed
-        Of the randomised PCA.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 ``(N, min(D, components, N))``; columns that were constant are 0.
-    """
-    from sklearn.decomposition import PCA
-
-    values = _standardised(features)
-    if not values.any():
-        raise FerError("The features are all the same for every sample: the network has collapsed.")
-    components = min(components, *values.shape)
-    if values.shape[1] > components:
-        values = PCA(components, random_state=seed).fit_transform(values)
-    return values.astype(np.float32)
-
-
-def _standardised(features: ArrayLike) -> np.ndarray:
-    """Return features float32 (N, D) with mean 0 and deviation 1 per column."""
-    from sklearn.preprocessing import StandardScaler
-
-    return StandardScaler().fit_transform(_matrix(features)).astype(np.float32)
-
-
-def _matrix(features: ArrayLike) -> np.ndarray:
-    """Return finite features as float64 (N, D)."""
-    values = np.asarray(features, dtype=np.float64)
-    if values.ndim < 2 or values.size == 0:
-        raise FerError(f"Features must be (samples, dimensions) and not empty; got shape {values.shape}.")
-    values = values.reshape(len(values), -1)
-    bad = ~np.isfinite(values).all(axis=1)
-    if bad.any():
-        raise FerError(f"Features must be finite; {bad.sum()} of {len(bad)} samples hold NaN or infinity.")
-    return values
-
-
 def methods(budget: str) -> dict[str, str]:
     """Return the methods that a run draws, and what a reader calls them.
 
@@ -76,56 +29,63 @@ def methods(budget: str) -> dict[str, str]:
     return {"tsne": METHODS["tsne"]} if budget == "smoke" else METHODS
 
 
+def prepare(features: ArrayLike, seed: int = 0) -> np.ndarray:
+    """Standardise features ``(N, ...)`` and, where there are more than 50, reduce them by PCA.
+
+    The result is float32 ``(N, min(D, 50, N))``; columns that were constant are 0. ``seed`` is that of the
+    randomised PCA. Features that are not finite, or all the same, are an error.
+    """
+    from sklearn.decomposition import PCA
+
+    values = _standardised(features)
+    components = min(COMPONENTS, *values.shape)
+    if values.shape[1] > components:
+        values = PCA(components, random_state=seed).fit_transform(values)
+    return values.astype(np.float32)
+
+
+def _standardised(features: ArrayLike) -> np.ndarray:
+    """Return features float32 (N, D) with mean 0 and deviation 1 per column."""
+    from sklearn.preprocessing import StandardScaler
+
+    values = np.asarray(features, dtype=np.float64).reshape(len(features), -1)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise FerError(f"Features must be finite; {bad.sum()} of {len(bad)} samples hold NaN or infinity.")
+    values = StandardScaler().fit_transform(values).astype(np.float32)
+    if not values.any():
+        raise FerError("The features are all the same for every sample: the network has collapsed.")
+    return values
+
+
 def embed(features: ArrayLike, method: str = "tsne", seed: int = 0) -> dict[str, Any]:
     """Embed features in the plane, with the trustworthiness of the picture.
 
-    Features are standardised per column and reduced to 50 dimensions by PCA where there are more
-    (:func:`prepare`); both methods start from the first principal components. t-SNE's perplexity is 30
-    and UMAP's neighbourhood 15, less where the samples are few.
-
-    Parameters
-    ----------
-    features
-        ``(N, D)`` with N of 6 or more.
-    method
-        ``"tsne"`` (scikit-learn) or ``"umap"`` (umap-learn).
-    seed
-        The same seed gives the same points on the same machine.
+    Features ``(N, ...)`` of 6 samples or more are reduced by :func:`prepare`; both methods (``"tsne"``,
+    ``"umap"``) start from the first principal components. t-SNE's perplexity is 30 and UMAP's neighbourhood
+    15, less where the samples are few. The same seed gives the same points on the same machine.
 
     Returns
     -------
     dict
-        ``points`` float32 ``(N, 2)``; ``trustworthiness`` float in [0, 1] (see :func:`trustworthiness`);
-        ``method``.
-
-    Raises
-    ------
-    FerError
-        If the method is unknown or the features are too few or not finite.
+        ``points`` float32 ``(N, 2)``; ``trustworthiness`` float in [0, 1] (see :func:`trustworthiness`).
     """
     one_of(method, METHODS, "embedding method")
-    values = prepare(features, seed=seed)
+    values = prepare(features, seed)
     if len(values) < 6:
         raise FerError(f"An embedding needs at least 6 samples; got {len(values)}. Use a larger subset.")
     values = np.pad(values, ((0, 0), (0, max(0, 2 - values.shape[1]))))  # the start needs two columns
-    points = _tsne(values, seed) if method == "tsne" else _umap(values, seed)
-    points = np.ascontiguousarray(points, dtype=np.float32)
-    return {"points": points, "trustworthiness": trustworthiness(features, points, seed), "method": method}
+    if method == "tsne":
+        from sklearn.manifold import TSNE
 
-
-def _tsne(values: np.ndarray, seed: int) -> np.ndarray:
-    """t-SNE; perplexity must stay below a third of the samples to mean anything."""
-    from sklearn.manifold import TSNE
-
-    perplexity = min(30.0, (len(values) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
-
-
-def _umap(values: np.ndarray, seed: int) -> np.ndarray:
-    """UMAP on one thread, as a seeded layout requires."""
-    neighbours = min(15, len(values) - 1)
-    umap = _umap_class()(n_neighbors=neighbours, init="pca", random_state=seed, n_jobs=1)
-    return umap.fit_transform(values)
+        # It must stay below a third of the samples to mean anything.
+        perplexity = min(30.0, (len(values) - 1) / 3)
+        drawer = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+    else:  # on one thread, as a seeded layout requires
+        neighbours = min(15, len(values) - 1)
+        drawer = _umap_class()(n_neighbors=neighbours, init="pca", random_state=seed, n_jobs=1)
+    points = np.ascontiguousarray(drawer.fit_transform(values), dtype=np.float32)
+    return {"points": points, "trustworthiness": trustworthiness(features, points, seed)}
 
 
 def _umap_class() -> type:
@@ -151,57 +111,32 @@ def trustworthiness(features: ArrayLike, points: ArrayLike, seed: int = 0) -> fl
     from sklearn.manifold import trustworthiness as measure
 
     values, points = _standardised(features), np.asarray(points)
-    if len(values) != len(points):
-        raise FerError(f"trustworthiness: {len(values)} features but {len(points)} points.")
     keep = _subset(len(values), seed)
     neighbours = min(NEIGHBOURS, (len(keep) - 1) // 2)
     return float(measure(values[keep], points[keep], n_neighbors=neighbours))
 
 
-def _subset(n: int, seed: int) -> np.ndarray:
+def _subset(n: int, seed: int = 0) -> np.ndarray:
     """Return all indices, or a sorted random SAMPLE of them."""
     if n <= SAMPLE:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
 
 
-def knn_accuracy(
-    features: ArrayLike, labels: ArrayLike, k: int = NEIGHBOURS, groups: ArrayLike | None = None
-) -> float:
-    """Return the leave-one-out accuracy of a k-nearest-neighbour vote (Euclidean).
+def knn_accuracy(features: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None) -> float:
+    """Return the leave-one-out accuracy in [0, 1] of a vote of the 5 nearest neighbours (Euclidean).
 
-    Parameters
-    ----------
-    features
-        ``(N, D)``, used as given: pass :func:`prepare`'s result for standardised features, or the points of
-        an embedding.
-    labels
-        ``(N,)`` integer codes.
-    k
-        Number of neighbours. A tie goes to the class of the nearest among the tied.
-    groups
-        ``(N,)`` subjects (or groups of twins): neighbours then come from other groups only, which asks
-        whether features group expressions rather than people.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Raises
-    ------
-    FerError
-        If the arrays differ in length or some sample has fewer than ``k`` neighbours outside its group.
+    Features ``(N, D)`` are used as given: pass :func:`prepare`'s result for standardised ones, or the points
+    of an embedding. Labels are ``(N,)`` codes; a tie goes to the class of the nearest among the tied. With
+    ``groups``, ``(N,)`` subjects or groups of twins, neighbours come from other groups only, which asks
+    whether features group expressions rather than people; there must be 5 of them.
     """
     from sklearn.metrics import pairwise_distances_chunked
 
-    values, codes = _matrix(features).astype(np.float32), _codes(labels, features)
-    groups = np.arange(len(values)) if groups is None else np.asarray(groups)
-    if groups.shape != codes.shape:
-        raise FerError(f"knn_accuracy: {len(codes)} samples but `groups` has shape {groups.shape}.")
-    members = np.unique(groups, return_inverse=True)[1]
-    if not 1 <= k <= len(values) - np.bincount(members).max():
-        raise FerError(f"knn_accuracy: k={k} neighbours outside each sample's own group do not exist.")
+    values, codes, k = np.asarray(features, np.float32), np.asarray(labels), NEIGHBOURS
+    members = np.unique(np.arange(len(codes)) if groups is None else groups, return_inverse=True)[1]
+    if k > len(values) - np.bincount(members).max():
+        raise FerError(f"knn_accuracy: {k} neighbours outside each sample's own group do not exist.")
 
     def nearest(distances: np.ndarray, start: int) -> np.ndarray:
         rows = members[start : start + len(distances)]
@@ -217,31 +152,16 @@ def knn_accuracy(
     return float((chosen == codes).mean())
 
 
-def silhouette(features: ArrayLike, labels: ArrayLike, seed: int = 0) -> float:
+def silhouette(features: ArrayLike, labels: ArrayLike) -> float:
     """Return the mean silhouette in [-1, 1]: 1 tight and separate classes, 0 overlapping ones.
 
-    Features ``(N, D)`` are used as given, labels are ``(N,)`` codes; above 3,000 samples, a subset of
-    3,000 drawn with ``seed`` is measured.
-
-    Raises
-    ------
-    FerError
-        If the lengths differ or the samples measured hold fewer than two classes.
+    Features ``(N, D)`` are used as given, labels are ``(N,)`` codes of two classes or more; above 3,000
+    samples, a fixed subset of 3,000 is measured.
     """
     from sklearn.metrics import silhouette_score
 
-    values, codes = _matrix(features), _codes(labels, features)
-    keep = _subset(len(values), seed)
+    values, codes = np.asarray(features, np.float64), np.asarray(labels)
+    keep = _subset(len(values))
     if not 2 <= len(np.unique(codes[keep])) < len(keep):
         raise FerError("silhouette needs at least two classes, and more samples than classes.")
     return float(silhouette_score(values[keep], codes[keep]))
-
-
-def _codes(labels: ArrayLike, features: ArrayLike) -> np.ndarray:
-    """Return labels (N,) after checking their length against the features."""
-    codes = np.asarray(labels)
-    if codes.shape != (len(np.asarray(features)),):
-        raise FerError(
-            f"Labels must be one per sample: {len(np.asarray(features))} samples, labels {codes.shape}."
-        )
-    return codes

@@ -8,12 +8,10 @@ from torch.nn import functional as F
 
 
 class Dropout(nn.Module):
-    """Inverted dropout: kept units are scaled by ``1/(1-p)`` while training; identity at test.
+    """Inverted dropout: each unit is dropped with probability ``p`` while training; identity at test.
 
-    Parameters
-    ----------
-    p : float
-        Probability that a unit is dropped, in [0, 1].
+    Drawing random numbers is what dropout costs on a CPU, so one 64-bit number serves four units there, and
+    ``p`` is rounded to 1/65536.
     """
 
     def __init__(self, p: float) -> None:
@@ -21,28 +19,20 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` (any shape) with units dropped; the shape is kept."""
+        """Return ``x`` (any shape) with units dropped and the others scaled by ``1/(1-p)``."""
         if self.p == 0 or not self.training:
             return x
-        if x.device.type == "cpu" and 0 < self.p < 1:
-            return x * _kept(x, self.p).mul_(1 / (1 - self.p))
-        return F.dropout(x, self.p, training=True)
+        if x.device.type != "cpu" or self.p == 1:
+            return F.dropout(x, self.p, training=True)
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = words.view(torch.int16)[: x.numel()]  # uniform in -32768..32767
+        # Filling in memory order keeps channels-last inputs channels-last; the layout carries no meaning.
+        kept = (bits >= round(self.p * 65536) - 32768).as_strided(x.shape, x.stride()).to(x.dtype)
+        return x * kept.mul_(1 / (1 - self.p))
 
     def extra_repr(self) -> str:
         """Return what ``print(model)`` shows."""
         return f"p={self.p}"
-
-
-def _kept(x: Tensor, p: float) -> Tensor:
-    """Return 1 for kept and 0 for dropped units of ``x`` on a CPU, shaped and laid out as ``x``.
-
-    Drawing random numbers is what dropout costs there, so one 64-bit number serves four units; ``p`` is
-    rounded to 1/65536.
-    """
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    bits = words.view(torch.int16)[: x.numel()]  # uniform in -32768..32767
-    # Filling in memory order keeps channels-last inputs channels-last; the layout carries no meaning.
-    return (bits >= round(p * 65536) - 32768).as_strided(x.shape, x.stride()).to(x.dtype)
 
 
 class BatchNorm1d(nn.BatchNorm1d):
@@ -63,17 +53,8 @@ class BatchNorm1d(nn.BatchNorm1d):
 class CBAM(nn.Module):
     """Convolutional block attention module (Woo et al. 2018): what matters, then where.
 
-    Neither the two dense layers nor the spatial convolution has a bias, and the hidden layer has at
-    least one unit.
-
-    Parameters
-    ----------
-    channels : int
-        C of the feature map.
-    reduction : int
-        The hidden layer of the channel attention has ``channels // reduction`` units.
-    kernel : int
-        Side of the spatial attention's convolution, odd.
+    The hidden layer of the channel attention has ``channels // reduction`` units, at least one; the spatial
+    attention is a convolution of side ``kernel`` (odd). Nothing has a bias.
     """
 
     def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
@@ -115,26 +96,23 @@ def count_parameters(model: nn.Module) -> int:
 
 @torch.no_grad()
 def layer_table(model: nn.Module, *inputs: Tensor) -> list[dict[str, object]]:
-    """Run ``model`` once and list its leaf layers.
+    """Run ``model`` once and list its leaf layers in the order in which they ran.
 
-    Returns
-    -------
-    list of dict
-        ``layer`` (name), ``kind``, ``output`` (shape without the batch axis, as text) and
-        ``parameters`` per leaf module, in the order in which they ran.
+    Each is a dict of ``layer`` (name), ``kind``, ``output`` (shape without the batch axis, as text) and
+    ``parameters``.
     """
     rows: list[dict[str, object]] = []
 
-    def record(name: str) -> object:
-        def hook(module: nn.Module, args: tuple, output: Tensor) -> None:
-            shape = "×".join(str(n) for n in output.shape[1:])
-            count = sum(p.numel() for p in module.parameters(recurse=False))
-            rows.append({"layer": name, "kind": type(module).__name__, "output": shape, "parameters": count})
+    def record(name: str, module: nn.Module, output: Tensor) -> None:
+        shape = "×".join(str(n) for n in output.shape[1:])
+        count = sum(p.numel() for p in module.parameters(recurse=False))
+        rows.append({"layer": name, "kind": type(module).__name__, "output": shape, "parameters": count})
 
-        return hook
-
-    leaves = [(n, m) for n, m in model.named_modules() if not list(m.children())]
-    handles = [module.register_forward_hook(record(name)) for name, module in leaves]
+    handles = [
+        module.register_forward_hook(lambda module, _, output, name=name: record(name, module, output))
+        for name, module in model.named_modules()
+        if not list(module.children())
+    ]
     training = model.training
     try:
         model.eval()(*inputs)

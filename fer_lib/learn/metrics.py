@@ -8,7 +8,7 @@ figures, after that part of their variance is taken off which the samples alone 
 independent, so their half-widths add as the sides of a right angle (Zou and Donner's method of variance
 estimates recovery). With one seed the interval covers the samples only, and speaks of that one network. Where
 only the seeds matter, because both results are of the same test samples, :attr:`Estimate.over_seeds` is the
-plain t interval.
+plain t interval. All intervals are of 95 %.
 """
 
 from __future__ import annotations
@@ -27,22 +27,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Bounds = tuple[float, float]
+DRAWS = 2000
 
 
 def correct(rows: Mapping[str, NDArray], samples: pd.DataFrame | None = None) -> tuple[NDArray, NDArray]:
     """Return which predictions are right, and the groups of samples that rise and fall together.
 
-    Parameters
-    ----------
-    rows : mapping
-        ``probabilities`` float (N, C), ``labels`` int (N,) and ``ids`` str (N,), as a run stores them.
-    samples : DataFrame, optional
-        With ``ids`` and ``subject``: groups are subjects where every sample has one, else the samples.
-
-    Returns
-    -------
-    right : bool array (N,)
-    groups : str array (N,)
+    ``rows`` are ``probabilities`` float (N, C), ``labels`` int (N,) and ``ids`` str (N,), as a run stores
+    them. With ``samples``, a table of ``ids`` and ``subject``, groups str (N,) are the subjects where every
+    sample has one, else the samples.
     """
     groups = np.asarray(rows["ids"]).astype(str)
     if samples is not None and "subject" in samples:
@@ -53,34 +46,16 @@ def correct(rows: Mapping[str, NDArray], samples: pd.DataFrame | None = None) ->
 
 
 def accuracy(labels: ArrayLike, pred: ArrayLike) -> float:
-    """Return the share of samples whose predicted class is the label.
-
-    Parameters
-    ----------
-    labels, pred : int array (N,)
-        Class indices.
-
-    Raises
-    ------
-    FerError
-        If the two differ in shape or hold no sample.
-    """
+    """Return the share of samples ``(N,)`` whose predicted class index is the label."""
     labels, pred = _pair(labels, pred)
     return float(np.mean(labels == pred))
 
 
 def confusion(labels: ArrayLike, pred: ArrayLike, n: int) -> NDArray[np.int64]:
-    """Count label-prediction pairs.
+    """Count pairs of label and prediction among ``n`` classes.
 
-    Returns
-    -------
-    int64 array (n, n)
-        Rows are the true classes, columns the predicted ones; entries sum to N.
-
-    Raises
-    ------
-    FerError
-        If the two differ in shape, hold no sample or hold an index outside ``range(n)``.
+    Rows of the int64 (n, n) are the true classes, columns the predicted ones. An index outside ``range(n)``
+    is an error.
     """
     labels, pred = _pair(labels, pred)
     if min(labels.min(), pred.min()) < 0 or max(labels.max(), pred.max()) >= n:
@@ -89,13 +64,7 @@ def confusion(labels: ArrayLike, pred: ArrayLike, n: int) -> NDArray[np.int64]:
 
 
 def per_class(labels: ArrayLike, pred: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return the recall of each class (what the papers call class accuracy), NaN for absent classes.
-
-    Returns
-    -------
-    float64 array (n,)
-        Each in [0, 1].
-    """
+    """Return the recall of each class ``(n,)``, which the papers call class accuracy; NaN for absent ones."""
     counts = confusion(labels, pred, n)
     totals = counts.sum(axis=1)
     return np.divide(np.diag(counts), totals, out=np.full(n, np.nan), where=totals > 0)
@@ -107,18 +76,7 @@ def mean_class_accuracy(labels: ArrayLike, pred: ArrayLike, n: int) -> float:
 
 
 def class_weights(groups: ArrayLike) -> NDArray[np.float64]:
-    """Weight samples so that every group (class or fold) counts the same in a weighted mean.
-
-    Parameters
-    ----------
-    groups : array (N,)
-        The class or fold of each sample.
-
-    Returns
-    -------
-    float64 array (N,)
-        One over the size of the sample's group.
-    """
+    """Return one over the size of each sample's class or fold: all then count the same in a weighted mean."""
     _, code, size = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     return 1.0 / size[code]
 
@@ -127,16 +85,10 @@ def class_weights(groups: ArrayLike) -> NDArray[np.float64]:
 class Term:
     """A mean over samples, tested with one or several seeds; several terms make a difference.
 
-    Attributes
-    ----------
-    values : sequence of float array (N_s,)
-        Per seed, what each sample gave: right (1) or wrong (0), or a difference.
-    groups : sequence of array (N_s,)
-        Per seed, the subject of each sample, or the sample itself.
-    factor : float
-        What the mean counts in the estimate: 1 and -1 for a difference.
-    of : sequence of float array (N_s,), optional
-        Per seed and sample, what the sum of the values is divided by the sum of; by default 1 each.
+    There is one array (N_s,) per seed of each: ``values``, what each sample gave (right 1 or wrong 0, or a
+    difference); ``groups``, its subject, or the sample itself; and ``of``, what the sum of the values is
+    divided by the sum of, by default 1 each. ``factor`` is what the mean counts in the estimate: 1 and -1 for
+    a difference.
     """
 
     values: Sequence[NDArray]
@@ -156,29 +108,29 @@ class Estimate:
 
     @property
     def over_seeds(self) -> Bounds:
-        """The 95 % t interval over the seeds, for these test samples alone; NaN with one seed."""
+        """The t interval over the seeds, for these test samples alone; NaN with one seed."""
         if len(self.seeds) < 2:
             return np.nan, np.nan
         half = t_quantile(len(self.seeds) - 1) * self.seeds.std(ddof=1) / np.sqrt(len(self.seeds))
         return self.value - half, self.value + half
 
 
-def estimate(terms: Sequence[Term], level: float = 0.95, n_boot: int = 2000, seed: int = 0) -> Estimate:
+def estimate(terms: Sequence[Term]) -> Estimate:
     """Return the weighted sum of means with its interval, by the method that the module describes.
 
     The same group is drawn for all terms at once, so that a difference of two models is paired, also where
-    they were tested on other samples of the same people. All terms have the same seeds.
-
-    Raises
-    ------
-    FerError
-        If a term has no sample, its arrays do not match or ``level`` is outside (0, 1).
+    they were tested on other samples of the same people. All terms have the same seeds, each of at least one
+    sample.
     """
-    parts = [part for term in terms for part in _parts(term)]
-    if not parts or not 0 < level < 1 or any(len(values) == 0 for values, _, _ in parts):
-        raise FerError(f"An interval needs samples and a level in (0, 1); got level {level}.")
-    if any(len(values) != len(groups) for values, groups, _ in parts):
-        raise FerError("Every sample needs one group; groups and samples differ in number.")
+    parts = [
+        (np.asarray(v, float), np.asarray(g).astype(str), np.asarray(of, float))
+        for term in terms
+        for v, g, of in zip(
+            term.values, term.groups, term.of or [np.ones(len(v)) for v in term.values], strict=True
+        )
+    ]
+    if not parts or any(len(values) == 0 or len(values) != len(groups) for values, groups, _ in parts):
+        raise FerError("An interval needs samples, and one group for each of them.")
     names, code = np.unique(np.concatenate([groups for _, groups, _ in parts]), return_inverse=True)
     code = np.split(code, np.cumsum([len(groups) for _, groups, _ in parts])[:-1])
     sums = [
@@ -189,17 +141,17 @@ def estimate(terms: Sequence[Term], level: float = 0.95, n_boot: int = 2000, see
     factors, shape = np.array([term.factor for term in terms]), (len(terms), len(terms[0].values))
     seeds = factors @ (tops.sum(0) / bottoms.sum(0)).reshape(shape)  # (S,)
     blocks = _blocks(bottoms.reshape(-1, *shape).any(axis=2))
-    draws = np.tensordot(resample(tops, bottoms, n_boot, seed, blocks).reshape(-1, *shape), factors, (1, 0))
+    draws = np.tensordot(resample(tops, bottoms, blocks).reshape(-1, *shape), factors, (1, 0))
     draws = draws[np.isfinite(draws).all(axis=1)]  # (B, S)
     value, many = float(seeds.mean()), draws.mean(axis=1)
     # Drawn from few groups a bootstrap is too narrow: by (G - 1) / G in its variance, by t against normal.
     free = max(1, len(names) - len(np.unique(blocks)))
-    wider = t_quantile(free, level) / t_quantile(np.inf, level) * np.sqrt((free + 1) / free)
-    low, high = wider * (np.quantile(many, [(1 - level) / 2, (1 + level) / 2]) - value)
+    wider = t_quantile(free) / t_quantile(np.inf) * np.sqrt((free + 1) / free)
+    low, high = wider * (np.quantile(many, [(1 - 0.95) / 2, (1 + 0.95) / 2]) - value)
     if len(seeds) > 1:
         by_samples = (draws - many[:, None]).var(axis=0, ddof=1).sum() / (len(seeds) - 1)
         spread = max(0.0, seeds.var(ddof=1) - by_samples)
-        half = t_quantile(len(seeds) - 1, level) * np.sqrt(spread / len(seeds))
+        half = t_quantile(len(seeds) - 1) * np.sqrt(spread / len(seeds))
         low, high = -np.hypot(min(low, 0), half), np.hypot(max(high, 0), half)
     low, high = float(min(value, value + low)), float(max(value, value + high))
     if factors.min() > 0 and all((values >= 0).all() and (values <= of).all() for values, _, of in parts):
@@ -207,91 +159,64 @@ def estimate(terms: Sequence[Term], level: float = 0.95, n_boot: int = 2000, see
     return Estimate(value, low, high, seeds)
 
 
-def _parts(term: Term) -> list[tuple[NDArray, NDArray, NDArray]]:
-    """Return values, groups and what they are divided by, seed by seed."""
-    ones = [np.ones(len(values)) for values in term.values]
-    return [
-        (np.asarray(v, float), np.asarray(g).astype(str), np.asarray(of, float))
-        for v, g, of in zip(term.values, term.groups, term.of or ones, strict=True)
-    ]
+def _blocks(present: NDArray) -> NDArray:
+    """Return which groups are drawn from one another, int (G,), from the terms each has part in, bool (G, T).
+
+    Where every group belongs to the same few terms as others and to no further one, as single images to their
+    class, those are drawn by themselves: a class keeps its size. People who show several expressions are one
+    block.
+    """
+    patterns, block = np.unique(present, axis=0, return_inverse=True)
+    apart = (patterns.sum(axis=0) <= 1).all()
+    return block.ravel() if apart else np.zeros(len(present), int)
 
 
-def resample(
-    tops: NDArray, bottoms: NDArray, n_boot: int = 2000, seed: int = 0, blocks: NDArray | None = None
-) -> NDArray:
+def resample(tops: NDArray, bottoms: NDArray, blocks: NDArray) -> NDArray:
     """Draw groups with replacement and return ratios of sums: the one bootstrap, behind every interval.
 
-    Parameters
-    ----------
-    tops, bottoms : float array (G, K)
-        Sums by group, as right answers and tested samples.
-    n_boot, seed : int
-        Number of draws, and the seed that makes them repeatable.
-    blocks : int array (G,), optional
-        Groups are drawn from their own block only; by default all are one.
-
-    Returns
-    -------
-    float array (n_boot, K)
-        NaN where a draw holds nothing to divide by.
+    ``tops`` and ``bottoms``, float (G, K), are sums by group, as right answers and tested samples; groups are
+    drawn from their own of the ``blocks``, int (G,). The result is float (DRAWS, K), NaN where a draw holds
+    nothing to divide by.
     """
-    blocks = np.zeros(len(tops), int) if blocks is None else blocks
     places = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
     draws = []
-    for start in range(0, n_boot, 500):  # in parts, so that memory stays below about 100 MB
-        times = np.empty((min(500, n_boot - start), len(tops)))
+    for start in range(0, DRAWS, 500):  # in parts, so that memory stays below about 100 MB
+        times = np.empty((500, len(tops)))
         for block, place in enumerate(places):
-            times[:, place] = _draw_counts(len(times), len(place), (seed, start, block))
+            times[:, place] = _draw_counts(len(times), len(place), (0, start, block))
         with np.errstate(invalid="ignore", divide="ignore"):
             draws.append((times @ tops) / (times @ bottoms))
     return np.concatenate(draws)
 
 
-def interval(
-    correct: ArrayLike,
-    groups: ArrayLike | None = None,
-    level: float = 0.95,
-    n_boot: int = 2000,
-    seed: int = 0,
-    weights: ArrayLike | None = None,
-    strata: ArrayLike | None = None,
-) -> Bounds:
+@lru_cache(maxsize=8)  # the intervals of a table are mostly of the same test part
+def _draw_counts(n_draws: int, n_groups: int, seed: tuple[int, ...]) -> NDArray:
+    """Draw groups with replacement -> how often each occurs, int16 (n_draws, n_groups)."""
+    picks = np.random.default_rng(seed).integers(n_groups, size=(n_draws, n_groups))
+    picks += np.arange(n_draws)[:, None] * n_groups  # one bincount for all draws
+    counts = np.bincount(picks.ravel(), minlength=n_draws * n_groups)
+    return counts.reshape(n_draws, n_groups).astype(np.int16)
+
+
+def t_quantile(free: float) -> float:
+    """Return the half-width of Student's t interval in standard errors, for ``free`` degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(free, (1 + 0.95) / 2))
+
+
+def interval(correct: ArrayLike, groups: ArrayLike | None = None, weights: ArrayLike | None = None) -> Bounds:
     """Return the interval of a (weighted) mean over seeds and samples; see :func:`estimate`.
 
-    It collapses to a point when every sample agrees; :func:`wilson` does not.
-
-    Parameters
-    ----------
-    correct : bool or float array (N,) or (S, N)
-        Per sample, correct or not, or a paired difference; one row per seed, samples aligned.
-    groups : array (N,), optional
-        The subject of each sample; by default each sample is its own group.
-    level : float
-        Coverage in (0, 1).
-    n_boot, seed : int
-        Number of draws, and the seed that makes them repeatable.
-    weights : float array, optional
-        Positive, broadcast to ``correct``; see :func:`class_weights`.
-    strata : array (N,), optional
-        The class of each sample: the mean of the classes' means is taken, each class drawn by itself.
-
-    Returns
-    -------
-    (float, float)
-        Lower and upper bound, in the unit of ``correct``.
-
-    Raises
-    ------
-    FerError
-        If there is no sample, ``level`` is outside (0, 1) or ``groups`` does not match.
+    ``correct`` (N,) or (S, N) holds per sample whether it is correct, or a paired difference; one row per
+    seed, samples aligned. ``groups`` (N,) are the subjects of the samples; by default each sample is its own.
+    ``weights`` are positive and broadcast to ``correct`` (:func:`class_weights`). The interval collapses to a
+    point when every sample agrees; :func:`wilson` does not.
     """
     values = np.atleast_2d(np.asarray(correct, dtype=float))  # (S, N)
     groups = np.arange(values.shape[1]) if groups is None else np.asarray(groups)
     mass = np.broadcast_to(1.0 if weights is None else np.asarray(weights, dtype=float), values.shape)
-    terms = [Term(list(values * mass), [groups] * len(values), of=list(mass))]
-    if strata is not None:
-        terms = by_strata(terms[0], [np.asarray(strata)] * len(values))
-    found = estimate(terms, level, n_boot, seed)
+    found = estimate([Term(list(values * mass), [groups] * len(values), of=list(mass))])
     return found.low, found.high
 
 
@@ -309,48 +234,25 @@ def by_strata(term: Term, strata: Sequence[NDArray]) -> list[Term]:
     return made
 
 
-def wilson(k: float, n: int, level: float = 0.95) -> Bounds:
+def wilson(k: float, n: int) -> Bounds:
     """Return Wilson's score interval of ``k`` successes among ``n``.
 
     ``k`` is rounded to a whole number: a printed percentage times ``n`` seldom is one.
-
-    Raises
-    ------
-    FerError
-        Unless ``0 <= k <= n`` and ``n > 0``.
     """
     from scipy.stats import binomtest
 
-    if n <= 0 or not 0 <= k <= n:
-        raise FerError(f"Wilson's interval needs 0 <= k <= n and n > 0; got k={k}, n={n}.")
-    bounds = binomtest(round(k), n).proportion_ci(level, method="wilson")
+    bounds = binomtest(round(k), n).proportion_ci(0.95, method="wilson")
     return float(bounds.low), float(bounds.high)
 
 
 def paired(correct_a: ArrayLike, correct_b: ArrayLike, groups: ArrayLike | None = None) -> dict:
-    """Compare two models on the same samples.
+    """Compare two models on the same samples, right or wrong (N,) each.
 
     The test is McNemar's, exact: had the two models been exchanged, ``only_a`` and ``only_b`` would be too,
     so each disagreement has either sign with equal chance. Those of one group, as of several images of a
-    subject or of an image tested in several repeats, are exchanged together.
-
-    Parameters
-    ----------
-    correct_a, correct_b : bool array (N,)
-        Whether each model is right, samples aligned.
-    groups : array (N,), optional
-        The subject of each sample, for the interval and the test; by default each sample is its own group.
-
-    Returns
-    -------
-    dict
-        ``difference`` (accuracy of a minus b), its 95 % ``interval``, ``p`` (two sided), ``only_a`` and
-        ``only_b`` (samples that only one of the two gets right).
-
-    Raises
-    ------
-    FerError
-        If the two differ in shape or hold no sample.
+    subject or of an image tested in several repeats, are exchanged together; by default each sample is its
+    own group. The result holds ``difference`` (accuracy of a minus b), its ``interval``, ``p`` (two sided),
+    ``only_a`` and ``only_b`` (samples that only one of the two gets right).
     """
     a, b = (np.asarray(x, dtype=bool) for x in _pair(correct_a, correct_b))
     difference = a.astype(float) - b
@@ -376,32 +278,20 @@ def _exchange(sums: NDArray) -> float:
 
 
 def roc(labels: ArrayLike, probs: ArrayLike) -> list[dict]:
-    """Return the one-versus-rest ROC curve of each class.
+    """Return the one-versus-rest ROC curve of each class, from labels ``(N,)`` and probabilities ``(N, C)``.
 
-    Parameters
-    ----------
-    labels : int array (N,)
-    probs : float array (N, C)
-        Probabilities; rows sum to one.
-
-    Returns
-    -------
-    list of dict
-        Per class ``fpr`` and ``tpr`` (float64 arrays from 0 to 1) and ``auc``; a class without
-        positive or negative samples has empty arrays and NaN.
+    Per class ``fpr`` and ``tpr`` (float64 arrays from 0 to 1) and ``auc``; a class without positive or
+    negative samples has empty arrays and NaN.
     """
     from sklearn.metrics import auc, roc_curve
 
-    labels, probs = np.asarray(labels), np.asarray(probs, dtype=float)
-    if probs.ndim != 2 or len(labels) != len(probs):
-        raise FerError(f"probs must be (N, C) with one row per label; got {probs.shape} for {labels.shape}.")
     curves = []
-    for k in range(probs.shape[1]):
-        positive = labels == k
+    for k, chances in enumerate(np.asarray(probs, dtype=float).T):
+        positive = np.asarray(labels) == k
         if positive.all() or not positive.any():
             curves.append({"fpr": np.empty(0), "tpr": np.empty(0), "auc": float("nan")})
             continue
-        fpr, tpr, _ = roc_curve(positive, probs[:, k])
+        fpr, tpr, _ = roc_curve(positive, chances)
         curves.append({"fpr": fpr, "tpr": tpr, "auc": float(auc(fpr, tpr))})
     return curves
 
@@ -411,31 +301,3 @@ def _pair(a: ArrayLike, b: ArrayLike) -> tuple[NDArray, NDArray]:
     if a.shape != b.shape or a.ndim != 1 or a.size == 0:
         raise FerError(f"Expected two aligned, non-empty 1-d arrays; got shapes {a.shape} and {b.shape}.")
     return a, b
-
-
-def _blocks(present: NDArray) -> NDArray:
-    """Return which groups are drawn from one another, int (G,), from the terms each has part in, bool (G, T).
-
-    Where every group belongs to the same few terms as others and to no further one, as single images to their
-    class, those are drawn by themselves: a class keeps its size. People who show several expressions are one
-    block.
-    """
-    patterns, block = np.unique(present, axis=0, return_inverse=True)
-    apart = (patterns.sum(axis=0) <= 1).all()
-    return block.ravel() if apart else np.zeros(len(present), int)
-
-
-def t_quantile(free: float, level: float = 0.95) -> float:
-    """Return the half-width of Student's t interval in standard errors, for ``free`` degrees of freedom."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(free, (1 + level) / 2))
-
-
-@lru_cache(maxsize=8)  # the intervals of a table are mostly of the same test part
-def _draw_counts(n_draws: int, n_groups: int, seed: tuple[int, ...]) -> NDArray:
-    """Draw groups with replacement -> how often each occurs, int16 (n_draws, n_groups)."""
-    picks = np.random.default_rng(seed).integers(n_groups, size=(n_draws, n_groups))
-    picks += np.arange(n_draws)[:, None] * n_groups  # one bincount for all draws
-    counts = np.bincount(picks.ravel(), minlength=n_draws * n_groups)
-    return counts.reshape(n_draws, n_groups).astype(np.int16)

@@ -14,20 +14,16 @@ NORMALISATIONS = ("image", "pixel", "global")
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Map uint8 images to floats of zero mean and unit variance.
+    """Map uint8 images to floats by the ``mean`` and ``std`` of training images, or each by its own.
 
-    Attributes
-    ----------
-    mean, std : Tensor or None
-        ``(H, W)`` statistics per pixel position or scalars over the training set; None means that
-        each image is normalised by its own mean and deviation.
+    The statistics are ``(H, W)`` per pixel position or scalars over the training set.
     """
 
     mean: Tensor | None = None
     std: Tensor | None = None
 
     @classmethod
-    def fit(cls, images: Tensor, mode: str = "image", chunk: int = 4096) -> Normalisation:
+    def fit(cls, images: Tensor, mode: str = "image") -> Normalisation:
         """Learn the statistics of ``mode`` from training images ``(N, H, W)`` uint8.
 
         ``image`` needs none; ``pixel`` takes them per pixel position, ``global`` over all pixels.
@@ -37,7 +33,7 @@ class Normalisation:
             return cls()
         total = torch.zeros(images.shape[1:], dtype=torch.float64)
         squares = torch.zeros_like(total)
-        for part in images.split(chunk):
+        for part in images.split(4096):
             values = part.to("cpu", torch.float64)
             total += values.sum(0)
             squares += values.square().sum(0)

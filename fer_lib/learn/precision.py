@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_lib.errors import FerError
 from fer_lib.files import cache_folder, digest, write_json
 from fer_lib.learn import trial
 from fer_lib.learn.layout import as_weights, keep_freed_memory, lies_channels_last, plain
@@ -53,20 +52,11 @@ Batch = Callable[[], tuple[tuple[Tensor, ...], Tensor]]
 class Precision:
     """What a network is trained in on this machine, and why.
 
-    Attributes
-    ----------
-    name : {"bf16", "fp32"}
-        The precision of the arithmetic; weights and optimiser are always float32.
-    reason : str
-        One sentence for the reader.
-    gain : float or None
-        Speed of a training step in bf16 over float32; None where it was not timed.
-    error : float or None
-        The largest relative error of any layer in bf16; None where it was not looked at or is not finite.
-    layer : str
-        The layer with that error.
-    layout : {"channels_last", "plain"}
-        How weights and inputs lie in memory; plain where a layer is wrong channels last.
+    ``name`` is ``"bf16"`` or ``"fp32"``, the precision of the arithmetic; weights and optimiser are always
+    float32. ``reason`` is one sentence for the reader. ``gain`` is the speed of a training step in bf16 over
+    float32 (None: not timed), ``error`` the largest relative error of any layer in bf16 (None: not looked at,
+    or not finite), and ``layer`` the one that has it. ``layout`` is ``"channels_last"``, or ``"plain"`` where
+    a layer is wrong channels last.
     """
 
     name: str
@@ -79,9 +69,7 @@ class Precision:
 
 def autocast(device: torch.device, name: str) -> contextlib.AbstractContextManager:
     """Return the context in which a forward pass is computed in the precision ``name``."""
-    if name == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16) if name == "bf16" else contextlib.nullcontext()
 
 
 def has_bf16_units(device: torch.device) -> bool:
@@ -93,56 +81,36 @@ def has_bf16_units(device: torch.device) -> bool:
     return bool(able.get("amx_bf16") or able.get("avx512_bf16")) and not capped
 
 
-def decide(model: nn.Module, batch: Batch, loss: Loss, recipe: Recipe, label: str = "") -> Precision:
+def decide(model: nn.Module, batch: Batch, loss: Loss, recipe: Recipe) -> Precision:
     """Return the precision in which ``model`` is trained under ``recipe``.
 
-    Parameters
-    ----------
-    model
-        On its device, in the memory format it is trained in; it is not changed, nor is the random state.
-    batch
-        Called when there is something to look at.
-    loss
-        (the model's output, labels) -> (scalar loss, logits).
-    label
-        Name of the unit of work, for the error.
-
-    Raises
-    ------
-    FerError
-        Where ``recipe.precision`` is ``"bf16"`` and the machine computes this network wrongly in it.
+    ``model`` is on its device, in the memory format it is trained in; it is not changed, nor is the random
+    state. ``batch`` is called when there is something to look at.
     """
     device = next(model.parameters()).device
-    why = "float32 was asked for" if recipe.precision == "fp32" else None
-    if recipe.precision == "auto" and not has_bf16_units(device):
+    why = "float32 was asked for" if recipe.precision == "fp32" else ""
+    if not why and not has_bf16_units(device):
         why = "this processor has no units for bf16"
     if why and device.type == "cuda":
         return Precision("fp32", why)
-    with _random_state_kept(device):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         inputs, labels = batch()
         key = _key(model, inputs, loss, device)
         path = cache_folder() / "precision" / f"{key}{'-layout' if why else ''}.json"
         try:
             found = Precision(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
-            layout, note = _layout(model, inputs)
-            if layout == "plain":
-                model = plain(copy.deepcopy(model))
+            layout, note = "channels_last", ""
+            if wrong := _tried(model, inputs, "fp32", LAYOUT_TOLERANCE):
+                layer, error = wrong
+                note = f"; channels last {_fault(error)} in {layer} here, so that layout is not used"
+                layout, model = "plain", plain(copy.deepcopy(model))
                 inputs = as_weights(model, inputs)
             found = Precision("fp32", "") if why else _look(model, inputs, labels, loss, recipe)
             found = replace(found, layout=layout, reason=found.reason + note)
             with contextlib.suppress(OSError):  # a read-only cache: looked at again next time
                 write_json(path, asdict(found))
-    if why:
-        return replace(found, reason=why + found.reason)
-    if recipe.precision == "bf16":
-        if found.error is None or not found.error <= LAYER_TOLERANCE:
-            raise FerError(
-                f"precision='bf16' was asked for, but {label or 'this network'} cannot be trained in it "
-                f"here: {found.reason}. Use precision='auto' or 'fp32'."
-            )
-        return replace(found, name="bf16", reason="bf16 was asked for")
-    return found
+    return replace(found, reason=why + found.reason)
 
 
 def _key(model: nn.Module, inputs: tuple[Tensor, ...], loss: Loss, device: torch.device) -> str:
@@ -159,18 +127,14 @@ def _look(
     model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Loss, recipe: Recipe
 ) -> Precision:
     """Step one batch in both precisions, compare, and time what is right."""
-    if inputs[0].device.type == "cpu":
-        shapes = trial.shapes_of(_copy(model), inputs)
-        for shape in shapes.values():
-            shape["channels_last"] &= lies_channels_last(model)
-        for layer, error in trial.errors(shapes, "bf16", LAYER_TOLERANCE).items():
-            if not error <= LAYER_TOLERANCE:
-                return _wrong(layer, error)
-    errors, bf16_loss, bf16 = _layer_errors(model, inputs, labels, loss)
-    layer = max(errors, key=errors.get, default="")
-    error = errors.get(layer, 0.0)
+    layer, error = _tried(model, inputs, "bf16", LAYER_TOLERANCE) or ("", 0.0)
+    if error <= LAYER_TOLERANCE:
+        errors, bf16_loss, bf16 = _layer_errors(model, inputs, labels, loss)
+        layer = max(errors, key=errors.get, default="")
+        error = errors.get(layer, 0.0)
     if not error <= LAYER_TOLERANCE:
-        return _wrong(layer, error)
+        known = error if math.isfinite(error) else None
+        return Precision("fp32", f"bf16 {_fault(error)} in {layer} on this machine", None, known, layer)
     fp32_loss, fp32 = _step(_copy(model), inputs, labels, loss, "fp32")
     cosine = float(torch.nn.functional.cosine_similarity(bf16.double(), fp32.double(), dim=0))
     if not (abs(bf16_loss / fp32_loss - 1) <= LOSS_TOLERANCE and cosine >= LEAST_COSINE):
@@ -186,21 +150,19 @@ def _look(
     return Precision("bf16", f"{close} and {gain:.1f} times as fast as float32", gain, error, layer)
 
 
-def _layout(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[str, str]:
-    """Return how weights and inputs should lie in memory, and what to say of it."""
-    if inputs[0].device.type == "cpu" and lies_channels_last(model):
-        shapes = trial.shapes_of(_copy(model), inputs)
-        shapes = {name: shape for name, shape in shapes.items() if shape["channels_last"]}
-        for layer, error in trial.errors(shapes, "fp32", LAYOUT_TOLERANCE).items():
-            if not error <= LAYOUT_TOLERANCE:
-                note = f"; channels last {_fault(error)} in {layer} here, so that layout is not used"
-                return "plain", note
-    return "channels_last", ""
-
-
-def _wrong(layer: str, error: float) -> Precision:
-    known = error if math.isfinite(error) else None
-    return Precision("fp32", f"bf16 {_fault(error)} in {layer} on this machine", None, known, layer)
+def _tried(
+    model: nn.Module, inputs: tuple[Tensor, ...], precision: str, tolerance: float
+) -> tuple[str, float] | None:
+    """Return the first layer that a process of its own finds wrong, and its error; float32 for its layout."""
+    last = lies_channels_last(model)
+    if inputs[0].device.type != "cpu" or (precision == "fp32" and not last):
+        return None
+    shapes = trial.shapes_of(_copy(model), inputs)
+    for shape in shapes.values():
+        shape["channels_last"] &= last
+    asked = {name: of for name, of in shapes.items() if precision == "bf16" or of["channels_last"]}
+    tried = trial.errors(asked, precision, tolerance).items()
+    return next(((layer, error) for layer, error in tried if not error <= tolerance), None)
 
 
 def _fault(error: float) -> str:
@@ -320,9 +282,3 @@ def _gain(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Lo
                     torch.cuda.synchronize(device)
                 best[name] = min(best[name], clock() - began)
     return best["fp32"] / best["bf16"]
-
-
-@contextlib.contextmanager
-def _random_state_kept(device: torch.device) -> Any:
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield

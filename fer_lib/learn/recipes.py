@@ -12,10 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.learn.lookahead import Lookahead
-
-CHECKPOINTS = ("last", "best_validation", "best_test")
-OPTIMISERS = ("adam", "sgd")
 
 Loss = Callable[[Any, Tensor], tuple[Tensor, Tensor]]
 """(a model's output, labels) -> (scalar loss, logits (B, C))."""
@@ -42,14 +38,12 @@ class Recipe:
         The probability that the target gives the true class, the others sharing the rest equally;
         None is 1. A framework's ``label_smoothing=s`` gives the true class ``1 - s + s / C``.
     lookahead : (int, float) or None
-        k and alpha of :class:`fer_lib.learn.lookahead.Lookahead` around the optimiser.
-    drop_last : bool
-        Leave out the last batch of an epoch where it is not full, unless it is the only one.
+        k and alpha of :class:`Lookahead` around the optimiser.
     augmentation : callable or None
         See :data:`Augment`; drawn anew for every image and epoch. A dataclass, such as
         ``fer_lib.features.geometry.Augmentation``, is written into the evidence field by field.
-    precision : {"auto", "bf16", "fp32"}
-        ``auto`` takes bf16 where the device computes it natively.
+    precision : {"auto", "fp32"}
+        ``auto`` takes bf16 where this machine computes it right, see :mod:`fer_lib.learn.precision`.
     patience : int
         Training ends before ``epochs`` once more than 99 % of the training images are right and this many
         epochs have brought no better validation accuracy; 0 never ends early. Nothing is selected by it.
@@ -74,7 +68,6 @@ class Recipe:
     learning_rates: tuple[float, ...] | None = None
     true_class_target: float | None = None
     lookahead: tuple[int, float] | None = None
-    drop_last: bool = False
     augmentation: Augment | None = None
     precision: str = "auto"
     patience: int = 0
@@ -82,13 +75,11 @@ class Recipe:
     sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        one_of(self.checkpoint, CHECKPOINTS, "checkpoint")
-        one_of(self.precision, ("auto", "bf16", "fp32"), "precision")
-        one_of(self.optimiser, OPTIMISERS, "optimiser")
+        one_of(self.checkpoint, ("last", "best_validation", "best_test"), "checkpoint")
+        one_of(self.precision, ("auto", "fp32"), "precision")
+        one_of(self.optimiser, ("adam", "sgd"), "optimiser")
         if self.epochs < 1 or self.batch_size < 1:
             raise FerError(f"epochs={self.epochs} and batch_size={self.batch_size} must both be at least 1.")
-        if self.true_class_target is not None and not 0 < self.true_class_target <= 1:
-            raise FerError(f"true_class_target={self.true_class_target} must lie in (0, 1].")
 
     def learning_rate(self, epoch: int) -> float:
         """Return the rate of an epoch, counted from 0."""
@@ -98,15 +89,14 @@ class Recipe:
 
     def describe(self) -> dict[str, object]:
         """Return what was used of the recipe as plain data for the evidence."""
-        facts = asdict(self)
-        for name in ("momentum",) if self.optimiser == "adam" else ("betas", "eps"):
-            del facts[name]
-        if self.learning_rates:
-            del facts["lr"]
-        for name in ("learning_rates", "true_class_target", "lookahead", "drop_last", "patience"):
-            if not facts[name]:
-                del facts[name]
-        return facts
+        unused = {"momentum"} if self.optimiser == "adam" else {"betas", "eps"}
+        unused |= {"lr"} if self.learning_rates else set()
+        optional = {"learning_rates", "true_class_target", "lookahead", "patience"}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in unused and (value or name not in optional)
+        }
 
 
 def falling(
@@ -122,16 +112,59 @@ def falling(
     return tuple(float(f"{lr * (lowest + (1 - lowest) * part):.6g}") for part in parts)
 
 
-def one_cycle(epochs: int, peak: float = 0.03, lowest: float = 3e-4) -> tuple[float, ...]:
-    """Return rates per epoch: up to ``peak`` in a fifth, down by a cosine, ``lowest`` for the last quarter.
+def one_cycle(epochs: int) -> tuple[float, ...]:
+    """Return rates per epoch: up to 0.03 in a fifth, down by a cosine, 3e-4 for the last quarter.
 
     In that quarter a network that has converged no longer changes.
     """
+    peak, lowest = 0.03, 3e-4
     rise, hold = max(1, round(0.2 * epochs)), epochs // 4
     fall = epochs - rise - hold
     rates = [peak * (i + 1) / rise for i in range(rise)]
     rates += [max(lowest, peak * (1 + cos(pi * i / fall)) / 2) for i in range(1, fall + 1)] + [lowest] * hold
     return tuple(float(f"{rate:.6g}") for rate in rates)
+
+
+class Lookahead:
+    """An optimiser around another: every k steps, slow weights go a part alpha of the way after it.
+
+    Zhang, Lucas, Hinton and Ba, "Lookahead Optimizer: k steps forward, 1 step back", 2019 (paper ``cnn3d``,
+    Sect. 3.3). The inner optimiser keeps its own moments when the weights step back; between two
+    synchronisations, and so perhaps at the end of an epoch, the model holds fast weights.
+    """
+
+    def __init__(self, inner: torch.optim.Optimizer, k: int, alpha: float) -> None:
+        self.inner, self.k, self.alpha, self.steps = inner, k, alpha, 0
+        self.zero_grad = inner.zero_grad
+        self.slow = [weights.detach().clone() for weights in self._fast()]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The inner optimiser's parameter groups."""
+        return self.inner.param_groups
+
+    def _fast(self) -> list[Tensor]:
+        return [weights for group in self.param_groups for weights in group["params"]]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take a fast step; after every k-th, move the slow weights and put the model there."""
+        self.inner.step()
+        self.steps += 1
+        if self.steps % self.k == 0:
+            fast = self._fast()
+            torch._foreach_lerp_(self.slow, fast, self.alpha)
+            torch._foreach_copy_(fast, self.slow)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the inner state, the slow weights and the number of steps, to go on from."""
+        return {"inner": self.inner.state_dict(), "slow": self.slow, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned; the model's weights are restored with the model."""
+        self.inner.load_state_dict(state["inner"])
+        torch._foreach_copy_(self.slow, state["slow"])
+        self.steps = state["steps"]
 
 
 def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer | Lookahead:
@@ -155,17 +188,10 @@ def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer | Lo
 
 
 def cross_entropy(true_class_target: float | None = None) -> Loss:
-    """Return the categorical cross-entropy against targets that may give the other classes a share.
-
-    Parameters
-    ----------
-    true_class_target : float, optional
-        See :class:`Recipe`.
-    """
+    """Return the categorical cross-entropy against targets that may give the other classes a share."""
 
     def loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = logits.float()
-        smoothing = 0.0
+        logits, smoothing = logits.float(), 0.0
         if true_class_target is not None:  # target t for the true one of C classes: t = 1 - s + s / C
             n = logits.shape[1]
             smoothing = (1 - true_class_target) * n / (n - 1)

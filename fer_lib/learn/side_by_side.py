@@ -35,16 +35,9 @@ def processes(device: torch.device) -> int:
 def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> list[Outcome]:
     """Train units of work, or find them in ``store``; return their outcomes in the order of ``jobs``.
 
-    Parameters
-    ----------
-    store
-        Where finished units and checkpoints are kept, such as a :class:`fer_lib.evidence.runs.Recorder`.
-    jobs
-        See :data:`Job`. Networks are made by something that can be pickled, such as
-        ``functools.partial(cspp.build, "C-SPP")``.
-    workers
-        Processes; they share this process's threads. What fails in one, or is left undone because one was
-        killed, is done here at the end, where an error can be seen.
+    ``workers`` processes share this process's threads. Networks are made by something that can be pickled,
+    such as ``functools.partial(cspp.build, "C-SPP")``. What fails in a process, or is left undone because it
+    was killed, is done here at the end, where an error can be seen.
     """
     waiting = [job for job in jobs if store.unit(job["unit"]) is None]
     workers = min(workers, len(waiting))

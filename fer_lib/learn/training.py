@@ -1,4 +1,4 @@
-"""Train, predict and cross-validate with the whole corpus on the device.
+"""Train and predict with the whole corpus on the device.
 
 Images stay uint8 on the device; batches are index selections; normalisation and augmentation are
 batched. The random state of an epoch depends on the seed and the epoch's number alone, so a run that
@@ -7,10 +7,9 @@ was killed resumes from its last checkpoint and ends with the numbers of an unin
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +24,6 @@ from fer_lib.learn.precision import Batch, Precision, autocast, decide
 from fer_lib.learn.recipes import Augment, Loss, Recipe, cross_entropy, optimiser_of
 from fer_lib.progress import Bar
 
-__all__ = [
-    "Feed",
-    "ImageFeed",
-    "Part",
-    "Recipe",
-    "channels_last",
-    "choose_device",
-    "fit",
-    "predict",
-    "real_batch",
-]
-
 SAVE_SECONDS = 60  # between checkpoints of a training run
 
 
@@ -44,14 +31,8 @@ SAVE_SECONDS = 60  # between checkpoints of a training run
 class Part:
     """One side of a fold, on the device.
 
-    Attributes
-    ----------
-    images : Tensor
-        ``(N, H, W)`` uint8.
-    labels : Tensor
-        ``(N,)`` int64.
-    extra : tuple of Tensor
-        Further model inputs, each ``(N, ...)``, such as bags of SIFT words.
+    ``images`` are ``(N, H, W)`` uint8, ``labels`` ``(N,)`` int64; ``extra`` are further model inputs, each
+    ``(N, ...)``, such as bags of SIFT words.
     """
 
     images: Tensor
@@ -100,13 +81,7 @@ class ImageFeed:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called ``name``: ``auto`` takes a GPU where there is one.
-
-    Raises
-    ------
-    FerError
-        When a device is asked for that this machine lacks.
-    """
+    """Return the device called ``name``; ``auto`` takes a GPU where there is one."""
     one_of(name, ("auto", "cpu", "cuda"), "device")
     if name == "cuda" and not torch.cuda.is_available():
         raise FerError("device='cuda' was asked for, but torch finds no GPU here; use device='auto'.")
@@ -131,7 +106,6 @@ def fit(
     train: Part,
     recipe: Recipe,
     *,
-    normalise: Normalisation | None = None,
     feed: Feed | None = None,
     loss: Loss | None = None,
     validation: Part | None = None,
@@ -145,21 +119,18 @@ def fit(
 
     Parameters
     ----------
-    normalise : Normalisation, optional
-        Of the images; default each by its own mean and deviation.
-    feed : Feed, optional
-        What makes the model's inputs of a batch; default :class:`ImageFeed` of ``normalise`` and the
-        recipe's augmentation.
-    loss : callable, optional
-        (the model's output, labels) -> (scalar loss, logits (B, C)); default the cross-entropy against
-        the recipe's targets.
-    validation, test : Part, optional
+    feed
+        Makes the model's inputs; by default of the image alone, normalised by its own mean and deviation
+        and augmented as the recipe says.
+    loss
+        By default the cross-entropy against the recipe's targets.
+    validation, test
         Scored after every epoch for the learning curves; neither is selected on unless
         ``recipe.checkpoint`` says so.
-    checkpoint : Path, optional
+    checkpoint
         Where the state is kept between epochs (at most once a minute); training resumes from it, and
         it is removed at the end.
-    precision : Precision, optional
+    precision
         What :func:`fer_lib.learn.precision.decide` said; by default it is asked here.
     label
         Name of the unit of work, for progress and errors.
@@ -176,45 +147,57 @@ def fit(
         When the recipe selects on a part that was not given; when a loss or gradient is not finite: the
         last checkpoint stays, and nothing later.
     """
-    needs = {"best_validation": validation, "best_test": test}
-    if recipe.checkpoint in needs and not needs[recipe.checkpoint]:
-        part = recipe.checkpoint.removeprefix("best_")
-        raise FerError(f"checkpoint={recipe.checkpoint!r} needs a {part} part, and this split has none.")
+    scored, chosen_on = {"validation": validation, "test": test}, recipe.checkpoint.removeprefix("best_")
+    if chosen_on in scored and not scored[chosen_on]:
+        raise FerError(f"checkpoint={recipe.checkpoint!r} needs a {chosen_on} part, and this split has none.")
     device = train.images.device
     channels_last(model, device)
-    feed = feed or ImageFeed(normalise or Normalisation(), recipe.augmentation)
+    feed = feed or ImageFeed(Normalisation(), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
-    precision = precision or decide(model, real_batch(model, train, recipe, feed), loss, recipe, label)
+    precision = precision or decide(model, real_batch(model, train, recipe, feed), loss, recipe)
     if precision.layout == "plain":
         plain(model)
-    recipe = replace(recipe, precision=precision.name)
     optimiser = optimiser_of(model, recipe)
     rows: list[dict[str, float]] = []
     best: dict[str, Tensor] | None = None
     if checkpoint is not None and checkpoint.exists():
-        rows, best = _restore(checkpoint, model, optimiser, device)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        rows, best = state["rows"], state["best"]
     saved = time.monotonic()
-    calm = _deterministic(recipe.precision)
-    with Bar(recipe.epochs * len(train), label, "img") as bar, calm, keep_freed_memory(device):
+    # Only deterministic kernels: same seed, same machine, same numbers; in fp32 no TF32.
+    exact = {"benchmark": False, "deterministic": True, "allow_tf32": precision.name != "fp32"}
+    kernels = torch.backends.cudnn.flags(enabled=True, **exact)
+    with Bar(recipe.epochs * len(train), label, "img") as bar, kernels, keep_freed_memory(device):
         bar.update(len(rows) * len(train))
         for epoch in range(len(rows), recipe.epochs):
             began = time.monotonic()
             for group in optimiser.param_groups:
                 group["lr"] = recipe.learning_rate(epoch)
-            mean_loss, hits = _epoch(model, train, recipe, optimiser, feed, loss, (seed, epoch), bar, label)
+            state = int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
+            torch.manual_seed(state)
+            batches = torch.randperm(len(train)).to(device).split(recipe.batch_size)
+            told = bar, f"epoch {epoch + 1}/{recipe.epochs}", f"{label!r} stopped in epoch {epoch + 1}"
+            mean_loss, hits = _epoch(model, train, batches, feed, loss, optimiser, precision.name, told)
             row = {"epoch": epoch + 1, "train_loss": mean_loss, "train_accuracy": hits}
-            for name, part in (("validation", validation), ("test", test)):
-                row[f"{name}_accuracy"] = _score(model, part, feed, recipe) if part else float("nan")
+            for name, part in scored.items():
+                row[f"{name}_accuracy"] = float("nan")
+                if part:
+                    answers = predict(model, part, feed, precision=precision.name).argmax(1)
+                    row[f"{name}_accuracy"] = float((answers == part.labels.cpu().numpy()).mean())
             row["seconds"] = time.monotonic() - began
             rows.append(row)
-            if recipe.checkpoint != "last":
-                name = recipe.checkpoint.removeprefix("best_") + "_accuracy"
-                if row[name] >= max(r[name] for r in rows):
+            if chosen_on in scored:
+                reached = [row[f"{chosen_on}_accuracy"] for row in rows]
+                if reached[-1] >= max(reached):
                     best = {k: v.detach().clone() for k, v in model.state_dict().items()}
             if recipe.patience and _settled(rows, recipe.patience):
                 break
             if checkpoint is not None and time.monotonic() - saved > SAVE_SECONDS:
-                _save(checkpoint, model, optimiser, rows, best)
+                state = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+                with atomic(checkpoint) as temporary:
+                    torch.save(state | {"rows": rows, "best": best}, temporary)
                 saved = time.monotonic()
     if best is not None:
         model.load_state_dict(best)
@@ -226,42 +209,42 @@ def fit(
 def _epoch(
     model: nn.Module,
     train: Part,
-    recipe: Recipe,
-    optimiser: torch.optim.Optimizer,
+    batches: tuple[Tensor, ...],
     feed: Feed,
     loss: Loss,
-    state: tuple[int, int],
-    bar: Bar,
-    label: str,
+    optimiser: torch.optim.Optimizer,
+    precision: str,
+    told: tuple[Bar, str, str],
 ) -> tuple[float, float]:
-    """Visit every training sample once; return mean loss and accuracy over the epoch."""
+    """Take a step on every batch; return mean loss and accuracy over them, or stop at what is not finite."""
+    bar, status, stopped = told
     device = train.images.device
-    torch.manual_seed(int(np.random.SeedSequence(state).generate_state(1, np.uint64)[0] >> 1))
-    order = torch.randperm(len(train)).to(device)
     total, hits = torch.zeros((), device=device), torch.zeros((), device=device)
-    model.train()
-    batches = order.split(recipe.batch_size)
-    if recipe.drop_last and len(batches) > 1 and len(batches[-1]) < recipe.batch_size:
-        batches = batches[:-1]
-    seen = sum(map(len, batches))
     bad = torch.full((), -1, dtype=torch.long, device=device)  # the first step that was not finite
     look_every = 1 if device.type == "cpu" else 32  # to look makes the host wait for a GPU
+    model.train()
     for step, index in enumerate(batches):
         batch = train.take(index)
         inputs = as_weights(model, feed(batch, True))
-        with autocast(device, recipe.precision):
+        with autocast(device, precision):
             value, logits = loss(model(*inputs), batch.labels)
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         size = torch.nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None)
         bad = torch.where((bad < 0) & ~torch.isfinite(value.detach() + size), step, bad)
-        if (step + 1) % look_every == 0 or step + 1 == len(batches):
-            _stop_if_bad(int(bad), float(value.detach()), label, state[1], optimiser)
+        if ((step + 1) % look_every == 0 or step + 1 == len(batches)) and int(bad) >= 0:
+            # Going on would train for nothing and keep what is no network.
+            raise FerError(
+                f"Training of {stopped}, step {int(bad) + 1}, at a learning rate of "
+                f"{optimiser.param_groups[0]['lr']:g}: {'a gradient' if value.isfinite() else 'the loss'} is "
+                "not finite. Nothing of this step is kept, and finished units and the last checkpoint stay. "
+                "Try a lower learning rate or precision='fp32'."
+            )
         optimiser.step()
         total += value.detach() * len(batch)
         hits += (logits.argmax(1) == batch.labels).sum()
-        bar.update(len(batch), f"epoch {state[1] + 1}/{recipe.epochs}")
-    return float(total) / seen, float(hits) / seen
+        bar.update(len(batch), status)
+    return float(total) / len(train), float(hits) / len(train)
 
 
 def _settled(rows: list[dict[str, float]], patience: int) -> bool:
@@ -271,22 +254,11 @@ def _settled(rows: list[dict[str, float]], patience: int) -> bool:
     return known and len(rows) > patience and max(scores[-patience:]) <= max(scores[:-patience])
 
 
-def _stop_if_bad(step: int, loss: float, label: str, epoch: int, optimiser: torch.optim.Optimizer) -> None:
-    """Raise if a step was not finite: going on would train for nothing and keep what is no network."""
-    if step >= 0:
-        what = "a gradient" if np.isfinite(loss) else "the loss"
-        raise FerError(
-            f"Training of {label!r} stopped in epoch {epoch + 1}, step {step + 1}, at a learning rate of "
-            f"{optimiser.param_groups[0]['lr']:g}: {what} is not finite. Nothing of this step is kept, and "
-            "finished units and the last checkpoint stay. Try a lower learning rate or precision='fp32'."
-        )
-
-
 @torch.inference_mode()
 def predict(
     model: nn.Module,
     part: Part,
-    normalise: Normalisation | Feed | None = None,
+    feed: Normalisation | Feed,
     *,
     precision: str = "fp32",
     batch_size: int = 512,
@@ -294,19 +266,13 @@ def predict(
 ) -> np.ndarray:
     """Return softmax probabilities ``(N, C)`` float32, or ``output(*inputs)`` per sample if given.
 
-    ``normalise`` may be a :data:`Feed` instead. ``output=model.embed`` collects features instead of
-    probabilities. Of a model that returns several tensors, the first holds the logits. ``precision`` is that
-    of the arithmetic, ``"fp32"`` or what the network was trained in.
-
-    Raises
-    ------
-    FerError
-        When something that the network returns is not finite.
+    ``feed`` makes the model's inputs; a :class:`Normalisation` stands for its :class:`ImageFeed`.
+    ``output=model.embed`` collects features instead of probabilities. Of a model that returns several
+    tensors, the first holds the logits. ``precision`` is that of the arithmetic, ``"fp32"`` or what the
+    network was trained in. What is not finite is refused.
     """
     model.eval()
-    feed = normalise
-    if normalise is None or isinstance(normalise, Normalisation):
-        feed = ImageFeed(normalise or Normalisation())
+    feed = ImageFeed(feed) if isinstance(feed, Normalisation) else feed
     rows = []
     device = part.images.device
     for index in torch.arange(len(part), device=device).split(batch_size):
@@ -323,37 +289,3 @@ def predict(
             f"samples in {precision}: its weights or its inputs are bad. Train it again."
         )
     return found
-
-
-def _score(model: nn.Module, part: Part, feed: Feed, recipe: Recipe) -> float:
-    chosen = predict(model, part, feed, precision=recipe.precision).argmax(1)
-    return float((chosen == part.labels.cpu().numpy()).mean())
-
-
-@contextlib.contextmanager
-def _deterministic(precision: str) -> Iterator[None]:
-    """Let cuDNN choose only deterministic kernels: same seed, same machine, same numbers; in fp32 no TF32."""
-    tf32 = precision != "fp32"
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
-        yield
-
-
-def _save(
-    path: Path,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    rows: list[dict[str, float]],
-    best: dict[str, Tensor] | None,
-) -> None:
-    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "rows": rows, "best": best}
-    with atomic(path) as temporary:
-        torch.save(state, temporary)
-
-
-def _restore(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
-) -> tuple[list[dict[str, float]], dict[str, Tensor] | None]:
-    state = torch.load(path, map_location=device, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["rows"], state["best"]

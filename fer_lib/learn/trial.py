@@ -22,14 +22,8 @@ from torch import Tensor, nn
 
 from fer_lib.learn.layout import LAYOUTS, as_weights, plain
 
-KINDS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-ARGUMENTS = {
-    "Linear": ("in_features", "out_features"),
-    **dict.fromkeys(
-        ("Conv1d", "Conv2d", "Conv3d"),
-        ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"),
-    ),
-}
+_CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+ARGUMENTS = {"Linear": ("in_features", "out_features")} | dict.fromkeys(("Conv2d", "Conv3d"), _CONVOLUTION)
 _helper: subprocess.Popen | None = None
 
 
@@ -39,46 +33,28 @@ def shapes_of(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, dict[st
     A copy of ``model`` is run once in float32, in the plain layout and without gradients.
     """
     model = plain(copy.deepcopy(model))
-    inputs = as_weights(model, inputs)
     found: dict[str, dict[str, Any]] = {}
 
     def note(name: str, layer: nn.Module, x: Tensor) -> None:
         kind = type(layer).__name__
-        found[name] = {
-            "kind": kind,
-            "arguments": {key: getattr(layer, key) for key in ARGUMENTS[kind]}
-            | {"bias": layer.bias is not None},
-            "input": list(x.shape),
-            "channels_last": x.ndim in LAYOUTS,
-        }
+        arguments = {key: getattr(layer, key) for key in ARGUMENTS[kind]} | {"bias": layer.bias is not None}
+        last = x.ndim in LAYOUTS
+        found[name] = {"kind": kind, "arguments": arguments, "input": list(x.shape), "channels_last": last}
 
-    hooks = [
-        layer.register_forward_pre_hook(lambda layer, args, name=name: note(name, layer, args[0]))
-        for name, layer in model.named_modules()
-        if type(layer) in KINDS
-    ]
+    for name, layer in model.named_modules():
+        if type(layer).__name__ in ARGUMENTS:
+            layer.register_forward_pre_hook(lambda layer, args, name=name: note(name, layer, args[0]))
     with torch.no_grad():
-        model(*inputs)
-    for hook in hooks:
-        hook.remove()
+        model(*as_weights(model, inputs))
     return found
 
 
 def errors(layers: dict[str, dict[str, Any]], precision: str, tolerance: float) -> dict[str, float]:
-    """Return each layer's largest relative error in a precision, up to the first that is wrong.
+    """Return each layer's largest relative error, of output or gradients, up to the first that is wrong.
 
-    Parameters
-    ----------
-    layers
-        What :func:`shapes_of` returned; the reference is float32 in the plain layout.
-    precision : {"bf16", "fp32"}
-    tolerance
-        A layer with a larger error ends the trial, and the process with it: its memory may be damaged.
-
-    Returns
-    -------
-    dict
-        Name to the relative error of its output or gradients; NaN where the process did not survive.
+    ``layers`` is what :func:`shapes_of` returned, ``precision`` ``"bf16"`` or ``"fp32"``; the reference is
+    float32 in the plain layout. An error above ``tolerance``, or NaN where the process did not survive, ends
+    the trial and the process with it: its memory may be damaged.
     """
     tried: dict[str, float] = {}
     for name, layer in layers.items():
@@ -149,13 +125,8 @@ def _values(layer: nn.Module, x: Tensor, gradient: Tensor, precision: str = "fp3
     return [y.detach(), x.grad, *(p.grad.clone() for p in layer.parameters())]
 
 
-def main() -> None:
-    """Read layers from standard input, a line each, and answer with their errors."""
+if __name__ == "__main__":  # read layers from standard input, a line each, and answer with their errors
     for line in sys.stdin:
-        request = json.loads(line)
-        torch.set_num_threads(request["threads"])
-        print(json.dumps(_compute(request["layer"], request["precision"])), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        asked = json.loads(line)
+        torch.set_num_threads(asked["threads"])
+        print(json.dumps(_compute(asked["layer"], asked["precision"])), flush=True)
