@@ -60,9 +60,7 @@ def complete(name: str) -> Complete:
         case "ckplus":
             tree, crops = ckplus.OFFICIAL["original"], ckplus.OFFICIAL["ck48"]
             last = f"images: the last {crops['images'] // tree['labelled']} frames of each labelled sequence"
-            rows = ckplus.OFFICIAL["ckextended"]["rows"]
             more = {"As CK+48": with_note(crops["images"], last)}
-            more["As ckextended.csv"] = with_note(rows, "images, without subjects")
             about = f"{tree['labelled']} sequences of {tree['labelled_subjects']} subjects are labelled"
             known = {"sequences": tree["sequences"], "subjects": tree["subjects"], "about": about}
             labelled = "labelled sequences"

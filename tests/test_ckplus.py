@@ -293,51 +293,7 @@ def test_ck48(tmp_path):
     assert wrong_counts(source) == ["anger: 136, officially 135.", "fear: 74, officially 75."]
 
 
-# ckextended.csv --------------------------------------------------------------------------------------
-
-EXTENDED = {0: 45, 1: 59, 2: 25, 3: 69, 4: 28, 5: 83, 6: 593, 7: 18}
-
-
-def write_table(path, per_code=EXTENDED):
-    row = " ".join(["7"] * ckplus.TABLE_SIZE**2)
-    rows = [f"{code},{row},Training" for code, n in per_code.items() for _ in range(n)]
-    path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
-    return path
-
-
-def test_ckextended(tmp_path):
-    write_table(tmp_path / "CKextended.csv")
-    source = ckplus.READER.locate(tmp_path)
-    assert (source.form, wrong_counts(source)) == ("ckextended", [])
-    corpus = ckplus.READER.read(source)
-    assert corpus.images.shape == (327, 48, 48)
-    assert np.bincount(corpus.labels).tolist() == PER_CLASS
-    assert corpus.subjects is None
-    assert corpus.ids[0] == "row0001"
-    assert len(ckplus.READER.read(tmp_path, classes="six", size=24)) == 309
-    assert len(ckplus.READER.read(tmp_path, frames="neutral")) == 593
-    with pytest.raises(FerError, match="holds no sequences"):
-        ckplus.READER.read(tmp_path, frames="last3")
-    for protocol in (splits.leave_one_subject_out, lambda c: splits.subject_kfold(c, 10)):
-        with pytest.raises(FerError, match=r"no subject ids.*subject-independent protocols are impossible"):
-            protocol(corpus)
-    with pytest.raises(FerError, match="no sequences"):
-        clips.sequences(corpus)
-
-
-def test_faulty_rows_of_ckextended_are_named(tmp_path):
-    path = write_table(tmp_path / "ckextended.csv", {0: 2, 3: 1})
-    lines = path.read_text().splitlines()
-    lines[1] = lines[1][:50]
-    lines[3] = "9" + lines[3][1:]
-    path.write_text("\n".join(lines))
-    with pytest.raises(FerError, match=r"row 1 \(line 2\): .*pixel values, expected 2304.*\(1 more"):
-        ckplus.READER.read(tmp_path)
-    problems = []
-    corpus = ckplus.READER.read(tmp_path, problems)
-    assert corpus.ids.tolist() == ["row0002"]
-    assert "emotion is '9'" in problems[1]
-    assert wrong_counts(ckplus.READER.locate(tmp_path)) == ["rows: 3, officially 920."]
-    path.write_text(lines[0] + "\n")
-    with pytest.raises(FerError, match="no image of the selection"):
+def test_the_table_without_subjects_is_refused(tmp_path):
+    (tmp_path / "CKextended.csv").write_text("emotion,pixels,Usage\n")
+    with pytest.raises(FerError, match=r"CKextended\.csv names no subjects .*get the original tree"):
         ckplus.READER.read(tmp_path)

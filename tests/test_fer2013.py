@@ -234,13 +234,6 @@ def test_the_raw_competition_form_cannot_be_scored(tmp_path, monkeypatch, sample
     assert "no labels" in report["problems"][0]
 
 
-@given(st.lists(st.lists(st.integers(0, 255), min_size=5, max_size=5), max_size=6))
-def test_parse_pixels_reads_what_was_written(numbers):
-    pixels, faults = parse_pixels([" ".join(map(str, row)) for row in numbers], 5)
-    assert faults == {}
-    assert pixels.tolist() == numbers
-
-
 @given(st.lists(st.text("0123456789 x\t\n.", max_size=14), min_size=1, max_size=4))
 def test_parse_pixels_agrees_with_a_plain_reading(texts):
     def plain(text):

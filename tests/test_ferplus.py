@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fer_lib.data import datasets
 from fer_lib.data.corpus import SPLIT_ORDER
@@ -14,14 +12,11 @@ from fer_lib.expressions import EXPRESSIONS
 USAGES = tuple(ferplus.SPLITS)
 ROWS = 120
 HEADER = "Usage,Image name," + ",".join(ferplus.COLUMNS)
-SPECIAL = {  # row: votes in the order of the file, what becomes of it
-    3: ((4, 0, 0, 3, 2, 1, 0, 0, 0, 0), "no majority"),
-    10: ((5, 5, 0, 0, 0, 0, 0, 0, 0, 0), "no majority"),
-    17: ((0, 0, 0, 0, 0, 0, 0, 0, 0, 10), "NF"),
-    30: ((1, 1, 0, 0, 1, 0, 0, 0, 7, 0), "unknown"),
-    44: ((0, 0, 0, 1, 0, 0, 0, 8, 0, 0), "contempt"),  # nine votes
-    50: ((5, 1, 1, 1, 1, 1, 0, 0, 0, 0), "neutral"),  # half of all, but single votes do not count
-    61: ((1, 1, 1, 1, 1, 1, 1, 1, 1, 1), "no majority"),
+SPECIAL = {  # row: votes that are for nothing or for another expression, in the order of the file
+    3: (4, 0, 0, 3, 2, 1, 0, 0, 0, 0),
+    17: (0, 0, 0, 0, 0, 0, 0, 0, 0, 10),
+    44: (0, 0, 0, 1, 0, 0, 0, 8, 0, 0),  # nine votes
+    50: (5, 1, 1, 1, 1, 1, 0, 0, 0, 0),
 }
 
 
@@ -30,7 +25,7 @@ def row_of(i):
     votes = [0] * 10
     votes[ferplus.COLUMNS.index(EXPRESSIONS[i % 7])] = 9
     votes[8] = 1
-    return USAGES[i % 3], i % 7, SPECIAL[i][0] if i in SPECIAL else votes
+    return USAGES[i % 3], i % 7, SPECIAL.get(i, votes)
 
 
 @pytest.fixture(autouse=True)
@@ -65,41 +60,14 @@ def change(path, edit):
     path.write_text("\n".join(lines) + "\n")
 
 
-def test_the_votes_come_with_their_rows(copy):
-    corpus = datasets.load("fer2013", copy, labels="ferplus")
-    assert corpus.classes == EXPRESSIONS
-    rows = corpus.images[:, 0, 0].tolist()
-    dropped = {i for i, (_, verdict) in SPECIAL.items() if verdict not in EXPRESSIONS}
-    assert sorted(rows) == [i for i in range(ROWS) if i not in dropped]
-    votes = corpus.meta[list(ferplus.COLUMNS)].to_numpy()
-    assert votes.dtype == np.int64
-    for row, label, split, counts, own in zip(
-        rows, corpus.labels.tolist(), corpus.split, votes.tolist(), corpus.meta["original"], strict=True
-    ):
-        _, code, given_votes = row_of(row)
-        assert counts == list(given_votes)
-        assert split == SPLIT_ORDER[row % 3]
-        assert own == EXPRESSIONS[code]
-        assert EXPRESSIONS[label] == SPECIAL.get(row, (0, own))[1]
-
-
-def test_ids_are_those_of_the_original_labels(copy):
-    original = datasets.load("fer2013", copy)
-    corpus = datasets.load("fer2013", copy, labels="ferplus")
-    assert original.meta is None
-    assert corpus.ids.tolist() == [name for name in original.ids.tolist() if name in set(corpus.ids)]
-    again = datasets.load("fer2013", copy, labels="ferplus")
-    assert again.fingerprint == corpus.fingerprint != original.fingerprint
-
-
 def test_check_says_whether_the_votes_are_here(copy):
     found = datasets.check("fer2013", copy)
     assert found["ok"]
-    assert "labels='ferplus' and votes=True use its votes" in found["remarks"][0]
+    assert "votes=True adds its votes" in found["remarks"][0]
     (copy / "fer2013new.csv").unlink()
     assert datasets.check("fer2013", copy)["remarks"] == []
     with pytest.raises(FerError, match=r"holds no fer2013new\.csv; put the file"):
-        datasets.load("fer2013", copy, labels="ferplus")
+        datasets.load("fer2013", copy, votes=True)
 
 
 def test_the_votes_come_with_the_original_labels(copy):
@@ -121,7 +89,7 @@ def test_the_file_may_lie_in_its_own_folder(copy, place):
         place = place.removeprefix("../")
     (copy / place).mkdir()
     (copy / "fer2013new.csv").rename(copy / place / "FER2013new.CSV")
-    assert len(datasets.load("fer2013", copy, labels="ferplus")) == ROWS - 5
+    assert len(datasets.load("fer2013", copy, votes=True)) == ROWS
 
 
 def test_other_forms_are_refused(copy):
@@ -131,11 +99,9 @@ def test_other_forms_are_refused(copy):
     folder = copy / "train" / "angry"
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / "Training_1.jpg"), np.zeros((48, 48), np.uint8))
-    with pytest.raises(FerError, match=r"without the order of its rows.*needs fer2013\.csv"):
-        datasets.load("fer2013", copy, labels="ferplus")
-    assert "cannot be joined to this form" in fer2013.READER.locate(copy).remarks[0]
-    with pytest.raises(FerError, match="Did you mean 'ferplus'"):
-        datasets.load("fer2013", copy, labels="ferpluss")
+    with pytest.raises(FerError, match=r"without the order of its rows.*votes=True needs fer2013\.csv"):
+        datasets.load("fer2013", copy, votes=True)
+    assert "its votes need fer2013.csv" in fer2013.READER.locate(copy).remarks[0]
 
 
 def shifted(lines):
@@ -159,14 +125,16 @@ def shifted(lines):
 def test_rows_that_do_not_belong_together_are_refused(copy, name, edit, message):
     change(copy / name, edit)
     with pytest.raises(FerError, match=message):
-        datasets.load("fer2013", copy, labels="ferplus", strict=False)
+        datasets.load("fer2013", copy, votes=True, strict=False)
 
 
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda s: s.replace(",9,", ",nine,", 1), r"row \d+ \(line \d+\): \w+ is no number of votes"),
-        (lambda s: s.replace(",9,", ",-9,", 1), "is no number of votes"),
+        (
+            lambda s: s.replace(",9,", ",nine,", 1),
+            r"row \d+ \(line \d+\): \w+ is 'nine', expected one of 0, 1",
+        ),
         (lambda s: s.replace("PublicTest", "Test", 1), "Usage is 'Test'"),
         (lambda s: s.replace("contempt", "scorn"), "no column contempt"),
         (lambda s: "version https://git-lfs.github.com/spec/v1\n", r"fer2013new\.csv is a Git LFS pointer"),
@@ -177,36 +145,15 @@ def test_a_faulty_file_of_votes_is_named(copy, edit, message):
     path = copy / "fer2013new.csv"
     path.write_text(edit(path.read_text()))
     with pytest.raises(FerError, match=message):
-        datasets.load("fer2013", copy, labels="ferplus")
+        datasets.load("fer2013", copy, votes=True)
     assert len(datasets.load("fer2013", copy)) == ROWS
 
 
 def test_an_unreadable_row_does_not_move_the_others(copy):
     change(copy / "fer2013.csv", lambda lines: lines.__setitem__(6, "9" + lines[6][1:]))
     problems = []
-    corpus = fer2013.READER.read(copy, problems, labels="ferplus")
+    corpus = fer2013.READER.read(copy, problems, votes=True)
     assert len(problems) == 1
     rows = corpus.images[:, 0, 0]
     assert 5 not in rows
     assert corpus.meta["contempt"][rows == 44].tolist() == [8]
-
-
-def test_too_few_rows_are_no_official_copy(copy):
-    for name in ("fer2013.csv", "fer2013new.csv"):
-        change(copy / name, lambda lines: lines.pop())
-    with pytest.raises(FerError, match=r"fer2013new\.csv has 119 rows, officially 120"):
-        datasets.load("fer2013", copy, labels="ferplus")
-    assert len(datasets.load("fer2013", copy, labels="ferplus", strict=False)) == ROWS - 6
-
-
-def plain_majority(votes):
-    """Return the verdict on one row as the owners' rule is told."""
-    counted = [n if n >= 2 else 0 for n in votes]
-    best = max(counted)
-    return ferplus.COLUMNS[counted.index(best)] if best > sum(counted) / 2 else "no majority"
-
-
-@given(st.lists(st.lists(st.integers(0, 10), min_size=10, max_size=10), max_size=20))
-def test_the_majority_is_more_than_half_of_the_votes_that_count(rows):
-    counts = np.array(rows, np.int64).reshape(-1, 10)
-    assert ferplus.majority(counts).tolist() == [plain_majority(row) for row in rows]

@@ -1,13 +1,11 @@
-"""CK+ in every form it circulates in: the original tree, the crops called CK+48, and ckextended.csv.
+"""CK+ as the original tree and as the crops called CK+48; ckextended.csv is refused with the reason.
 
 A sequence shows one face from neutral (first frame) to the apex (last frame); the owners' label, where
 there is one, is the apex's. Files are known by their names, wherever they lie below the folder.
 
 The corpus has ``subjects`` (``S005``), ``sequences`` (``S005_001``) and the column ``frame`` (the number in
 the file name). The option ``crop`` (:data:`fer_lib.faces.FACE`) cuts out the face of the original tree;
-``valid`` is then False where none was found and the whole frame is used. ckextended.csv gives images of
-48x48 in the order of its rows, named ``row0001`` ..., without subjects, sequences and frames; nobody's
-official split is in its column Usage.
+``valid`` is then False where none was found and the whole frame is used.
 """
 
 from __future__ import annotations
@@ -17,16 +15,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fer_lib.data import pixel_csv
 from fer_lib.data.corpus import Card, Corpus
-from fer_lib.data.decoding import checked_size
 from fer_lib.data.image_files import Crop, read_stills
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
 from fer_lib.data.sequence_frames import FRAMES, by_sequence, named, take
-from fer_lib.data.sources import Source, drop_repeats, settle, shown, walk, wrong_counts
+from fer_lib.data.sources import Source, drop_repeats, shown, walk, wrong_counts
 from fer_lib.errors import FerError
 from fer_lib.expressions import ALIASES, EXPRESSIONS, canonical, codes
 
@@ -35,17 +29,15 @@ FILE_NAME = re.compile(
 )
 FOLDERS = {*EXPRESSIONS, *ALIASES}  # names of class folders
 LABEL = re.compile(r"([1-7])(?:\.0*)?(?:e\+?0+)?", re.IGNORECASE | re.ASCII)  # written as 3.0000000e+00
-TABLE, TABLE_SIZE = "ckextended.csv", 48
+TABLE = "ckextended.csv"
 # 0 (neutral) is in the owners' list of codes, but no apex has it.
 CODES = codes("0=neutral 1=anger 2=contempt 3=disgust 4=fear 5=happy 6=sadness 7=surprise")
-TABLE_CODES = codes("0=anger 1=disgust 2=fear 3=happy 4=sad 5=surprise 6=neutral 7=contempt")
 CLASSES = {"seven": (*EXPRESSIONS[:6], "contempt"), "six": EXPRESSIONS[:6]}
 PER_CLASS = {"anger": 45, "disgust": 59, "fear": 25, "happiness": 69, "sadness": 28, "surprise": 83}
 PER_CLASS |= {"contempt": 18}  # labelled sequences
 OFFICIAL = {
     "original": {"sequences": 593, "subjects": 123, "labelled": 327, "labelled_subjects": 118, **PER_CLASS},
     "ck48": {"images": 981, **{name: 3 * n for name, n in PER_CLASS.items()}},
-    "ckextended": {"rows": 920},
 }
 
 CARD = Card(
@@ -60,7 +52,7 @@ ckplus/
     Emotion/S005/001/S005_001_00000011_emotion.txt       (or Emotion_labels/)
     Landmarks/, FACS/                                    (not read)
 or  CK+48/<class>/S005_001_00000009.png
-or  ckextended.csv                                       (no subjects)""",
+(ckextended.csv has no subjects and is not read)""",
     may_show=False,
     notes=(
         "593 sequences of 123 subjects, 327 of them labelled, of 118 subjects. The first frame is neutral, "
@@ -68,10 +60,10 @@ or  ckextended.csv                                       (no subjects)""",
         "Frames are grey or colour and of several sizes, and show more than the face.",
         "CK+48 holds the last three frames of the 327: three nearly equal images of one face, which a random "
         "split leaks between its parts.",
-        "ckextended.csv has no subjects: subject-independent use of it is refused. Its label codes differ.",
+        "ckextended.csv, a table of 920 images, has no subjects and other label codes: it is refused.",
     ),
     place=2,
-    codes={"Emotion file": CODES, "ckextended.csv": TABLE_CODES},
+    codes={"Emotion file": CODES},
 )
 
 _SIX = {"frames": "last3", "classes": "six"}
@@ -119,18 +111,18 @@ def locate(root: Path, frames: str, classes: str) -> Source | None:
         ``apex``: the last frame of each labelled sequence (327; 309 in six classes). ``last3`` (981;
         927), ``last10`` and ``all``: the last frames, fewer for a shorter sequence;
         :func:`fer_lib.data.clips.sequences` makes clips of one length of them. ``neutral``: the first frame
-        of every sequence, labelled or not (593), labelled neutral. CK+48 has ``apex`` and ``last3``,
-        ckextended.csv ``apex`` and ``neutral``; FerError for others.
+        of every sequence, labelled or not (593), labelled neutral. CK+48 has ``apex`` and ``last3``;
+        FerError for others.
     classes : {"seven", "six"}
         The owners' seven, or those without contempt. ``neutral`` frames have the one class neutral.
     """
     source = Source(root, "original", ("neutral",) if frames == "neutral" else CLASSES[classes])
-    images, crops, emotions, tables = [], [], [], []
+    images, crops, emotions, table = [], [], [], None
     above = root.absolute().as_posix()  # the root itself may be a class folder
     for file in walk(root, source.problems):
         folder, _, name = f"{above}/{file}".rpartition("/")
         if name.lower() == TABLE:
-            tables.append(root / file)
+            table = root / file
         elif (said := parse(name)) is None:
             source.pass_over(file)
         elif (kind := said.pop("kind")) == "emotion":
@@ -145,13 +137,15 @@ def locate(root: Path, frames: str, classes: str) -> Source | None:
         _select(source, images, emotions, frames)
     elif crops:
         _select_crops(source, crops, frames)
-    elif tables:
-        source.form, source.files = "ckextended", tables[:1]
-        source.facts["rows"] = pixel_csv.count_rows(tables[0])
-        if frames not in ("apex", "neutral"):
-            raise FerError(f"{shown(tables[0])} holds no sequences; its frames are 'apex' or 'neutral'.")
+    elif table:
+        raise FerError(
+            f"{shown(table)} names no subjects and holds no sequences, so no paper's protocol can be "
+            "followed; get the original tree of CK+ from its owners."
+        )
+    else:
+        return None
     source.expected = OFFICIAL[source.form]
-    return source if images or crops or tables else None
+    return source
 
 
 def _read_labels(emotions: list[dict[str, Any]], source: Source) -> dict[str, str]:
@@ -232,25 +226,9 @@ def _select_crops(source: Source, crops: list[dict[str, Any]], frames: str) -> N
     take(source, sequences, labels, frames)
 
 
-def _build(
-    source: Source, card: Card, problems: list[str] | None, crop: Crop | None, size: int | tuple | None
-) -> Corpus:
-    """Read the original tree, cropped if asked; the other two forms hold faces already."""
-    if source.form != "ckextended":
-        crop = crop if source.form == "original" else None
-        return read_stills(source, card, problems, size=size, crop=crop)
-    path, found = source.files[0], list(source.problems)
-    columns = {"emotion": {code: int(code) for code in TABLE_CODES}}
-    images, read, kept, rows = pixel_csv.read_images(path, TABLE_SIZE, columns, found)
-    names = np.array(list(TABLE_CODES.values()))[read["emotion"]]
-    here = np.isin(names, source.classes)
-    if not here.any() and not found:
-        found.append(f"{shown(path)} holds no image of the selection that was asked for.")
-    settle(found, problems, card.name, source.root)
-    labels = np.array([source.classes.index(name) for name in names[here]], np.int64)
-    ids = np.array([f"row{number + 1:04}" for number in rows[kept][here]], np.str_)
-    corpus = Corpus(images[here], labels, source.classes, card, ids)
-    return corpus if size is None else corpus.resize(checked_size(size))
+def _build(source: Source, card: Card, problems: list[str] | None, crop: Crop | None, **size: Any) -> Corpus:
+    """Read the original tree, cropped if asked; CK+48 holds faces already."""
+    return read_stills(source, card, problems, crop=crop if source.form == "original" else None, **size)
 
 
 READER = Reader(

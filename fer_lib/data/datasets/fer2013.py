@@ -9,9 +9,7 @@ corpus in every form. (The JPEG files are compressed once more, so folders and c
 pixels.) Ordering by hash and not by the pixels keeps neighbours in the corpus unrelated.
 
 The corpus has labels 0..6 in FER2013's (and canonical) order and ``split``; no subjects. With the option
-``labels="ferplus"`` labels are 0..7 (7 is contempt), the same ids in the same order. With it or ``votes`` its
-``meta`` has the votes (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and FER2013's own expression
-(``original``).
+``votes`` its ``meta`` has the votes of FER+ (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64).
 """
 
 from __future__ import annotations
@@ -75,8 +73,8 @@ and fer2013new.csv           votes of FER+, beside fer2013.csv (optional)""",
         "Altered copies (equalised histograms, JPEG, resized) circulate under the same names and counts; fer "
         "data check fer2013 tells them from the original.",
         "The public_test and private_test parts are told apart by file name or Usage, never by folder.",
-        "FER+ (MIT licence, its own repository) adds ten votes per row; labels='ferplus' uses their majority "
-        "in eight classes. It belongs to fer2013.csv row by row and cannot be joined to image folders.",
+        "FER+ (MIT licence, its own repository) adds ten votes per row: votes=True. It belongs to "
+        "fer2013.csv row by row and cannot be joined to image folders.",
     ),
     place=1,
     codes={"In the csv": {str(code): name for code, name in enumerate(CLASSES)}},
@@ -88,44 +86,32 @@ and fer2013new.csv           votes of FER+, beside fer2013.csv (optional)""",
 )
 
 
-def locate(root: Path, labels: str, votes: bool) -> Source | None:
+def locate(root: Path, votes: bool) -> Source | None:
     """Find FER2013 in ``root`` or in a folder its downloads unpack into; None where there is nothing.
 
-    Parameters
-    ----------
-    root : Path
-    labels : {"original", "ferplus"}
-        ``ferplus``: the majority of ten votes in eight classes (:mod:`fer_lib.data.datasets.ferplus`).
-        Rows without a majority, or with one for unknown or no face, are left out.
-    votes : bool
-        Whether the votes come with the original labels, all rows kept, as columns of ``meta``. They, and the
-        labels made of them, can only be had with the csv form.
+    ``votes`` says whether the votes of FER+ (:mod:`fer_lib.data.datasets.ferplus`) come as columns of
+    ``meta``; they can only be had with the csv form.
     """
     located = (source for wrapper in WRAPPERS if (source := _located(root / wrapper)))
     if (source := next(located, None)) is None:
         return None
-    source.classes = EXPRESSIONS if labels == "ferplus" else CLASSES
     source.expected = {split: sum(counts) for split, counts in OFFICIAL.items()}
     path = ferplus.find(source.root) or ferplus.find(root)
-    if votes or labels == "ferplus":
-        if source.form != "csv":
-            raise FerError(
-                f"{shown(source.root)} holds FER2013 without the order of its rows, and the votes of FER+ "
-                "have nothing else to be joined by; labels='ferplus' needs fer2013.csv, as does votes=True."
-            )
-        if path is None:
-            raise FerError(
-                f"{shown(source.root)} holds no {ferplus.NAME}; put the file of the FER+ repository beside "
-                f"{source.files[0].name}."
-            )
+    if votes and source.form != "csv":
+        raise FerError(
+            f"{shown(source.root)} holds FER2013 without the order of its rows, and the votes of FER+ have "
+            "nothing else to be joined by; votes=True needs fer2013.csv."
+        )
+    if votes and path is None:
+        raise FerError(
+            f"{shown(source.root)} holds no {ferplus.NAME}; put the file of the FER+ repository beside "
+            f"{source.files[0].name}."
+        )
+    if votes:
         source.files.append(path)
-        source.facts["ferplus_rows"] = pixel_csv.count_rows(path)
-        source.expected["ferplus_rows"] = sum(source.expected.values())
     elif path:
-        use = "labels='ferplus' and votes=True use its votes"
-        if source.form != "csv":
-            use = "its votes belong to the rows of fer2013.csv and cannot be joined to this form"
-        source.remarks.append(f"FER+: {path.name} is here; {use}.")
+        joined = "votes=True adds its votes" if source.form == "csv" else "its votes need fer2013.csv"
+        source.remarks.append(f"FER+: {path.name} is here; {joined}.")
     return source
 
 
@@ -218,8 +204,7 @@ def _build(source: Source, card: Card, problems: list[str] | None) -> Corpus:
     else:
         images, labels, split = _read_images(source, found)
     settle(found, problems, card.name, source.root)
-    corpus = _canonical_order(images, labels, split, meta)
-    return corpus if source.classes == CLASSES else ferplus.relabel(corpus)
+    return _canonical_order(images, labels, split, meta)
 
 
 def authenticity(corpus: Corpus) -> dict[str, Any]:
@@ -227,13 +212,11 @@ def authenticity(corpus: Corpus) -> dict[str, Any]:
 
     For what is returned see :func:`fer_lib.data.datasets.fer2013_original.compare`.
     """
-    return fer2013_original.compare(corpus, wrong_counts(corpus), whole=corpus.classes == CLASSES)
+    return fer2013_original.compare(corpus, wrong_counts(corpus))
 
 
 def wrong_counts(corpus: Corpus) -> list[str]:
     """Compare the counts per split and class with the official ones; one sentence per difference."""
-    if corpus.classes != CLASSES:  # FER+ has other classes and leaves rows out: its rows are counted
-        return []
     sentences = []
     for name, expected in OFFICIAL.items():
         found = np.bincount(corpus.labels[corpus.split == name], minlength=len(CLASSES))
@@ -246,13 +229,6 @@ def wrong_counts(corpus: Corpus) -> list[str]:
             if have != want
         ]
     return sentences
-
-
-def _faults(source: Source, corpus: Corpus) -> list[str]:
-    """Say what keeps a copy from being the official one: wrong counts, or too few votes."""
-    have, want = (counts.get("ferplus_rows") for counts in (source.facts, source.expected))
-    few = [f"{source.files[1]} has {have:,} rows, officially {want:,}."] if have != want else []
-    return few + wrong_counts(corpus)
 
 
 def _canonical_order(
@@ -275,9 +251,9 @@ def _canonical_order(
 READER = Reader(
     CARD,
     locate,
-    {"labels": ("original", "ferplus"), "votes": (False, True)},
+    {"votes": (False, True)},
     {},
     _build,
-    faults=_faults,
+    faults=lambda source, corpus: wrong_counts(corpus),
     authenticity=authenticity,
 )

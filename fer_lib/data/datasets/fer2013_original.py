@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,30 +33,14 @@ class Original:
 ORIGINAL = Original()
 
 
-def short_hash(image: np.ndarray) -> str:
-    """Return the first 12 hex digits of the sha256 of an image's pixels, uint8 (48, 48)."""
-    return hashlib.sha256(np.ascontiguousarray(image)).hexdigest()[:12]
-
-
-def compare(corpus: Corpus, wrong_counts: list[str], whole: bool) -> dict[str, Any]:
+def compare(corpus: Corpus, wrong_counts: list[str]) -> dict[str, Any]:
     """Compare a copy of FER2013, in any form, with the original.
 
-    Parameters
-    ----------
-    corpus : Corpus
-    wrong_counts : list of str
-        Sentences about counts that are not the official ones.
-    whole : bool
-        Whether all rows are there (the majority labels of FER+ leave some out).
-
-    Returns
-    -------
-    dict
-        ``original`` (bool); ``findings``: a sentence for each difference and what it does to a
-        comparison; ``training_mean`` and ``training_deviation`` (of 255); ``equalised`` (share of
-        images); ``jpeg_frequencies`` (of 63); ``detail``; ``distinct`` images; ``first_rows`` (of ten
-        that are here pixel for pixel under their label). The middle five are None for fewer than
-        ``ENOUGH`` training images.
+    ``wrong_counts`` are sentences about counts that are not the official ones. Returned are ``original``
+    (bool); ``findings``: a sentence for each difference and what it does to a comparison; ``training_mean``
+    and ``training_deviation`` (of 255); ``equalised`` (share of images); ``jpeg_frequencies`` (of 63);
+    ``detail``; ``distinct`` images; ``first_rows`` (of ten that are here pixel for pixel under their label).
+    The middle five are None for fewer than ``ENOUGH`` training images.
     """
     import cv2
 
@@ -113,12 +96,12 @@ def compare(corpus: Corpus, wrong_counts: list[str], whole: bool) -> dict[str, A
             "levels are a few units off, so figures that depend on single pixels (identical images, hashes, "
             "local descriptors) differ; accuracies may differ a little."
         )
-    if whole and abs(found["distinct"] - ORIGINAL.distinct) > 20:
+    if abs(found["distinct"] - ORIGINAL.distinct) > 20:
         findings.append(
             f"{found['distinct']:,} different images are here, the original has {ORIGINAL.distinct:,}: some "
             f"are doubled in the place of others, or were changed one by one; {NOTHING_ELSE}"
         )
-    if whole and not findings and found["first_rows"] < len(known):
+    if not findings and found["first_rows"] < len(known):
         findings.append(
             f"Of the first {len(known)} images of the original, {found['first_rows']} are here "
             "pixel for pixel under their label: pixels or labels were changed without another trace."

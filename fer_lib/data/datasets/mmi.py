@@ -35,7 +35,6 @@ FILE_NAME = re.compile(r"(S\d{3}-\d{3})(-oao_aucs)?\.(avi|mpg|xml)", re.IGNORECA
 CODES = codes("1=anger 2=disgust 3=fear 4=happiness 5=sadness 6=surprise")
 FRAMES = ("peak2", "apex", "neutral")
 VIEWS = {"0": "frontal", "1": "profile", "2": "both"}
-NUMBER = re.compile(r"\s*(\d{1,6})\s*", re.ASCII)
 APEX, OFFSET = 2, 3  # Marker types of an AU file; 0 is neutral, 1 onset
 LEFT_OUT = {
     "unlabelled": "clips without an emotion were left out.",
@@ -115,8 +114,8 @@ def elements(path: Path) -> list[tuple[str, dict[str, str]]]:
 
 def number(text: str | None) -> int | None:
     """Return a whole number of at most six digits, None for anything else."""
-    match = NUMBER.fullmatch(text or "")
-    return int(match[1]) if match else None
+    text = (text or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
 
 
 def emotion_of(found: Elements) -> int | None:

@@ -194,25 +194,6 @@ def _identity(rng: np.random.Generator) -> Identity:
     return Identity(**values)
 
 
-def _shot(person: Subject, rng: np.random.Generator) -> tuple[Pose, Light]:
-    """Sample one image's deviation from the subject's session."""
-    pose, light = person.pose, person.light
-    pose = Pose(
-        roll=float(np.clip(pose.roll + rng.normal(0, 1.7), -9, 9)),
-        yaw=float(np.clip(pose.yaw + rng.normal(0, 3.0), -14, 14)),
-        scale=pose.scale * rng.uniform(0.975, 1.02),
-        shift_x=pose.shift_x + rng.uniform(-0.02, 0.02),
-        shift_y=pose.shift_y + rng.uniform(-0.015, 0.015),
-    )
-    return pose, replace(
-        light,
-        azimuth=light.azimuth + rng.normal(0, 12.0),
-        gain=light.gain * rng.uniform(0.92, 1.06),
-        contrast=light.contrast * rng.uniform(0.85, 1.15),
-        backdrop=light.backdrop + rng.uniform(-0.05, 0.05),
-    )
-
-
 def _performance(
     person: Subject, expression: str, n_frames: int, rng: np.random.Generator
 ) -> Iterator[tuple[Actions, Pose, Light, dict[str, Any]]]:
@@ -221,7 +202,22 @@ def _performance(
     apex = np.array(astuple(person.apex[expression]))
     apex = apex * rng.uniform(0.92, 1.08, len(apex))
     idle = rng.uniform(0, 0.05, len(apex))  # nobody is ever quite still
-    start, light = _shot(person, rng)
+    # This image's deviation from the subject's session.
+    pose, light = person.pose, person.light
+    start = Pose(
+        roll=float(np.clip(pose.roll + rng.normal(0, 1.7), -9, 9)),
+        yaw=float(np.clip(pose.yaw + rng.normal(0, 3.0), -14, 14)),
+        scale=pose.scale * rng.uniform(0.975, 1.02),
+        shift_x=pose.shift_x + rng.uniform(-0.02, 0.02),
+        shift_y=pose.shift_y + rng.uniform(-0.015, 0.015),
+    )
+    light = replace(
+        light,
+        azimuth=light.azimuth + rng.normal(0, 12.0),
+        gain=light.gain * rng.uniform(0.92, 1.06),
+        contrast=light.contrast * rng.uniform(0.85, 1.15),
+        backdrop=light.backdrop + rng.uniform(-0.05, 0.05),
+    )
     drift = rng.normal(0, (1.2, 1.5, 0.006, 0.006, 0.005)) * (n_frames > 1)
     for frame in range(n_frames):
         along = frame / (n_frames - 1) if n_frames > 1 else 1.0
