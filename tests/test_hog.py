@@ -31,14 +31,9 @@ def reference(images, orientations, cell, block, **options):
 
 @pytest.mark.parametrize("orientations, cell, block", [(9, 8, 2), (8, 16, 1), (9, 6, 3), (12, 5, 2)])
 def test_parity_with_scikit_image(faces, orientations, cell, block):
-    ours = hog.hog(torch.as_tensor(faces), orientations, cell, block).numpy()
-    np.testing.assert_allclose(ours, reference(faces, orientations, cell, block), atol=TOLERANCE)
-
-
-def test_parity_on_float_images_that_are_not_square(faces):
-    images = faces[:10, 3:45, :37].astype(np.float32) / 255 * 0.7
-    ours = hog.hog(torch.as_tensor(images)).numpy()
-    np.testing.assert_allclose(ours, reference(images.astype(np.float64), 9, 8, 2), atol=1e-4)
+    for images in (faces, faces[:10, 3:, :41]):
+        ours = hog.hog(torch.as_tensor(images), orientations, cell, block).numpy()
+        np.testing.assert_allclose(ours, reference(images, orientations, cell, block), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("orientations", [8, 9])
@@ -46,17 +41,6 @@ def test_rendering_is_that_of_scikit_image(faces, orientations):
     theirs = [pair[1] for pair in reference(faces[:8], orientations, 8, 2, visualize=True)]
     ours = hog.render(torch.as_tensor(faces[:8]), orientations).numpy()
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
-
-
-@pytest.mark.parametrize("orientations", [8, 9])
-def test_every_gradient_of_grey_levels_falls_into_the_right_bin(orientations):
-    """All 511 x 511 gradients against exact angles, boundaries included."""
-    g = torch.arange(-255, 256)
-    dy, dx = torch.meshgrid(g, g, indexing="ij")
-    bins = torch.atan2(dy.float(), dx.float()).mul_(orientations / math.pi).add_(orientations + 1e-6).floor_()
-    ours = bins.long().numpy() % orientations
-    degrees = np.rad2deg(np.arctan2(dy.double().numpy(), dx.double().numpy())) % 180
-    assert np.array_equal(ours, np.floor(degrees / (180 / orientations)).astype(int))
 
 
 def test_lengths_of_the_readings():

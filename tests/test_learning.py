@@ -19,10 +19,10 @@ from fer_lib.papers.multimodal import network as multimodal
 
 @pytest.fixture(scope="module")
 def faces():
-    """64 faces of the eight expressions, and one number per face that says nothing of its expression."""
+    """64 faces of the eight expressions, and numbers per face that say nothing of its expression."""
     corpus = datasets.load("synthetic", n_subjects=4).resize(48)
     index = np.linspace(0, len(corpus) - 1, 64).astype(int)
-    noise = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(size=(64, 136)).astype(np.float32)
     return corpus.images[index], corpus.labels[index], noise, len(corpus.classes)
 
 
@@ -48,12 +48,12 @@ NETWORKS = {
         settling(100),
     ),
     "cnn_sift with words": (
-        lambda n: cnn_sift.CNN(n, words=8, width=0.25),
+        lambda n: cnn_sift.CNN(n, words=136, width=0.25),
         lambda batch: (grey(batch), *batch.extra),
         settling(60),
     ),
     "multimodal": (
-        lambda n: multimodal.Multimodal(n, width=0.1, hog=900, landmarks=8),
+        lambda n: multimodal.Multimodal(n, width=0.1),
         lambda batch: (grey(batch), *batch.extra, hog.describe(batch.images)),
         settling(30),
     ),

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from fer_lib.files import UnitFolder
 from fer_lib.learn import layout, precision, training, trial, units
@@ -120,27 +119,6 @@ def test_looking_changes_neither_the_network_nor_the_random_state():
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
     assert all(p.grad is None for p in model.parameters())
-
-
-def test_layer_errors_of_a_convolution_with_normalisation_are_those_of_rounding():
-    class Emulated(nn.Conv2d):
-        def forward(self, x):
-            with torch.autocast("cpu", enabled=False):
-                y = F.conv2d(x.float(), self.weight, self.bias, padding=1)
-            return y.bfloat16().float() if torch.is_autocast_enabled("cpu") else y
-
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        Emulated(1, 4, 3, bias=False),
-        nn.BatchNorm2d(4),
-        nn.ReLU(inplace=True),
-        nn.Dropout(0.5),
-        nn.Flatten(),
-        Layer(256, 3),
-    )
-    errors, _, _ = precision._layer_errors(model, *batch(), cross_entropy())
-    assert set(errors) == {"0", "1", "2", "3", "4", "5"}
-    assert max(errors.values()) < 2**-7
 
 
 @pytest.mark.parametrize(("fault", "name"), [(0.0, "bf16"), (0.5, "fp32")])

@@ -105,7 +105,12 @@ def fhog(images: Tensor, cell: int = 8) -> Tensor:
     # The nearest direction; of two equally near ones, the lower.
     best = (torch.atan2(dy, dx) * (9 / math.pi) - (0.5 + 1e-6)).ceil_().remainder_(18).long()
     votes = dx.new_zeros(len(dx), 18, *dx.shape[1:]).scatter_(1, best[:, None], torch.hypot(dx, dy)[:, None])
-    down, across = (_spread(n, cell).to(images.device) for n in images.shape[1:])
+    spread = []  # bilinear weights (pixels, cells) of every pixel for the cells around it
+    for pixels in images.shape[1:]:
+        centres = (torch.arange(pixels // cell) + 0.5) * cell - 0.5
+        away = (torch.arange(pixels)[:, None] - centres).abs() / cell
+        spread.append((1 - away).clamp_min(0).to(images.device))
+    down, across = spread
     cells = (down.T @ (votes @ across)).permute(0, 2, 3, 1)  # (B, R, C, 18)
     unsigned = cells[..., :9] + cells[..., 9:]
     energy = unsigned.square().sum(-1)
@@ -117,13 +122,6 @@ def fhog(images: Tensor, cell: int = 8) -> Tensor:
     signed = (cells[:, 1:-1, 1:-1, :, None] * corners.unsqueeze(3)).clamp_max(0.2)  # (B, r, c, 18, 4)
     plain = (unsigned[:, 1:-1, 1:-1, :, None] * corners.unsqueeze(3)).clamp_max(0.2)
     return torch.cat([signed.sum(-1) / 2, plain.sum(-1) / 2, signed.sum(-2) * 0.2357], dim=-1)
-
-
-def _spread(pixels: int, cell: int) -> Tensor:
-    """Return bilinear weights ``(pixels, cells)`` of every pixel for the cells around it."""
-    centres = (torch.arange(pixels // cell) + 0.5) * cell - 0.5
-    distance = (torch.arange(pixels)[:, None] - centres).abs() / cell
-    return (1 - distance).clamp_min(0)
 
 
 def render(images: Tensor, orientations: int = 9, cell: int = 8) -> Tensor:
