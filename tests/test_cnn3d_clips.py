@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -53,9 +52,6 @@ def test_copies_of_ckplus_are_quasi_balanced_as_the_paper_says():
         "anger": 225, "contempt": 234, "disgust": 236, "fear": 250, "happiness": 276, "sadness": 252,
         "surprise": 249,
     }  # fmt: skip
-    assert len(part) - 327 == 1395  # the readings of the register: copies only, and all combinations
-    combined = dict(zip(CLASSES, np.bincount(CK_LABELS) * (COUNTS + 1).prod(1), strict=True))
-    assert (combined["contempt"], combined["surprise"]) == (1440, 332)
 
 
 def test_copies_are_those_that_the_paper_prints():
@@ -63,7 +59,7 @@ def test_copies_are_those_that_the_paper_prints():
     for name, counts in clips.CKPLUS_COPIES.items():
         key = {"happiness": "happy"}.get(name, name)
         assert tuple(printed[f"augment_ck_{key}"].values()) == counts
-    assert tuple(printed["augment_oulu"].values()) == clips.COPIES["oulu_casia"]
+    assert {tuple(printed["augment_oulu"].values())} == set(clips.COPIES["oulu_casia"].values())
 
 
 def test_each_copy_has_one_operation_drawn_once():
@@ -83,18 +79,6 @@ def test_each_copy_has_one_operation_drawn_once():
     assert transforms[:, ANGLE].abs().max() <= 30
     assert transforms[:, FACTOR].min() >= 0.22
     assert transforms[:, FACTOR].max() <= 2.2
-
-
-def test_oulu_has_nine_of_each():
-    corpus = corpus_of(80)
-    counts = clips.copy_counts(replace(corpus, card=replace(CARD, name="oulu_casia")))
-    assert len(clips.training_part(corpus.labels, np.arange(480), counts)) == 4320
-
-
-def test_copies_that_are_not_known_are_refused():
-    corpus = replace(corpus_of(2), classes=("anger", "neutral", "fear", "happiness", "sadness", "surprise"))
-    with pytest.raises(FerError, match="neutral"):
-        clips.copy_counts(replace(corpus, card=replace(CARD, name="ckplus")))
 
 
 # --- feed ----------------------------------------------------------------------------------------
@@ -140,36 +124,24 @@ def test_contrast_is_the_printed_formula(value, factor):
     assert got == int(got)
 
 
-@pytest.mark.parametrize("what", ["reversed", "shuffled", 1, 4, 10])
-def test_orders_of_frames(frames, what):
-    order = clips.frame_orders(what, np.full(len(frames), 10))
+def test_the_network_sees_frames_in_their_order(frames):
+    order = clips.frame_orders("shuffled", np.full(3, 10))
+    assert order.sort(1).values.tolist() == [list(range(10))] * 3
+    assert len(set(map(tuple, order.tolist()))) == 3
     index = torch.arange(3)
     (x,) = ClipFeed(frames, order=order)(Part(index, index), False)
     expected = torch.stack([frames[i][order[i]] for i in range(3)]).float()
     assert torch.allclose(x[:, 0] * 255, expected, atol=1e-4)
-    if what == "shuffled":
-        assert order.sort(1).values.tolist() == [list(range(10))] * 3
-        assert len(set(map(tuple, order.tolist()))) == 3
-    elif what == "reversed":
-        assert order[0].tolist() == list(range(9, -1, -1))
-    else:  # the last frames, then the apex again
-        assert order[0].tolist() == [min(10 - what + i, 9) for i in range(10)]
 
 
 @pytest.mark.parametrize(
     "what, expected",
     [(1, [2] * 10), (2, [1] + [2] * 9), (7, [0, 1] + [2] * 8), ("reversed", list(range(9, -1, -1)))],
 )
-def test_last_frames_of_a_short_clip_are_its_own(what, expected):
+def test_last_frames_are_followed_by_the_apex_and_are_a_short_clips_own(what, expected):
     short, whole = clips.frame_orders(what, np.array([3, 10])).tolist()
     assert short == expected  # three frames, the third stored eight times
-    assert whole == clips.frame_orders(what, np.array([10]))[0].tolist()
-
-
-@pytest.mark.parametrize("what", ["backwards", 0, 11])
-def test_an_order_that_is_none_is_refused(what):
-    with pytest.raises(FerError):
-        clips.frame_orders(what, np.array([10]))
+    assert whole == (expected if what == "reversed" else [min(10 - what + i, 9) for i in range(10)])
 
 
 # --- clips of a corpus ---------------------------------------------------------------------------
@@ -196,12 +168,12 @@ def test_synthetic_sequences_load():
     assert loaded.frames.shape == loaded.equalised.shape == (14, 10, 32, 32)
     assert loaded.corpus.classes == tuple(n for n in CARD_ORDER if n in CLASSES)
     assert np.array_equal(loaded.corpus.images, loaded.frames[:, -1])
-    assert loaded.corpus.ids[0].count("/") == 2
     part = loaded.select(np.array([3, 5]))
     assert len(part) == len(part.corpus) == 2
     assert np.array_equal(part.frames[1], loaded.frames[5])
     clahe = cv2.createCLAHE(2, (8, 8))
     assert np.array_equal(loaded.equalised[3, 4], clahe.apply(loaded.frames[3, 4]))
+    assert len(loaded.copies(np.arange(14))) == 14 * 4
     with pytest.raises(FerError, match="dataset"):
         clips.load("fer2013")
 
@@ -217,19 +189,7 @@ def corpus_of(n_subjects, each=6):
     names = np.repeat([f"S{i:03d}" for i in range(n_subjects)], each)
     images = np.arange(n * 16, dtype=np.uint32).reshape(n, 4, 4).astype(np.uint8)
     ids = np.array([f"{name}-{i}" for i, name in enumerate(names)])
-    return Corpus(
-        images=images,
-        labels=np.tile(np.arange(each), n_subjects),
-        classes=tuple(n for n in CARD_ORDER if n in CLASSES)[:each],
-        card=CARD,
-        ids=ids,
-        subjects=names,
-        sequences=ids,
-        split=None,
-        landmarks=None,
-        valid=None,
-        meta=pd.DataFrame({"frame": np.zeros(n)}),
-    )
+    return Corpus(images, np.tile(np.arange(each), n_subjects), clips.SIX, CARD, ids, subjects=names)
 
 
 def test_folds_of_forty_leave_the_rest_out():

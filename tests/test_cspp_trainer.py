@@ -22,6 +22,7 @@ def corpus():
 def made(corpus, tmp_path):
     readings = {"intensity_norm": "local_contrast", "eye_noise_sigma": 3.0, "padding": "same", "hidden": 256}
     readings |= {"spp_low": [3, 2, 1], "activation": "tanh", "use_batchnorm": False}
+    readings["eye_detector"] = "haar"
     faces, missed = located(corpus, "haar", torch.device("cpu"))
     assert missed == 0  # of drawn faces the eyes are known
     recipe = Recipe(1, 64, true_class_target=0.9)
@@ -57,6 +58,23 @@ def test_only_the_network_without_label_smoothing_learns_hard_targets(made, monk
     fold = corpora.folds(made.corpus, 2, "subject", 0)[0]
     made.train([(name, fold) for name in ("C-SPP", "C-SPP without label smoothing")])
     assert seen == {"C-SPP": 0.9, "C-SPP without label smoothing": None}
+
+
+def test_models_of_all_folds_are_applied_to_another_corpus(made, monkeypatch):
+    answers = iter(np.eye(6)[[np.full(len(made.corpus), says) for says in (0, 1)]])
+    monkeypatch.setattr(trainer.training, "predict", lambda *_, **__: next(answers))
+    monkeypatch.setattr(Trainer, "trained", lambda *_: None)
+    noted = []
+    made.recorder.add_predictions = lambda *values: noted.append(values)
+    made.recorder.add_samples = lambda frame: noted.append(frame)
+    folds = corpora.folds(made.corpus, 2, "subject", 0)
+    found = made.transfer({"C-SPP": ["first", "second"]}, folds, made.corpus, "others")["C-SPP"]
+    shares = [(made.corpus.labels == says).mean() for says in (0, 1)]
+    assert found.accuracies.tolist() == pytest.approx(shares)
+    assert found.mean == pytest.approx(np.mean(shares))
+    assert found.low <= found.mean <= found.high
+    assert [values[0] for values in noted[:2]] == ["C-SPP@across"] * 2
+    assert set(noted[2]["fold"]) == {folds[0].name}
 
 
 def test_neighbours_know_what_the_features_hold():

@@ -8,8 +8,7 @@ lost in it.
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,37 +22,39 @@ from fer_lib.data.splits import Fold
 from fer_lib.errors import FerError, one_of
 from fer_lib.features.geometry import rotations, warp_images, xy
 from fer_lib.learn.training import Part
+from fer_lib.papers.cnn3d.network import Configuration
 
 N_FRAMES = 10
+DETECTOR = "haar"  # of faces: the model of the paper's own comes with no package
 FACE_COLUMNS = ("face_x", "face_y", "face_width", "face_height")  # as fer_lib.faces.annotate names them
+SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 CLASSES = {  # Sect. 4.1 and 4.2; the synthetic corpus takes those of CK+
-    "ckplus": ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "contempt"),
-    "oulu_casia": ("anger", "disgust", "fear", "happiness", "sadness", "surprise"),
+    "ckplus": (*SIX, "contempt"),
+    "oulu_casia": SIX,
+    "synthetic": (*SIX, "contempt"),
+    # Films that anyone may have, for want of the paper's corpora: what they have of its six expressions.
+    "ravdess": SIX,
+    "crema_d": SIX[:5],
 }
-CLASSES["synthetic"] = CLASSES["ckplus"]
-# Films that anyone may have, for want of the paper's corpora: what they have of its six expressions.
-CLASSES["ravdess"] = CLASSES["oulu_casia"]
-CLASSES["crema_d"] = CLASSES["oulu_casia"][:5]
-
 # Copies of each clip by (flip, rotation, linear contrast): Sect. 4.1 by class, Sect. 4.2 for all.
-CKPLUS_COPIES = {
-    "contempt": (1, 7, 4),
-    "fear": (1, 4, 4),
-    "sadness": (1, 4, 3),
-    "anger": (1, 2, 1),
-    "happiness": (1, 1, 1),
-    "disgust": (1, 1, 1),
-    "surprise": (1, 1, 0),
-}
 COPIES = {
-    "ckplus": CKPLUS_COPIES,
-    "oulu_casia": (1, 5, 2),
-    **dict.fromkeys(("synthetic", "ravdess", "crema_d"), (1, 1, 1)),  # their classes are balanced as they are
+    "ckplus": {
+        "contempt": (1, 7, 4),
+        "fear": (1, 4, 4),
+        "sadness": (1, 4, 3),
+        "anger": (1, 2, 1),
+        "happiness": (1, 1, 1),
+        "disgust": (1, 1, 1),
+        "surprise": (1, 1, 0),
+    },
+    "oulu_casia": dict.fromkeys(SIX, (1, 5, 2)),
+    # Their classes are balanced as they are.
+    **{name: dict.fromkeys(CLASSES[name], (1, 1, 1)) for name in ("synthetic", "ravdess", "crema_d")},
 }
+CKPLUS_COPIES = COPIES["ckplus"]
 ROTATION = 30.0  # degrees either way (Sect. 3.2)
 CONTRAST = (0.22, 2.2)
 FLIP, ANGLE, FACTOR = range(3)  # columns of a transform: 0 or 1, degrees, multiplier
-IDENTITY = (0.0, 0.0, 1.0)
 
 
 # --- from a corpus to clips and folds ---------------------------------------------------------------------
@@ -73,10 +74,8 @@ class Sequences:
         Frames that each clip has before its last one is repeated.
     fingerprint : str
         Of the corpus of frames that they were made of.
-    detector : str or None
-        Which detector found the faces; None where frames are used whole.
     faceless : int
-        Frames in which it found none.
+        Frames in which no face was found; they are used whole, as all drawn ones are.
     """
 
     corpus: Corpus
@@ -84,7 +83,6 @@ class Sequences:
     equalised: np.ndarray
     lengths: np.ndarray
     fingerprint: str
-    detector: str | None = None
     faceless: int = 0
 
     def __len__(self) -> int:
@@ -92,9 +90,30 @@ class Sequences:
 
     def select(self, index: np.ndarray) -> Sequences:
         """Return the sequences at the given positions."""
-        index = np.asarray(index)
         pixels = {name: getattr(self, name)[index] for name in ("frames", "equalised", "lengths")}
         return replace(self, corpus=self.corpus.select(index), **pixels)
+
+    def part(self, index: np.ndarray, device: torch.device | str = "cpu") -> Part:
+        """Return the sequences at ``index`` as they are, to test on."""
+        index = np.asarray(index, np.int64)
+        return Part(torch.as_tensor(index).to(device), torch.as_tensor(self.corpus.labels[index]).to(device))
+
+    def copies(self, index: np.ndarray, seed: int = 0, device: torch.device | str = "cpu") -> Part:
+        """Return the sequences at ``index`` with their augmented copies, to train on."""
+        table = COPIES[self.corpus.card.name]
+        counts = np.array([table[name] for name in self.corpus.classes])
+        return training_part(self.corpus.labels, index, counts, seed=seed, device=device)
+
+    def feed(
+        self,
+        configuration: Configuration,
+        device: torch.device | str = "cpu",
+        order: Tensor | None = None,
+    ) -> ClipFeed:
+        """Return what makes batches of the sequences as a configuration wants them prepared."""
+        frames = torch.as_tensor(self.equalised if configuration.clahe else self.frames)
+        order = None if order is None else order.to(device)
+        return ClipFeed(frames.to(device), configuration.normalise, order)
 
 
 def load(
@@ -124,7 +143,6 @@ def load(
     """
     from fer_lib import faces
     from fer_lib.data import datasets
-    from fer_lib.faces import detection
 
     one_of(dataset, CLASSES, "dataset of cnn3d")
     options: dict[str, object] = {"frames": f"last{N_FRAMES}"}
@@ -133,53 +151,35 @@ def load(
     elif dataset == "oulu_casia":
         options["camera"] = oulu_camera
     corpus = datasets.load(dataset, data_dir, **options).only(CLASSES[dataset])
-    fingerprint, detector, faceless = corpus.fingerprint, None, 0
+    fingerprint, faceless = corpus.fingerprint, 0
     if dataset != "synthetic":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # which detector stands in is told by `detector`
-            detector = detection.in_effect("ssd")
-            corpus = faces.annotate(corpus, "ssd", points=False)
+        corpus = faces.annotate(corpus, DETECTOR, points=False)
         faceless = int((~corpus.valid).sum())
     clips = sequences(corpus, N_FRAMES)
     plain = pixels(corpus, clips, size)
-    equalised = faces.clahe(plain)
     apexes = replace(
         clips.apexes(corpus), images=plain[:, -1], ids=clips.names, landmarks=None, valid=None, meta=None
     )
-    return Sequences(apexes, plain, equalised, clips.lengths, fingerprint, detector, faceless)
+    return Sequences(apexes, plain, faces.clahe(plain), clips.lengths, fingerprint, faceless)
 
 
 def pixels(corpus: Corpus, clips: Clips, size: int) -> np.ndarray:
-    """Return the clips as pixels, each cropped to its face where the corpus says where that is.
+    """Return the clips as pixels, uint8 (S, T, size, size), each cropped to its face.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        Its frames; boxes are its columns :data:`FACE_COLUMNS`, without which frames are used whole. A clip
-        has one box, the median over its frames in which a face was found.
-    size : int
-        Height and width of the result in pixels.
-
-    Returns
-    -------
-    uint8 (S, T, size, size)
+    Boxes are the corpus's columns :data:`FACE_COLUMNS`, without which frames are used whole. A clip has one
+    box, the median over its frames in which a face was found.
     """
     from fer_lib import faces
 
     used, where = np.unique(clips.rows, return_inverse=True)  # a repeated frame is cropped once
-    where = where.reshape(clips.rows.shape)
-    frames = corpus.images[used]
-    known = corpus.meta is not None and set(FACE_COLUMNS) <= set(corpus.meta)
-    if not known and frames.shape[1:] == (size, size):
-        return frames[where]
     boxes = np.full((len(used), 4), np.nan)
-    if known:
+    if corpus.meta is not None and set(FACE_COLUMNS) <= set(corpus.meta):
         found = corpus.meta[list(FACE_COLUMNS)].to_numpy(np.float64)[used]
         for rows in where:
-            lost = np.isnan(found[rows]).any(1)
-            if not lost.all():
-                boxes[rows] = np.median(found[rows][~lost], axis=0)
-    return faces.crop(frames, boxes, size)[where]
+            seen = found[rows][~np.isnan(found[rows]).any(1)]
+            if len(seen):
+                boxes[rows] = np.median(seen, axis=0)
+    return faces.crop(corpus.images[used], boxes, size)[where]
 
 
 def subject_folds(corpus: Corpus, k: int = 10) -> list[Fold]:
@@ -187,18 +187,11 @@ def subject_folds(corpus: Corpus, k: int = 10) -> list[Fold]:
 
     Subjects are sorted by id and dealt like cards: fold i tests every k-th of them.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        One row per clip, such as that of :class:`Sequences`.
-
     Raises
     ------
     FerError
-        For a corpus without subjects, or fewer subjects than folds.
+        For fewer subjects than folds.
     """
-    if corpus.subjects is None:
-        raise FerError(f"{corpus.card.title} has no subject ids, so folds cannot be made by subject.")
     names = np.unique(corpus.subjects)  # sorted
     if not 2 <= k <= len(names):
         raise FerError(f"k must lie between 2 and the number of subjects, {len(names)}; got {k}.")
@@ -217,43 +210,18 @@ def equal_folds(folds: Iterable[Fold], size: int, seed: int = 0) -> list[Fold]:
     FerError
         If a fold tests fewer.
     """
-    folds = list(folds)
     rng = np.random.default_rng(seed)
     kept = []
     for fold in folds:
         if len(fold.test) < size:
             raise FerError(f"{fold.name} tests {len(fold.test)} sequences, fewer than {size}.")
-        kept.append(np.sort(rng.permutation(fold.test)[:size]))
-    every = np.concatenate(kept)
-    return [
-        replace(fold, train=np.intersect1d(fold.train, every), test=test)
-        for fold, test in zip(folds, kept, strict=True)
-    ]
+        test = np.sort(rng.permutation(fold.test)[:size])
+        kept.append(replace(fold, test=test))
+    every = np.concatenate([fold.test for fold in kept])
+    return [replace(fold, train=np.intersect1d(fold.train, every)) for fold in kept]
 
 
 # --- from clips to batches --------------------------------------------------------------------------------
-
-
-def copy_counts(corpus: Corpus) -> np.ndarray:
-    """Return int64 (C, 3): flipped, rotated and contrasted copies of a clip of each class (:data:`COPIES`).
-
-    Raises
-    ------
-    FerError
-        If the paper gives no number for a class.
-    """
-    table = COPIES[corpus.card.name]
-    if not isinstance(table, Mapping):
-        return np.tile(np.array(table), (len(corpus.classes), 1))
-    if missing := [name for name in corpus.classes if name not in table]:
-        raise FerError(f"No number of augmented copies is given for {', '.join(missing)}.")
-    return np.array([table[name] for name in corpus.classes])
-
-
-def plain_part(labels: np.ndarray, index: np.ndarray, device: torch.device | str = "cpu") -> Part:
-    """Return the clips at ``index`` as they are, to train or to test on."""
-    index = np.asarray(index, np.int64)
-    return Part(torch.as_tensor(index).to(device), torch.as_tensor(labels[index]).to(device))
 
 
 def training_part(
@@ -266,21 +234,9 @@ def training_part(
 ) -> Part:
     """Return the clips at ``index`` and their augmented copies, whose transforms are drawn here, once.
 
-    Each copy has one operation (ambiguity ``augmentation_counts``).
-
-    Parameters
-    ----------
-    labels : int64 (S,)
-        Of all clips.
-    index : int64
-        The clips of the training part.
-    counts : int64 (C, 3)
-        See :func:`copy_counts`.
-
-    Returns
-    -------
-    Part
-        ``images``: int64 (N,) clip numbers; ``extra``: transforms float (N, 3).
+    Each copy has one operation (ambiguity ``augmentation_counts``). ``labels`` are those of all clips,
+    ``counts`` int64 (C, 3) the flipped, rotated and contrasted copies of a clip of each class. The part's
+    ``images`` are clip numbers int64 (N,), its ``extra`` the transforms, float (N, 3).
     """
     rng = np.random.default_rng(seed)
     chosen, transforms = [], []
@@ -291,8 +247,9 @@ def training_part(
             factor = rng.uniform(*CONTRAST) if contrasted else 1.0
             chosen.append(clip)
             transforms.append((float(flip), angle, factor))
-    part = plain_part(labels, np.array(chosen), device)
-    return Part(part.images, part.labels, (torch.tensor(transforms, device=device),))
+    clip = np.array(chosen)
+    drawn = torch.tensor(transforms, device=device)
+    return Part(torch.as_tensor(clip).to(device), torch.as_tensor(labels[clip]).to(device), (drawn,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,8 +263,8 @@ class ClipFeed:
     normalise : bool
         Pixels in [-1, 1] instead of [0, 1] (Table 1).
     order : Tensor or None
-        int64 ``(S, T')``: frames of each clip in the order in which the network sees them; None as they
-        are. See :func:`frame_orders`.
+        int64 ``(S, T')``: frames of each clip in the order in which the network sees them, as
+        :func:`frame_orders` gives it; None as they are.
     """
 
     frames: Tensor
@@ -352,28 +309,17 @@ def frame_orders(what: str | int, lengths: np.ndarray, seed: int = 0) -> Tensor:
 
     Parameters
     ----------
-    what : str or int
-        ``reversed``; ``shuffled``, each clip in an order of its own; or the number of last frames that
-        are shown, the last one repeated as the paper does with short sequences.
+    what : {"reversed", "shuffled"} or int
+        Backwards; each clip in an order of its own; or the number of last frames that are shown, the last
+        one repeated as the paper does with short sequences.
     lengths : int64 (S,)
         Frames that each clip has before its last one is repeated: the last frames are counted back from
         there, and a shorter clip shows all it has.
-
-    Raises
-    ------
-    FerError
-        For another word or number.
     """
     steps = np.tile(np.arange(N_FRAMES), (len(lengths), 1))
-    if isinstance(what, str):
-        one_of(what, ("reversed", "shuffled"), "order of frames")
-        mixed = (
-            steps[:, ::-1].copy()
-            if what == "reversed"
-            else np.random.default_rng(seed).permuted(steps, axis=1)
-        )
-        return torch.as_tensor(mixed)
-    if not 1 <= what <= N_FRAMES:
-        raise FerError(f"A clip of {N_FRAMES} frames cannot show {what} of them.")
+    if what == "reversed":
+        return torch.as_tensor(steps[:, ::-1].copy())
+    if what == "shuffled":
+        return torch.as_tensor(np.random.default_rng(seed).permuted(steps, axis=1))
     ends = np.asarray(lengths)[:, None]
     return torch.as_tensor(np.minimum(np.maximum(ends - what, 0) + steps, ends - 1))

@@ -1,27 +1,23 @@
 """The 3D-CNN on ten frames whose architecture was searched for: C3D with batch normalisation.
 
-The paper is ``cnn3d`` in :mod:`fer_lib.claims`. Sect. 3.1 fixes input, kernels and pools, Table 1 lists what
-was searched, Table 2 is what was found for CK+ (c1) and Table 3 for Oulu-CASIA (c2). Filters and dense layers
-are not in its text; ours are those of C3D, the network that the paper starts from. The pools of Sect. 3.1
-then leave 512 maps of 1 x 4 x 4: the 8,192 inputs of C3D's dense layers.
+Sect. 3.1 of paper ``cnn3d`` fixes input, kernels and pools, Table 1 lists what was searched, Tables 2 and 3
+what was found for CK+ (c1) and Oulu-CASIA (c2). Filters and dense layers are not in its text; ours are those
+of C3D, the network that the paper starts from. The pools of Sect. 3.1 then leave 512 maps of 1 x 4 x 4: the
+8,192 inputs of C3D's dense layers.
 """
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError, one_of
-from fer_lib.learn.layers import Dropout, count_parameters, layer_table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from fer_lib.learn.layers import Dropout
 
 GROUPS = ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2))  # filters, convolutions; a pool follows each
 # Sect. 3.1: kernel, stride and padding as (frames, height, width).
@@ -30,7 +26,7 @@ POOLS = (((1, 2, 2), (1, 2, 2), (0, 0, 0)), POOL, POOL, POOL, ((1, 2, 2), (2, 2,
 BN_MOMENTUM = 0.1  # Sect. 3.1, read as the weight of a new batch
 DENSE = 4096  # units of each of the two dense layers of C3D
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # Table 1; in place where backward allows it
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # in place where backward allows it
     "relu": lambda: nn.ReLU(inplace=True),
     "elu": lambda: nn.ELU(inplace=True),
     "prelu": nn.PReLU,
@@ -40,40 +36,33 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # Table 1; in place where b
 INITIALISERS: dict[str, Callable[[Tensor], Tensor] | None] = {
     "xavier_uniform": nn.init.xavier_uniform_,
     "xavier_normal": nn.init.xavier_normal_,
-    "framework": None,  # what torch draws by itself
+    "framework": None,  # what torch draws by itself: Table 3 prints "none"
 }
 POOLINGS = {"average": nn.AvgPool3d, "max": nn.MaxPool3d}  # padded zeros count in an average, torch's default
-TEMPORAL_SIZES = (1, 3, 5, 7, 9)
+
+NO_YES = (False, True)
+SEARCHED: dict[str, tuple[Any, ...]] = {
+    "lookahead": NO_YES,  # Lookahead (k = 5, alpha = 0.5) around Adam
+    "clahe": NO_YES,  # contrast-limited histogram equalisation of the frames
+    "normalise": NO_YES,  # pixels in [-1, 1] instead of [0, 1]
+    "activation": tuple(ACTIVATIONS),  # after every convolution and dense layer but the last
+    "class_weights": NO_YES,  # whether the cross-entropy weighs the classes
+    "temporal_size": (1, 3, 5, 7, 9),  # frames that a kernel spans; padding keeps the number of frames
+    "initialiser": tuple(INITIALISERS),  # of all weights; biases become zero except under "framework"
+    "pooling": tuple(POOLINGS),
+    "second_conv": NO_YES,  # a second convolution, as wide, in each of the first two groups
+}
+"""Table 1, with a third initialiser; the dropout after both dense layers is searched in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One choice of everything that the paper searches (Table 1).
-
-    Attributes
-    ----------
-    lookahead : bool
-        Lookahead (k = 5, alpha = 0.5) around Adam.
-    clahe, normalise : bool
-        Contrast-limited histogram equalisation of the frames; pixels in [-1, 1] instead of [0, 1].
-    activation : {"relu", "elu", "prelu", "leaky_relu", "mish"}
-        After every convolution and dense layer but the last.
-    class_weights : bool
-        Whether the cross-entropy weighs the classes.
-    temporal_size : {1, 3, 5, 7, 9}
-        Frames that a kernel spans; padding on both sides keeps the number of frames.
-    initialiser : {"xavier_uniform", "xavier_normal", "framework"}
-        Of all weights; biases become zero except under ``framework``.
-    pooling : {"average", "max"}
-    second_conv : bool
-        A second convolution, as wide, in each of the first two groups.
-    dropout : float
-        Probability that a unit is dropped, in [0, 1], after both dense layers.
+    """One choice of everything that the paper searches: :data:`SEARCHED`, and the rate of dropout.
 
     Raises
     ------
     FerError
-        For an unknown choice or a dropout outside [0, 1].
+        For an unknown choice.
     """
 
     lookahead: bool = False
@@ -88,18 +77,12 @@ class Configuration:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        one_of(self.activation, ACTIVATIONS, "activation")
-        one_of(self.initialiser, INITIALISERS, "initialiser")
-        one_of(self.pooling, POOLINGS, "pooling")
-        if self.temporal_size not in TEMPORAL_SIZES:
-            raise FerError(f"temporal_size={self.temporal_size} must be one of {TEMPORAL_SIZES}.")
-        if not 0 <= self.dropout <= 1:
-            raise FerError(f"dropout={self.dropout} must lie in [0, 1].")
+        for name, options in SEARCHED.items():
+            one_of(str(getattr(self, name)), map(str, options), name)
 
 
-# Table 2 and Table 3. The second one's initialiser is printed as "none".
-C1 = Configuration(clahe=True, pooling="average", dropout=0.2511)
-C2 = Configuration(
+C1 = Configuration(clahe=True, pooling="average", dropout=0.2511)  # Table 2
+C2 = Configuration(  # Table 3
     lookahead=True,
     normalise=True,
     activation="leaky_relu",
@@ -114,7 +97,6 @@ class CNN3D(nn.Module):
 
     Parameters
     ----------
-    configuration : Configuration
     n_classes : int
         Softmax outputs: 7 on CK+, 6 on Oulu-CASIA.
     frames, size : int
@@ -125,7 +107,7 @@ class CNN3D(nn.Module):
     Raises
     ------
     FerError
-        For an unknown choice, or a clip too short for the pools.
+        For a clip too short or too small for the pools.
     """
 
     def __init__(
@@ -198,53 +180,6 @@ def c1(n_classes: int = 7, **options: Any) -> CNN3D:
 def c2(n_classes: int = 6, **options: Any) -> CNN3D:
     """Return the architecture found for Oulu-CASIA (Table 3)."""
     return CNN3D(C2, n_classes, **options)
-
-
-# --- what training costs, counted without training --------------------------------------------------------
-
-KEPT = ("Conv3d", "BatchNorm3d", "AvgPool3d", "MaxPool3d", "Linear", "Dropout")
-"""Layers whose output stays in memory until backward; activations write into their input."""
-
-
-def memory(
-    model: nn.Module, clip: tuple[int, int, int], n_clips: int, *, lookahead: bool, batch_size: int = 30
-) -> pd.Series:
-    """Return the device memory of training under bf16 in MiB, item by item.
-
-    Parameters
-    ----------
-    model : nn.Module
-        On the meta device.
-    clip : (T, H, W)
-    n_clips : int
-        Clips of the corpus, stored once as uint8: with CLAHE or without, as the network wants them.
-    lookahead : bool
-        Whether slow weights are kept.
-
-    Returns
-    -------
-    pandas.Series
-        By item, the last being all of them; what the library that convolves takes for itself comes on top.
-    """
-    import pandas as pd
-
-    weights = 4 * count_parameters(model)
-    table = layer_table(model, torch.zeros(1, 3, *clip, device="meta"))
-    outputs = [math.prod(map(int, row["output"].split("×"))) for row in table]
-    kept = sum(n for n, row in zip(outputs, table, strict=True) if row["kind"] in KEPT)
-    # A maximum pool also keeps where each maximum was, as int64.
-    indices = sum(8 * n for n, row in zip(outputs, table, strict=True) if row["kind"] == "MaxPool3d")
-    items = {
-        "clips, uint8": n_clips * math.prod(clip),
-        "weights, float32": weights,
-        "their gradients": weights,
-        "Adam's two moments": 2 * weights,
-        "Lookahead's slow weights": weights if lookahead else 0,
-        "weights as bf16": weights // 2,
-        f"activations kept for backward, batch of {batch_size}": batch_size * (2 * kept + indices),
-        "two gradients of the largest activation": 4 * batch_size * max(outputs),
-    }
-    return pd.Series(items | {"in all": sum(items.values())}, name="MiB") / 2**20
 
 
 def operations(model: nn.Module, clip: tuple[int, int, int]) -> float:

@@ -1,8 +1,7 @@
-"""The open readings of paper 4 as one object, from a corpus to folds, networks, batches and recipes.
+"""The open readings of paper 4 as one object, and what a budget makes of the chapter and of the search.
 
 The chapter and the workers of the search build everything through it, so that a reading that is flipped is
-flipped for both, except the epoch that counts: a trial is ranked by its last one. What a budget makes of
-either stands here too.
+flipped for both, except the epoch that counts: a trial is ranked by its last one.
 """
 
 from __future__ import annotations
@@ -12,21 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold, kfold
-from fer_lib.errors import one_of
-from fer_lib.learn.recipes import Loss, Recipe
-from fer_lib.learn.training import Part
+from fer_lib.learn.recipes import Recipe
 from fer_lib.papers.cnn3d import clips
-from fer_lib.papers.cnn3d.clips import ClipFeed, Sequences
-from fer_lib.papers.cnn3d.network import CNN3D, Configuration
+from fer_lib.papers.cnn3d.clips import Sequences
+from fer_lib.papers.cnn3d.network import Configuration
 
 LOOKAHEAD = (5, 0.5)  # k and alpha: Sect. 3.3
-LEARNING_RATE = 1e-4  # Sect. 3.1
 SOURCES = {
     "epochs": "Sect. 3.1",
     "batch_size": "Sect. 3.1",
@@ -47,7 +40,7 @@ PAPER = {
     "width": 1,  # scales every layer
     "epochs": 16,
     "batch_size": 30,
-    "lr": LEARNING_RATE,
+    "lr": 1e-4,
     "k": 10,  # folds, of which so many are trained (None: all)
     "folds": None,
     "loso": None,  # subjects left out in turn (None: all)
@@ -101,40 +94,15 @@ class Readings:
         if dataset == "synthetic":
             kept = np.flatnonzero(source.corpus.labels != source.corpus.classes.index("contempt"))
             source = source.select(kept)
-            source = replace(source, corpus=source.corpus.only(clips.CLASSES["oulu_casia"]))
+            source = replace(source, corpus=source.corpus.only(clips.SIX))
         return source
 
     def ten_folds(self, corpus: Corpus, k: int = 10, seed: int = 0) -> list[Fold]:
         """Return the folds of Tables 4 and 5."""
         if corpus.card.name != "oulu_casia":
             return clips.subject_folds(corpus, k)
-        by_subject = one_of(self.oulu_folds, ("subject", "random"), "oulu_folds") == "subject"
-        folds = clips.subject_folds(corpus, k) if by_subject else kfold(corpus, k, seed)
+        folds = kfold(corpus, k, seed) if self.oulu_folds == "random" else clips.subject_folds(corpus, k)
         return folds if self.oulu_n == 480 else clips.equal_folds(folds, self.oulu_n // k, seed)
-
-    def network(self, configuration: Configuration, n_classes: int, plan: dict[str, Any] = PAPER) -> CNN3D:
-        """Return the network of a configuration at a budget."""
-        return CNN3D(configuration, n_classes, size=plan["size"], width=plan["width"])
-
-    def feed(
-        self,
-        sequences: Sequences,
-        configuration: Configuration,
-        device: torch.device | str = "cpu",
-        order: Tensor | None = None,
-    ) -> ClipFeed:
-        """Return what makes batches of the sequences as a configuration wants them prepared."""
-        frames = torch.as_tensor(sequences.equalised if configuration.clahe else sequences.frames)
-        order = None if order is None else order.to(device)
-        return ClipFeed(frames.to(device), configuration.normalise, order)
-
-    def training_part(
-        self, sequences: Sequences, index: np.ndarray, device: torch.device | str = "cpu", seed: int = 0
-    ) -> Part:
-        """Return the sequences at ``index`` with their augmented copies."""
-        corpus = sequences.corpus
-        counts = clips.copy_counts(corpus)
-        return clips.training_part(corpus.labels, index, counts, seed=seed, device=device)
 
     def recipe(self, configuration: Configuration, plan: dict[str, Any] = PAPER, **changes: Any) -> Recipe:
         """Return how a configuration is trained; ``changes`` are further arguments of :class:`Recipe`."""
@@ -147,19 +115,3 @@ class Readings:
             "sources": SOURCES,
         }
         return Recipe(**options | changes)
-
-
-def class_weighted(part: Part, n_classes: int) -> Loss:
-    """Return the cross-entropy whose class weights are inverse to a part's samples of each class.
-
-    The mean weight is 1; a class without samples weighs nothing.
-    """
-    n = torch.bincount(part.labels, minlength=n_classes).float()
-    weights = torch.where(n > 0, n.sum() / n.clamp_min(1), 0)
-    weights = weights / weights[n > 0].mean()
-
-    def loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = logits.float()
-        return F.cross_entropy(logits, labels, weight=weights), logits
-
-    return loss

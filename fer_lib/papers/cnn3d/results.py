@@ -23,18 +23,9 @@ AVERAGES = ("pooled", "mean of folds")
 def by_epoch(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> pd.DataFrame:
     """Return the accuracy in per cent by which epoch of each fold counts (ambiguity ``best_epoch``).
 
-    Parameters
-    ----------
-    outcomes
-        One per fold, trained to the last epoch with test accuracies after each.
-    sizes
-        Clips that each fold tests.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``average`` (:data:`AVERAGES`) and :data:`EPOCHS`: the last; the one that is best for all folds
-        together; each fold's own best.
+    ``outcomes`` are one per fold, trained to the last epoch with test accuracies after each; ``sizes`` the
+    clips that each tests. Columns are ``average`` (:data:`AVERAGES`) and :data:`EPOCHS`: the last; the one
+    that is best for all folds together; each fold's own best.
     """
     import pandas as pd
 
@@ -56,11 +47,7 @@ def by_fold(right: np.ndarray, folds: np.ndarray) -> np.ndarray:
 def averages(right: np.ndarray, folds: np.ndarray, groups: np.ndarray) -> dict[str, tuple[float, ...]]:
     """Return accuracy with its 95 % interval over groups, by :data:`AVERAGES`.
 
-    Parameters
-    ----------
-    right : bool array (N,)
-    folds, groups : array (N,)
-        The fold and the subject of each clip.
+    All are (N,): which clips are right, and the fold and the subject of each.
     """
     weights = (None, metrics.class_weights(folds))
     return {
@@ -90,19 +77,17 @@ def compare_views(
     import pandas as pd
 
     index = np.concatenate([fold.test for fold in folds])
-    samples = pd.DataFrame({"ids": corpus.ids[index], "subject": corpus.subjects[index]})
-    rows, first = [], None
-    for view, parts in seen.items():
-        stored = {"probabilities": np.concatenate(parts), "labels": corpus.labels[index]}
-        right, groups = metrics.correct(stored | {"ids": corpus.ids[index]}, samples)
-        low, high = metrics.interval(right, groups)
-        row = {"view": view, "accuracy": right.mean(), "low": low, "high": high}
-        names = ("difference", "difference_low", "difference_high", "p")
-        values = (np.nan,) * 4
-        if first is None:
-            first = right
-        else:
-            test = metrics.paired(right, first, groups)
-            values = (test["difference"], *test["interval"], test["p"])
-        rows.append(row | dict(zip(names, values, strict=True)))
+    labels, people = corpus.labels[index], corpus.subjects[index]
+    right = {view: np.concatenate(parts).argmax(1) == labels for view, parts in seen.items()}
+    first, *others = right
+    rows = []
+    for view, hits in right.items():
+        low, high = metrics.interval(hits, people)
+        row = {"view": view, "accuracy": hits.mean(), "low": low, "high": high}
+        row |= dict.fromkeys(("difference", "difference_low", "difference_high", "p"), np.nan)
+        if view in others:
+            test = metrics.paired(hits, right[first], people)
+            row["difference"], row["p"] = test["difference"], test["p"]
+            row["difference_low"], row["difference_high"] = test["interval"]
+        rows.append(row)
     return pd.DataFrame(rows)

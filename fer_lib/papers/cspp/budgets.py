@@ -25,31 +25,13 @@ FULL: dict[str, Any] = {
     "activation": None,
     "folds": None,
 }
-
 BUDGETS: dict[str, dict[str, Any]] = {
     # Narrow networks of tanh start to learn sooner than those of ReLU.
-    "smoke": {
-        "width": 0.25,
-        "epochs": 5,
-        "batch_size": 16,
-        "lr": 0.02,
-        "decay": False,
-        "factor": 2,
-        "activation": "tanh",
-        "folds": 2,
-    },
+    "smoke": FULL
+    | {"width": 0.25, "epochs": 5, "lr": 0.02, "decay": False, "factor": 2, "activation": "tanh", "folds": 2},
     "full": FULL,
     # Readings are compared with this network alone, on folds that do not depend on the seed (draw),
     # without the cells tagged beyond.
     "probe": FULL | {"networks": ("C-SPP",), "groupings": ("subject",), "draw": 0, "width": 0.5},
-    "paper": {
-        "width": 1,
-        "epochs": None,
-        "batch_size": None,
-        "lr": None,
-        "decay": False,
-        "factor": None,
-        "activation": None,
-        "folds": None,
-    },
+    "paper": dict.fromkeys(FULL) | {"width": 1, "decay": False},
 }

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fer_lib.errors import FerError, one_of
+from fer_lib.errors import one_of
 from fer_lib.learn.layers import Dropout, glorot
 
 # Kernel sizes of the convolutions, stage by stage; every stage ends in a pool (Sect. 4.2), 2x2 and max
@@ -39,6 +39,7 @@ PYRAMIDS = {
 ABLATIONS = tuple(PYRAMIDS)[1:]
 FILTERS = (32, 64, 128)  # of each stage; 128 is printed, the first two are those of the benchmark's authors
 LEVELS = (3, 2, 1)  # the only ones that the text names (Fig. 5)
+DROPOUT = 0.5  # after the dense layer
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 SMOOTHINGS = ("true_class_0.9", "framework_0.9", "framework_0.1", "none")
 
@@ -48,18 +49,12 @@ class SpatialPyramidPooling(nn.Module):
 
     Cell ``i`` of ``n`` along a side of ``s`` pixels runs from ``floor(i s / n)`` to ``ceil((i + 1) s / n)``.
     Where ``n`` divides ``s`` these are the paper's steps ``s / n`` without overlap; elsewhere, also where
-    ``n`` exceeds ``s``, cells overlap, and no pixel is left out.
-
-    Parameters
-    ----------
-    levels : sequence of int
-        Cells per side, one pooling each.
+    ``n`` exceeds ``s``, cells overlap, and no pixel is left out. ``levels`` are the cells per side, one
+    pooling each.
     """
 
     def __init__(self, levels: Sequence[int] = LEVELS) -> None:
         super().__init__()
-        if not levels or min(levels) < 1:
-            raise FerError(f"A pyramid needs levels of at least one cell per side, not {tuple(levels)}.")
         self.levels = tuple(levels)
 
     @property
@@ -69,19 +64,15 @@ class SpatialPyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, cells * C)`` from a map ``(B, C, H, W)`` of any size, level after level."""
-        return torch.cat([self._level(x, n).flatten(1) for n in self.levels], dim=1)
-
-    def _level(self, x: Tensor, n: int) -> Tensor:
-        """Return ``(B, C, n, n)``."""
-        height, width = x.shape[2:]
-        if height % n == 0 and width % n == 0:
-            # The same cells, but on a GPU the adaptive pool's gradient differs from run to run.
-            return F.max_pool2d(x, (height // n, width // n))
-        return F.adaptive_max_pool2d(x, n)
-
-    def extra_repr(self) -> str:
-        """Return what ``print(model)`` shows."""
-        return f"levels={self.levels}"
+        (height, width), pooled = x.shape[2:], []
+        for n in self.levels:
+            if height % n == 0 and width % n == 0:
+                # The same cells, but on a GPU the adaptive pool's gradient differs from run to run.
+                cells = F.max_pool2d(x, (height // n, width // n))
+            else:
+                cells = F.adaptive_max_pool2d(x, n)
+            pooled.append(cells.flatten(1))  # (B, C * n * n)
+        return torch.cat(pooled, dim=1)
 
 
 class Network(nn.Module):
@@ -94,31 +85,20 @@ class Network(nn.Module):
     ----------
     kernels : sequence of sequences of int
         Kernel sizes of the convolutions per stage, as in :data:`KERNELS`.
-    n_classes : int
-        Softmax outputs; the paper has six expressions.
     pyramids : sequence of {"low", "high"}
         Over the last convolution of the first stage, over the last one of all. Without the high one the dense
-        layer reads the flattened last map in its place, without the low one nothing.
-    size : int
-        Height and width of the input image in pixels; only networks without a high pyramid depend on it.
+        layer reads the flattened last map in its place, of images of 48 x 48; without the low one nothing.
     padding : {"same", "valid"}
         Whether convolutions keep the size of their map.
     spp_low : sequence of int
         Levels of the low pyramid; those of the high one are :data:`LEVELS`.
     hidden : int
         Units of the dense layer; 0 leaves it out.
-    dropout : float
-        Rate after the dense layer.
     activation : {"relu", "tanh"}
     use_batchnorm : bool
         Batch normalisation after each convolution (not mentioned in the paper).
     width : float
         Scales every layer; 1 is the paper's network, smaller ones are for smoke runs.
-
-    Raises
-    ------
-    FerError
-        For an unknown reading, or an image too small for the stages.
     """
 
     def __init__(
@@ -127,21 +107,18 @@ class Network(nn.Module):
         n_classes: int = 6,
         pyramids: Sequence[str] = (),
         *,
-        size: int = 48,
         padding: str = "same",
         spp_low: Sequence[int] = LEVELS,
         hidden: int = 256,
-        dropout: float = 0.5,
         activation: str = "relu",
         use_batchnorm: bool = False,
         width: float = 1.0,
     ) -> None:
         super().__init__()
-        one_of(padding, ("same", "valid"), "padding")
-        act = ACTIVATIONS[one_of(activation, ACTIVATIONS, "activation")]
-        maps = [_scaled(n, width) for n in FILTERS]
+        act = ACTIVATIONS[activation]
+        *maps, units = (max(1, round(n * width)) for n in (*FILTERS, hidden))
         self.stages, self.pools = nn.ModuleList(), nn.ModuleList()
-        channels = 1
+        channels, size = 1, 48
         for stage, sizes in enumerate(kernels):
             layers: dict[str, nn.Module] = {}
             for i, kernel in enumerate(sizes, 1):
@@ -155,18 +132,14 @@ class Network(nn.Module):
             self.stages.append(nn.Sequential(OrderedDict(layers)))
             self.pools.append(nn.MaxPool2d(2))
             size //= 2
-        if size < 1:
-            raise FerError("The image is too small for the stages of this network; use a larger size.")
 
         self.low = SpatialPyramidPooling(spp_low) if "low" in pyramids else None
         self.high = SpatialPyramidPooling() if "high" in pyramids else None
         inputs = channels * (self.high.cells if self.high else size * size)
         inputs += maps[0] * self.low.cells if self.low else 0
-        units, dense = _scaled(hidden, width) if hidden else 0, nn.Sequential()
-        if units:
-            dense.extend([nn.Linear(inputs, units), act()])
-        self.dense = dense.append(Dropout(dropout))
-        self.classify = nn.Linear(units or inputs, n_classes)
+        dense = [nn.Linear(inputs, units), act()] if hidden else []
+        self.dense = nn.Sequential(*dense, Dropout(DROPOUT))
+        self.classify = nn.Linear(units if hidden else inputs, n_classes)
         self.apply(glorot)  # the default of the framework that the paper names
 
     @property
@@ -208,19 +181,10 @@ def true_class_target(reading: str, n_classes: int = 6) -> float:
 
     The paper's epsilon is what the true class keeps (Sect. 3.2: 0.9, the five others 0.02 each). A
     framework's ``label_smoothing`` is what is taken off and spread over all classes, the true one included.
-
-    Parameters
-    ----------
-    reading : {"true_class_0.9", "framework_0.9", "framework_0.1", "none"}
-        The paper's 0.9 as it defines it, as a framework would take it, the 0.1 that a framework's user
-        would write for it, or one-hot targets.
+    The readings (:data:`SMOOTHINGS`) are the paper's 0.9 as it defines it, as a framework would take it, the
+    0.1 that a framework's user would write for it, and one-hot targets.
     """
-    one_of(reading, SMOOTHINGS, "label_smoothing")
     if reading.startswith("framework"):
         smoothing = float(reading.removeprefix("framework_"))
         return 1 - smoothing + smoothing / n_classes
     return 0.9 if reading == "true_class_0.9" else 1.0
-
-
-def _scaled(units: int, width: float) -> int:
-    return max(1, round(units * width))

@@ -14,21 +14,10 @@ EXPRESSION, PERSON = "expression, from other people", "person, from other expres
 def neighbours(features: dict[str, np.ndarray], labels: np.ndarray, people: np.ndarray) -> pd.DataFrame:
     """Return how often five neighbours name the expression and the person, in per cent, and chance.
 
-    For the expression only other people's images vote, for the person only images of other expressions.
-    Chance is the share of the most frequent class or person.
-
-    Parameters
-    ----------
-    features : dict
-        What they are called to float (N, D).
-    labels, people : ndarray
-        int (N,): the expression and the person of each image.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``features``, :data:`EXPRESSION` and :data:`PERSON`; NaN where a single person leaves nothing
-        to ask, or there are too few images.
+    ``features`` are float (N, D) by what they are called, ``labels`` and ``people`` int (N,). For the
+    expression only other people's images vote, for the person only images of other expressions. Chance is
+    the share of the most frequent class or person. A figure is NaN where a single person leaves nothing to
+    ask, or there are too few images.
     """
     asked = {EXPRESSION: (labels, people), PERSON: (people, labels)}
     rows = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,12 @@ from fer_lib.data.splits import Fold
 from fer_lib.evidence.recorder import Recorder
 from fer_lib.judge import inflation
 from fer_lib.judge.inflation import Step
-from fer_lib.learn import explain, side_by_side, training, units
+from fer_lib.learn import explain, metrics, side_by_side, training, units
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.training import Part
 from fer_lib.learn.units import Outcome
 from fer_lib.papers.cspp import corpora, network
 from fer_lib.papers.cspp.eye_noise import EyeFeed, NoisyPart, working_images
-from fer_lib.papers.cspp.transfer import Transfer, apply_models
 
 STRUCTURE = ("padding", "spp_low", "hidden", "activation", "use_batchnorm")
 """The parameters of the notebook that :class:`fer_lib.papers.cspp.network.Network` takes."""
@@ -42,36 +41,31 @@ def located(corpus: Corpus, detector: str, device: torch.device) -> tuple[Part, 
     return Part.of(pixels, corpus.labels, eyes, device=device), missed
 
 
-@dataclass
-class Trainer:
-    """Trains the paper's networks by name, on any fold of one corpus.
+class Transfer(NamedTuple):
+    """What K models make of a corpus that none of them has seen: accuracies (K,) and their mean (Sect. 5.2).
 
-    Attributes
-    ----------
-    corpus : Corpus
-    faces : Part
-        All its images, as :func:`located` returns them.
-    recorder, seed
-        See :func:`fer_lib.learn.units.train_unit`.
-    readings : dict
-        The notebook's parameters.
-    width : float
-        Scales every layer.
-    factor : int
-        Samples per training image: the image and its synthetic ones.
-    workers : int
-        How many trainings go on side by side.
+    Its 95 % interval draws subjects and models: both would be others another time.
     """
 
+    accuracies: np.ndarray
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass
+class Trainer:
+    """Trains the paper's networks by name, on any fold of one corpus, and applies them."""
+
     corpus: Corpus
-    faces: Part
+    faces: Part  # all its images, as located() returns them
     recorder: Recorder
     recipe: Recipe
-    readings: dict[str, Any]
+    readings: dict[str, Any]  # the notebook's parameters
     seed: int
-    width: float = 1.0
-    factor: int = 71
-    workers: int = 1
+    width: float = 1.0  # scales every layer
+    factor: int = 71  # samples per training image: the image and its synthetic ones
+    workers: int = 1  # trainings that go on side by side
 
     @property
     def feed(self) -> EyeFeed:
@@ -96,14 +90,10 @@ class Trainer:
     def train(
         self, wanted: Sequence[tuple[str, Fold]], keep: Sequence[str] = (), factor: int | None = None
     ) -> list[Outcome]:
-        """Train networks on folds, or find them in the recorder; keep the weights of those named in ``keep``.
+        """Train networks on folds of the corpus, or find them in the recorder.
 
-        Parameters
-        ----------
-        wanted
-            Network and fold, whose indices are those of the corpus.
-        factor
-            Samples per training image, where they are others than the run's.
+        The weights of those named in ``keep`` are kept. ``factor`` are the samples per training image, where
+        they are others than the run's.
         """
         parts = {
             fold.name: (self.noisy(fold.train, factor or self.factor), None, self.take(fold.test))
@@ -146,20 +136,19 @@ class Trainer:
     ) -> dict[str, Transfer]:
         """Apply the models of all folds to another corpus (Sect. 5.2), and record what they answer.
 
-        Parameters
-        ----------
-        trained
-            Network to its outcomes, one per fold.
-        target, name
-            The other corpus, and what it is called; see :func:`fer_lib.papers.cspp.corpora.targets`.
+        ``trained`` are the outcomes of each network, one per fold; ``target`` and ``name`` one of
+        :func:`fer_lib.papers.cspp.corpora.targets`.
         """
         part, _ = located(target, self.readings["eye_detector"], self.faces.images.device)
         suffix = "across" if target.card.synthetic else f"cross_ck_to_{name}"
         ids, found = np.char.add(f"{name}/", target.ids), {}
         for model, outcomes in trained.items():
-            models = [self.trained(model, outcome) for outcome in outcomes]
-            probabilities = apply_models(models, part, self.feed, self.recipe.precision)
-            found[model] = Transfer(probabilities, target.labels, target.subjects)
+            models = (self.trained(model, outcome) for outcome in outcomes)
+            options = {"precision": self.recipe.precision}
+            probabilities = np.stack([training.predict(m, part, self.feed, **options) for m in models])
+            correct = probabilities.argmax(2) == target.labels  # (K, N)
+            accuracies, bounds = correct.mean(1), metrics.interval(correct, target.subjects)
+            found[model] = Transfer(accuracies, float(accuracies.mean()), *bounds)
             for fold, values in zip(folds, probabilities, strict=True):
                 self.recorder.add_predictions(f"{model}@{suffix}", values, target.labels, ids, fold.name)
         facts = {"ids": ids, "label": target.labels, "subject": target.subjects}
@@ -172,12 +161,8 @@ class Trainer:
         """Add to an honest accuracy, one at a time, what raises it without making the network better.
 
         The honest one holds people out, counts the last epoch and tests one frame of each sequence. Where
-        frames are added, the samples per image shrink by as much: every step trains equally long.
-
-        Returns
-        -------
-        DataFrame
-            See :func:`fer_lib.judge.inflation.waterfall`.
+        frames are added, the samples per image shrink by as much: every step trains equally long. Returned is
+        the table of :func:`fer_lib.judge.inflation.waterfall`.
         """
         every = np.arange(len(self.corpus))
         first = every
@@ -209,4 +194,5 @@ class Trainer:
         hits = np.concatenate([outcome.test.argmax(1) for outcome in outcomes]) == self.corpus.labels[tested]
         curves = [pd.DataFrame(o.curves).assign(fold=f.name) for o, f in zip(outcomes, folds, strict=True)]
         sizes = {fold.name: len(fold.test) for fold in folds}
-        return Step.of(step, hits, self.corpus.subjects[tested]), pd.concat(curves), sizes
+        units = self.corpus.subjects[tested]
+        return Step(step, hits, units, np.ones(len(hits))), pd.concat(curves), sizes
