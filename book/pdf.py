@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import shutil
 import sys
 from html import escape
 from pathlib import Path
@@ -13,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from bs4 import BeautifulSoup, Tag
 
+from fer_lib.cli.care import browser
 from fer_lib.errors import FerError
 from fer_lib.evidence.provenance import repository
 from fer_lib.files import atomic
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LEFT_OUT = (
     "script, .headerlink, .copybtn, .prev-next-area, .toggle-button, nav, button, input, .fer-screen-only"
 )
@@ -111,11 +110,6 @@ def document(html: Path, toc: dict[str, Any], title: str) -> str:
         f'<body class="book-print"><main class="bd-content"><section class="title-page"><h1>{heading}</h1>'
         f'<ol class="book-contents">{"".join(lines)}</ol></section>{"".join(chapters)}</main></body></html>'
     )
-
-
-def browser() -> str | None:
-    """Return a browser of the Chromium family on this machine; None leaves the choice to Playwright."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def write(html: Path, target: Path, source: str) -> None:

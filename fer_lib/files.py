@@ -24,6 +24,7 @@ from filelock import FileLock
 from fer_lib.errors import FerError, WriteError
 
 DAMAGED = (BadZipFile, EOFError, OSError, ValueError)
+NOT_CACHED = "fer: not cached, and made again the next time:"
 FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
@@ -218,16 +219,20 @@ def cached_arrays(kind: str, key: str, build: Callable[[], dict[str, np.ndarray]
 
     ``kind`` and ``key`` are the folder and name below :func:`cache_folder`; ``key`` must identify the content
     completely. ``build`` returns arrays without object dtype. Two processes asking for the same key build it
-    once; a damaged entry is built again. Where the cache is full, the arrays are built and not stored, and a
-    line on standard error says so.
+    once; a damaged entry is built again. Where the cache is full or read-only, the arrays are built and not
+    stored, and a line on standard error says so.
     """
     path = cache_folder() / kind / key
     with suppress(*DAMAGED):  # also from a read-only cache
         return _stored(path)
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        lock.acquire()
+    lock = FileLock(f"{path}.lock")
+    try:
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+    except WriteError as error:
+        print(f"{NOT_CACHED} {error}", file=sys.stderr)
+        return build()
     with lock:
         lock.release()  # the first of two holds; the block has the other
         with suppress(*DAMAGED):
@@ -240,7 +245,7 @@ def cached_arrays(kind: str, key: str, build: Callable[[], dict[str, np.ndarray]
                 for name, array in made.items():
                     np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         except WriteError as error:
-            print(f"fer: not cached, and made again the next time: {error}", file=sys.stderr)
+            print(f"{NOT_CACHED} {error}", file=sys.stderr)
         return made
 
 

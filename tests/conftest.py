@@ -5,7 +5,6 @@ tests are skipped; in continuous integration an absent book is a failure.
 """
 
 import os
-import runpy
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +15,7 @@ if os.environ.get("PYTEST_XDIST_WORKER"):
 import pytest
 from hypothesis import settings
 
+from fer_lib.cli import care
 from fer_lib.evidence.execution import execute
 from fer_lib.evidence.provenance import evidence_folder, sources
 from fer_lib.evidence.runs import Run
@@ -69,8 +69,7 @@ def book():
 @pytest.fixture(scope="module")  # its event loop would be in the way of other files' notebooks
 def browser(book):
     """Return Chromium, for the pages of the built book."""
-    program = runpy.run_path(str(Path(__file__).parents[1] / "book" / "pdf.py"))["browser"]()
-    if program is None:
+    if (program := care.browser()) is None:
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
 

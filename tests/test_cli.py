@@ -112,7 +112,9 @@ def test_usage_errors_exit_2(argv, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(argv)
     assert stop.value.code == 2
-    assert "usage: fer" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "usage: fer" in said
+    assert ("Did you mean 'run'" in said) == (argv == ["rum"])
 
 
 @pytest.mark.parametrize(
@@ -323,6 +325,9 @@ def test_run_leaves_evidence_with_a_clean_notebook(project, capsys, monkeypatch)
     said = capsys.readouterr().out
     assert name in said
     assert "75.00%" in said
+    assert f"Page:     {folder / 'notebook.ipynb'}" in said
+    assert "Took:" in said
+    assert "fer run cnn_sift DATASET" in said
     made = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     assert made == ["notebook.ipynb", "predictions/C1.npz", "run.json"]
     everything = (folder / "notebook.ipynb").read_text() + (folder / "run.json").read_text()
@@ -485,3 +490,19 @@ def test_a_closed_pipe_is_no_error(words):
     done = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_output_that_cannot_be_written_is_one_sentence_and_a_closed_pipe_none():
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    start = [sys.executable, "-m", "fer_lib.cli"]
+    with Path("/dev/full").open("w") as full:
+        command = [*start, "data", "list"]
+        done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "fer: No space left on device.\n")
+    for words in (["data", "list"], ["--help"], ["data", "check", "synthetic", "--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)  # as `head` does when it has seen enough
+        command = [*start, *words]
+        done = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, "")

@@ -250,6 +250,20 @@ def test_parse_pixels_agrees_with_a_plain_reading(texts):
 # Where it lies and what it is called -------------------------------------------------------------------
 
 
+def test_class_folders_may_be_named_by_their_codes(tmp_path, samples):
+    root = write_folders(tmp_path / "names", samples)
+    known = fer2013.READER.read(root).fingerprint
+    for folder in [*root.glob("*/*")]:
+        folder.rename(folder.with_name(str(fer2013.FOLDERS[folder.name])))
+    assert fer2013.READER.read(root).fingerprint == known
+
+
+@pytest.mark.parametrize("place", ["fer2013", "fer2013/fer2013"])
+def test_a_csv_without_suffix_is_found(tmp_path, samples, place):
+    write_csv(tmp_path / place, samples)
+    assert len(fer2013.READER.read(datasets.find("fer2013", tmp_path))) == len(samples)
+
+
 def test_what_lies_there_instead_is_named(tmp_path):
     (tmp_path / "FER 2013 (1).csv").write_text("emotion,pixels,Usage")
     with pytest.raises(AbsentDataError, match=r"nothing that looks like it \(it holds FER 2013 \(1\)\.csv\)"):

@@ -64,6 +64,8 @@ def test_check_says_whether_the_votes_are_here(copy):
     found = datasets.check("fer2013", copy)
     assert found["ok"]
     assert "votes=True adds its votes" in found["remarks"][0]
+    (copy / "fer2013new.csv").write_text("<!DOCTYPE html>\n<title>Sign in</title>\n")
+    assert "no file of votes" in datasets.check("fer2013", copy)["remarks"][0]
     (copy / "fer2013new.csv").unlink()
     assert datasets.check("fer2013", copy)["remarks"] == []
     with pytest.raises(FerError, match=r"holds no fer2013new\.csv; put the file"):

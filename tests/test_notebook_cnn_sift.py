@@ -69,7 +69,7 @@ def test_budget_full_has_the_control_and_trains_until_it_has_learnt():
 def test_sizes_of_a_small_corpus_are_parts_of_it_and_draws_are_pooled():
     plan = BUDGETS["full"] | {"draws": 2}
     corpus = datasets.synthetic.generate(n_subjects=6, per_expression=1)
-    fold = splits.kfold(corpus, 2, accept_leaks=True)[0]
+    fold = splits.kfold(corpus, 2)[0]
     drawn, kept, rng = {}, {}, np.random.default_rng(0)
 
     def train(name, small, recipe, score_epochs):
@@ -107,7 +107,7 @@ def test_networks_may_start_from_those_trained_on_another_corpus(tmp_path):
     ensemble = Ensemble(names, lambda name: build(name, 8, width=0.03), corpus, None, store, 0, "cpu")
     ensemble.pretrain(other, Recipe(epochs=1, batch_size=16, lr=1e-9))
     assert ensemble.start["C1"] == ensemble.start["C1 again"] != ensemble.start["S1"]
-    fold = splits.kfold(corpus, 2, accept_leaks=True)[0]
+    fold = splits.kfold(corpus, 2)[0]
     done = ensemble.train("C1", fold, Recipe(epochs=1, batch_size=16, lr=1e-9), keep=True)
     model, _ = ensemble.trained("C1", fold, done)
     began = read_weights(ensemble.start["C1"])["features.conv1.weight"]

@@ -190,7 +190,7 @@ def photographs(corpus, monkeypatch):
     found = np.arange(len(corpus)) % 4 > 0
     marks = np.where(found[:, None, None], corpus.landmarks, np.nan)
 
-    def landmarks(images, method, boxes=None):
+    def landmarks(images, boxes=None):
         assert boxes is None or (boxes == [0, 0, 48, 48]).all()
         at = [int(np.flatnonzero((corpus.images == image).all((1, 2)))[0]) for image in images]
         return corpus.landmarks[at] + 1
@@ -235,7 +235,7 @@ def test_landmarks_are_looked_for_in_the_disturbed_image(corpus, photographs, mo
     read = read.select(read.valid)
     seen = []
 
-    def landmarks(images, method, boxes=None):
+    def landmarks(images, boxes=None):
         seen.append(images)
         return read.landmarks + 2
 
@@ -304,7 +304,7 @@ def test_a_trainer_trains_asks_and_warps(corpus, tmp_path):
     trainer = Trainer(
         corpus, UnitFolder(tmp_path), recipe, readings, torch.device("cpu"), 0.05, {"VGG": 0.05}
     )
-    fold = splits.kfold(corpus, 2, accept_leaks=True)[0]
+    fold = splits.kfold(corpus, 2)[0]
     outcome = trainer.train("landmarks", fold, keep=True)
     said = trainer.asked("landmarks", fold, outcome)(trainer.part(fold.test))
     np.testing.assert_allclose(said, outcome.test, atol=1e-5)
@@ -324,14 +324,14 @@ def test_rivals_are_trained_once_more_under_a_recipe_of_their_own(corpus, tmp_pa
     assert (own.optimiser, own.learning_rate(0), own.augmentation) == ("sgd", 0.03, AUGMENTATION)
     readings = {"hog": "coarse", "landmark_norm": "centred", "normalisation": "global"}
     trainer = Trainer(corpus, UnitFolder(tmp_path), recipe, readings, torch.device("cpu"), 1.0, {"VGG": 0.05})
-    fold = splits.kfold(corpus, 2, accept_leaks=True)[0]
+    fold = splits.kfold(corpus, 2)[0]
     answers = [trainer.train(name, fold).test for name in ("VGG", "VGG, own recipe")]
     assert answers[0].shape == answers[1].shape
     assert not np.allclose(*answers, atol=1e-3)
 
 
 def test_a_part_of_a_fold_tests_only_what_is_in_it(corpus):
-    fold = splits.kfold(corpus, 2, accept_leaks=True)[0]
+    fold = splits.kfold(corpus, 2)[0]
     here = corpus.labels > 2
     assert (corpus.labels[some(fold, here).test] > 2).all()
     assert (some(fold, here).train == fold.train).all()

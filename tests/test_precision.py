@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from fer_lib.errors import FerError
 from fer_lib.files import UnitFolder
 from fer_lib.learn import layout, precision, training, trial, units
 from fer_lib.learn.precision import decide
@@ -85,6 +86,12 @@ def test_a_wrong_gradient_falls_back_and_names_the_layer(fault):
     found = chosen(network(fault))
     assert (found.name, found.layer) == ("fp32", "2")
     assert "in 2 on this machine" in found.reason
+
+
+def test_bf16_by_name_is_refused_where_it_is_wrong():
+    with pytest.raises(FerError, match="precision='bf16' was asked for, but C1 cannot be trained in it"):
+        decide(network(0.8), batch, cross_entropy(), Recipe(1, precision="bf16"), "C1")
+    assert chosen(network(), precision="bf16").name == "bf16"
 
 
 def test_what_is_computed_between_layers_is_looked_at_too():

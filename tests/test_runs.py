@@ -361,7 +361,7 @@ def test_a_damaged_unit_is_done_again(tmp_path):
 
 @pytest.mark.parametrize("code, said", [(errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")])
 def test_a_full_or_read_only_folder_is_named(tmp_path, monkeypatch, capsys, code, said):
-    def refuse(*arguments):
+    def refuse(*arguments, **options):
         raise OSError(code, os.strerror(code))
 
     store = UnitFolder(tmp_path / "work")
@@ -378,6 +378,9 @@ def test_a_full_or_read_only_folder_is_named(tmp_path, monkeypatch, capsys, code
     made = cached_arrays("kind", "key", lambda: {"x": np.ones(2)})  # goes on without
     assert made["x"].tolist() == [1, 1]
     assert f"{tmp_path}/cache/kind cannot be written to" in capsys.readouterr().err
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert cached_arrays("other", "key", lambda: {"x": np.ones(1)})["x"].tolist() == [1]
+    assert f"{tmp_path}/cache/other cannot be written to" in capsys.readouterr().err
 
 
 def test_another_number_of_threads_is_another_key(tmp_path):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 CELLS = {
@@ -159,3 +160,19 @@ def test_make_asks_for_what_it_says(goal, targets):
     _, asked = parse_args(shlex.split(line)[1:])
     assert set(asked.targets) == targets
     assert asked.config == ["seeds=0,1"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("COMPLETED", "success"), ("CANCELLED by 0", "failed"), ("OUT_OF_MEMORY", "failed"), ("", "running")],
+)
+def test_a_job_that_a_cluster_killed_is_not_waited_for(tmp_path, state, said):
+    """Of a job that cannot say so itself, Snakemake asks the scheduler, here a stand-in."""
+    (tmp_path / "sacct").write_text(f"#!/bin/sh\necho '{state:>12} '\n")
+    (tmp_path / "sacct").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    profile = yaml.safe_load((REPOSITORY / "profiles/generic/config.yaml").read_text())
+    command = [REPOSITORY / profile["cluster-generic-status-cmd"], "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [said]

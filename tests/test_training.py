@@ -163,11 +163,20 @@ def test_a_finished_unit_is_not_trained_again(parts, tmp_path):
     np.testing.assert_allclose(training.predict(model, parts[2], normalise), first.test, atol=1e-6)
     right = (training.predict(model, parts[0], normalise).argmax(1) == parts[0].labels.numpy()).mean()
     assert [row["known_accuracy"] for row in again.curves] == pytest.approx([np.nan, right], nan_ok=True)
+
+
+@pytest.mark.parametrize("damage", ["nan", "no probabilities", "cut", "empty"])
+def test_a_damaged_unit_is_made_again(parts, tmp_path, damage):
+    store, recipe = UnitFolder(tmp_path), Recipe(1, 16, precision="fp32")
+    first = units.train_unit(store, "C1 a", CNN, parts, recipe)
     path = store.unit("C1 a")
-    path.write_bytes(path.read_bytes()[:40])  # a damaged unit is made again
-    made = units.train_unit(store, "C1 a", build, parts, recipe, **options)
-    assert len(built) == 2
-    assert np.array_equal(made.test, first.test)
+    with np.load(path) as unit:
+        values = dict(unit)
+    values["test"][0, 0] += {"nan": np.nan, "no probabilities": 1}.get(damage, 0)
+    np.savez_compressed(path, **values)
+    if damage in ("cut", "empty"):
+        path.write_bytes(path.read_bytes()[: 40 if damage == "cut" else 0])
+    assert np.array_equal(units.train_unit(store, "C1 a", CNN, parts, recipe).test, first.test)
 
 
 def test_units_of_different_names_start_differently(parts, tmp_path):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import shutil
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import shtab
 
@@ -69,9 +72,11 @@ def main(argv: list[str] | None = None) -> int:
         kept = "Interrupted; finished parts are kept and the same command goes on from there."
         return _complain(str(stop) or kept, 130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be written
+        _silence()
         return 0
     except OSError as error:
+        if error.filename is None:  # it was standard output that failed
+            _silence()
         where = "" if error.filename is None else f": {error.filename}"
         return _complain(f"{error.strerror or error}{where}.", 2)
 
@@ -81,12 +86,29 @@ def _complain(message: object, code: int) -> int:
     return code
 
 
+def _silence() -> None:
+    """Drop what standard output still holds: writing it would fail once more."""
+    with suppress(AttributeError, OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that names the nearest command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit with 2."""
+        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), n=1)
+            message += f". Did you mean {near[0]!r}?" if near else ""
+        super().error(message)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser of ``fer``."""
     raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     papers = " ".join(sorted(path.stem for path in (Path(__file__).parents[1] / "claims").glob("*.yaml")))
     epilog = EXAMPLES.format(papers=papers)
-    top = argparse.ArgumentParser(prog="fer", description=DESCRIPTION, epilog=epilog, **raw)
+    top = Parser(prog="fer", description=DESCRIPTION, epilog=epilog, **raw)
     top.add_argument("--version", action="version", version=f"fer {__version__}")
     shtab.add_argument_to(top, "--completion", help="print a shell's completion script, such as bash")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -140,12 +162,15 @@ def _add_run(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Make the run, and print the accuracy of every model from its stored predictions."""
+    """Make the run, and say what its models reached, where its page is and what one does with it."""
+    from fer_lib import claims
     from fer_lib.evidence.execution import NotebookError, execute
     from fer_lib.evidence.runs import Run
     from fer_lib.learn.metrics import accuracy
+    from fer_lib.progress import duration
 
     options = {name: value for name, value in vars(arguments).items() if name not in ("action", "completion")}
+    began = time.monotonic()
     try:
         run = Run(execute(**options))
     except NotebookError as error:
@@ -161,6 +186,21 @@ def _run(arguments: argparse.Namespace) -> int:
         print("  Budget full: a claim is judged where the networks are certified to have converged.")
     elif run.budget != "paper":
         print(f"  Budget {run.budget}: not what the paper did, so not compared with its claims.")
+    pictures = sorted((run.path / "figures").glob("*.png"))
+    if (page := run.path / "notebook.ipynb").exists():
+        print(f"Page:     {page}" + f", and {len(pictures)} pictures in figures/" * bool(pictures))
+    print(f"Took:     {duration(time.monotonic() - began)}")
+    if run.dataset == "synthetic":
+        steps = [
+            f"`fer data list` names the corpora; `fer run {run.paper} DATASET` is the same on one of them"
+        ]
+    else:
+        steps = [f"`fer scorecard {run.paper}` sets it beside the claims"] * (run.paper in claims.PAPERS)
+        steps.append("`make book` puts it on its page")
+        kept = any((run.path / "weights").glob("*.pt"))
+        if kept and run.paper != "cnn3d":  # which reads ten frames, and a face is one
+            steps.append("`make lab` shows what its networks say of a face")
+    print(f"Next:     {'; '.join(steps)}")
     return 0
 
 

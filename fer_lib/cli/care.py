@@ -6,11 +6,13 @@ import argparse
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fer_lib.errors import FerError
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 GIB = 2**30
 ROOM, MEMORY = 10, 4  # GiB that an environment and runs take, and that a run at full size takes
 
@@ -107,11 +109,32 @@ def _kernel() -> tuple[bool, str]:
     return found, "python3" if found else "no kernel python3: run `make book` once, or install ipykernel"
 
 
+def _data() -> tuple[bool, str]:
+    from fer_lib.data import datasets
+
+    here = []
+    for name in datasets.NAMES:
+        with suppress(FerError):
+            here += [name] * (name != "synthetic" and datasets.find(name) is not None)
+    return True, f"{', '.join(here) or 'none'} (`fer data list` says how to get others)"
+
+
+def browser() -> str | None:
+    """Return a browser of the Chromium family on this machine; None if there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def _browser() -> tuple[bool, str]:
+    return True, browser() or "none: `make pdf` and the book's tests need Chromium or Chrome"
+
+
 CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
     "device": _device,
     "precision": _precision,
     "memory": _memory,
     "cache": _cache,
     "results": _results,
+    "data": _data,
     "kernel": _kernel,
+    "browser": _browser,
 }

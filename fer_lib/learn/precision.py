@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fer_lib.errors import FerError
 from fer_lib.files import cache_folder, digest, write_json
 from fer_lib.learn import trial
 from fer_lib.learn.layout import as_weights, keep_freed_memory, lies_channels_last, plain
@@ -81,15 +82,16 @@ def has_bf16_units(device: torch.device) -> bool:
     return bool(able.get("amx_bf16") or able.get("avx512_bf16")) and not capped
 
 
-def decide(model: nn.Module, batch: Batch, loss: Loss, recipe: Recipe) -> Precision:
+def decide(model: nn.Module, batch: Batch, loss: Loss, recipe: Recipe, label: str = "") -> Precision:
     """Return the precision in which ``model`` is trained under ``recipe``.
 
     ``model`` is on its device, in the memory format it is trained in; it is not changed, nor is the random
-    state. ``batch`` is called when there is something to look at.
+    state. ``batch`` is called when there is something to look at. Where ``recipe.precision`` is ``"bf16"``
+    and the machine computes this network (``label``) wrongly in it, that is a FerError.
     """
     device = next(model.parameters()).device
     why = "float32 was asked for" if recipe.precision == "fp32" else ""
-    if not why and not has_bf16_units(device):
+    if recipe.precision == "auto" and not has_bf16_units(device):
         why = "this processor has no units for bf16"
     if why and device.type == "cuda":
         return Precision("fp32", why)
@@ -110,6 +112,13 @@ def decide(model: nn.Module, batch: Batch, loss: Loss, recipe: Recipe) -> Precis
             found = replace(found, layout=layout, reason=found.reason + note)
             with contextlib.suppress(OSError):  # a read-only cache: looked at again next time
                 write_json(path, asdict(found))
+    if recipe.precision == "bf16":
+        if found.error is None or not found.error <= LAYER_TOLERANCE:
+            raise FerError(
+                f"precision='bf16' was asked for, but {label or 'this network'} cannot be trained in it "
+                f"here: {found.reason}. Use precision='auto' or 'fp32'."
+            )
+        return replace(found, name="bf16", reason="bf16 was asked for")
     return replace(found, reason=why + found.reason)
 
 

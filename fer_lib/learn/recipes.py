@@ -42,7 +42,7 @@ class Recipe:
     augmentation : callable or None
         See :data:`Augment`; drawn anew for every image and epoch. A dataclass, such as
         ``fer_lib.features.geometry.Augmentation``, is written into the evidence field by field.
-    precision : {"auto", "fp32"}
+    precision : {"auto", "bf16", "fp32"}
         ``auto`` takes bf16 where this machine computes it right, see :mod:`fer_lib.learn.precision`.
     patience : int
         Training ends before ``epochs`` once more than 99 % of the training images are right and this many
@@ -76,7 +76,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         one_of(self.checkpoint, ("last", "best_validation", "best_test"), "checkpoint")
-        one_of(self.precision, ("auto", "fp32"), "precision")
+        one_of(self.precision, ("auto", "bf16", "fp32"), "precision")
         one_of(self.optimiser, ("adam", "sgd"), "optimiser")
         if self.epochs < 1 or self.batch_size < 1:
             raise FerError(f"epochs={self.epochs} and batch_size={self.batch_size} must both be at least 1.")

@@ -154,7 +154,7 @@ def fit(
     channels_last(model, device)
     feed = feed or ImageFeed(Normalisation(), recipe.augmentation)
     loss = loss or cross_entropy(recipe.true_class_target)
-    precision = precision or decide(model, real_batch(model, train, recipe, feed), loss, recipe)
+    precision = precision or decide(model, real_batch(model, train, recipe, feed), loss, recipe, label)
     if precision.layout == "plain":
         plain(model)
     optimiser = optimiser_of(model, recipe)

@@ -84,10 +84,9 @@ def train_unit(
     """
     train, validation, test = parts
     weights = store.checkpoint(f"{unit}.weights.pt") if keep_weights else None
-    path = store.unit(unit)
-    if path is not None and (weights is None or weights.exists()):
+    held = None if (path := store.unit(unit)) is None else arrays(path)
+    if held is not None and _sound(held) and (weights is None or weights.exists()):
         progress.trained(None)
-        held = arrays(path)
         rows = [dict(zip(held["columns"].tolist(), row, strict=True)) for row in held["curves"].tolist()]
         said = Precision(**json.loads(str(held["precision"])))
         return Outcome(held["test"], held["validation"], rows, weights, said)
@@ -103,7 +102,7 @@ def train_unit(
     try:
         precision = Precision(**json.loads(decided.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
-        precision = decide(model, real_batch(model, train, recipe, feed), loss, recipe)
+        precision = decide(model, real_batch(model, train, recipe, feed), loss, recipe, unit)
         write_json(decided, asdict(precision))
     scored_on = {"validation": validation, "test": test}
     if not score_epochs:
@@ -128,6 +127,12 @@ def train_unit(
     store.finish_unit(unit, test=tested, validation=validated, **table, precision=said)
     progress.trained(time.monotonic() - began)
     return Outcome(tested, validated, rows, weights, precision)
+
+
+def _sound(held: Mapping[str, np.ndarray]) -> bool:
+    """Return whether a unit holds probabilities; one that does not is made again."""
+    parts = [part for part in (held["test"], held["validation"]) if part.size]
+    return all(np.isfinite(part).all() and np.allclose(part.sum(1), 1, atol=0.01) for part in parts)
 
 
 def read_weights(path: Path, what: str = "weights") -> dict[str, torch.Tensor]:

@@ -82,10 +82,14 @@ def _locate(name: str, data_dir: str | Path | None, **selection: Any) -> Source:
 def data_folder(data_dir: str | Path | None = None) -> Path:
     """Return where corpora are looked for: ``data_dir``, else ``$FER_DATA``, else ``~/fer-data``.
 
-    FerError if it is a file.
+    FerError if it is a file, or below the home of a user that there is not.
     """
+    base = Path(data_dir or os.environ.get("FER_DATA") or "~/fer-data")
     with _refusals():
-        base = Path(data_dir or os.environ.get("FER_DATA") or "~/fer-data").expanduser()
+        try:
+            base = base.expanduser()
+        except RuntimeError:
+            raise FerError(f"{base}: there is no such user; give the folder in full.") from None
         if base.is_file():
             raise FerError(
                 f"{base} is a file; give the folder that holds it, or bring it in with `fer data import`."

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_lib.data import pixel_csv
+from fer_lib.data import first_bytes, pixel_csv
 from fer_lib.data.corpus import SPLIT_ORDER, Card, Corpus
 from fer_lib.data.datasets import fer2013_original, ferplus
 from fer_lib.data.datasets.ferplus import SPLITS
@@ -39,6 +39,7 @@ SIZE = 48
 CLASSES = EXPRESSIONS[:7]  # FER2013's codes 0..6 are the canonical order
 FOLDERS = {name: CLASSES.index(name) for name in CLASSES}
 FOLDERS |= {name: FOLDERS[known] for name, known in ALIASES.items() if known in FOLDERS}
+FOLDERS |= {str(code): code for code in range(len(CLASSES))}  # some copies name them so; counts tell
 SPLIT_FOLDERS = ("train", "training", "validation", "val", "test", "publictest", "privatetest")
 FILE_NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.jpg")
 OFFICIAL = {
@@ -110,16 +111,18 @@ def locate(root: Path, votes: bool) -> Source | None:
     if votes:
         source.files.append(path)
     elif path:
-        joined = "votes=True adds its votes" if source.form == "csv" else "its votes need fer2013.csv"
-        source.remarks.append(f"FER+: {path.name} is here; {joined}.")
+        said = "votes=True adds its votes" if source.form == "csv" else "its votes need fer2013.csv"
+        if b"neutral" not in first_bytes.read_head(path):
+            said = "but it is no file of votes (a login page, perhaps); download it again"
+        source.remarks.append(f"FER+: {path.name} is here; {said}.")
     return source
 
 
 def _located(folder: Path) -> Source | None:
     """Return FER2013 in this very folder; of several forms the csv, then the folders."""
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = {f.name.lower(): f for f in inside if f.suffix.lower() == ".csv" and f.is_file()}
-    for name in ("fer2013.csv", "icml_face_data.csv"):
+    files = {f.name.lower(): f for f in inside if f.suffix.lower() in (".csv", "") and f.is_file()}
+    for name in ("fer2013.csv", "icml_face_data.csv", "fer2013"):
         if name in files:
             return Source(folder, "csv", files=[files[name]])
     parts = [f for f in inside if f.name.lower().replace("_", "") in SPLIT_FOLDERS and f.is_dir()]
