@@ -1,9 +1,11 @@
 """Prove that code which was rearranged computes what it computed before.
 
-``python -m benchmarks.unchanged COMMIT PAPER DATASET BUDGET [name=value ...]`` makes one run twice on this
-machine, by the code of a commit and by today's, and compares every number that training left: predictions,
-samples, curves, embeddings. If all are the same to the last bit, ``results/unchanged.json`` says so, and
-evidence made by the older code counts as current for as long as the newer code stays as it is.
+``python -m benchmarks.unchanged RUN`` makes a recorded run (its folder below ``results/``) once more by
+today's code, on the threads that it had, and compares every number that training left: predictions, samples,
+curves, embeddings. ``python -m benchmarks.unchanged COMMIT PAPER DATASET BUDGET [name=value ...]`` compares
+with a commit's code instead, for runs that were made on another machine. If all numbers are the same to the
+last bit, ``results/unchanged.json`` says so, and evidence made by the older code counts as current for as
+long as the newer code stays as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.provenance import repository
+from fer_lib.evidence.provenance import RUN_PARAMETERS, defaults, repository
 from fer_lib.evidence.runs import Run, ledger
 from fer_lib.files import write_json
 from fer_lib.machine import processor
@@ -52,19 +54,10 @@ def differences(old: Run, new: Run) -> tuple[int, list[str]]:
     return numbers, sorted(found)
 
 
-def made(folder: Path, results: Path, arguments: Sequence[str]) -> Run:
-    """Make a run by the code in ``folder``, on one thread, and return its evidence below ``results``."""
-    command = [
-        sys.executable,
-        "-m",
-        "fer_lib.cli",
-        "run",
-        *arguments,
-        "--threads",
-        "1",
-        "--results",
-        str(results),
-    ]
+def made(folder: Path, results: Path, arguments: Sequence[str], threads: int) -> Run:
+    """Make a run by the code in ``folder`` and return its evidence below ``results``."""
+    command = [sys.executable, "-m", "fer_lib.cli", "run", *arguments]
+    command += ["--threads", str(threads), "--results", str(results)]
     environment = os.environ | {"PYTHONPATH": str(folder), "FER_WEIGHTS": "no"}
     if subprocess.run(command, cwd=folder, env=environment).returncode:
         raise FerError(f"The run failed with the code in {folder}; see above.")
@@ -72,42 +65,45 @@ def made(folder: Path, results: Path, arguments: Sequence[str]) -> Run:
     return Run(path.parent)
 
 
+def by_commit(commit: str, place: Path, arguments: Sequence[str]) -> Run:
+    """Make a run by the code of a commit, on one thread."""
+    older, git = place / "older", ["git", "-C", str(repository()), "worktree"]
+    subprocess.run([*git, "add", "-q", "--detach", older, commit], check=True)
+    try:
+        return made(older, place / "was", arguments, 1)
+    finally:
+        subprocess.run([*git, "remove", "--force", older], check=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, keep the outcome if nothing moved, and return 0 then, else 1."""
     parser = argparse.ArgumentParser(prog="benchmarks.unchanged", description=__doc__.partition("\n")[0])
-    for name in ("commit", "paper", "dataset", "budget"):
-        parser.add_argument(name)
-    parser.add_argument("knobs", nargs="*", metavar="name=value")
+    parser.add_argument("older", metavar="RUN | COMMIT", help="folder of a recorded run, or a commit")
+    parser.add_argument("asked", nargs="*", metavar="PAPER DATASET BUDGET [name=value]", help="with a commit")
     chosen = parser.parse_args(arguments)
-    asked = [chosen.paper, chosen.dataset, "--budget", chosen.budget]
-    asked += [word for knob in chosen.knobs for word in ("-p", knob)]
-    with tempfile.TemporaryDirectory() as place:
-        older = Path(place) / "older"
-        subprocess.run(
-            ["git", "worktree", "add", "-q", "--detach", older, chosen.commit], check=True, cwd=repository()
-        )
-        try:
-            runs = [
-                made(folder, Path(place) / name, asked)
-                for folder, name in ((older, "was"), (repository(), "is"))
-            ]
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", older], check=True, cwd=repository())
-        numbers, moved = differences(*runs)
-        was, now = (run.info["computing"] for run in runs)
-        variant = runs[1].variant
+    recorded = Run(Path(chosen.older)) if Path(chosen.older, "run.json").exists() else None
+    if recorded:
+        paper, dataset, budget = recorded.paper, recorded.dataset, recorded.budget
+        ours = defaults(paper)
+        values = {n: v for n, v in recorded.info["parameters"].items() if n in ours and v != ours[n]}
+        knobs = [f"{name}={value}" for name, value in values.items() if name not in RUN_PARAMETERS]
+    elif len(chosen.asked) >= 3:
+        paper, dataset, budget, *knobs = chosen.asked
+    else:
+        parser.error(f"{chosen.older} is no recorded run; with a commit, name paper, dataset and budget too")
+    asked = [paper, dataset, "--budget", budget, "--seed", str(recorded.seed if recorded else 0)]
+    asked += [word for knob in knobs for word in ("-p", knob)]
+    with tempfile.TemporaryDirectory() as name:
+        was = recorded or by_commit(chosen.older, Path(name), asked)
+        now = made(repository(), Path(name) / "is", asked, was.info["provenance"]["threads"])
+        numbers, moved = differences(was, now)
+        entry = {"paper": paper, "was": was.info["computing"], "now": now.info["computing"]}
+        entry |= {"dataset": dataset, "budget": budget, "seed": now.seed, "variant": now.variant}
     if moved:
         print(f"Not the same: {', '.join(moved)}.", file=sys.stderr)
         return 1
     print(f"All {numbers:,} numbers are the same.")
-    entry = {
-        "paper": chosen.paper,
-        "was": was,
-        "now": now,
-        "dataset": chosen.dataset,
-        "budget": chosen.budget,
-    }
-    entry |= {"variant": variant, "numbers": numbers, "cpu": processor(), "when": time.strftime("%Y-%m-%d")}
+    entry |= {"numbers": numbers, "cpu": processor(), "when": time.strftime("%Y-%m-%d")}
     earlier = json.loads(ledger().read_text("utf-8")) if ledger().exists() else []
     write_json(ledger(), [*earlier, entry])
     return 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from functools import cache
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import yaml
@@ -141,6 +143,21 @@ def made() -> HTML:
             }
         )
     return table(rows, ["Training (min)", "Peak memory (GiB)"], "Runs")
+
+
+def compared() -> HTML:
+    """Show which runs were made again after code was rearranged, with the same numbers."""
+    entries = json.loads(runs.ledger().read_text("utf-8")) if runs.ledger().exists() else []
+    rows = [
+        {
+            "Paper": NAMES[entry["paper"]],
+            "Run made again": run_name(SimpleNamespace(**entry)),
+            "Numbers compared": Html(f"{entry['numbers']:,}"),
+            "On": with_note(entry["cpu"], entry["when"], Long),
+        }
+        for entry in entries
+    ]
+    return table(rows, ["Numbers compared"], "Comparisons")
 
 
 def planned() -> list[dict[str, Any]]:
