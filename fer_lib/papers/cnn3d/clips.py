@@ -62,28 +62,14 @@ FLIP, ANGLE, FACTOR = range(3)  # columns of a transform: 0 or 1, degrees, multi
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """S sequences, ready to train on.
+    """S sequences, ready to train on."""
 
-    Attributes
-    ----------
-    corpus : Corpus
-        One row per sequence: its last frame, its name as id; what splitters and certificates read.
-    frames, equalised : uint8 (S, T, size, size)
-        The clips' pixels, without and with CLAHE.
-    lengths : int64 (S,)
-        Frames that each clip has before its last one is repeated.
-    fingerprint : str
-        Of the corpus of frames that they were made of.
-    faceless : int
-        Frames in which no face was found; they are used whole, as all drawn ones are.
-    """
-
-    corpus: Corpus
-    frames: np.ndarray
-    equalised: np.ndarray
-    lengths: np.ndarray
-    fingerprint: str
-    faceless: int = 0
+    corpus: Corpus  # one row per sequence: its last frame, its name as id; splitters and certificates read it
+    frames: np.ndarray  # uint8 (S, T, size, size)
+    equalised: np.ndarray  # the same with CLAHE
+    lengths: np.ndarray  # int64 (S,): frames that each clip has before its last one is repeated
+    fingerprint: str  # of the corpus of frames that they were made of
+    faceless: int = 0  # frames in which no face was found; they are used whole, as all drawn ones are
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -126,15 +112,8 @@ def load(
 ) -> Sequences:
     """Read a corpus as paper 4 does: the last ten frames, the face cut out, 112 pixels square.
 
-    Parameters
-    ----------
-    dataset : {"synthetic", "ckplus", "oulu_casia", "ravdess", "crema_d"}
-    size : int
-        Side of the crops in pixels; the paper's is 112.
-    oulu_camera : {"VL", "NI", "all"}
-        Visible light, near infrared or both.
-    synthetic : dict, optional
-        Arguments of :func:`fer_lib.data.datasets.synthetic.generate`.
+    ``oulu_camera`` is ``VL`` (visible light), ``NI`` (near infrared) or ``all``; ``synthetic`` are arguments
+    of :func:`fer_lib.data.datasets.synthetic.generate`.
 
     Raises
     ------
@@ -254,22 +233,11 @@ def training_part(
 
 @dataclass(frozen=True, eq=False)
 class ClipFeed:
-    """Makes a network's input of clip numbers: a :data:`fer_lib.learn.training.Feed`.
+    """Makes a network's input of clip numbers: a :data:`fer_lib.learn.training.Feed`."""
 
-    Attributes
-    ----------
-    frames : Tensor
-        uint8 ``(S, T, H, W)``, all clips, on the device.
-    normalise : bool
-        Pixels in [-1, 1] instead of [0, 1] (Table 1).
-    order : Tensor or None
-        int64 ``(S, T')``: frames of each clip in the order in which the network sees them, as
-        :func:`frame_orders` gives it; None as they are.
-    """
-
-    frames: Tensor
-    normalise: bool = False
-    order: Tensor | None = None
+    frames: Tensor  # uint8 (S, T, H, W), all clips, on the device
+    normalise: bool = False  # pixels in [-1, 1] instead of [0, 1] (Table 1)
+    order: Tensor | None = None  # int64 (S, T'), see frame_orders; None: frames as they are
 
     def __call__(self, batch: Part, training: bool) -> tuple[Tensor]:
         """Return ``(B, 3, T, H, W)`` float, three equal channels."""
@@ -305,16 +273,11 @@ def contrast(clips: Tensor, factors: Tensor) -> Tensor:
 
 
 def frame_orders(what: str | int, lengths: np.ndarray, seed: int = 0) -> Tensor:
-    """Return which of its ten frames a network is shown of each clip, int64 (S, T).
+    """Return which of its ten frames a network is shown of each clip, and in which order, int64 (S, T).
 
-    Parameters
-    ----------
-    what : {"reversed", "shuffled"} or int
-        Backwards; each clip in an order of its own; or the number of last frames that are shown, the last
-        one repeated as the paper does with short sequences.
-    lengths : int64 (S,)
-        Frames that each clip has before its last one is repeated: the last frames are counted back from
-        there, and a shorter clip shows all it has.
+    ``what`` is ``reversed``, ``shuffled`` (each clip in an order of its own) or the number of last frames
+    that are shown, the last one repeated as the paper does with short sequences. They are counted back from
+    where a clip ends (``lengths``, int64 (S,)); a shorter clip shows all it has.
     """
     steps = np.tile(np.arange(N_FRAMES), (len(lengths), 1))
     if what == "reversed":

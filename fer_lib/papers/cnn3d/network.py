@@ -95,14 +95,8 @@ C2 = Configuration(  # Table 3
 class CNN3D(nn.Module):
     """The network of Sect. 3.1 with the searched options of Table 1.
 
-    Parameters
-    ----------
-    n_classes : int
-        Softmax outputs: 7 on CK+, 6 on Oulu-CASIA.
-    frames, size : int
-        Length of a clip, and height and width of its frames in pixels.
-    width : float
-        Scales every layer; 1 is the paper's network, smaller ones are for smoke runs.
+    ``frames`` and ``size`` are the length of a clip, and height and width of its frames in pixels; ``width``
+    scales every layer.
 
     Raises
     ------

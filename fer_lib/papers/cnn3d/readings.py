@@ -21,13 +21,9 @@ from fer_lib.papers.cnn3d.network import Configuration
 
 LOOKAHEAD = (5, 0.5)  # k and alpha: Sect. 3.3
 SOURCES = {
-    "epochs": "Sect. 3.1",
-    "batch_size": "Sect. 3.1",
-    "lr": "Sect. 3.1",
-    "optimiser": "Sect. 3.1",
+    **dict.fromkeys(("epochs", "batch_size", "lr", "optimiser"), "Sect. 3.1"),
     "augmentation": "Sect. 4.1, 4.2: in the copies above",
-    "betas": "not stated",
-    "weight_decay": "not stated",
+    **dict.fromkeys(("betas", "weight_decay"), "not stated"),
     "lookahead": "Sect. 3.3",
     "checkpoint": "Sect. 3.1 (best epoch)",
 }

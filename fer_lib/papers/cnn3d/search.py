@@ -297,18 +297,16 @@ def effects(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     frame = frame[frame["state"].isin(("complete", "pruned")) & frame["accuracy"].notna()]
+    asked: dict[str, tuple[Any, ...]] = dict.fromkeys(("clahe", "normalise", "second_conv"), (True, False))
+    asked |= {"initialiser": ("xavier_uniform", "xavier_normal"), "temporal_size": SEARCHED["temporal_size"]}
     options = {
-        f"{name}={str(yes).lower()}": frame[name] == yes
-        for name in ("clahe", "normalise", "second_conv")
-        for yes in (True, False)
+        f"{name}={str(value).lower()}": frame[name] == value
+        for name, values in asked.items()
+        for value in values
     }
-    options |= {f"initialiser={n}": frame["initialiser"] == n for n in ("xavier_uniform", "xavier_normal")}
-    options |= {f"temporal_size={n}": frame["temporal_size"] == n for n in SEARCHED["temporal_size"]}
     options |= {"dropout>=0.5": frame["dropout"] >= 0.5, "dropout<0.5": frame["dropout"] < 0.5}
-    options |= {
-        f"trials 1 to {HALFWAY}": frame["number"] < HALFWAY,
-        f"trials after {HALFWAY}": frame["number"] >= HALFWAY,
-    }
+    early = frame["number"] < HALFWAY
+    options |= {f"trials 1 to {HALFWAY}": early, f"trials after {HALFWAY}": ~early}
     rows = []
     for option, chosen in options.items():
         values = frame.loc[chosen, "accuracy"].to_numpy(float)

@@ -26,22 +26,12 @@ from fer_lib.papers.cnn3d.readings import Readings
 
 @dataclass
 class Trainer:
-    """Trains networks by name, on any fold of some sequences, and asks them what they have learnt.
+    """Trains networks by name, on any fold of some sequences, and asks them what they have learnt."""
 
-    Attributes
-    ----------
-    store
-        Where finished units are kept, such as the run's recorder.
-    configurations : dict
-        Name to configuration.
-    plan : dict
-        One of :data:`fer_lib.papers.cnn3d.readings.BUDGETS`.
-    """
-
-    store: UnitFolder
+    store: UnitFolder  # where finished units are kept, such as the run's recorder
     configurations: dict[str, Configuration]
     readings: Readings
-    plan: dict[str, Any]
+    plan: dict[str, Any]  # one of fer_lib.papers.cnn3d.readings.BUDGETS
     seed: int
     device: torch.device
 
@@ -105,10 +95,7 @@ class Trainer:
         order: Tensor | None = None,
         **options: Any,
     ) -> np.ndarray:
-        """Return what a trained network makes of the sequences at ``index``, float32 (N, C).
-
-        ``options`` are those of :func:`fer_lib.learn.training.predict`.
-        """
+        """Return what :func:`fer_lib.learn.training.predict` says of the sequences at ``index``."""
         feed = data.feed(self.configurations[name], self.device, order)
         options = {"batch_size": self.plan["batch_size"]} | options
         return training.predict(model, data.part(index, self.device), feed, **options)
@@ -136,14 +123,7 @@ class Evaluation:
     A configuration is ranked by its accuracy over all clips when one subject is left out at a time, on
     Oulu-CASIA by the mean over ten folds. The paper ranks on the very folds that it reports. Here the search
     sees the training part of the first of the ten folds only, and makes its folds within it: whatever it
-    finds can be tested on subjects that it never saw.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        The whole corpus.
-    plan : dict
-        One of :data:`fer_lib.papers.cnn3d.readings.BUDGETS`.
+    finds can be tested on subjects that it never saw. ``sequences`` are the whole corpus.
     """
 
     def __init__(

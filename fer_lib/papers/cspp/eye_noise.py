@@ -42,17 +42,12 @@ class EyeFeed:
     """Aligned, intensity-normalised faces of a batch: a feed for :func:`fer_lib.learn.training.fit`.
 
     The part's ``extra`` holds the eyes ``(B, 2, 2)`` in pixels and, for a :class:`NoisyPart`, the noise to
-    add to them while training. A part without ``extra`` holds aligned faces already.
-
-    Attributes
-    ----------
-    size : int
-        Side of the faces in pixels.
-    intensity : {"local_contrast", "equalise", "standardise"}
-        Normalisation by neighbourhood, by histogram, or of each image to zero mean and unit variance.
+    add to them while training. A part without ``extra`` holds aligned faces already. ``intensity``, one of
+    :data:`INTENSITIES`, normalises by neighbourhood, by histogram, or each image to zero mean and unit
+    variance.
     """
 
-    size: int = 48
+    size: int = 48  # of the faces in pixels
     intensity: str = "local_contrast"
 
     def __call__(self, batch: Part, training: bool) -> tuple[Tensor]:
