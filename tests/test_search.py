@@ -182,3 +182,15 @@ def test_half_a_line_of_a_full_disk_loses_its_trial_and_nothing_else(tmp_path):
     again = search.trials(journal)
     assert again["state"].tolist() == ["complete", "complete", "unfinished", "complete", "complete"]
     assert again["accuracy"].iloc[:2].tolist() == before["accuracy"].iloc[:2].tolist()
+
+
+def test_a_damaged_line_is_named_and_all_others_are_kept(tmp_path, capsys):
+    journal = tmp_path / "j.log"
+    assert run(journal, 3, seed=1) == 3
+    sound, before = journal.read_bytes().splitlines(keepends=True), search.trials(journal)
+    place = next(i for i, line in enumerate(sound) if b'"op_code":8' in line[:20])
+    glued = b'{"op_' + sound[place]  # a record that was joined to half a line
+    for damage in (b"\n", b"\0\0\0\n", sound[place][:9] + b"\n", glued):
+        journal.write_bytes(b"".join([*sound[:place], damage, *sound[place + 1 :]]))
+        assert search.trials(journal)["accuracy"].tolist() == before["accuracy"].tolist()
+    assert f"line {place + 1} of {journal} is damaged" in capsys.readouterr().err

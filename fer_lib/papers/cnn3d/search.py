@@ -8,13 +8,15 @@ the study has as many finished trials as were asked for.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +103,13 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
                 os.truncate(path, whole.rfind(b"\n") + 1)
             return acquired
 
+    class Backend(JournalFileBackend):
+        def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+            with path.open("rb") as file:
+                for number, line in enumerate(file):
+                    if line.endswith(b"\n") and number >= log_number_from:
+                        yield _record(line, f"line {number + 1} of {path}")
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner: Any = optuna.pruners.NopPruner()
     if threshold is not None:
@@ -110,7 +119,7 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
     try:
         return optuna.create_study(
             study_name="cnn3d",
-            storage=optuna.storages.JournalStorage(JournalFileBackend(str(path), Lock(str(path)))),
+            storage=optuna.storages.JournalStorage(Backend(str(path), Lock(str(path)))),
             sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=pruner,
             direction="maximize",
@@ -118,6 +127,25 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
         )
     except (ValueError, KeyError) as error:
         raise FerError(f"{path} is no journal of a search ({error}); give another file.") from None
+
+
+def _record(line: bytes, name: str) -> dict[str, Any]:
+    """Return one record of a journal; of a damaged line what stands for it, so that the count goes on."""
+    start = line.rfind(b'{"op_code"')  # behind a half line that another record was glued to
+    for text in (line, line[max(start, 0) :]):
+        with suppress(ValueError):
+            return json.loads(text)
+    _tell(f"fer: {name} is damaged; it is passed over, and all others are kept.")
+    nothing = {"worker_id": "lost", "study_id": 0}
+    if b'"op_code":4,' in line[:20]:  # a trial began: the later ones must keep their numbers
+        return nothing | {"op_code": 4, "datetime_start": "1970-01-01T00:00:00.000000"}
+    return nothing | {"op_code": 3, "system_attr": {"damaged": True}}
+
+
+@cache
+def _tell(sentence: str) -> None:
+    """Say something once, however often the journal is read."""
+    print(sentence, file=sys.stderr)
 
 
 def agree(journal: str | Path, task: dict[str, Any]) -> None:
