@@ -108,7 +108,8 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
             with path.open("rb") as file:
                 for number, line in enumerate(file):
                     if line.endswith(b"\n") and number >= log_number_from:
-                        yield _record(line, f"line {number + 1} of {path}")
+                        # The first makes the study: without it the file is no journal.
+                        yield _record(line, f"line {number + 1} of {path}") if number else json.loads(line)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner: Any = optuna.pruners.NopPruner()
