@@ -112,8 +112,7 @@ def current(folder: Path, values: dict[str, Any]) -> Run | None:
     library behind its notebook nor the notebook's code has changed since. On real data, what only draws and
     judges does not count: predictions would be the same, and the book's pages are made anew. Where it was
     made, with which packages and on how many threads does not matter: it is evidence all the same. Code that
-    was rearranged and then gave the same numbers counts as the same code: see
-    :func:`fer_lib.evidence.runs.unchanged`.
+    was rearranged and then gave the same numbers (``benchmarks.unchanged``) counts as the same code.
     """
     run = Run(folder)
     try:
