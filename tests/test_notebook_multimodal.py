@@ -55,7 +55,7 @@ def first_cells(**readings):
 @pytest.mark.parametrize(
     "dataset, budget, said, unsaid",
     [
-        ("fer2013", "full", ["not 500", "VGG's at 50.0%", "no image without CBAM, "], "images only"),
+        ("fer2013", "full", ["not 500", "VGG's at 50.0%", "no OURS without CBAM, "], "images only"),
         ("fer2013", "smoke", ["800 training images only", "12.5% of its width"], "folds"),
         ("fer2013", "probe", ["3,000 training images only"], "VGG"),
         ("ckplus", "full", ["not 500"], "folds only"),
