@@ -325,10 +325,32 @@ def test_evidence_is_current_until_code_or_parameters_change(tmp_path, monkeypat
 def test_a_run_by_hand_leaves_a_notebook_for_its_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     notebook(tmp_path, "seed = 0\n")
-    made = recorder(tmp_path)
+    for value, kept in ((0.5, "source"), (0.25, "executed")):
+        made = recorder(tmp_path)
+        fill(made, value)
+        folder = made.commit()
+        text = (folder / "notebook.ipynb").read_text()
+        if kept == "source":
+            assert "fer run cnn_sift synthetic --budget smoke --seed 0 --force" in text
+            (folder / "notebook.ipynb").write_text("executed")
+    assert text == "executed"  # of the same key: the same cells gave it
+    made = recorder(tmp_path, parameters={"lr": 0.1})
     fill(made)
-    text = (made.commit() / "notebook.ipynb").read_text()
-    assert "fer run cnn_sift synthetic --budget smoke --seed 0 --force" in text
+    assert "by hand" in (made.commit() / "notebook.ipynb").read_text()
+
+
+def test_one_process_at_a_time_exchanges_evidence(tmp_path, monkeypatch):
+    made, real, locked = recorder(tmp_path), Path.rename, []
+    fill(made)
+
+    def rename(self, target):
+        locked.extend(path.name for path in made.folder.parent.glob(".*.lock"))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    folder = made.commit()
+    assert locked == [".seed0.lock"]
+    assert not [*folder.parent.glob(".*.lock")]
 
 
 @pytest.mark.parametrize("changed", [False, True])

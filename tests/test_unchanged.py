@@ -56,3 +56,30 @@ def test_a_run_by_code_that_gave_the_same_numbers_is_current(tmp_path, monkeypat
     assert runs.current(run.path, run.info["parameters"]) is None
     monkeypatch.setattr(runs, "unchanged", lambda paper: {"today's", older})
     assert runs.current(run.path, run.info["parameters"]) is not None
+
+
+@pytest.mark.parametrize(("chance", "code"), [(0.75, 0), (0.7505, 1)])
+def test_the_command_notes_what_stayed_the_same_and_nothing_else(tmp_path, monkeypatch, capsys, chance, code):
+    monkeypatch.setattr(runs, "repository", lambda: tmp_path)
+    recorded = evidence(tmp_path / "results")
+
+    def made(folder, results, arguments, threads):
+        assert arguments[:4] == ["cnn_sift", "fer2013", "--budget", "smoke"]
+        return evidence(results, chance=chance)
+
+    monkeypatch.setattr(unchanged, "made", made)
+    assert unchanged.main([str(recorded.path)]) == code
+    said = capsys.readouterr()
+    if code:
+        assert "Not the same: C1." in said.err
+        assert not runs.ledger().exists()
+    else:
+        (entry,) = json.loads(runs.ledger().read_text())
+        assert entry["was"] == entry["now"] == recorded.info["computing"]
+        assert f"All {entry['numbers']} numbers are the same." in said.out
+
+
+def test_a_commit_needs_to_know_which_run(capsys):
+    with pytest.raises(SystemExit):
+        unchanged.main(["HEAD"])
+    assert "with a commit, name paper, dataset and budget too" in capsys.readouterr().err

@@ -254,7 +254,14 @@ class Recorder(UnitFolder):
         return [json.loads(text) | {"units": units} for text, units in decisions.items()]
 
     def _add_notebook(self) -> None:
-        """Put the source beside evidence made by hand, for the page that the book has of the run."""
+        """Put a notebook beside evidence made by hand, for the page that the book has of the run.
+
+        That is the executed one that is there already, if it is of the same key; else the source.
+        """
+        with suppress(OSError, ValueError, KeyError):
+            if json.loads((self.folder / "run.json").read_text("utf-8"))["key"] == self.key:
+                shutil.copy(self.folder / "notebook.ipynb", self._build)
+                return
         content = json.loads(notebook_path(self.run["paper"]).read_text("utf-8"))
         command = "fer run {paper} {dataset} --budget {budget} --seed {seed} --force".format(**self.run)
         if self.run["variant"]:
@@ -298,15 +305,22 @@ def let_go(lock: FileLock) -> None:
 
 
 def publish(folder: Path, target: Path) -> None:
-    """Rename the finished ``folder`` to ``target``, exchanging it for one that is there (on one disk)."""
+    """Rename the finished ``folder`` to ``target``, exchanging it for one that is there (on one disk).
+
+    One process does so at a time: two may have made the same run by hand with other parameters.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    restore(folder, target)
-    old = _aside(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    folder.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    lock, _ = hold(target.with_name(f".{target.name}.lock"))
+    try:
+        restore(folder, target)
+        old = _aside(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        folder.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        let_go(lock)
 
 
 def restore(folder: Path, target: Path) -> None:
