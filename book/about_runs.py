@@ -121,12 +121,14 @@ def _minutes(run: runs.Run) -> float:
 
 
 def made() -> HTML:
-    """Show every run that the book has: how long it took, on what, and whether its networks converged."""
+    """Show every run that the book has, real data first: its time, its machine, and what converged."""
     rows = []
-    for run in runs.find():
+    for run in sorted(runs.find(), key=lambda run: run.dataset == "synthetic"):
         provenance = run.info.get("provenance", {})
         memory = provenance.get("peak_gpu_memory_mib") or provenance.get("peak_memory_mib")
+        when = (provenance.get("finished") or "")[:10].replace("-", "\N{NON-BREAKING HYPHEN}")
         threads = f"threads: {provenance['threads']}" if provenance.get("threads") else ""
+        note = ", ".join(filter(None, (when, threads)))
         converged = '<span class="absent">demonstration</span>'
         if run.dataset != "synthetic":
             certified = [one for model in run.models() for one in convergence.of_run(run, model)]
@@ -137,7 +139,7 @@ def made() -> HTML:
                 "Run": with_note(run_link(run), NAMES[run.paper]),
                 "Training (min)": Html(f"{_minutes(run):,.1f}"),
                 "Peak memory (GiB)": Html(f"{memory / 1024:.1f}") if memory else None,
-                "Made on": with_note(provenance.get("gpu") or provenance.get("cpu"), threads, Long),
+                "Made on": with_note(provenance.get("gpu") or provenance.get("cpu"), note, Long),
                 "Commit": Html(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>"),
                 "Networks converged": Html(converged),
             }
@@ -179,8 +181,8 @@ def under_way() -> HTML:
     for one in planned():
         name = f"{dataset_title(one['dataset'])}, budget {one['budget']}, seed {one['seed']}"
         chapter = Html(f'<a href="{one["paper"]}.html">{NAMES[one["paper"]]}</a>')
-        state = run_link(one["made"]) if one["made"] else "not finished"
-        rows.append({"Chapter": chapter, "Run": f"{name}, {one['knobs']}".rstrip(", "), "State": state})
+        run = run_link(one["made"]) if one["made"] else f"{name}, {one['knobs']}".rstrip(", ")
+        rows.append({"Chapter": chapter, "Run": run, "State": "finished" if one["made"] else "not finished"})
     return table(rows, (), "Campaign")
 
 
@@ -192,5 +194,6 @@ def cost() -> HTML:
     hours = sum(map(_minutes, real)) / 60
     return HTML(
         f"<p>The book shows {len(found)} runs: {len(real)} on real data ({hours:,.1f} hours of training) and "
-        f"{len(found) - len(real)} on drawn faces. {len(todo)} runs of the campaign are not finished.</p>"
+        f"{len(found) - len(real)} on drawn faces. {len(todo)} of the {len(planned())} planned runs are not "
+        "finished.</p>"
     )

@@ -18,15 +18,22 @@ from fer_lib.evidence import runs
 from fer_lib.judge import findings, headlines, report
 from fer_lib.show.pages import called
 
+HOLD, FAIL = ("reproduced", "holds"), ("not reached", "does not hold")
 
-def state(everything: Sequence[runs.Run]) -> HTML:
-    """Say in a line on what this page rests."""
+
+def state(score: pd.DataFrame, everything: Sequence[runs.Run]) -> HTML:
+    """Say in a few lines what came out so far, and on what that rests."""
+    counts, found = report.summary(score), score.loc[score["kind"] == "claim", "verdict"]
+    good, bad, more = (found.isin(names).sum() for names in (HOLD, FAIL, ("exceeded",)))
     cards = [(run.paper, datasets.CARDS[run.dataset]) for run in everything if run.paper in claims.PAPERS]
     real = sum(not card.synthetic and paper not in card.stands_in for paper, card in cards)
     return HTML(
-        f'<p class="budget-banner">Runs on the papers’ own data: {real or "none yet"}. Where there is no '
-        "such run, a verdict comes from arithmetic or counting. Pictures of drawn faces are a demonstration "
-        'and judge nothing. <a href="runs.html">What is under way</a>.</p>'
+        f'<p class="budget-banner"><strong>So far {counts.judged} of {counts.claims} claims are judged: '
+        f"{good} hold, {bad} do not{f', {more} are exceeded' * bool(more)}.</strong> Judged by running a "
+        f"network: {counts.running or 'none yet'}. The other verdicts come from arithmetic on printed "
+        f"numbers or from counting a dataset. Finished runs on the papers’ own data: {real or 'none yet'} "
+        '(<a href="runs.html">what is still to come</a>). Pictures of drawn faces are a demonstration and '
+        "judge nothing.</p>"
     )
 
 
@@ -34,7 +41,7 @@ def chart(everything: Sequence[runs.Run]) -> HTML:
     """Draw every paper's own accuracies beside ours."""
     rows = [row for paper in claims.PAPERS for row in pictures.lines(headlines.overall(paper, everything))]
     made = sum(row.get("ours") is not None for row in rows)
-    said = f"What the papers claim of their own networks, and what we reach. {made} of {len(rows)} were run"
+    said = f"What the papers claim of their own networks, and what we reach: {made} of {len(rows)} have a run"
     return pictures.chart(rows, "Claimed and ours, all papers", said)
 
 
@@ -46,10 +53,17 @@ def cards(score: pd.DataFrame, everything: Sequence[runs.Run]) -> HTML:
         found = mine.loc[mine["kind"] == "claim", "verdict"]
         shown.append(
             f'<article class="fer-card">{pictures.thumbnail(paper)}<div><h3><a href="{paper}.html">'
-            f"{NAMES[paper]}</a></h3><p>Claimed: {claimed(rows)}. Ours: {reached(rows)}.</p>"
+            f"{NAMES[paper]}</a></h3>{_source(paper)}<p>Claimed: {claimed(rows)}. Ours: {reached(rows)}.</p>"
             f"<p>{badges(found[found != 'needs data'])}</p><p>{verdict(paper, mine)}</p></div></article>"
         )
     return HTML(f'<div class="fer-cards">{"".join(shown)}</div>')
+
+
+def _source(paper: str) -> str:
+    """Return a paper's title and year."""
+    found = claims.load(paper)
+    year = f", {found.year}" if found.year else ""
+    return f'<p class="small"><em>{escape(found.title)}</em>{year}</p>'
 
 
 def standing(score: pd.DataFrame) -> HTML:
@@ -59,19 +73,20 @@ def standing(score: pd.DataFrame) -> HTML:
     found = [entry for paper in papers for entry in paper.inconsistencies]
     rest = [f"{counts.waiting} need a run, most of them on data that their owners grant"]
     if counts.inconclusive:
-        rest.append(f"{counts.inconclusive} are inconclusive, because the evidence is too thin")
+        rest.append(f"{counts.inconclusive} are inconclusive")
     if counts.apart:
         rest.append(f"{counts.apart} have a run that is too short or too different to count")
-    rest.append(f"{counts.never} cannot be tested; the scorecard gives the reason for each")
+    rest.append(f"{counts.never} cannot be tested, each for a reason that the scorecard gives")
     return HTML(
         f'<p>The papers make <a href="scorecard.html"><strong>{counts.claims} claims</strong></a>. '
         f"<strong>{counts.judged} are judged</strong>: {counts.running} by running, {counts.arithmetic} by "
         f"arithmetic on the paper’s own numbers, {counts.counting} by counting a dataset. Of the others, "
-        f"{'; '.join(rest)}. Not counted as claims are {counts.repeats} repeats, {counts.folds} accuracies "
-        f"of single folds and {counts.images} confidences on single images.</p>"
-        f'<p>The papers leave <a href="ambiguities.html">{places} places</a> where we must choose. '
-        f'<a href="forensics.html">{len(found)} things</a> in them do not add up, '
-        f"{sum(entry['severity'] == 'high' for entry in found)} of them grave.</p>"
+        f"{'; '.join(rest)}. We do not count {counts.repeats} repeats, {counts.folds} accuracies "
+        f"of single folds and {counts.images} confidences on single images as claims.</p>"
+        f'<p>The papers leave <a href="ambiguities.html">{places} places</a> where '
+        "whoever rebuilds their networks must choose. "
+        f'<a href="forensics.html">{len(found)} things</a> in them do not add up; '
+        f"{sum(entry['severity'] == 'high' for entry in found)} of these are grave.</p>"
     )
 
 
@@ -79,8 +94,8 @@ def worth_knowing(everything: Sequence[runs.Run]) -> HTML:
     """Show the findings, each with its number, conditions and a link, and which kinds have none yet."""
     every = findings.findings(everything)
     told = "".join(_finding(found) for found in every if found.paper)
-    absent = [findings.RULES[found.kind] for found in every if not found.paper]
-    rest = f'<p class="small">Nothing to show yet on {escape("; or on ".join(absent))}.</p>' if absent else ""
+    absent = sum(not found.paper for found in every)
+    rest = f'<p class="small">Nothing to show yet for {absent} of the kinds below.</p>' if absent else ""
     return HTML(f'<ol class="fer-findings">{told}</ol>{rest}')
 
 
@@ -102,8 +117,8 @@ def rule() -> HTML:
     """Say how the findings were chosen."""
     kinds = escape("; ".join(findings.RULES.values()))
     return HTML(
-        f'<p class="small">We look for three kinds of finding: {kinds}. We show the strongest example of '
-        "each kind: the one whose 95 % interval stays farthest from zero or, for arithmetic, which has no "
-        "interval, the one with the largest gap. Picking the strongest exaggerates it, so we say how many it "
-        "was picked from. Only runs that may judge a claim count.</p>"
+        f'<p class="small">We look for {len(findings.RULES)} kinds of finding: {kinds}. Of each kind we show '
+        "the strongest example: the one whose 95 % interval stays farthest from zero or, in arithmetic, the "
+        "one with the largest gap. The strongest of several tends to look too strong, so we say how many "
+        "there were. Only runs that may judge a claim count.</p>"
     )

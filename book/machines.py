@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 from fer_lib.evidence import runs
 from fer_lib.evidence.provenance import PACKAGES, repository
+from fer_lib.learn.precision import LEAST_GAIN
 from fer_lib.show import plots
 from fer_lib.show.pages import called
 
@@ -43,6 +44,8 @@ UNITS = {
     "ours": "images per second",
 }
 """A part of what a benchmark calls a number, and the number's unit; the first that fits counts."""
+UNTIMED = ("__init__", "record", "people", "unchanged")
+"""Modules of benchmarks/ that time nothing; the last two are told on the pages of people and of runs."""
 NOT_RECORDED = HTML('<p class="not-run">Not recorded.</p>')
 
 
@@ -91,7 +94,7 @@ def benchmarks() -> dict[str, str]:
     """Return what each benchmark measures: its name and the first paragraph of its module."""
     found = {}
     for path in sorted((repository() / "benchmarks").glob("*.py")):
-        if path.stem not in ("__init__", "record"):
+        if path.stem not in UNTIMED:
             text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
             found[path.stem] = " ".join(text.split("\n\n")[0].split())
     return found
@@ -129,9 +132,12 @@ def what_there_is() -> HTML:
 
 
 def precisions() -> HTML:
-    """Show, run by run, what each network was trained in and what bf16 gained or got wrong there."""
-    parts = []
-    for run in runs.find():
+    """Show, run by run, what each network was trained in and what bf16 gained or got wrong there.
+
+    Drawn faces are shown only where no run is on real data.
+    """
+    parts, every = [], runs.find()
+    for run in [run for run in every if run.dataset != "synthetic"] or every:
         rows = []
         for entry in run.info.get("precision", []):
             networks = ", ".join(dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"]))
@@ -143,7 +149,11 @@ def precisions() -> HTML:
             made = f"{run_link(run)}, on {machine(run.info['provenance'])}"
             body = table(rows, ["bf16 over float32"], "Precision", made).data
             parts.append(folded(f"{NAMES[run.paper]} on {escape(run_name(run))}", body))
-    return HTML("".join(parts)) if parts else NOT_RECORDED
+    said = (
+        f"<p>bf16 is used where it is right and at least {LEAST_GAIN} times as fast. <em>bf16 over "
+        "float32</em> is how many times as fast a training step is in bf16, on the machine of that run.</p>"
+    )
+    return HTML(said + "".join(parts)) if parts else NOT_RECORDED
 
 
 def speedups() -> Figure | HTML:
@@ -179,6 +189,8 @@ def recordings() -> HTML:
         columns = [dict(flat(entry["measured"])) for entry in group]
         lines: dict[Any, list[Any]] = {"Machine": [machine(entry["provenance"]) for entry in group]}
         lines["Command"] = [Long(f"<code>{cell(entry['command'])}</code>") for entry in group]
+        commits = [entry["provenance"].get("commit") or "unknown" for entry in group]
+        lines["Commit"] = [Html(f"<code>{commit[:9]}</code>") for commit in commits]
         for key in dict.fromkeys(key for column in columns for key in column):
             unit = next((unit for part, unit in UNITS.items() if part in key), "")
             text = key.replace("_", " ").replace("reference", "usual loop").replace("ours", "this library")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 
 import numpy as np
-from about_runs import NAMES, run_name
+from about_runs import NAMES, run_link
 from IPython.display import HTML
-from markup import Short, interval, number, table, with_note
+from markup import NOT_RUN, Short, interval, number, table
 from matplotlib.figure import Figure
 
 from fer_lib import claims
@@ -16,6 +17,19 @@ from fer_lib.judge import people
 from fer_lib.show.plots.style import styled, subplots
 
 NOT_RECORDED = HTML('<p class="not-run">The votes are not recorded here.</p>')
+
+
+def lead() -> HTML:
+    """Say how often most of ten people agree with the labels, and on which expressions least and most."""
+    if (found := people.load()) is None:
+        return NOT_RECORDED
+    reached = {name: value for name, (value, _, _) in people.shares(found, found.majority()).items()}
+    least, *_, most = sorted(found.classes, key=reached.get)
+    return HTML(
+        f"<p><strong>Most of ten people agree with the label on {reached['all']:.1f} % of the test "
+        f"images</strong>: least often on {least} ({reached[least]:.1f} %), "
+        f"most often on {most} ({reached[most]:.1f} %).</p>"
+    )
 
 
 def agreement() -> HTML:
@@ -27,8 +41,8 @@ def agreement() -> HTML:
         {
             "Label": "all seven" if name == "all" else name,
             "Images": len(found.ids) if name == "all" else int((found.labels == i - 1).sum()),
-            "Most of ten say so (%) [95 %]": interval(*most[name]),
-            "One of them does (%) [95 %]": interval(*one[name]),
+            "Most of ten agree (%) [95 %]": interval(*most[name]),
+            "One rater agrees (%) [95 %]": interval(*one[name]),
         }
         for i, name in enumerate(most)
     ]
@@ -39,8 +53,6 @@ def facts() -> HTML:
     """Say how many images have ties, no vote for any of the seven, or agreement."""
     if (found := people.load()) is None:
         return NOT_RECORDED
-    shares = people.shares(found, found.majority())
-    least = min(found.classes, key=lambda name: shares[name][0])
     most = found.votes.max(1)
     tied = ((found.votes == most[:, None]).sum(1) > 1) & (most > 0)
     other = 2 * found.votes.sum(1) < found.cast
@@ -49,7 +61,7 @@ def facts() -> HTML:
         f"the most votes; each then counts in part. On {100 * other.mean():.1f} % fewer than half of the "
         "votes are for any of the seven: the others say contempt, unknown or no face. On "
         f"{100 * found.clear().mean():.1f} % at least {people.AGREED} of ten raters name the same "
-        f"expression. They follow the label least on {least}."
+        "expression; below, these are the images on which raters agree."
     )
     return HTML(f"<p>{text}</p>")
 
@@ -97,14 +109,17 @@ def networks(shown: Iterable[Run]) -> HTML:
     found = people.load()
     heads = {
         "clear": "Right where raters agree (%)",
-        "unclear": "Right elsewhere (%)",
-        "theirs": "Names the raters’ choice where it differs (%)",
-        "label": "Names the label there (%)",
+        "unclear": "Right on the other images (%)",
+        "theirs": "Where label and most raters differ: names the raters’ choice (%)",
+        "label": "Where they differ: names the label (%)",
     }
-    rows = []
+    tables = []
     for run in shown if found else ():
+        rows = []
         for model in (model for model in run.models() if "@" not in model):
             values = people.beside(found, run, model)
-            first = {"Network": with_note(model, run_name(run), Short)}
+            first = {"Network": Short(escape(model))}
             rows.append(first | {head: number(values[key]) for key, head in heads.items()})
-    return table(rows, label="Networks beside raters")
+        caption = f"{NAMES[run.paper]}: {run_link(run)}"
+        tables.append(table(rows, label="Networks beside raters", caption=caption).data)
+    return HTML("".join(tables)) if tables else NOT_RUN

@@ -71,7 +71,11 @@ def browser(score: pd.DataFrame, everything: Iterable[runs.Run]) -> HTML:
     """Show the whole scorecard with its filters; without scripts it is one long table."""
     known = {name(run): run for run in everything}
     facts, lines = [], []
-    for row in score.to_dict("records"):
+    # The sizes of datasets come after what a paper reaches on them.
+    rows = sorted(
+        score.to_dict("records"), key=lambda row: (claims.PAPERS.index(row["paper"]), row["role"] == "data")
+    )
+    for row in rows:
         kind = next((kind for kind, metrics in KINDS.items() if row["metric"] in metrics), "other")
         about = (NAMES[row["paper"]], row["dataset"], kind, ROLES[row["role"]], row["verdict"])
         facts.append(dict(zip(FILTERS, about, strict=True)))
@@ -116,9 +120,12 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
     if row["unit"] == "probability" and figure:
         n = f"{row['n']} folds"
     gap = row["ours"] - row["claimed"] if row["unit"] != "probability" else float("nan")
-    what = f"{measure(row)}; {about['paper']}, {row['table']}"
+    name, where = called(row["model"]), f"{about['paper']}, {row['table']}"
+    what = f"{measure(row)}; {where}"
+    if row["role"] == "data":
+        name, what = measure(row).capitalize(), where
     cells = {
-        "Claim": (with_note(called(row["model"]), what, Long), f"{row['model']} {what}"),
+        "Claim": (with_note(name, what, Long), f"{name} {what}"),
         "Claimed": (_claimed(row), row["claimed"]),
         "Ours [95 %]": (with_note(figure, n), row["ours"]),
         "Gap": (None if pd.isna(gap) else Html(f"{gap:+.2f}"), gap),
@@ -139,7 +146,7 @@ def _claimed(row: Mapping[str, Any]) -> Html | None:
         after = " point"
     printed = claims.load(row["paper"]).claim(row["id"])
     limit = printed.bound or ("about" if printed.approx else "")  # as the text says it
-    return Html(f"{escape(limit)} {before}{row['claimed']:.10g}{escape(after)}".lstrip())
+    return Html(f"{escape(limit)} {before}{row['claimed']:,.10g}{escape(after)}".lstrip())
 
 
 def _cell(label: str, value: Any, key: Any) -> str:
