@@ -249,7 +249,7 @@ def test_a_chart_tells_certified_runs_from_others(tmp_path):
     assert row["claimed"] == pytest.approx(np.mean([65, 75, 55, 90, 61, 84, 70]), abs=0.01)
     found = [answers.scores(made, "Our method").of_class(label).mean().ours for label in range(7)]
     assert row["ours"] == pytest.approx(np.mean(found))
-    assert "○ ours, not certified" in pictures.chart([row], "a title").data
+    assert "○ ours, not converged" in pictures.chart([row], "a title").data
 
 
 def test_curves_confusion_and_features_are_of_the_best_run(tmp_path, drawn, monkeypatch):

@@ -136,6 +136,7 @@ def test_one_seed_has_the_interval_of_its_samples(record, tmp_path):
     record({"CNN-ONLY": 0.7250})
     row = report.scorecard(tmp_path).set_index("id").loc["cnn_sift-t2-cnn_only"]
     assert row["verdict"] == "inconclusive"
+    assert row["needs"] == "fer run cnn_sift fer2013 --budget paper --seed 1"
     assert "(one seed)" in row["reason"]
     assert "seeds would decide" in row["reason"]
 
@@ -159,7 +160,7 @@ def test_a_run_whose_networks_still_rise_stands_apart(full, tmp_path):
     assert "CNN-ONLY has not converged (seed 0: validation accuracy changes by +0.20" in row["reason"]
     assert row["apart"].startswith("Our run at budget full, not set against the claim: 72.5")
     assert np.isnan(row["ours"])  # no gap beside a claim
-    assert row["needs"]
+    assert row["needs"] == "fer run cnn_sift fer2013 --budget paper"
 
 
 def test_an_average_rests_on_all_its_members(full):

@@ -20,8 +20,8 @@ from fer_lib.judge.answers import Answer, Scores
 from fer_lib.judge.judgement import groups
 
 RULES = {
-    "printed": "a number printed for a paper's own method that the tables beside it do not give",
-    "test set": "a choice of what is tested, or on whom, that our runs can undo",
+    "printed": "a number printed for a paper's own method that its own tables do not give",
+    "test set": "a choice of test images or people that changes the accuracy",
     "part": "a part that a paper's method adds to a network",
 }
 """Kind of question to what its candidates are.
@@ -88,7 +88,7 @@ def printed() -> Iterator[Finding]:
     gaps |= {"from_weighted_classes": "by images"}
     roles = claims.frame().set_index("id")["role"]
     for frame, names, form, where in (
-        (forensics.averages(), averages, "{:g} %", "class accuracies beside it"),
+        (forensics.averages(), averages, "{:g} %", "class accuracies next to it"),
         (forensics.differences(), gaps, "{:+g} points", "tables"),
     ):
         for row in frame.to_dict("records"):

@@ -147,10 +147,17 @@ def _by_folds(found: Judgement, runs: list[Run]) -> Judgement:
         said = f"{answer.ours:.2{'f' if bounds else 'g'}}{bounds}, n = {answer.n:,}"
     if why := objection(claim, runs, models):
         apart = f"Our run at budget {runs[0].budget}, not set against the claim: {said}."
-        return replace(found, verdict="not comparable", reason=why, apart=apart, answer=answer)
-    needs = "" if verdict.name in DECIDED else found.needs
+        # A run at budget full that may not judge has to train longer.
+        needs = _at(found.needs, "paper") if runs[0].budget == "full" else found.needs
+        return replace(found, verdict="not comparable", reason=why, apart=apart, answer=answer, needs=needs)
+    another = f"{_at(found.needs, runs[0].budget)} --seed {1 + max(run.seed for run in runs)}"
+    needs = "" if verdict.name in DECIDED else another
     found = replace(found, verdict=verdict.name, reason=verdict.reason, how="running")
     return replace(found, answer=answer, sign=sign, needs=needs)
+
+
+def _at(command: str, budget: str) -> str:
+    return command.replace("--budget full", f"--budget {budget}")
 
 
 def _figure(claim: Claim, runs: list[Run], answer: Answer) -> tuple[Verdict, str]:

@@ -108,8 +108,8 @@ def _join(words: Iterable[str]) -> str | None:
 class Summary(NamedTuple):
     """How many claims there are and what became of each; all parts but ``claims`` add up to it.
 
-    ``running``, ``arithmetic`` and ``counting`` have a verdict; ``inconclusive`` were run, and more seeds or
-    samples would decide; beside ``apart`` stands a number that may not judge them; ``waiting`` need a run,
+    ``running``, ``arithmetic`` and ``counting`` have a verdict; ``inconclusive`` are judged and undecided; of
+    ``apart`` there is a number that may not judge them; ``waiting`` need a run,
     ``never`` no run can answer. The lists of ``folds``, ``images`` and ``repeats`` are no claims.
     """
 

@@ -22,7 +22,7 @@ def with_note(first: Any, note: Any = "", kind: type[Html] = Html) -> Html:
 
 def badge(verdict: str, count: int | None = None) -> Html:
     """Return a verdict as a badge, with a count where one is given."""
-    text = verdict if count is None else f"{count:,} {verdict}"
+    text = verdict if count is None else f"{verdict}: {count:,}"
     return Html(f'<span class="verdict verdict-{verdict.replace(" ", "-")}">{escape(text)}</span>')
 
 

@@ -11,7 +11,7 @@ ROW, TOP, AXIS = 44, 4, 26  # pixels: a line, above the first, below the last
 LEGEND = {
     "claimed": "◇ claimed",
     "ours": "● ours",
-    "hollow": "○ ours, not certified",
+    "hollow": "○ ours, not converged",
     "people": "▲ most of ten people",
     "majority": "❘ always the commonest class",
 }
