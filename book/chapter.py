@@ -38,8 +38,11 @@ class Overview:
 
     def __init__(self, paper: str) -> None:
         self.paper = claims.load(paper)
-        self.runs = runs.find(paper=paper)
-        self.real = [run for run in self.runs if run.dataset != "synthetic"]
+        found = runs.find(paper=paper)
+        self.real = [run for run in found if run.dataset != "synthetic"]
+        drawn = [run for run in found if run.dataset == "synthetic"]
+        # One demonstration is enough: the one that was trained longest.
+        self.runs = self.real + sorted(drawn, key=lambda run: -runs.BUDGETS.index(run.budget))[:1]
         self.doubted = sorted(self.paper.inconsistencies, key=lambda e: SEVERITIES.index(e["severity"]))
 
     @cached_property
@@ -139,7 +142,11 @@ class Overview:
         wanted = dict.fromkeys(frame.loc[frame["ours"], "corpus"].dropna())
         there = {run.dataset for run in self.real}
         missing = ", ".join(dataset_title(name) for name in wanted if name not in there)
-        said = f'<p>Not run yet: {missing}. <a href="runs.html">What is under way</a>.</p>' if missing else ""
+        said = (
+            f'<p>Not run yet: {missing}. <a href="runs.html">What is still to come</a>.</p>'
+            if missing
+            else ""
+        )
         if not links:
             return HTML(said)
         how = folded("How the networks were trained", training(self.real or self.runs).data)
@@ -214,7 +221,7 @@ def verdict(paper: str, score: pd.DataFrame) -> str:
     more = (found == "exceeded").sum()
     rest = [f"{counts.waiting} need a run"]
     rest += [f"{counts.inconclusive} are inconclusive"] * bool(counts.inconclusive)
-    rest += [f"{counts.apart} have a run that may not judge"] * bool(counts.apart)
+    rest += [f"for {counts.apart} our run may not judge"] * bool(counts.apart)
     rest += [f"{counts.never} cannot be tested"] * bool(counts.never)
     link = escape(f"scorecard.html?{urlencode({'paper': NAMES[paper]})}")
     return (

@@ -94,13 +94,13 @@ def test_a_measured_reading_is_shown_with_its_interval_and_its_noise(monkeypatch
 def test_a_network_that_never_started_is_no_cost(monkeypatch):
     import register
 
-    idle = pd.DataFrame([EFFECT | {"difference": -20.0, "started": False, "clear": False}, EFFECT])
-    monkeypatch.setattr(register.sensitivity, "effects", lambda probes=True: idle)
+    idle = EFFECT | {"difference": -20.0, "started": False, "clear": False}
+    rows = pd.DataFrame([idle, EFFECT | {"difference": 9.0, "clear": False}, EFFECT])
+    monkeypatch.setattr(register.sensitivity, "effects", lambda probes=True: rows)
     assert "Under 1 more the network never started" in register.summary().data
-    first, second = (
-        register.costly("cnn_sift").data.find(text) for text in ("more than noise", "never started")
-    )
-    assert 0 < first < second
+    for shown in (register.costly("cnn_sift").data, register.measured().data):
+        places = [shown.find(text) for text in ("more than noise", "within noise", "never started")]
+        assert 0 < places[0] < places[1] < places[2]
 
 
 def test_without_probes_the_page_says_so(monkeypatch):
