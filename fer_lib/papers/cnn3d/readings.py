@@ -47,7 +47,7 @@ PAPER = {
 }
 BUDGETS = {
     "smoke": PAPER
-    | {"size": 32, "width": 0.0625, "epochs": 6, "batch_size": 16, "lr": 2e-3, "k": 3, "folds": 2, "loso": 2}
+    | {"size": 32, "width": 0.0625, "epochs": 3, "batch_size": 16, "lr": 2e-3, "k": 3, "folds": 2, "loso": 2}
     | {"subjects": 6, "views": (1, 3, 10), "workers": 3}
     | {"search": {"trials": 6, "threshold": 0.1, "epochs": 2, "subjects": 3}},
     "full": PAPER | {"loso": 10, "search": PAPER["search"] | {"trials": 100}},
