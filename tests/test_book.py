@@ -361,6 +361,16 @@ def test_one_line_opens_all_the_code_of_a_section(book, browser):
     tab.close()
 
 
+def test_a_printed_page_shows_what_is_folded_on_the_screen(book, browser):
+    page = browser.new_page()
+    page.goto((book / "book" / "lkrnet.html").as_uri())
+    heights = "[...document.querySelectorAll('main details')].map(e => e.getBoundingClientRect().height)"
+    folded = page.evaluate(heights)
+    page.emulate_media(media="print")
+    assert sum(page.evaluate(heights)) > 2 * sum(folded) > 0
+    page.close()
+
+
 def test_the_front_door_leads_to_the_introduction(book, browser):
     page = browser.new_page()
     page.goto((book / "index.html").as_uri())
