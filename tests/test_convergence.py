@@ -56,6 +56,21 @@ def test_the_training_part_is_learnt_or_its_loss_stands_still(accuracy, fall, co
     assert certified(frame).converged == converged
 
 
+@pytest.mark.parametrize(
+    "fall, accuracy, converged", [(0.02, 0.7, False), (0.005, 0.7, True), (0.02, 0.995, True)]
+)
+def test_a_loss_that_stands_still_because_the_rate_is_nearly_zero_proves_nothing(fall, accuracy, converged):
+    rates = [1e-3] * 40 + [1e-5] * 10
+    loss = 0.9 * (1 - fall) ** np.minimum(np.arange(50), 39)
+    frame = curves(train_accuracy=np.full(50, accuracy), train_loss=loss)
+    found = certified(frame, rates=rates)
+    assert found.converged == converged
+    assert any("before the rate was below 10% of its highest" in text for text in found.reasons) == (
+        fall > 0.01
+    )
+    assert certified(frame).converged  # what the curve alone would say
+
+
 @pytest.mark.parametrize("known, converged", [(0.985, False), (0.995, True)])
 def test_the_training_part_is_asked_as_the_network_is_tested_where_that_was_recorded(known, converged):
     frame = curves(train_accuracy=np.full(50, 0.9), train_loss=0.9 * 0.9 ** np.arange(50))

@@ -9,7 +9,8 @@ matters. This is asked of every network, over all its folds:
   for validation the test part takes its place; nothing is chosen by it.
 * **Has it learnt its training part?** It is right on 99 % of it as it is tested, without dropout and
   augmentation (as it was trained, where that was not recorded), or its training loss falls by less than 1 %
-  of itself an epoch.
+  of itself an epoch. A rate that is nearly zero stops any training, so the loss must stand still before that,
+  too: over the last fifth of the epochs at a tenth of the highest rate or more.
 * **Does it swing?** The mean of the last fifth lies at most three points below the best epoch.
 * **Has it learnt anything?** It is at least ten points better than always naming the commonest class.
 * **Twice as long.** Where a training of twice the epochs is known, it gained at most half a point.
@@ -23,7 +24,7 @@ results is set against a claim.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ from fer_lib.evidence.runs import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-EPOCHS, SHARE = 10, 0.2
+EPOCHS, SHARE, RATE = 10, 0.2, 0.1
 SLOPE, LEARNT, LOSS, SWING, CHANCE, DOUBLED = 0.05, 99.0, 0.01, 3.0, 10.0, 0.5
 """Limits of the certificate: points an epoch, per cent, a share an epoch, and three times points."""
 
@@ -52,14 +53,19 @@ class Certificate(NamedTuple):
 
 
 def certify(
-    curves: pd.DataFrame, model: str, majority: float | None = None, doubled: float | None = None
+    curves: pd.DataFrame,
+    model: str,
+    majority: float | None = None,
+    doubled: float | None = None,
+    rates: Sequence[float] | None = None,
 ) -> Certificate:
     """Return the certificate of one network.
 
     ``curves`` has ``model``, ``fold``, ``epoch``, ``train_loss``, ``train_accuracy``, ``test_accuracy`` and
     ``validation_accuracy`` (fractions; NaN where there was none), and if known ``known_accuracy``, see
     :class:`fer_lib.learn.units.Outcome`. ``majority`` is the accuracy in [0, 1] of always naming the
-    commonest class, ``doubled`` how many points twice the epochs gained.
+    commonest class, ``doubled`` how many points twice the epochs gained, ``rates`` the learning rate of each
+    epoch, where it changed.
     """
     mine = curves[curves["model"] == model] if len(curves) else curves
     if not len(mine):
@@ -75,17 +81,22 @@ def certify(
     validated = "validation_accuracy" in mine and watched.notna().all()
     name = "validation" if validated else "test"
     accuracy = 100 * by_epoch[f"{name}_accuracy"].mean()
-    last = accuracy.index >= accuracy.index.max() - max(2, round(SHARE * len(accuracy))) + 1
+    fifth = max(2, round(SHARE * len(accuracy)))
+    last = accuracy.index[-fifth:]
     slope, end = _slope(accuracy[last]), accuracy[last].mean()
-    loss = by_epoch["train_loss"].mean()[last]
-    falling = -_slope(loss) / loss.mean() if loss.mean() > 0 else 0.0
+    loss, when = by_epoch["train_loss"].mean(), "at the end"
+    falling = _fall(loss[last])
+    if rates:
+        before = np.flatnonzero(np.asarray(rates)[: len(loss)] >= RATE * max(rates))[-fifth:]
+        if len(before) > 1 and (earlier := _fall(loss.iloc[before])) > max(falling, LOSS):
+            falling, when = earlier, f"before the rate was below {RATE:.0%} of its highest"
     swing = accuracy.max() - end
     asked = [
         (len(accuracy) >= EPOCHS, f"{len(accuracy)} epochs, and {EPOCHS} at least are asked for"),
         (slope < SLOPE, f"{name} accuracy changes by {slope:+.2f} points an epoch at the end"),
         (
             learnt >= LEARNT or falling < LOSS,
-            f"training accuracy {learnt:.1f} %, training loss falls by {100 * falling:.1f} % an epoch",
+            f"training accuracy {learnt:.1f} %, training loss falls by {100 * falling:.1f} % an epoch {when}",
         ),
         (swing <= SWING, f"the last epochs lie {swing:.1f} points below the best one"),
     ]
@@ -98,6 +109,10 @@ def certify(
     tested = by_fold["test_accuracy"].agg(["last", "max"])
     gain = float(100 * (tested["max"] - tested["last"]).mean())
     return Certificate(model, not failed, failed or tuple(text for _, text in asked), gain)
+
+
+def _fall(loss: pd.Series) -> float:
+    return -_slope(loss) / loss.mean() if loss.mean() > 0 else 0.0
 
 
 def _slope(values: pd.Series) -> float:
@@ -119,8 +134,9 @@ def of_run(run: Run, model: str) -> list[Certificate]:
     members = named.get(model, [model]) if "@n=" in model else named.get(base, own or trained or [base])
     labels = run.predictions(model)["labels"] if model in run.models() else ()
     majority = np.bincount(labels).max() / len(labels) if len(labels) else None
-    doubled = run.info.get("doubled", {})
-    return [certify(curves, name, majority, doubled.get(name)) for name in members]
+    doubled, recipes = run.info.get("doubled", {}), run.info.get("recipes", {})
+    found = {name: recipes.get(name, run.info.get("recipe", {})).get("learning_rates") for name in members}
+    return [certify(curves, name, majority, doubled.get(name), found[name]) for name in members]
 
 
 def objections(runs: Iterable[Run], models: Iterable[str]) -> list[str]:
