@@ -21,6 +21,13 @@ from fer_lib.show.pages import called
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PROPER = {
+    **{"ck": "CK+", "ckplus": "CK+", "fer": "FER2013", "oulu": "Oulu-CASIA", "vgg": "VGG", "vgg19": "VGG19"},
+    **{name: name.upper() for name in ("cbam", "clahe", "hog", "loso", "mtcnn", "sift", "spp", "svm")},
+    **{"adam": "Adam", "lr": "learning-rate", "mmi": "MMI", "nimstim": "NimStim", "jaffe": "JAFFE", "shan": "Shan", "cspp": "C-SPP"},
+}
+"""How words of an entry's id are written on a page."""
+
 
 def open_places(paper: str) -> pd.DataFrame:
     """Return what a paper leaves open, without what only our budgets ask."""
@@ -52,6 +59,12 @@ def counts() -> HTML:
     return table(rows, list(rows[0])[1:], "Open readings per paper")
 
 
+def _name(entry: str) -> str:
+    """Return the id of an entry as words."""
+    words = " ".join(PROPER.get(word, word) for word in entry.split("_"))
+    return words[:1].upper() + words[1:]
+
+
 def of(paper: str) -> HTML:
     """Show a paper's register as cards: what is open, its readings, ours, what flipping it cost."""
     cards = []
@@ -62,11 +75,10 @@ def of(paper: str) -> HTML:
             knob = f"<code>{entry['knob']} = {escape(repr(entry['default']))}</code>"
             cost = "<br>".join(_lines(paper, entry["knob"]))
             state = "measured" if cost else "parameter"
-        name = escape(entry["id"].replace("_", " "))
         cards.append(
             f'<details class="fer-fold reading" id="{paper}-{entry["id"]}" data-state="{state}"><summary>'
-            f'{name[:1].upper() + name[1:]} <span class="small">{escape(entry["problem"])}</span></summary>'
-            f"<ul>{readings}</ul><p>Ours: {escape(str(entry['recommended']))} ({knob}).</p>"
+            f'{escape(_name(entry["id"]))} <span class="small">{escape(entry["problem"])}</span></summary>'
+            f"<ul>{readings}</ul><p>Ours: {escape(str(entry['recommended']).rstrip('.'))} ({knob}).</p>"
             + (f"<p>Flipping it: {cost}</p>" if cost else "")
             + "</details>"
         )
@@ -99,7 +111,12 @@ def costly(paper: str) -> HTML:
             f"<p>The paper leaves {len(known)} places open. {knobs} of them are parameters of the notebook. "
             f"None is measured on real data yet, so which ones matter is not known. {link}</p>"
         )
-    return HTML(_effects(_costliest_first(frame).head(5)).data + f"<p>{link}</p>")
+    said = "".join(
+        "<p>Measured in probes, which say what matters at their scale and nothing about the paper’s results. "
+        f"The probes on {dataset_title(dataset)}: {escape(_condition(paper, dataset, mine))} {link}</p>"
+        for dataset, mine in frame.groupby("dataset", sort=False)
+    )
+    return HTML(_effects(_costliest_first(frame).head(5)).data + said)
 
 
 def _costliest_first(frame: pd.DataFrame) -> pd.DataFrame:
@@ -117,20 +134,25 @@ def conditions() -> Markdown:
     """Say on what the probes were made, from their evidence."""
     lines = []
     for dataset, frame in effects().groupby("dataset", sort=False):
-        for paper in dict.fromkeys(frame["paper"]):
-            run = next(run for run in runs.find(paper=paper, dataset=dataset, probes=True) if not run.variant)
-            mine, plan = frame[frame["paper"] == paper], run.info["plan"]
-            trained = "its first fold" if plan.get("folds") == 1 else "all folds"
-            if counts := run.info["counts"].get("train"):
-                trained = f"{sum(counts.values()):,} training images read"
-            drawn = " (drawn faces: a demonstration)" if datasets.CARDS[dataset].synthetic else ""
-            lines.append(
-                f"- {NAMES[paper]} on {dataset_title(dataset)}{drawn}: "
-                f"{', '.join(dict.fromkeys(mine['model']))} at {plan['width']:.0%} of its width, "
-                f"{plan['epochs']} epochs, {trained}, {_range(mine['n'])} test images; "
-                f"seeds: {_range(mine['seeds'])}, of ours {_range(mine['spread_seeds'])}."
-            )
+        drawn = " (drawn faces: a demonstration)" if datasets.CARDS[dataset].synthetic else ""
+        for paper, mine in frame.groupby("paper", sort=False):
+            head = f"- {NAMES[paper]} on {dataset_title(dataset)}{drawn}: "
+            lines.append(head + _condition(paper, dataset, mine))
     return Markdown("\n".join(lines) or "*Not run.*")
+
+
+def _condition(paper: str, dataset: str, frame: pd.DataFrame) -> str:
+    """Say on what the probes of one paper on one corpus were made."""
+    run = next(run for run in runs.find(paper=paper, dataset=dataset, probes=True) if not run.variant)
+    plan = run.info["plan"]
+    trained = "its first fold" if plan.get("folds") == 1 else "all folds"
+    if counts := run.info["counts"].get("train"):
+        trained = f"{sum(counts.values()):,} training images read"
+    return (
+        f"{', '.join(map(called, dict.fromkeys(frame['model'])))} at {plan['width']:.0%} of its width, "
+        f"{plan['epochs']} epochs, {trained}, {_range(frame['n'])} test images, "
+        f"{_range(frame['seeds'])} seeds ({_range(frame['spread_seeds'])} under our reading)."
+    )
 
 
 def summary() -> Markdown:
@@ -151,9 +173,13 @@ def summary() -> Markdown:
     if len(clear):
         text += f": {listed(clear, ' ({difference:+.1f} points)')}"
     if len(idle):
-        text += f". Under {len(idle)} more the network never started, so their cost is not known: "
+        others = f"{len(idle)} other reading{'s' * (len(idle) > 1)}"
+        text += f". Under {others} the network never started, so what they cost is not known: "
         text += listed(idle)
-    return Markdown(f"{text}. With intervals of 95 %, one in twenty leaves zero out by chance.")
+    return Markdown(
+        f"{text}. All were measured in probes: small networks, trained briefly on a part of the data. "
+        "With intervals of 95 %, one in twenty leaves zero out by chance."
+    )
 
 
 def forest() -> Figure | HTML:
@@ -186,9 +212,18 @@ def _effects(frame: pd.DataFrame) -> HTML:
     """Show readings of one paper: both accuracies, the paired difference, and what the seed does."""
     first = frame.iloc[0]
     where = f"{NAMES[first['paper']]}: {called(first['model'])}, {dataset_title(first['dataset'])}"
+    places = {
+        entry["knob"]: Html(
+            f'<a href="ambiguities.html#{first["paper"]}-{entry["id"]}">{escape(_name(entry["id"]))}</a>'
+        )
+        for entry in open_places(first["paper"]).to_dict("records")
+        if entry["knob"]
+    }
     rows = [
         {
-            "Reading": Html(escape(f"{row['knob']}: {row['default']} → {row['value']}")),
+            "Reading": with_note(
+                places.get(row["knob"], row["knob"]), f"{row['knob']}: {row['default']} → {row['value']}"
+            ),
             "Ours": number(row["ours"], 1),
             "Other": number(row["other"], 1),
             "Difference [95 %]": with_note(_points(row), _noise(row)),
@@ -206,7 +241,7 @@ def _lines(paper: str, knob: str) -> list[str]:
     for probes in (True, False):
         frame = effects(probes)
         for row in frame[(frame["paper"] == paper) & (frame["knob"] == knob)].to_dict("records"):
-            where = escape(f"{row['model']}; {dataset_title(row['dataset'])}, {row['budget']}")
+            where = escape(f"{called(row['model'])}; {dataset_title(row['dataset'])}, {row['budget']}")
             lines.append(f"{escape(str(row['value']))}: {_points(row)} points, {_noise(row)} ({where})")
     return lines
 

@@ -97,7 +97,7 @@ def test_a_network_that_never_started_is_no_cost(monkeypatch):
     idle = EFFECT | {"difference": -20.0, "started": False, "clear": False}
     rows = pd.DataFrame([idle, EFFECT | {"difference": 9.0, "clear": False}, EFFECT])
     monkeypatch.setattr(register.sensitivity, "effects", lambda probes=True: rows)
-    assert "Under 1 more the network never started" in register.summary().data
+    assert "Under 1 other reading the network never started" in register.summary().data
     for shown in (register.costly("cnn_sift").data, register.measured().data):
         places = [shown.find(text) for text in ("more than noise", "within noise", "never started")]
         assert 0 < places[0] < places[1] < places[2]
