@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PROPER = {
     **{"ck": "CK+", "ckplus": "CK+", "fer": "FER2013", "oulu": "Oulu-CASIA", "vgg": "VGG", "vgg19": "VGG19"},
     **{name: name.upper() for name in ("cbam", "clahe", "hog", "loso", "mtcnn", "sift", "spp", "svm")},
-    **{"adam": "Adam", "lr": "learning-rate", "mmi": "MMI", "nimstim": "NimStim", "jaffe": "JAFFE", "shan": "Shan", "cspp": "C-SPP"},
+    **{"adam": "Adam", "mmi": "MMI", "nimstim": "NimStim", "jaffe": "JAFFE", "shan": "Shan", "cspp": "C-SPP"},
+    "lr": "learning-rate",
 }
 """How words of an entry's id are written on a page."""
 
