@@ -13,3 +13,10 @@ document.addEventListener("DOMContentLoaded", () => {
   // Sphinx calls the bibliography a list, whose entries it then gives links as children: no list, to a screen reader.
   document.querySelectorAll(".citation-list[role=list]").forEach((list) => list.removeAttribute("role"));
 });
+// Paper is white: a page that is dark on the screen is printed in the light colours.
+let shownTheme = "";
+addEventListener("beforeprint", () => {
+  shownTheme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+addEventListener("afterprint", () => { document.documentElement.dataset.theme = shownTheme; });
