@@ -175,7 +175,7 @@ def by_arithmetic(claim: Claim) -> Verdict:
         by_end = {n: [float(evaluate(formula, middle | {n: v})) for v in end] for n, end in ends.items()}
         corners = np.array([[ends[n][pick(v)] for n, v in by_end.items()] for pick in (np.argmin, np.argmax)])
     values = evaluate(formula, dict(zip(ends, corners.T, strict=True)))
-    said = f"the printed numbers give {float(evaluate(formula, middle)):.4g}, claimed"
+    said = f"the printed numbers give {_figure(float(evaluate(formula, middle)))}, claimed"
     return _compare(paper, test, float(np.min(values)), float(np.max(values)), said)
 
 
@@ -190,7 +190,7 @@ def _compare(paper: claims.Paper, test: dict[str, Any], least: float, most: floa
             half = 0.5 * 10.0 ** -len(str(bound).partition(".")[2])
             low, high = float(bound) - half, float(bound) + half
         name = "holds" if least <= high + SLACK and most >= low - SLACK else "does not hold"
-        return Verdict(name, f"{said} {(low + high) / 2:.4g}")
+        return Verdict(name, f"{said} {_figure((low + high) / 2)}")
     limit = float(bound)
     always, never = {
         "at_least": (least >= limit - SLACK, most < limit - SLACK),
@@ -199,6 +199,11 @@ def _compare(paper: claims.Paper, test: dict[str, Any], least: float, most: floa
     }[word]
     name = "holds" if always else "does not hold" if never else "inconclusive"
     return Verdict(name, f"{said} {word.replace('_', ' ')} {limit:g}")
+
+
+def _figure(value: float) -> str:
+    """Return four figures of a number, or all of a large one: 35,887 images."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _ends(paper: claims.Paper, figure: str | float) -> tuple[float, ...]:
