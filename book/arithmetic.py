@@ -7,7 +7,7 @@ from html import escape
 import pandas as pd
 from about_runs import NAMES
 from IPython.display import HTML
-from markup import Html, Long, Short, cell, facts, folded, number, table, with_note
+from markup import Html, Long, Short, cell, folded, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.judge import forensics, significance
@@ -54,10 +54,15 @@ def fractions() -> HTML:
         | {"Nearest possible (%)": number(row["nearest"], 4)}
         for _, row in frame[frame["fits"] == ""].iterrows()
     ]
-    ways = {"rounded": "when rounded", "truncated": "when cut off", "mean of folds": "as the mean of folds"}
-    others = {f"Fit {how}": int((frame["fits"] == way).sum()) for way, how in ways.items()}
-    others["Of these, with class sizes found from the same numbers"] = int(frame["inferred"].sum())
-    return HTML(table(rows, label="Accuracies that are no fraction").data + facts(others).data)
+    ways = {"rounded": "when rounded", "truncated": "when cut off", "mean of folds": "as a mean of folds"}
+    others = frame[frame["fits"] != ""]
+    counted = ", ".join(f"{(others['fits'] == way).sum()} {how}" for way, how in ways.items())
+    said = (
+        f"<p>The other {len(others)} are possible: {counted}. For {others['inferred'].sum()} of them this "
+        "says little: the paper does not print how many images the class has, and the number was found from "
+        "these same accuracies.</p>"
+    )
+    return HTML(table(rows, label="Accuracies that are no fraction").data + said)
 
 
 def averages() -> HTML:
@@ -106,11 +111,13 @@ def differences(paper: str | None = None) -> HTML:
         "From class means": "from_class_means",
         "By images": "from_weighted_classes",
     }
+    frame = forensics.differences(paper)
+    columns = {name: column for name, column in columns.items() if frame[column].notna().any()}
     rows = [
         {"Difference (points)": _what(row), "Printed": number(row["printed"], 3, "+")}
         | {name: number(row[column], sign="+") for name, column in columns.items()}
         | {"Agrees": row["agrees"]}
-        for _, row in forensics.differences(paper).iterrows()
+        for _, row in frame.iterrows()
     ]
     return table(rows, ["Printed", *columns], "Differences")
 

@@ -133,7 +133,13 @@ class Overview:
 
     def guesses(self) -> HTML:
         """Show the open readings that cost the most, or that none is measured, with a link to all."""
-        return register.costly(self.paper.key)
+        found = register.effects()
+        measured = found[(found["paper"] == self.paper.key) & (found["dataset"] != "synthetic")]
+        scale = (
+            "<p>One reading was changed at a time, in a short training of a small network. These accuracies "
+            "are for comparison with one another, not with the paper or with the results below.</p>"
+        )
+        return HTML(scale * bool(len(measured)) + register.costly(self.paper.key).data)
 
     def ran(self) -> HTML:
         """Link the executed notebooks, say which datasets have none, and how the networks were trained."""
@@ -181,7 +187,7 @@ class Overview:
         frame = claims.frame(self.paper.key)
         wanted = dict.fromkeys(frame.loc[frame["ours"], "corpus"].dropna())
         lines = [f"fer run {self.paper.key} {name} --budget full" for name in wanted]
-        lines.append(f"fer run {self.paper.key} synthetic    # two minutes, no data needed")
+        lines += ["# in a minute or two, and no data needed:", f"fer run {self.paper.key} synthetic"]
         made = provenance().get("commit")
         said = f"<p>This page was built at commit <code>{made[:10]}</code>.</p>" if made else ""
         return HTML(f'<pre tabindex="0">{escape(chr(10).join(lines))}</pre>{said}')
@@ -209,7 +215,7 @@ def reached(rows: list[dict[str, Any]]) -> str | Html:
     found = []
     for row in (row for row in rows if row.get("ours") is not None):
         value = interval(row["ours"], row.get("low", nan), row.get("high", nan))
-        doubt = "" if row["certified"] else " (not certified)"
+        doubt = "" if row["certified"] else " (not converged)"
         found.append(f"{row['label'].partition(', ')[2]} {value} %{doubt}")
     return Html("; ".join(found)) if found else "no whole run on the paper’s own data has finished"
 
@@ -221,7 +227,7 @@ def verdict(paper: str, score: pd.DataFrame) -> str:
     more = (found == "exceeded").sum()
     rest = [f"{counts.waiting} need a run"]
     rest += [f"{counts.inconclusive} are inconclusive"] * bool(counts.inconclusive)
-    rest += [f"for {counts.apart} our run may not judge"] * bool(counts.apart)
+    rest += [f"{counts.apart} have a run that may not judge them"] * bool(counts.apart)
     rest += [f"{counts.never} cannot be tested"] * bool(counts.never)
     link = escape(f"scorecard.html?{urlencode({'paper': NAMES[paper]})}")
     return (

@@ -89,8 +89,15 @@ def agreed(corpus: str | None) -> dict[str, float]:
 
 
 def chart(rows: list[dict[str, Any]], title: str, said: str = "") -> HTML:
-    """Show printed numbers beside ours, with a caption."""
-    drawn = f"{dumbbells(rows, title)}<figcaption>{escape(said or title)}. Accuracy in per cent.</figcaption>"
+    """Show printed numbers beside ours, with a caption: ``said``, else the title and what the marks are."""
+    marks = ""
+    if not said and any(row.get("ours") is not None for row in rows):
+        marks += " On the right: claimed → ours."
+    if not said and any(row.get("people") is not None for row in rows):
+        marks += " The triangle is how often the votes of ten people give the label"
+        marks += ' (<a href="people.html">what people say</a>).'
+    text = f"{escape(said or title)}. Accuracy in per cent.{marks}"
+    drawn = f"{dumbbells(rows, title)}<figcaption>{text}</figcaption>"
     return HTML(f'<figure class="fer-chart">{drawn}</figure>' if rows else "")
 
 
