@@ -19,9 +19,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
     | {"epochs": 5, "batch": 16, "folds": 1, "limit": 800, "stills": 2}
     | {"severities": (0.5, 1.0), "passes": 3, "seeds": 2, "features": ("fused",)},
     # Every face that dlib finds: 21,781 training images of FER2013. The rate falls for 48 epochs and is level
-    # for twelve: over 15, the network knew 71 % of its training images when the rate had fallen. Those left out
-    # would double the time: a network with the image and one other input, or without attention, costs as much
-    # as the whole.
+    # for twelve: over 15, the network knew 71 % of its training images when the rate had fallen. The networks
+    # left out would double the time: one with the image and one other input, or without attention, costs as
+    # much as the whole.
     "full": {"width": 1.0, "rivals": {"VGG": 0.5, "ResNet": 0.5, "Pramerdorfer": 1.0, "Agrawal": 1.0}}
     | {"without": LEFT_OUT, "epochs": 60, "batch": 128, "folds": None, "limit": None}
     | {"severities": (0.5, 1.0), "passes": 10, "seeds": 1, "features": FEATURES},
