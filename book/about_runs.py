@@ -106,8 +106,10 @@ def banner(shown: Iterable[runs.Run]) -> HTML:
     if small:
         lines += ["Runs below budget <em>full</em> train less than their networks need. They judge no claim."]
     if stale:
-        part = "All" if len(stale) == len(shown) else f"{len(stale)} of {len(shown)}"
-        lines += [f"{part} runs shown here were made by {badge(STALE)}: the code has changed since."]
+        made = "was" if len(stale) == 1 else "were"
+        lines += [
+            f"{len(stale)} of {len(shown)} runs shown here {made} made by {badge(STALE)}, changed since."
+        ]
     return HTML(admonition("warning budget-banner", title, lines) if lines else "")
 
 

@@ -121,8 +121,8 @@ def at_chance(shown: Iterable[runs.Run]) -> str:
         if names := [f"{called(name)} ({value:.0f} %)" for name, value in reached.items() if value < least]:
             listed, of = ", ".join(names), run_link(run)
             said.append(
-                f'<p class="not-run">In {of} {listed} learnt nothing: the number is what a network knows at '
-                "the end of its own training images. Such a row says nothing about the design of a network, "
+                f'<p class="not-run">In {of} {listed} learnt nothing: the number is its accuracy on its own '
+                "training images at the end. Such a row says nothing about the design of a network, "
                 "and neither does a difference from it.</p>"
             )
     return "".join(said)
