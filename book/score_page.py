@@ -146,7 +146,8 @@ def _claimed(row: Mapping[str, Any]) -> Html | None:
         after = " point"
     printed = claims.load(row["paper"]).claim(row["id"])
     limit = printed.bound or ("about" if printed.approx else "")  # as the text says it
-    return Html(f"{escape(limit)} {before}{row['claimed']:,.10g}{escape(after)}".lstrip())
+    limit = f'<span class="small">{escape(limit)} </span>' if limit else ""
+    return Html(f"{limit}{before}{row['claimed']:,.10g}{escape(after)}")
 
 
 def _cell(label: str, value: Any, key: Any) -> str:
