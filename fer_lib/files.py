@@ -113,10 +113,15 @@ def source_digest(path: str | Path) -> str:
     if path.suffix == ".py":
         return code_digest(text)
     if path.suffix in (".yaml", ".yml"):
-        import yaml
-
-        return digest(repr(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))))
+        return digest(repr(read_yaml(path)))
     return digest(text)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file, by libyaml where it is there: ten times as fast as Python."""
+    import yaml
+
+    return yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 @cache

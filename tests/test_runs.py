@@ -21,7 +21,7 @@ import fer_lib
 from fer_lib.errors import FerError
 from fer_lib.evidence import provenance, runs
 from fer_lib.evidence import recorder as writing
-from fer_lib.files import UnitFolder, cached_arrays, code_digest, file_name
+from fer_lib.files import UnitFolder, cached_arrays, code_digest, file_name, read_yaml
 
 SCRIPT = textwrap.dedent(
     """
@@ -476,6 +476,38 @@ def test_what_only_draws_and_judges_is_told_from_what_computes(tmp_path, monkeyp
     assert (changed("show")[0] != unchanged[0], changed("show")[1] == unchanged[1]) == (True, True)
     assert (changed("learn")[0] != unchanged[0], changed("learn")[1] != unchanged[1]) == (True, True)
     assert drawing != computing
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value", "computed"),
+    [
+        ("inconsistencies", "evidence", "Reworded.", False),
+        ("ambiguities", "quote", "Another sentence.", False),
+        ("claims", "note", "Reworded.", False),
+        ("protocols", "notes", "Reworded.", False),
+        ("ambiguities", "default", "another", True),
+        ("ambiguities", "values", ["one", "another"], True),
+        ("claims", "value", 12.5, True),
+        ("protocols", "samples", 3, True),
+        ("hyperparameters", "value", 3, True),
+    ],
+)
+def test_of_a_claims_file_only_what_is_computed_with_is_code(
+    tmp_path, monkeypatch, part, field, value, computed
+):
+    content = read_yaml(provenance.CLAIMS / "cspp.yaml")
+    monkeypatch.setattr(provenance, "CLAIMS", tmp_path)
+    monkeypatch.setattr(provenance, "library", lambda paper: [])
+
+    def digests():
+        (tmp_path / "cspp.yaml").write_text(json.dumps(content))
+        return [provenance.sources("cspp", shown=shown) for shown in (True, False)]
+
+    before = digests()
+    next(entry for entry in content[part] if field in entry)[field] = value
+    after = digests()
+    assert after[0] != before[0]
+    assert (after[1] != before[1]) == computed
 
 
 def test_a_digest_of_code_knows_what_it_does_and_not_how_it_is_written():

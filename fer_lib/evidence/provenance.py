@@ -19,7 +19,7 @@ from typing import Any
 
 from fer_lib import claims
 from fer_lib.errors import FerError
-from fer_lib.files import code_digest, digest, source_digest
+from fer_lib.files import code_digest, digest, read_yaml, source_digest
 from fer_lib.machine import processor
 
 PACKAGES = (
@@ -38,6 +38,20 @@ PROBE = "probe"
 """A budget apart: one network on a part of the data, to compare readings with one another. Never judged."""
 OFFERED = ("smoke", PROBE, "full", "paper")
 LIBRARY = Path(__file__).resolve().parents[1]
+CLAIMS = LIBRARY / "claims"
+# What the code below `judge` and the notebooks can take from a claims file; the rest is shown or judged.
+# Whoever reads a further field while computing adds it here.
+COUNTED = {
+    "paper": ("key", "needs"),
+    "protocols": ("id", "dataset", "samples", "subjects", "classes", "class_counts", "parameters"),
+    "claims": (
+        *("id", "table", "model", "ours", "role", "dataset", "protocol", "metric", "class", "value", "unit"),
+        *("part", "fold", "image", "condition", "train_dataset", "ran_by_authors", "against"),
+    ),
+    "hyperparameters": ("id", "value"),
+    "ambiguities": ("knob", "default", "values"),
+    "confusion": ("labels", "rows", "row_sums"),
+}
 
 
 def evidence_folder(
@@ -136,15 +150,13 @@ def variant(paper: str, values: dict[str, Any]) -> str:
 
 
 def library(paper: str) -> list[Path]:
-    """Return the library's files that can decide a figure of the paper's notebook, sorted.
+    """Return the library's modules that can decide a figure of the paper's notebook, sorted.
 
-    These are the modules it imports, directly or through others, and the paper's claims. The command
-    line and the other papers' networks are not among them, so that a change there makes no run stale.
+    These are those it imports, directly or through others. The command line and the other papers' networks
+    are not among them, so that a change there makes no run stale.
     """
-    claimed = LIBRARY / "claims" / f"{paper}.yaml"
     cells = notebook_cells(notebook_path(paper))
-    files = behind(path for cell in cells for path in _imported(cell["source"]))
-    return sorted([*files, claimed] if claimed.exists() else files)
+    return behind(path for cell in cells for path in _imported(cell["source"]))
 
 
 def behind(files: Iterable[Path]) -> list[Path]:
@@ -178,17 +190,32 @@ def _imported(source: str) -> list[Path]:
 
 
 def sources(paper: str, *, shown: bool = True) -> str:
-    """Return a digest of the library's sources behind a paper and of the code cells of its notebook.
+    """Return a digest of the library's sources behind a paper, its claims and the code of its notebook.
 
-    Without ``shown``, what only draws and judges (:data:`SHOWING`) is left out: no prediction depends on it.
-    Neither outputs and prose nor docstrings, comments and formatting count, nor the values in the parameters
-    cell, which are a run's own: looking at a notebook in JupyterLab does not make its run stale.
+    Without ``shown``, what only draws and judges (:data:`SHOWING`) is left out, and of the claims all but
+    :data:`COUNTED`: no prediction depends on it. Neither outputs and prose nor docstrings, comments and
+    formatting count, nor the values in the parameters cell, which are a run's own: looking at a notebook in
+    JupyterLab does not make its run stale.
     """
     files = [(file.relative_to(LIBRARY), file) for file in library(paper)]
     counted = [(name, file) for name, file in files if shown or name.parts[0] not in SHOWING]
     listing = [(name.as_posix(), source_digest(file)) for name, file in counted]
+    claimed = CLAIMS / f"{paper}.yaml"
+    if claimed.exists():
+        listing.append((claimed.name, source_digest(claimed) if shown else _counted(claimed)))
     cells = notebook_code(notebook_path(paper))
     return digest(listing, [[code_digest(cell["source"]), "beyond" in cell["tags"]] for cell in cells])
+
+
+def _counted(claimed: Path) -> str:
+    """Return a digest of what :data:`COUNTED` names of a claims file."""
+    content = read_yaml(claimed)
+    content["paper"] = [content["paper"]]
+    kept = [
+        (part, [{name: entry[name] for name in names if name in entry} for entry in content[part]])
+        for part, names in COUNTED.items()
+    ]
+    return digest([(part, [entry for entry in entries if entry]) for part, entries in kept])
 
 
 def provenance(started: float | None = None) -> dict[str, Any]:
