@@ -16,6 +16,7 @@ from fer_lib.data.corpus import Corpus
 from fer_lib.data.datasets.synthetic import CARD, generate
 from fer_lib.errors import FerError
 from fer_lib.expressions import canonical
+from fer_lib.faces.annotation import COLUMNS
 from fer_lib.learn.training import Part
 from fer_lib.papers.cnn3d import clips
 from fer_lib.papers.cnn3d.clips import ANGLE, FACTOR, FLIP, ClipFeed
@@ -24,7 +25,8 @@ CLASSES = clips.CLASSES["ckplus"]
 PROTOCOL = load("cnn3d").protocol("ckplus_7class_loso")
 CK_COUNTS = {canonical(name): n for name, n in PROTOCOL["class_counts"].items()}
 CK_LABELS = np.repeat(np.arange(7), [CK_COUNTS[name] for name in CLASSES])
-COUNTS = np.array([clips.CKPLUS_COPIES[name] for name in CLASSES])
+COPIES = clips.COPIES["ckplus"]
+COUNTS = np.array([COPIES[name] for name in CLASSES])
 
 
 def per_class(part):
@@ -56,7 +58,7 @@ def test_copies_of_ckplus_are_quasi_balanced_as_the_paper_says():
 
 def test_copies_are_those_that_the_paper_prints():
     printed = {h["id"]: h["value"] for h in load("cnn3d").hyperparameters if h["id"].startswith("augment_")}
-    for name, counts in clips.CKPLUS_COPIES.items():
+    for name, counts in COPIES.items():
         key = {"happiness": "happy"}.get(name, name)
         assert tuple(printed[f"augment_ck_{key}"].values()) == counts
     assert {tuple(printed["augment_oulu"].values())} == set(clips.COPIES["oulu_casia"].values())
@@ -73,7 +75,7 @@ def test_each_copy_has_one_operation_drawn_once():
     done = torch.stack(
         [transforms[:, FLIP] != 0, transforms[:, ANGLE] != 0, transforms[:, FACTOR] != 1], dim=1
     )
-    assert done.sum(0).tolist() == [2 * n for n in clips.CKPLUS_COPIES["contempt"]]
+    assert done.sum(0).tolist() == [2 * n for n in COPIES["contempt"]]
     assert done.sum(1).max() == 1
     assert (done.sum(1) == 0).sum() == 2
     assert transforms[:, ANGLE].abs().max() <= 30
@@ -156,7 +158,7 @@ def test_pixels_are_cropped_to_the_median_box(small):
     boxes = np.tile([4.0, 4.0, 16.0, 16.0], (len(small), 1))
     boxes[3] = [12, 12, 16, 16]  # a jump of the detector
     boxes[5] = np.nan
-    meta = small.meta.assign(**dict(zip(clips.FACE_COLUMNS, boxes.T, strict=True)))
+    meta = small.meta.assign(**dict(zip(COLUMNS, boxes.T, strict=True)))
     corpus = replace(small, meta=meta)
     made = sequences(corpus, 10)
     expected = small.images[:10, 4:20, 4:20]
@@ -169,7 +171,7 @@ def test_synthetic_sequences_load():
     assert loaded.corpus.classes == tuple(n for n in CARD_ORDER if n in CLASSES)
     assert np.array_equal(loaded.corpus.images, loaded.frames[:, -1])
     part = loaded.select(np.array([3, 5]))
-    assert len(part) == len(part.corpus) == 2
+    assert len(part.corpus) == 2
     assert np.array_equal(part.frames[1], loaded.frames[5])
     clahe = cv2.createCLAHE(2, (8, 8))
     assert np.array_equal(loaded.equalised[3, 4], clahe.apply(loaded.frames[3, 4]))

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fer_lib import faces
+from fer_lib.data import datasets
 from fer_lib.data.clips import Clips, sequences
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
@@ -26,7 +28,6 @@ from fer_lib.papers.cnn3d.network import Configuration
 
 N_FRAMES = 10
 DETECTOR = "haar"  # of faces: the model of the paper's own comes with no package
-FACE_COLUMNS = ("face_x", "face_y", "face_width", "face_height")  # as fer_lib.faces.annotate names them
 SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 CLASSES = {  # Sect. 4.1 and 4.2; the synthetic corpus takes those of CK+
     "ckplus": (*SIX, "contempt"),
@@ -51,7 +52,6 @@ COPIES = {
     # Their classes are balanced as they are.
     **{name: dict.fromkeys(CLASSES[name], (1, 1, 1)) for name in ("synthetic", "ravdess", "crema_d")},
 }
-CKPLUS_COPIES = COPIES["ckplus"]
 ROTATION = 30.0  # degrees either way (Sect. 3.2)
 CONTRAST = (0.22, 2.2)
 FLIP, ANGLE, FACTOR = range(3)  # columns of a transform: 0 or 1, degrees, multiplier
@@ -71,9 +71,6 @@ class Sequences:
     fingerprint: str  # of the corpus of frames that they were made of
     faceless: int = 0  # frames in which no face was found; they are used whole, as all drawn ones are
 
-    def __len__(self) -> int:
-        return len(self.frames)
-
     def select(self, index: np.ndarray) -> Sequences:
         """Return the sequences at the given positions."""
         pixels = {name: getattr(self, name)[index] for name in ("frames", "equalised", "lengths")}
@@ -88,13 +85,10 @@ class Sequences:
         """Return the sequences at ``index`` with their augmented copies, to train on."""
         table = COPIES[self.corpus.card.name]
         counts = np.array([table[name] for name in self.corpus.classes])
-        return training_part(self.corpus.labels, index, counts, seed=seed, device=device)
+        return training_part(self.corpus.labels, index, counts, seed, device)
 
     def feed(
-        self,
-        configuration: Configuration,
-        device: torch.device | str = "cpu",
-        order: Tensor | None = None,
+        self, configuration: Configuration, device: torch.device | str = "cpu", order: Tensor | None = None
     ) -> ClipFeed:
         """Return what makes batches of the sequences as a configuration wants them prepared."""
         frames = torch.as_tensor(self.equalised if configuration.clahe else self.frames)
@@ -113,16 +107,8 @@ def load(
     """Read a corpus as paper 4 does: the last ten frames, the face cut out, 112 pixels square.
 
     ``oulu_camera`` is ``VL`` (visible light), ``NI`` (near infrared) or ``all``; ``synthetic`` are arguments
-    of :func:`fer_lib.data.datasets.synthetic.generate`.
-
-    Raises
-    ------
-    FerError
-        For an unknown choice, or where the corpus cannot be read.
+    of :func:`fer_lib.data.datasets.synthetic.generate`. FerError where the corpus cannot be read.
     """
-    from fer_lib import faces
-    from fer_lib.data import datasets
-
     one_of(dataset, CLASSES, "dataset of cnn3d")
     options: dict[str, object] = {"frames": f"last{N_FRAMES}"}
     if dataset == "synthetic":
@@ -136,24 +122,21 @@ def load(
         faceless = int((~corpus.valid).sum())
     clips = sequences(corpus, N_FRAMES)
     plain = pixels(corpus, clips, size)
-    apexes = replace(
-        clips.apexes(corpus), images=plain[:, -1], ids=clips.names, landmarks=None, valid=None, meta=None
-    )
+    columns = {"images": plain[:, -1], "ids": clips.names, "landmarks": None, "valid": None, "meta": None}
+    apexes = replace(clips.apexes(corpus), **columns)
     return Sequences(apexes, plain, faces.clahe(plain), clips.lengths, fingerprint, faceless)
 
 
 def pixels(corpus: Corpus, clips: Clips, size: int) -> np.ndarray:
     """Return the clips as pixels, uint8 (S, T, size, size), each cropped to its face.
 
-    Boxes are the corpus's columns :data:`FACE_COLUMNS`, without which frames are used whole. A clip has one
-    box, the median over its frames in which a face was found.
+    A clip has one box, the median of those that :func:`fer_lib.faces.annotate` found in its frames. Without
+    any, frames are used whole.
     """
-    from fer_lib import faces
-
     used, where = np.unique(clips.rows, return_inverse=True)  # a repeated frame is cropped once
     boxes = np.full((len(used), 4), np.nan)
-    if corpus.meta is not None and set(FACE_COLUMNS) <= set(corpus.meta):
-        found = corpus.meta[list(FACE_COLUMNS)].to_numpy(np.float64)[used]
+    if corpus.meta is not None and "face_x" in corpus.meta:
+        found = faces.boxes(corpus).astype(np.float64)[used]
         for rows in where:
             seen = found[rows][~np.isnan(found[rows]).any(1)]
             if len(seen):
@@ -165,11 +148,6 @@ def subject_folds(corpus: Corpus, k: int = 10) -> list[Fold]:
     """Return k subject-independent folds as the works that the paper cites are understood to build them.
 
     Subjects are sorted by id and dealt like cards: fold i tests every k-th of them.
-
-    Raises
-    ------
-    FerError
-        For fewer subjects than folds.
     """
     names = np.unique(corpus.subjects)  # sorted
     if not 2 <= k <= len(names):
@@ -179,15 +157,10 @@ def subject_folds(corpus: Corpus, k: int = 10) -> list[Fold]:
 
 
 def equal_folds(folds: Iterable[Fold], size: int, seed: int = 0) -> list[Fold]:
-    """Return folds of ``size`` test samples each, what is left out being neither trained nor tested on.
+    """Return folds of ``size`` test samples each; the other samples are neither trained nor tested on.
 
-    Table 5 of the paper has folds of 40 sequences where 80 subjects in ten folds give 48; which sequences
-    were left out is not stated, so they are drawn.
-
-    Raises
-    ------
-    FerError
-        If a fold tests fewer.
+    Table 5 has folds of 40 sequences where 80 subjects in ten folds give 48. It does not say which sequences
+    were left out, so they are drawn.
     """
     rng = np.random.default_rng(seed)
     kept = []
@@ -207,15 +180,14 @@ def training_part(
     labels: np.ndarray,
     index: np.ndarray,
     counts: np.ndarray,
-    *,
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Part:
     """Return the clips at ``index`` and their augmented copies, whose transforms are drawn here, once.
 
-    Each copy has one operation (ambiguity ``augmentation_counts``). ``labels`` are those of all clips,
-    ``counts`` int64 (C, 3) the flipped, rotated and contrasted copies of a clip of each class. The part's
-    ``images`` are clip numbers int64 (N,), its ``extra`` the transforms, float (N, 3).
+    ``labels`` are those of all clips, ``counts`` int64 (C, 3) the copies of a clip of each class that are
+    flipped, rotated or contrasted (ambiguity ``augmentation_counts``). The part's ``images`` are clip numbers
+    int64 (N,), its ``extra`` the transforms, float (N, 3).
     """
     rng = np.random.default_rng(seed)
     chosen, transforms = [], []
@@ -253,10 +225,7 @@ class ClipFeed:
 
 
 def warp(clips: Tensor, transforms: Tensor) -> Tensor:
-    """Flip and rotate clips ``(B, T, H, W)`` float by transforms ``(B, 3)``.
-
-    What comes from outside a frame repeats its border. Clips that stay are returned as they are.
-    """
+    """Flip and rotate clips ``(B, T, H, W)`` float by transforms ``(B, 3)``; frames repeat their borders."""
     height, width = clips.shape[2:]
     flip, angle = transforms[:, FLIP], transforms[:, ANGLE]
     centre = xy((width - 1) / 2, (height - 1) / 2, angle)
@@ -275,9 +244,8 @@ def contrast(clips: Tensor, factors: Tensor) -> Tensor:
 def frame_orders(what: str | int, lengths: np.ndarray, seed: int = 0) -> Tensor:
     """Return which of its ten frames a network is shown of each clip, and in which order, int64 (S, T).
 
-    ``what`` is ``reversed``, ``shuffled`` (each clip in an order of its own) or the number of last frames
-    that are shown, the last one repeated as the paper does with short sequences. They are counted back from
-    where a clip ends (``lengths``, int64 (S,)); a shorter clip shows all it has.
+    ``what`` is ``reversed``, ``shuffled`` (each clip in its own order) or the number of last frames shown,
+    counted back from where a clip ends (``lengths``, int64 (S,)); the last one is repeated.
     """
     steps = np.tile(np.arange(N_FRAMES), (len(lengths), 1))
     if what == "reversed":

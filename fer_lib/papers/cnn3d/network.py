@@ -57,13 +57,7 @@ SEARCHED: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """One choice of everything that the paper searches: :data:`SEARCHED`, and the rate of dropout.
-
-    Raises
-    ------
-    FerError
-        For an unknown choice.
-    """
+    """One choice of everything that the paper searches: :data:`SEARCHED`, and the rate of dropout."""
 
     lookahead: bool = False
     clahe: bool = False
@@ -95,13 +89,7 @@ C2 = Configuration(  # Table 3
 class CNN3D(nn.Module):
     """The network of Sect. 3.1 with the searched options of Table 1.
 
-    ``frames`` and ``size`` are the length of a clip, and height and width of its frames in pixels; ``width``
-    scales every layer.
-
-    Raises
-    ------
-    FerError
-        For a clip too short or too small for the pools.
+    A clip has ``frames`` of ``size`` x ``size`` pixels; ``width`` scales every layer.
     """
 
     def __init__(
@@ -179,8 +167,8 @@ def c2(n_classes: int = 6, **options: Any) -> CNN3D:
 def operations(model: nn.Module, clip: tuple[int, int, int]) -> float:
     """Return the floating-point operations of training on one clip (T, H, W), forward and backward.
 
-    A multiplication and an addition are two; the backward pass takes twice the forward one. The model lies
-    on the meta device.
+    A multiplication and an addition are two; the backward pass takes twice the forward one. ``model`` is on
+    the meta device.
     """
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -1,7 +1,7 @@
-"""The open readings of paper 4 as one object, and what a budget makes of the chapter and of the search.
+"""The open readings of paper 4, and what a budget makes of its chapter and of its search.
 
-The chapter and the workers of the search build everything through it, so that a reading that is flipped is
-flipped for both, except the epoch that counts: a trial is ranked by its last one.
+Both build everything through :class:`Readings`, so that a flipped reading is flipped for both. Only the epoch
+that counts is not: a trial is ranked by its last one.
 """
 
 from __future__ import annotations
@@ -60,11 +60,7 @@ paper tried more than 800), the accuracy below which one is pruned, epochs, and 
 
 @dataclass(frozen=True)
 class Readings:
-    """One value for each open reading that a run may flip.
-
-    The fields are the knobs of the paper's register (``fer_lib.claims.ambiguities("cnn3d")``), which says
-    what each value means; the defaults are the recommended ones.
-    """
+    """The open readings that a run may flip; ``fer_lib.claims.ambiguities("cnn3d")`` explains the values."""
 
     epoch_selection: str = "last"
     oulu_camera: str = "VL"
@@ -76,15 +72,15 @@ class Readings:
     ) -> Sequences:
         """Read a corpus at a budget; see :func:`fer_lib.papers.cnn3d.clips.load`."""
         drawn = {"n_subjects": plan["subjects"], "per_expression": 1} | synthetic
-        options = {"oulu_camera": self.oulu_camera, "synthetic": drawn}
-        return clips.load(dataset, data_dir, size=plan["size"], **options)
+        size, camera = plan["size"], self.oulu_camera
+        return clips.load(dataset, data_dir, size=size, oulu_camera=camera, synthetic=drawn)
 
     def load_other(
         self, dataset: str, data_dir: str | Path | None, plan: dict[str, Any], seed: int
     ) -> Sequences:
         """Read the corpus on which the third network is pre-trained before it is trained on ``dataset``.
 
-        Of drawn faces these are others, without contempt, as Oulu-CASIA has none.
+        For drawn faces these are others, without contempt, as Oulu-CASIA has none.
         """
         source = self.load(PRETRAINED[dataset][1], data_dir, plan, seed=seed + 1)
         if dataset == "synthetic":

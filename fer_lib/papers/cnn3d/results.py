@@ -21,11 +21,10 @@ AVERAGES = ("pooled", "mean of folds")
 
 
 def by_epoch(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> pd.DataFrame:
-    """Return the accuracy in per cent by which epoch of each fold counts (ambiguity ``best_epoch``).
+    """Return the accuracy in per cent by the epoch that counts (ambiguity ``best_epoch``).
 
-    ``outcomes`` are one per fold, trained to the last epoch with test accuracies after each; ``sizes`` the
-    clips that each tests. Columns are ``average`` (:data:`AVERAGES`) and :data:`EPOCHS`: the last; the one
-    that is best for all folds together; each fold's own best.
+    ``outcomes`` are one per fold, ``sizes`` the clips that each tests. Columns are ``average``
+    (:data:`AVERAGES`) and :data:`EPOCHS`.
     """
     import pandas as pd
 
@@ -40,15 +39,12 @@ def by_epoch(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> pd.DataFrame:
 
 
 def by_fold(right: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Return the accuracy of each fold in order of appearance, of right answers bool (N,) and names (N,)."""
+    """Return the accuracy of each fold in order of appearance, from right answers and names, each (N,)."""
     return np.array([right[folds == name].mean() for name in dict.fromkeys(folds)])
 
 
 def averages(right: np.ndarray, folds: np.ndarray, groups: np.ndarray) -> dict[str, tuple[float, ...]]:
-    """Return accuracy with its 95 % interval over groups, by :data:`AVERAGES`.
-
-    All are (N,): which clips are right, and the fold and the subject of each.
-    """
+    """Return accuracy with its 95 % interval over groups (subjects), by :data:`AVERAGES`; all are (N,)."""
     weights = (None, metrics.class_weights(folds))
     return {
         name: (float(np.average(right, weights=w)), *metrics.interval(right, groups, weights=w))
@@ -61,33 +57,20 @@ def compare_views(
 ) -> pd.DataFrame:
     """Return what networks make of clips shown in other ways, against the first way.
 
-    Parameters
-    ----------
-    seen : mapping
-        View to probabilities (N, C) of the test clips of each fold.
-    corpus : Corpus
-        One row per clip.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``view``, ``accuracy``, ``low``, ``high``, ``difference`` from the first view with
-        ``difference_low`` and ``difference_high`` (fractions), and McNemar's exact ``p``.
+    ``seen`` are probabilities (N, C) of each fold's test clips, by view. Columns are ``view``, ``accuracy``,
+    ``low``, ``high``, ``difference`` from the first view with its bounds ``difference_low`` and
+    ``difference_high`` (fractions), and McNemar's exact ``p``.
     """
     import pandas as pd
 
     index = np.concatenate([fold.test for fold in folds])
     labels, people = corpus.labels[index], corpus.subjects[index]
     right = {view: np.concatenate(parts).argmax(1) == labels for view, parts in seen.items()}
-    first, *others = right
+    first = next(iter(right.values()))
     rows = []
     for view, hits in right.items():
-        low, high = metrics.interval(hits, people)
-        row = {"view": view, "accuracy": hits.mean(), "low": low, "high": high}
-        row |= dict.fromkeys(("difference", "difference_low", "difference_high", "p"), np.nan)
-        if view in others:
-            test = metrics.paired(hits, right[first], people)
-            row["difference"], row["p"] = test["difference"], test["p"]
-            row["difference_low"], row["difference_high"] = test["interval"]
-        rows.append(row)
-    return pd.DataFrame(rows)
+        row = [view, hits.mean(), *metrics.interval(hits, people)]
+        test = metrics.paired(hits, first, people) if rows else {"difference": np.nan, "p": np.nan}
+        rows.append([*row, test["difference"], *test.get("interval", (np.nan, np.nan)), test["p"]])
+    columns = ["view", "accuracy", "low", "high", "difference", "difference_low", "difference_high", "p"]
+    return pd.DataFrame(rows, columns=columns)

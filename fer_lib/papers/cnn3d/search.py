@@ -50,40 +50,36 @@ def task(dataset: str, budget: str, readings: Readings, seed: int = 0) -> dict[s
 
 
 def folder() -> Path:
-    """Return where journals lie unless a file is given: in the hidden folder of unfinished work."""
+    """Return where journals lie unless a file is given."""
     return repository() / "results" / ".work" / "search"
 
 
 def journal_of(task: dict[str, Any]) -> Path:
-    """Return the file of a study for which none is given."""
+    """Return the file of a study on a :func:`task`, unless another is given."""
     readings = variant("cnn3d", task["readings"])
     name = "{dataset}-{budget}-seed{seed}".format(**task) + (f",{readings}" if readings else "")
     return folder() / f"{name}.journal"
 
 
 def threshold_of(dataset: str, budget: str) -> float | None:
-    """Return below which accuracy trials are pruned; None on Oulu-CASIA, where none are.
+    """Return the accuracy below which trials are pruned; None on Oulu-CASIA.
 
-    The paper prints one threshold, of leaving one subject out, and above its best accuracy on Oulu-CASIA.
+    The paper prints one threshold, for leaving one subject out. It lies above its best on Oulu-CASIA.
     """
     return None if dataset == "oulu_casia" else BUDGETS[budget]["search"]["threshold"]
 
 
 def suggest(trial: optuna.trial.BaseTrial) -> Configuration:
-    """Return a configuration from Table 1, chosen by the trial's sampler."""
+    """Return the configuration from Table 1 that the trial's sampler chooses."""
     chosen = {name: trial.suggest_categorical(name, options) for name, options in SEARCHED.items()}
     return Configuration(**chosen, dropout=trial.suggest_float("dropout", 0.0, 1.0))
 
 
 def open_study(journal: str | Path, seed: int = 0, threshold: float | None = None) -> optuna.Study:
-    """Open the study in a journal file that all workers see; the first to come makes it.
+    """Open the study in a journal file, or begin one; ``seed`` is that of the sampler.
 
-    ``seed`` is the sampler's. Trials that cannot reach the accuracy ``threshold`` any more are pruned.
-
-    Raises
-    ------
-    FerError
-        If Optuna is not installed, or the file is no journal.
+    Trials that can no longer reach the accuracy ``threshold`` are pruned. FerError if Optuna is not
+    installed, or the file is no journal.
     """
     try:
         import optuna
@@ -112,17 +108,15 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
                         yield _record(line, f"line {number + 1} of {path}") if number else json.loads(line)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pruner: Any = optuna.pruners.NopPruner()
-    if threshold is not None:
-        # After each fold the best accuracy that the trial can still reach is reported, but for rounding.
-        pruner = optuna.pruners.ThresholdPruner(lower=threshold - 1e-9)
+    # After each fold a trial reports the best accuracy that it can still reach, but for rounding.
+    lowest = -np.inf if threshold is None else threshold - 1e-9
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return optuna.create_study(
             study_name="cnn3d",
             storage=optuna.storages.JournalStorage(Backend(str(path), Lock(str(path)))),
             sampler=optuna.samplers.TPESampler(seed=seed),
-            pruner=pruner,
+            pruner=optuna.pruners.ThresholdPruner(lower=lowest),
             direction="maximize",
             load_if_exists=True,
         )
@@ -131,7 +125,7 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
 
 
 def _record(line: bytes, name: str) -> dict[str, Any]:
-    """Return one record of a journal; of a damaged line what stands for it, so that the count goes on."""
+    """Return a record of a journal; for a damaged line, one that only keeps the count."""
     start = line.rfind(b'{"op_code"')  # behind a half line that another record was glued to
     for text in (line, line[max(start, 0) :]):
         with suppress(ValueError):
@@ -150,13 +144,7 @@ def _tell(sentence: str) -> None:
 
 
 def agree(journal: str | Path, task: dict[str, Any]) -> None:
-    """Note what a study searches on, or check that it is the same as what its first worker noted.
-
-    Raises
-    ------
-    FerError
-        Naming the first thing that differs: accuracies of different tasks cannot be ranked together.
-    """
+    """Note what a study searches on; FerError if its first worker noted something else."""
     study = open_study(journal)
     if TASK not in study.user_attrs:
         study.set_user_attr(TASK, task)
@@ -169,7 +157,7 @@ def agree(journal: str | Path, task: dict[str, Any]) -> None:
 
 
 def noted(journal: str | Path) -> dict[str, Any]:
-    """Return what a study searches on, as its first worker noted it; empty if nobody did."""
+    """Return what a study searches on, empty if nobody noted it."""
     return open_study(journal).user_attrs.get(TASK, {})
 
 
@@ -187,18 +175,10 @@ def work(
 ) -> int:
     """Join a study and work on it until it has ``n_trials`` finished trials; return how many were ours.
 
-    A trial whose network does not fit into the device's memory counts as pruned. With one worker the same
-    seed gives the same trials; with several the order in which they finish decides as well, and those under
-    way at the end are finished too.
-
-    Parameters
-    ----------
-    evaluate
-        Trains a configuration and yields, fold by fold, how much of the accuracy its errors cost.
-    n_trials : int
-        Of the whole study, pruned ones included, whoever ran them.
-    on_trial
-        Called with the row (see :func:`trials`) of each trial that this worker finished.
+    ``evaluate`` trains a configuration and yields, fold by fold, how much accuracy its errors cost;
+    ``on_trial`` is given the row (see :func:`trials`) of each trial that this worker finished. Pruned trials
+    are finished ones, and a network that does not fit into the device's memory is pruned. With one worker
+    the same seed gives the same trials; with several, the order in which they finish decides as well.
     """
     open_study(journal)
     for number in itertools.count(1):  # the first name that no worker has had
@@ -231,19 +211,12 @@ def work(
 
 
 def demonstrate(journal: Path, workers: int, seed: int = 0) -> None:
-    """Let several workers share a small study on drawn faces.
-
-    Raises
-    ------
-    FerError
-        If one fails, with what it said.
-    """
+    """Let several workers share a small study on drawn faces; FerError says what a failing one said."""
     command = [sys.executable, "-m", "fer_lib.cli", "search", "run", "synthetic", "--device", "cpu"]
     command += ["--journal", str(journal), "--seed", str(seed)]
     environment = {name: value for name, value in os.environ.items() if name != "FER_PROGRESS"}
-    options = {"env": environment | {"OMP_NUM_THREADS": "1"}, "text": True}
-    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    for worker in [subprocess.Popen(command, **options) for _ in range(workers)]:
+    how = {"env": environment | {"OMP_NUM_THREADS": "1"}, "stderr": subprocess.STDOUT, "text": True}
+    for worker in [subprocess.Popen(command, stdout=subprocess.PIPE, **how) for _ in range(workers)]:
         said, _ = worker.communicate()
         if worker.returncode:
             raise FerError(f"A worker of the demonstration failed: {said}")
@@ -253,11 +226,10 @@ def demonstrate(journal: Path, workers: int, seed: int = 0) -> None:
 
 
 def trials(journal: str | Path) -> pd.DataFrame:
-    """Return every trial of a study.
+    """Return every trial of a study, with the options of Table 1 as columns.
 
-    Columns are ``number``, ``state`` (``complete``, ``pruned``, or ``unfinished``: under way or lost with its
-    worker), ``worker``, ``accuracy`` (of a pruned trial what it could still have reached), ``folds`` done,
-    ``seconds``, and the parameters of Table 1.
+    ``state`` is ``complete``, ``pruned``, or ``unfinished`` (under way, or lost with its worker), and the
+    ``accuracy`` of a pruned trial what it could still have reached.
     """
     import pandas as pd
 
@@ -280,10 +252,9 @@ def trials(journal: str | Path) -> pd.DataFrame:
 
 
 def importances(journal: str | Path) -> dict[str, float]:
-    """Return how much each parameter decides the accuracy, summing to 1 (fANOVA), highest first.
+    """Return each option's share in the variance of :func:`trials`' accuracies (fANOVA), highest first.
 
-    Pruned trials count with the accuracy they could still have reached. Empty where fewer than four trials
-    finished, or all are alike.
+    Empty where fewer than four trials finished, or all reach the same.
     """
     source = open_study(journal)
     import optuna
@@ -291,8 +262,8 @@ def importances(journal: str | Path) -> dict[str, float]:
     study = optuna.create_study(direction="maximize")
     for trial in source.get_trials(deepcopy=False):
         if trial.state.name in STATES and (reached := trial.intermediate_values):
-            options = {"params": trial.params, "distributions": trial.distributions}
-            study.add_trial(optuna.trial.create_trial(**options, value=reached[max(reached)]))
+            chosen = {"params": trial.params, "distributions": trial.distributions}
+            study.add_trial(optuna.trial.create_trial(**chosen, value=reached[max(reached)]))
     if len(study.trials) < 4 or len({trial.value for trial in study.trials}) < 2:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
@@ -307,11 +278,11 @@ def best(journal: str | Path) -> tuple[Configuration, float] | None:
     return None
 
 
-def beside_printed(frame: pd.DataFrame, n: int = 3) -> pd.DataFrame:
-    """Return the n best completed trials above the paper's c1 and c2, and what they are made of."""
+def beside_printed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the configurations of the three best completed ``trials``, and the paper's c1 and c2."""
     import pandas as pd
 
-    done = frame[frame["state"] == "complete"].sort_values("accuracy", ascending=False, kind="stable").head(n)
+    done = frame[frame["state"] == "complete"].sort_values("accuracy", ascending=False, kind="stable").head(3)
     rows = done.assign(which=[f"trial {number}" for number in done["number"]]).to_dict("records")
     rows += [asdict(found) | {"which": name} for name, found in (("c1", network.C1), ("c2", network.C2))]
     return pd.DataFrame(rows, columns=["which", "accuracy", *asdict(network.C1)], dtype=object)
@@ -320,19 +291,15 @@ def beside_printed(frame: pd.DataFrame, n: int = 3) -> pd.DataFrame:
 def effects(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the mean accuracy of the finished ``trials`` with each option of which the paper says something.
 
-    Columns are ``option``, ``n`` trials, ``accuracy`` and its 95 % interval ``low``, ``high`` over trials, as
-    if they were independent; an option of fewer than two trials has no interval, and one of none no accuracy.
+    Columns are ``option``, ``n`` trials, ``accuracy``, and its 95 % interval (``low``, ``high``) as if trials
+    were independent; NaN where there are too few.
     """
     import pandas as pd
 
     frame = frame[frame["state"].isin(("complete", "pruned")) & frame["accuracy"].notna()]
     asked: dict[str, tuple[Any, ...]] = dict.fromkeys(("clahe", "normalise", "second_conv"), (True, False))
     asked |= {"initialiser": ("xavier_uniform", "xavier_normal"), "temporal_size": SEARCHED["temporal_size"]}
-    options = {
-        f"{name}={str(value).lower()}": frame[name] == value
-        for name, values in asked.items()
-        for value in values
-    }
+    options = {f"{name}={str(x).lower()}": frame[name] == x for name, xs in asked.items() for x in xs}
     options |= {"dropout>=0.5": frame["dropout"] >= 0.5, "dropout<0.5": frame["dropout"] < 0.5}
     early = frame["number"] < HALFWAY
     options |= {f"trials 1 to {HALFWAY}": early, f"trials after {HALFWAY}": ~early}

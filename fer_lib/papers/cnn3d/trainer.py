@@ -26,7 +26,7 @@ from fer_lib.papers.cnn3d.readings import Readings
 
 @dataclass
 class Trainer:
-    """Trains networks by name, on any fold of some sequences, and asks them what they have learnt."""
+    """Trains networks by name on any fold of some sequences, and asks them."""
 
     store: UnitFolder  # where finished units are kept, such as the run's recorder
     configurations: dict[str, Configuration]
@@ -54,9 +54,9 @@ class Trainer:
     ) -> Outcome:
         """Train one network on one fold of some sequences, or find the unit in the store.
 
-        It starts from scratch, or from all but the output layer of the weights ``start``; sees frames in an
-        ``order`` (:func:`fer_lib.papers.cnn3d.clips.frame_orders`); and its weights are kept if ``keep``
-        says so. ``changes`` are those of the recipe.
+        It starts from scratch, or from all but the output layer of the weights ``start``, and sees frames in
+        an ``order`` (:func:`fer_lib.papers.cnn3d.clips.frame_orders`). ``keep`` its weights for
+        :meth:`trained`; ``changes`` are those of the recipe.
         """
         configuration, n = self.configurations[name], len(data.corpus.classes)
         part = data.copies(fold.train, self.seed, self.device)
@@ -102,10 +102,7 @@ class Trainer:
 
 
 def class_weighted(part: Part, n_classes: int) -> Loss:
-    """Return the cross-entropy whose class weights are inverse to a part's samples of each class.
-
-    The mean weight is 1; a class without samples weighs nothing.
-    """
+    """Return the cross-entropy with weights inverse to a part's samples of each class, of mean 1."""
     n = torch.bincount(part.labels, minlength=n_classes).float()
     weights = torch.where(n > 0, n.sum() / n.clamp_min(1), 0)
     weights = weights / weights[n > 0].mean()
@@ -118,12 +115,12 @@ def class_weighted(part: Part, n_classes: int) -> Loss:
 
 
 class Evaluation:
-    """What a trial of the search trains and tests; each worker makes its own.
+    """What a trial of the search trains and tests.
 
     A configuration is ranked by its accuracy over all clips when one subject is left out at a time, on
     Oulu-CASIA by the mean over ten folds. The paper ranks on the very folds that it reports. Here the search
-    sees the training part of the first of the ten folds only, and makes its folds within it: whatever it
-    finds can be tested on subjects that it never saw. ``sequences`` are the whole corpus.
+    makes its folds within the training part of the first of the ten folds, so that what it finds can be
+    tested on subjects that it never saw. ``sequences`` are the whole corpus.
     """
 
     def __init__(
