@@ -133,13 +133,7 @@ class Overview:
 
     def guesses(self) -> HTML:
         """Show the open readings that cost the most, or that none is measured, with a link to all."""
-        found = register.effects()
-        measured = found[(found["paper"] == self.paper.key) & (found["dataset"] != "synthetic")]
-        scale = (
-            "<p>One reading was changed at a time, in a short training of a small network. These accuracies "
-            "are for comparison with one another, not with the paper or with the results below.</p>"
-        )
-        return HTML(scale * bool(len(measured)) + register.costly(self.paper.key).data)
+        return register.costly(self.paper.key)
 
     def ran(self) -> HTML:
         """Link the executed notebooks, say which datasets have none, and how the networks were trained."""

@@ -112,12 +112,15 @@ def costly(paper: str) -> HTML:
             f"<p>The paper leaves {len(known)} places open. {knobs} of them are parameters of the notebook. "
             f"None is measured on real data yet, so which ones matter is not known. {link}</p>"
         )
-    said = "".join(
-        "<p>Measured in probes, which say what matters at their scale and nothing about the paper’s results. "
-        f"The probes on {dataset_title(dataset)}: {escape(_condition(paper, dataset, mine))} {link}</p>"
+    said = (
+        "<p>One reading was changed at a time, in a short training of a small network (a probe). These "
+        "accuracies are for comparison with one another, not with the paper or with the results below.</p>"
+    )
+    made = "".join(
+        f"<p>The probes on {dataset_title(dataset)}: {escape(_condition(paper, dataset, mine))} {link}</p>"
         for dataset, mine in frame.groupby("dataset", sort=False)
     )
-    return HTML(_effects(_costliest_first(frame).head(5)).data + said)
+    return HTML(said + _effects(_costliest_first(frame).head(5)).data + made)
 
 
 def _costliest_first(frame: pd.DataFrame) -> pd.DataFrame:

@@ -93,6 +93,7 @@ def test_a_measured_reading_is_shown_with_its_interval_and_its_noise(monkeypatch
 
 def test_a_network_that_never_started_is_no_cost(monkeypatch):
     import register
+    from chapter import Overview
 
     idle = EFFECT | {"difference": -20.0, "started": False, "clear": False}
     rows = pd.DataFrame([idle, EFFECT | {"difference": 9.0, "clear": False}, EFFECT])
@@ -101,6 +102,10 @@ def test_a_network_that_never_started_is_no_cost(monkeypatch):
     for shown in (register.costly("cnn_sift").data, register.measured().data):
         places = [shown.find(text) for text in ("more than noise", "within noise", "never started")]
         assert 0 < places[0] < places[1] < places[2]
+    # That a probe is no result is said once: above the table, since the chapter adds nothing.
+    said = Overview("cnn_sift").guesses().data
+    assert said == register.costly("cnn_sift").data
+    assert said.count("for comparison with one another") == 1
 
 
 def test_without_probes_the_page_says_so(monkeypatch):

@@ -228,11 +228,12 @@ def test_drawn_faces_and_other_readings_stay_out_of_the_scorecard(record, tmp_pa
     assert report.scorecard(tmp_path)["ours"].isna().all()
 
 
-def test_another_protocol_is_not_comparable(record):
-    found = report.compare("cnn_sift", record({"CNN-ONLY": 0.7217}, protocol="something_else"))
+def test_another_protocol_is_not_comparable_and_a_longer_budget_does_not_help(full):
+    found = report.compare("cnn_sift", full({"CNN-ONLY": 0.7217}, protocol="something_else"))
     row = found.set_index("id").loc["cnn_sift-t2-cnn_only"]
     assert row["verdict"] == "not comparable"
     assert "something_else" in row["reason"]
+    assert row["needs"] == "fer run cnn_sift fer2013 --budget full"
 
 
 def test_seeds_are_averaged_whatever_the_order_of_their_samples(record):

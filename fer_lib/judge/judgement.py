@@ -147,8 +147,9 @@ def _by_folds(found: Judgement, runs: list[Run]) -> Judgement:
         said = f"{answer.ours:.2{'f' if bounds else 'g'}}{bounds}, n = {answer.n:,}"
     if why := objection(claim, runs, models):
         apart = f"Our run at budget {runs[0].budget}, not set against the claim: {said}."
-        # A run at budget full that may not judge has to train longer.
-        needs = _at(found.needs, "paper") if runs[0].budget == "full" else found.needs
+        # Longer training helps networks that have not converged, not a run under another protocol.
+        longer = runs[0].budget == "full" and answers.follows(runs[0], claim)
+        needs = _at(found.needs, "paper") if longer else found.needs
         return replace(found, verdict="not comparable", reason=why, apart=apart, answer=answer, needs=needs)
     another = f"{_at(found.needs, runs[0].budget)} --seed {1 + max(run.seed for run in runs)}"
     needs = "" if verdict.name in DECIDED else another
