@@ -10,7 +10,7 @@ import pytest
 from fer_lib import claims
 from fer_lib.data import clips, image_files, printed, splits
 from fer_lib.data.datasets import ckplus, synthetic
-from fer_lib.data.image_files import face_remarks
+from fer_lib.data.image_files import image_remarks
 from fer_lib.data.sources import wrong_counts
 from fer_lib.errors import FerError
 from fer_lib.faces import FACE
@@ -193,7 +193,7 @@ def test_sizes_and_colours_become_one(tmp_path):
     assert corpus.images.shape == (3, 49, 64)
     assert corpus.images[:, 20, 20].tolist() == [80, 40, 20]
     assert corpus.meta["height"].tolist() == [49, 48, 49]
-    assert len(image_files.size_remarks(corpus)) == 1
+    assert len(image_files.image_remarks(corpus)) == 1
     assert ckplus.READER.read(root, size=12).images.shape == (3, 12, 12)
 
 
@@ -208,7 +208,7 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
     assert corpus.images.shape == (2, 96, 96)
     assert corpus.valid.tolist() == [True, False]
     assert (corpus.images[1] == 20).all()
-    assert "1 of 2 images (first S005_002_00000002)" in face_remarks(corpus)[0]
+    assert "1 of 2 images (first S005_002_00000002)" in image_remarks(corpus)[0]
     both = ckplus.READER.read(root, frames="last3", size=48, crop=FACE)
     assert both.valid.tolist() == [True, True, False, False]
     one, other, *_ = both.images.reshape(4, -1)  # one face in two places

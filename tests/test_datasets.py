@@ -417,9 +417,7 @@ def test_a_search_without_end_is_given_up_with_advice(tmp_path, monkeypatch):
     for i in range(60):
         (folder / f"{i}.txt").touch()
     monkeypatch.setattr(sources, "ENTRIES", 50)
-    with pytest.raises(
-        AbsentDataError, match=r"looks like it among its first .* give the corpus's own folder"
-    ):
+    with pytest.raises(AbsentDataError, match=r"holds more than 50 files.* give the corpus's own folder"):
         datasets.find("jaffe")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib.data import alterations, datasets
+from fer_lib.data import datasets
 from fer_lib.data.corpus import SPLIT_ORDER, audit, flags
 from fer_lib.data.datasets import fer2013, fer2013_original, ferplus
 from fer_lib.data.pixel_csv import parse_pixels
@@ -317,7 +317,7 @@ def drawn():
     known = fer2013_original.Original(
         mean=train.mean() / 255,
         deviation=train.std() / 255,
-        detail=alterations.detail(train[::2]),
+        detail=fer2013_original.detail(train[::2]),
         distinct=1200,
         first=" ".join(f"{n % 7}-{sha256(images[n]).hexdigest()[:12]}" for n in range(10)),
     )

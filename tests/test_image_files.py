@@ -9,7 +9,7 @@ from PIL import Image
 
 from fer_lib.data import sources
 from fer_lib.data.decoding import decode, decode_all, fit
-from fer_lib.data.sources import sighted, walk
+from fer_lib.data.sources import walk
 from fer_lib.errors import FerError
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))
@@ -57,19 +57,6 @@ def test_walk_and_shown_cope_with_names_in_no_known_encoding(tmp_path):
     (name,) = walk(tmp_path, [])
     assert (tmp_path / name).is_file()
     assert sources.shown(name) == "caf\\udce9/1.png"
-
-
-def is_target(folder, name):
-    return name == "target"
-
-
-def test_a_corpus_is_sighted_among_so_many_files(tmp_path, monkeypatch):
-    touch(tmp_path, *(f"{i:02}/{k}" for i in range(5) for k in range(5)), "zz/zz/target", ".trash/target")
-    assert sighted(tmp_path, is_target) == (True, True)
-    assert sighted(tmp_path / "00", is_target) == (False, True)
-    assert sighted(tmp_path / "nowhere", is_target) == (False, True)
-    monkeypatch.setattr(sources, "ENTRIES", 20)
-    assert sighted(tmp_path, is_target) == (False, False)
 
 
 @pytest.mark.parametrize("ending", ["png", "tiff", "bmp"])

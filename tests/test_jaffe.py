@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fer_lib.data.datasets import jaffe, synthetic
-from fer_lib.data.image_files import face_remarks
+from fer_lib.data.image_files import image_remarks
 from fer_lib.data.sources import wrong_counts
 from fer_lib.errors import FerError
 from fer_lib.faces import FACE
@@ -115,7 +115,7 @@ def test_faces_are_cropped_and_failures_marked(tmp_path):
     assert (corpus.images[1] == 70).all()
     assert corpus.images[0].std() > photograph.std()  # less of the even background
     assert "height" not in corpus.meta
-    (said,) = face_remarks(corpus)
+    (said,) = image_remarks(corpus)
     assert "No face was found in 1 of 2 images (first KA.AN2.40)" in said
     assert jaffe.READER.read(tmp_path).valid is None
     with pytest.raises(FerError, match="cropped to a square"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_lib.data.datasets import nimstim
-from fer_lib.data.image_files import size_remarks
+from fer_lib.data.image_files import image_remarks
 from fer_lib.errors import FerError
 
 CODES = ("AN", "CA", "DI", "FE", "HA", "NE", "SA", "SP")
@@ -78,7 +78,7 @@ def test_images_of_another_size_are_fitted_and_reported(copy):
     draw(copy / "01F_SA_C.BMP", 201, (65, 60))
     corpus = nimstim.READER.read(copy)
     assert corpus.images.shape[1:] == (65, 50)
-    assert sorted(size_remarks(corpus)) == [
+    assert sorted(image_remarks(corpus)) == [
         "1 of 13 images are 100x130 pixels and were fitted into 50x65.",
         "1 of 13 images are 60x65 pixels and were fitted into 50x65.",
     ]

@@ -26,8 +26,8 @@ from urllib.parse import unquote, urlsplit
 from filelock import FileLock, Timeout
 
 from fer_lib import files
-from fer_lib.data import datasets, first_bytes
-from fer_lib.data.sources import shown, wrong_counts
+from fer_lib.data import datasets
+from fer_lib.data.sources import ZIP, is_archive, read_head, refuse, shown, wrong_counts
 from fer_lib.errors import AbsentDataError, FerError, one_of
 from fer_lib.progress import track
 
@@ -212,9 +212,9 @@ def _unpack(path: Path, name: str, folder: Path, nested: bool = False) -> None:
     with TemporaryDirectory(prefix=".unpacking-", dir=folder.parent) as place:
         part = Path(place)
         with _blame(path, name):
-            head = first_bytes.read_head(path)
-            first_bytes.refuse(head, name)
-            if first_bytes.is_archive(head) or path.suffix.lower() in datasets.ARCHIVES:
+            head = read_head(path)
+            refuse(head, name)
+            if is_archive(head) or path.suffix.lower() in datasets.ARCHIVES:
                 _extract(path, name, part)
             else:
                 shutil.copyfile(path, part / path.name)
@@ -243,7 +243,7 @@ def _unpack(path: Path, name: str, folder: Path, nested: bool = False) -> None:
 
 def _extract(path: Path, name: str, folder: Path) -> None:
     """Unpack one archive into ``folder``: files and folders that stay inside it; no corpus has links."""
-    packed = first_bytes.read_head(path).startswith(first_bytes.ZIP)
+    packed = read_head(path).startswith(ZIP)
     archive: Any
     with zipfile.ZipFile(path) if packed else tarfile.open(path, encoding="utf-8") as archive:
         members = archive.infolist() if packed else archive.getmembers()

@@ -36,10 +36,9 @@ def sequences(corpus: Corpus, n_frames: int = 10) -> Clips:
     """Return one clip per sequence of a corpus: its last ``n_frames`` frames (paper 4, Sect. 4.1).
 
     A sequence that is shorter repeats its last frame, as the paper does. Frames are in the order of the
-    column ``frame`` where the corpus has one, else in that of its rows.
-
-    FerError if the corpus has no sequences (``datasets.load("ckplus", frames="last10")`` has), or one whose
-    frames differ in label or subject.
+    column ``frame`` where the corpus has one, else in that of its rows. FerError if the corpus has no
+    sequences (``datasets.load("ckplus", frames="last10")`` has), or one whose frames differ in label or
+    subject.
     """
     if corpus.sequences is None:
         raise FerError(f"{corpus.card.title} has no sequences here, so no clips can be made of it.")

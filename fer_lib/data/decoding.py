@@ -6,13 +6,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from fer_lib.data import first_bytes
-from fer_lib.data.sources import shown
+from fer_lib.data.sources import HEAD, refuse, shown
 from fer_lib.errors import FerError
 from fer_lib.progress import track
 
@@ -23,21 +21,19 @@ END_MARKERS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
 def read_bytes(path: Path) -> bytes:
     """Return a file's content; FerError if it is empty, a Git LFS pointer or another file in its place."""
     data = path.read_bytes()
-    first_bytes.refuse(data[: first_bytes.LENGTH])
+    refuse(data[:HEAD])
     return data
 
 
 def decode(path: Path) -> np.ndarray:
-    """Return one image file's grey pixels, uint8 (H, W).
+    """Return one image file's grey pixels, uint8 (H, W), whatever its channels and its 8 or 16 bits.
 
-    Whatever the channels (grey, palette, colour, with alpha) and 8 or 16 bits; colours weigh as in
-    ITU-R BT.601, alpha is dropped.
-
-    FerError if the file is empty, cut off, a Git LFS pointer or no image; the message lacks the file's name.
+    Colours weigh as in ITU-R BT.601, alpha is dropped. FerError if the file is empty, cut off, a Git LFS
+    pointer or no image; the message lacks the file's name.
     """
     import cv2
 
-    _quieten()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # we say what is wrong with a file
     data = read_bytes(path)
     if any(data.startswith(start) and end not in data[-64:] for start, end in END_MARKERS.items()):
         raise FerError("is cut off; get this file again.")
@@ -52,22 +48,13 @@ def decode(path: Path) -> np.ndarray:
     return grey(image)
 
 
-@cache
-def _quieten() -> None:
-    """Keep OpenCV from writing about damaged files itself; what is wrong with them is told in a sentence."""
-    import cv2
-
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-
 def grey(image: np.ndarray) -> np.ndarray:
     """Return uint8 pixels (H, W), (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4) as grey (H, W)."""
     import cv2
 
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    if channels == 1:
+    if image.size == image.shape[0] * image.shape[1]:
         return image.reshape(image.shape[:2])
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 3 else cv2.COLOR_BGRA2GRAY)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if image.shape[2] == 3 else cv2.COLOR_BGRA2GRAY)
 
 
 def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -102,13 +89,8 @@ def decode_all(
     larger of two as frequent. ``faults`` gains the name of each file that cannot be read, and what is wrong
     with it.
 
-    Returns
-    -------
-    images : uint8 (K, H, W)
-    owners : int64 (K,)
-        Position in ``paths`` of each image; in order, failed files are absent.
-    sizes : int64 (K, 2)
-        Height and width of each image in its file.
+    Returned are the images, uint8 (K, H, W), in order; the position in ``paths`` of each, int64 (K,); and the
+    height and width that each has in its file, int64 (K, 2).
     """
     load = load or (lambda position: [decode(Path(paths[position]))])
     size = None if size is None else checked_size(size)

@@ -18,9 +18,7 @@ from fer_lib.expressions import canonical
 
 CROP = 96  # of a face, in pixels: the models take 48 to 112
 # Keys of a row that are no meta.
-APART = ("id", "expression", "subject", "sequence", "path", "valid", "frames_to_take")
-
-Load = Callable[[dict[str, Any]], tuple[Sequence[np.ndarray], Sequence[dict[str, Any]]]]
+APART = ("id", "expression", "subject", "sequence", "path", "valid", "frames_to_take", "apex")
 
 
 @dataclass(frozen=True)
@@ -42,36 +40,34 @@ def read_stills(
     *,
     size: int | tuple[int, int] | None = None,
     crop: Crop | None = None,
-    load: Load | None = None,
+    load: Callable[[dict[str, Any]], tuple[Sequence[np.ndarray], Sequence[dict[str, Any]]]] | None = None,
     unit: str = "image",
 ) -> Corpus:
     """Decode the files of the source's rows, and return the corpus with its images in their order.
 
     Parameters
     ----------
-    source : Source
+    source
         A row has ``id``, ``expression`` (any spelling), ``subject`` and ``path``, may have ``sequence``
         and ``frames_to_take``, and everything else becomes a column of ``meta``.
-    card : Card
-    problems : list of str, optional
+    problems
         Gains a sentence for what cannot be read and is left out; without it the first raises FerError.
-    size : int or (height, width), optional
+    size
         Default: 96 for crops, else the most frequent one among the files, into which others are fitted with
         their proportions kept. ``meta`` has the ``height`` and ``width`` that each had in its file.
-    crop : Crop, optional
+    crop
         How the face is cut out of each image; ``valid`` is then False where none was found.
-    load : callable, optional
+    load
         Returns the images (H, W) of one row and the row of each; the default decodes ``path`` to one.
-    unit : str
+    unit
         What a row is, for the progress line.
     """
     import pandas as pd
 
-    if crop := checked_crop(crop):
+    if crop:
         size, width = checked_size(CROP if size is None else size)
         if size != width:
             raise FerError(f"A face is cropped to a square; size is one number, got {(size, width)}.")
-    found = list(source.problems)
     rows: dict[int, Sequence[dict[str, Any]]] = {}
 
     def attempt(position: int) -> Sequence[np.ndarray]:
@@ -83,10 +79,10 @@ def read_stills(
             rows[position] = [{**r, "valid": v} for r, (_, v) in zip(rows[position], cuts, strict=True)]
         return images
 
-    paths = [row["path"] for row in source.rows]
     faults: list[tuple[str, str]] = []
+    paths = [row["path"] for row in source.rows]
     images, owners, sizes = decode_all(paths, card.name, faults, size, attempt, unit)
-    found += [f"{where}: {what}" for where, what in faults]
+    found = [*source.problems, *(f"{where}: {what}" for where, what in faults)]
     if not source.rows and not found:
         found.append(f"{shown(source.root)} holds no {unit} of the selection that was asked for.")
     settle(found, problems, card.name, source.root)
@@ -109,32 +105,21 @@ def read_stills(
     )
 
 
-def checked_crop(crop: Crop | None) -> Crop | None:
-    """Return ``crop``, None where there is none; FerError for anything else."""
-    if crop and not isinstance(crop, Crop):
-        raise FerError(f"crop is fer_lib.faces.FACE, or None for whole photographs; got {crop!r}.")
-    return crop or None
-
-
-def size_remarks(corpus: Corpus) -> list[str]:
-    """Say which images were of another size than the corpus; from ``height`` and ``width`` in its meta."""
-    if corpus.meta is None or "height" not in corpus.meta:
-        return []
-    sizes = Counter(zip(corpus.meta["width"].tolist(), corpus.meta["height"].tolist(), strict=True))
-    height, width = corpus.images.shape[1:]
-    return [
-        f"{n:,} of {len(corpus):,} images are {w}x{h} pixels and were fitted into {width}x{height}."
-        for (w, h), n in sizes.most_common()
-        if (h, w) != (height, width)
-    ]
-
-
-def face_remarks(corpus: Corpus) -> list[str]:
-    """Say in how many images no face was found; nothing for a corpus that was read without looking."""
-    missed = [] if corpus.valid is None else np.flatnonzero(~corpus.valid)
-    if not len(missed):
-        return []
-    return [
-        f"No face was found in {len(missed):,} of {len(corpus):,} images (first {corpus.ids[missed[0]]}); "
-        "they are used whole and marked in the column valid."
-    ]
+def image_remarks(corpus: Corpus) -> list[str]:
+    """Say which images were fitted into another size, and in how many no face was found."""
+    remarks = []
+    if corpus.meta is not None and "height" in corpus.meta:
+        height, width = corpus.images.shape[1:]
+        sizes = Counter(zip(corpus.meta["width"].tolist(), corpus.meta["height"].tolist(), strict=True))
+        remarks += [
+            f"{n:,} of {len(corpus):,} images are {w}x{h} pixels and were fitted into {width}x{height}."
+            for (w, h), n in sizes.most_common()
+            if (h, w) != (height, width)
+        ]
+    if corpus.valid is not None and not corpus.valid.all():
+        missed = corpus.ids[~corpus.valid]
+        remarks.append(
+            f"No face was found in {len(missed):,} of {len(corpus):,} images (first {missed[0]}); they "
+            "are used whole and marked in the column valid."
+        )
+    return remarks

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_lib.data import first_bytes
-from fer_lib.data.sources import folded, shown
+from fer_lib.data.sources import folded, is_archive, read_head, refuse, shown
 from fer_lib.errors import FerError
 from fer_lib.progress import track
 
@@ -31,9 +30,9 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
     import pandas as pd
 
     try:
-        head = first_bytes.read_head(path)
-        first_bytes.refuse(head)
-        if first_bytes.is_archive(head):
+        head = read_head(path)
+        refuse(head)
+        if is_archive(head):
             raise FerError("is an archive; move it elsewhere and unpack it with `fer data import`.")
         # Blank lines are kept while reading, so that the row numbers in messages are right.
         with (
@@ -60,42 +59,35 @@ def blocks(path: Path, columns: list[str], problems: list[str]) -> Iterator[pd.D
 
 def read_images(
     path: Path, size: int, columns: dict[str, dict[str, int]], problems: list[str]
-) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray, int]:
     """Read a csv with an image of ``size`` pixels a side in each row; show progress.
 
     ``columns`` tells for each column what its entries mean, as codes. ``problems`` receives what is wrong
     with the file and with rows, which are then left out.
 
-    Returns
-    -------
-    images : uint8 (N, size, size)
-    codes : dict
-        Column to int64 (N,).
-    kept, rows : int64 (N,), int64 (M,)
-        Positions of those images among the rows that are not blank, and the number in the file, less one, of
-        each of those.
+    Returned are the N images, uint8 (N, size, size); their codes, int64 (N,) for each column; their positions
+    among the rows that are not blank, int64 (N,); and the number of those rows.
     """
-    none = np.zeros(0, np.int64)
-    parts, numbers = [(np.zeros((0, size, size), np.uint8), none, *[none] * len(columns))], [none]
+    images, kept = [np.zeros((0, size, size), np.uint8)], [np.zeros(0, np.int64)]
+    values = [[np.zeros(0, np.int64)] for _ in columns]
     faults: list[tuple[str, str]] = []
+    count = 0
     first, *others = columns
     found = blocks(path, [first, "pixels", *others], problems)
     expected = path.stat().st_size // (ROWS * 8400) + 1  # a row has about 8,400 bytes
     for rows in track(found, path.name, expected, "block"):
-        read = {name: codes(rows[name], known) for name, known in columns.items()}
+        read, wrong = read_codes(rows, columns)
         pixels, unread = parse_pixels(rows["pixels"].fillna("").tolist(), size**2)
-        wrong = {row: why for _, bad in read.values() for row, why in bad.items()}
         wrong |= unread  # last: a row that ends within its pixels lacks what stands behind them
         faults += row_faults(path, rows, wrong)
         good = np.array([i for i in range(len(rows)) if i not in wrong], np.int64)
-        before = sum(map(len, numbers))
-        parts.append(
-            (pixels.reshape(-1, size, size)[good], good + before, *(c[good] for c, _ in read.values()))
-        )
-        numbers.append(rows.index.to_numpy(np.int64))
+        images.append(pixels.reshape(-1, size, size)[good])
+        kept.append(good + count)
+        for parts, column in zip(values, read, strict=True):
+            parts.append(column[good])
+        count += len(rows)
     problems += folded(faults, "row")
-    images, kept, *by_column = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return images, dict(zip(columns, by_column, strict=True)), kept, np.concatenate(numbers)
+    return np.concatenate(images), [np.concatenate(parts) for parts in values], np.concatenate(kept), count
 
 
 def row_faults(path: Path, rows: pd.DataFrame, faults: dict[int, str]) -> list[tuple[str, str]]:
@@ -104,21 +96,18 @@ def row_faults(path: Path, rows: pd.DataFrame, faults: dict[int, str]) -> list[t
     return [(f"{shown(path)}, row {numbers[i]} (line {numbers[i] + 1})", faults[i]) for i in sorted(faults)]
 
 
-def count_rows(path: Path) -> int:
-    """Return the number of rows below the header; blank lines are none."""
-    with path.open("rb") as lines:
-        return max(0, sum(1 for line in lines if line.strip()) - 1)
-
-
-def codes(column: pd.Series, known: dict[str, int]) -> tuple[np.ndarray, dict[int, str]]:
-    """Map a text column to codes, int64 (N,); unknown entries are 0 and described by position."""
-    text = column.fillna("").str.strip()
-    values = text.map(known)
-    faults = {
-        int(i): f"{column.name} is {text.iloc[i][:20]!r}, expected one of {', '.join(known)}."
-        for i in np.flatnonzero(values.isna())
-    }
-    return values.fillna(0).to_numpy(np.int64), faults
+def read_codes(
+    rows: pd.DataFrame, columns: dict[str, dict[str, int]]
+) -> tuple[list[np.ndarray], dict[int, str]]:
+    """Map text columns to codes, int64 (N,) each; unknown entries are 0 and described by position."""
+    found, faults = [], {}
+    for name, known in columns.items():
+        text = rows[name].fillna("").str.strip()
+        values = text.map(known)
+        for i in np.flatnonzero(values.isna()).tolist():
+            faults[i] = f"{name} is {text.iloc[i][:20]!r}, expected one of {', '.join(known)}."
+        found.append(values.fillna(0).to_numpy(np.int64))
+    return found, faults
 
 
 def parse_pixels(texts: list[str], n: int) -> tuple[np.ndarray, dict[int, str]]:

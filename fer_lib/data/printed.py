@@ -19,29 +19,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Printed:
-    """One count of one paper.
+    """One count of one paper."""
 
-    ``claim`` is the id of the claim that holds the number of ``what``: ``images``, ``sequences`` or
-    ``subjects``. A ``complete`` copy yields so many with this ``selection``, options of ``datasets.load``;
-    None where copies differ or nobody has counted. ``why`` that is not the printed number is empty where it
-    is. ``whole``, if not of the selection: the name, among the facts of a source, of the whole copy's count.
-    """
-
-    claim: str
-    what: str
-    complete: int | None
-    selection: dict[str, Any] = field(default_factory=dict)
-    why: str = ""
-    whole: str = ""
+    claim: str  # id of the claim that holds the number
+    what: str  # is counted: `images`, `sequences` or `subjects`
+    complete: int | None  # number in a complete copy; None where copies differ or nobody has counted
+    selection: dict[str, Any] = field(default_factory=dict)  # options of `datasets.load`
+    why: str = ""  # that is not the printed number; empty where it is
+    whole: str = ""  # if not of the selection: the name, among a source's facts, of the whole copy's count
 
 
 def compare(reader: Reader, root: Any) -> list[dict[str, Any]]:
     """Set the printed counts of a corpus beside those of a copy and of a complete one, opening no image.
 
     Each row has the ``paper``, ``where`` (table or section), ``selection`` (options of ``datasets.load``,
-    ``default`` or ``whole copy``), ``what`` is counted, ``printed``, ``complete`` (None where unknown),
-    ``why`` that is another number, and ``here``: the copy's own, None where this form of the corpus does not
-    have the selection.
+    ``default`` or ``whole copy``), ``what`` is counted, ``printed``, ``complete``, ``why`` that is another
+    number, and ``here``: the copy's own, None where this form of the corpus does not have the selection.
     """
     from fer_lib import claims
 

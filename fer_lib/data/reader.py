@@ -27,8 +27,6 @@ class Reader:
     options: Mapping[str, Any] = field(default_factory=lambda: {"size": None})
     # build(source, card, problems, **options) returns the corpus; a generated one comes of build(**options).
     build: Callable[..., Corpus] = read_stills
-    # is_ours(folder, name): does a file look like the corpus's? For those searched for to any depth.
-    is_ours: Callable[[str, str], bool] | None = None
     whole: tuple[Mapping[str, Any], ...] = ({},)  # selections that together are every file of a copy
     # faults(source, corpus): what keeps a copy from being the official one, sentences, the gravest first; for
     # those whose owners publish counts. Such a corpus has the option `strict`.
@@ -39,8 +37,9 @@ class Reader:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """All options with their defaults."""
-        return {name: values[0] for name, values in self.choices.items()} | dict(self.options)
+        """All options of `datasets.load` with their defaults."""
+        first = {name: values[0] for name, values in self.choices.items()}
+        return {**first, **self.options, **({"strict": True} if self.faults else {})}
 
     def locate(self, root: str | Path, **chosen: Any) -> Source | None:
         """Return what the corpus in a folder consists of, None where it is not there.

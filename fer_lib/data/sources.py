@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import itertools
 import os
 import re
 import shlex
@@ -12,12 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from fer_lib.data.corpus import Corpus
-from fer_lib.errors import FerError
+from fer_lib.errors import AbsentDataError, FerError
 
 HIDDEN = (".", "__MACOSX")  # folders that are left out
 NAMED = 3  # of the files that are passed over
 ALIKE = 3  # faults of one kind that are listed one by one
-ENTRIES = 250_000  # that are looked at; ten times what the largest corpus of files has
+SOME = 5  # sequences that a remark names
+ENTRIES = 500_000  # files that are looked at: more than twice what the largest corpus has
+FRAMES = ("apex", "last3", "last10", "neutral", "all")  # apex: the last frame; neutral: the first
+
+HEAD = 512  # first bytes of a file, whatever its name says: a tar archive says so behind 257 of them
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ", b"BZh")
+PAGE = "a web page (a login page, perhaps) and not the file itself; download it again."
+UNUSABLE = {
+    b"version https://git-lfs": "a Git LFS pointer and not the file itself; run `git lfs pull` in the "
+    "repository it came from.",
+    b"<!doctype html": PAGE,
+    b"<html": PAGE,
+    b"rar!": "a RAR archive, which only its own program unpacks; unpack it first.",
+    b"7z\xbc\xaf": "a 7-Zip archive, which only its own program unpacks; unpack it first.",
+    b"pk\x07\x08": "one part of several, which only their own program unpacks; unpack them first.",
+}
 
 
 @dataclass
@@ -58,42 +75,55 @@ def shown(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def read_head(path: Path) -> bytes:
+    """Return the first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(HEAD)
+
+
+def is_archive(head: bytes) -> bool:
+    """Return whether a file that begins with ``head`` is a zip or tar archive, or a compressed file."""
+    return head.startswith((*COMPRESSED, *ZIP)) or head[257:262] == b"ustar"
+
+
+def refuse(head: bytes, name: str = "") -> None:
+    """Raise FerError if a file that begins with ``head`` holds no data, with what it is and what to do.
+
+    The message begins with ``name``; without it, it lacks the subject.
+    """
+    start = head.lstrip().lower()
+    why = next((why for magic, why in UNUSABLE.items() if start.startswith(magic)), "")
+    if not head or why:
+        raise FerError(f"{name} is {why or 'empty; get it again.'}".lstrip())
+
+
 def walk(root: Path, problems: list[str]) -> Iterator[str]:
     """Yield the files below ``root`` as relative paths with ``/``, by name within each folder.
 
     Links are followed, but each folder is visited once; so links in circles end. Hidden folders and
-    ``__MACOSX`` are left out. A folder that cannot be listed is described in ``problems``.
+    ``__MACOSX`` are left out. A folder that cannot be listed is described in ``problems``; one full of other
+    things is given up after ``ENTRIES`` files with AbsentDataError.
     """
 
     def unlisted(error: OSError) -> None:
         problems.append(f"{shown(error.filename)} cannot be listed ({error.strerror}); make it readable.")
 
-    seen = set()
+    seen, looked = set(), 0
     for folder, below, names in os.walk(root, followlinks=True, onerror=unlisted):
         if (real := os.path.realpath(folder)) in seen:
             below.clear()
             continue
         seen.add(real)
         below[:] = sorted(name for name in below if not name.startswith(HIDDEN))
+        looked += len(names)
+        if looked > ENTRIES:
+            raise AbsentDataError(
+                f"{shown(root)} holds more than {ENTRIES:,} files, too many to search; give the corpus's own "
+                "folder."
+            )
         prefix = os.path.relpath(folder, root).replace(os.sep, "/") + "/"
         for name in sorted(names):
             yield name if prefix == "./" else prefix + name
-
-
-def sighted(root: Path, is_ours: Callable[[str, str], bool]) -> tuple[bool, bool]:
-    """Look for one file of a corpus below ``root``: whether there is one, and whether all was looked at.
-
-    A folder full of other things is given up after ``ENTRIES`` files. ``is_ours`` is given the path of a
-    folder, with ``/`` and from the file system's root, and a name in it.
-    """
-    above = root.absolute().as_posix()
-    for looked, file in enumerate(walk(root, [])):
-        if looked == ENTRIES:
-            return False, False
-        folder, _, name = f"{above}/{file}".rpartition("/")
-        if is_ours(folder, name):
-            return True, True
-    return False, True
 
 
 def named_rows(source: Source, parse: Callable[[str], dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
@@ -103,11 +133,6 @@ def named_rows(source: Source, parse: Callable[[str], dict[str, Any] | None]) ->
             source.pass_over(file)
         else:
             yield {"path": source.root / file, **said}
-
-
-def named_like(pattern: re.Pattern[str]) -> Callable[[str, str], bool]:
-    """Return what tells whether a file, given as its folder and its name, is named like a corpus's."""
-    return lambda folder, name: pattern.fullmatch(name) is not None
 
 
 def use(source: Source, rows: Iterable[dict[str, Any]]) -> None:
@@ -142,6 +167,35 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
+def by_sequence(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each sequence in the order of their ids, which is that of the frames."""
+    ordered = sorted(rows, key=lambda row: row["id"])
+    return {name: list(group) for name, group in itertools.groupby(ordered, lambda row: row["sequence"])}
+
+
+def take_frames(
+    source: Source, sequences: dict[str, list[dict[str, Any]]], labels: dict[str, str], which: str
+) -> None:
+    """Make the frames ``which`` of FRAMES, of the sequences of the source's classes, its rows and files.
+
+    A sequence with fewer frames than asked for gives all.
+    """
+    n = int(which.removeprefix("last")) if which.startswith("last") else 1
+    part = slice(1) if which == "neutral" else slice(None) if which == "all" else slice(-n, None)
+    taken = {name: rows[part] for name, rows in sequences.items() if labels[name] in source.classes}
+    source.rows = [{**row, "expression": labels[row["sequence"]]} for rows in taken.values() for row in rows]
+    source.files += [row["path"] for row in source.rows]
+    if short := [name for name, rows in taken.items() if len(rows) < n]:
+        source.facts["short_sequences"] = len(short)
+        source.remarks.append(f"{counted(short)} have fewer than {n} frames; all they have are taken.")
+
+
+def counted(sequences: Sequence[str]) -> str:
+    """Return the number of sequences and the names of the first few."""
+    more = ", ..." if len(sequences) > SOME else ""
+    return f"{len(sequences):,} sequences ({', '.join(sequences[:SOME])}{more})"
+
+
 def folded(faults: Sequence[tuple[str, str]], unit: str) -> list[str]:
     """Return a sentence per fault (place, what); of many that differ only in numbers, one and the count."""
     kinds: dict[str, list[tuple[str, str]]] = {}
@@ -155,14 +209,14 @@ def folded(faults: Sequence[tuple[str, str]], unit: str) -> list[str]:
     return sentences
 
 
-def settle(found: list[str], problems: list[str] | None, name: str, root: Path | None = None) -> None:
+def settle(found: list[str], problems: list[str] | None, name: str, root: Path) -> None:
     """Hand what was ``found`` to the caller's ``problems``; without such a list raise the first of them.
 
-    ``root`` is the corpus's folder, for the hint where the others are told.
+    ``name`` and ``root``, the corpus and its folder, are for the hint where the others are told.
     """
     if problems is not None:
         problems.extend(found)
     elif found:
-        place = f" --data-dir {shlex.quote(shown(root))}" if root else ""
-        more = f" ({len(found) - 1:,} more: see `fer data check {name}{place}`)" if len(found) > 1 else ""
+        hint = f"`fer data check {name} --data-dir {shlex.quote(shown(root))}`"
+        more = f" ({len(found) - 1:,} more: see {hint})" if len(found) > 1 else ""
         raise FerError(found[0] + more)

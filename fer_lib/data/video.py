@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_lib.data.decoding import grey, read_bytes
 from fer_lib.data.image_files import read_stills
-from fer_lib.data.sources import Source, shown
+from fer_lib.data.sources import Source, shown, use
 from fer_lib.errors import FerError
 
 CUT = 0.8  # of the length that a Flash file states, which is its duration; MPEG's is a guess at best
@@ -67,10 +67,10 @@ def film_frames(
 def towards_apex(count: int, frames: str) -> list[int]:
     """Return which frames (from 1) of an acted film of ``count`` frames to take.
 
-    The film is taken to be neutral at its start and at the apex in its middle, as it is not annotated.
-    ``frames`` is ``apex``: the frame in the middle; ``neutral``: the first; or ``last10``: ten frames that
-    are evenly spaced from the first to the middle, both included, so that they run from neutral to the apex
-    as the sequences of CK+ and Oulu-CASIA do. A film of fewer than 19 frames gives fewer.
+    The film is not annotated and taken to be neutral at its start and at the apex in its middle. ``frames``
+    is ``apex``: the frame in the middle; ``neutral``: the first; or ``last10``: ten frames, evenly spaced
+    from the first to the middle, that run from neutral to the apex as the sequences of CK+ and Oulu-CASIA
+    do. A film of fewer than 19 frames gives fewer.
     """
     apex = (1 + count) // 2
     if frames == "neutral":
@@ -78,17 +78,16 @@ def towards_apex(count: int, frames: str) -> list[int]:
     return [apex] if frames == "apex" else np.unique(np.linspace(1, apex, 10).round().astype(int)).tolist()
 
 
-def acted_frames(film: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
-    """Return the frames that :func:`towards_apex` takes of an acted film, and a row for each.
-
-    A row is the film's, with the film as ``sequence``, followed by ``frame`` (from 1) and ``frames`` (in the
-    film).
-    """
+def _acted_frames(film: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    """Return the frames that :func:`towards_apex` takes of an acted film, and a row for each."""
     which, name = film["frames_to_take"], film["id"]
     images, numbers, count = film_frames(film["path"], lambda n: towards_apex(n, which))
     return images, [
         {**film, "id": f"{name}-{n:04}", "sequence": name, "frame": n, "frames": count} for n in numbers
     ]
+
+
+read_acted = partial(read_stills, load=_acted_frames, unit="film")
 
 
 def one_form(films: Iterable[dict[str, Any]], form: str, best: str) -> list[dict[str, Any]]:
@@ -101,11 +100,7 @@ def one_form(films: Iterable[dict[str, Any]], form: str, best: str) -> list[dict
     return [row for row in rows if row.pop(form) == best or row["id"] not in known]
 
 
-def take(source: Source, films: Sequence[dict[str, Any]], which: str) -> None:
+def take_acted(source: Source, films: Iterable[dict[str, Any]], which: str) -> None:
     """Make the frames ``which`` of ACTED, of films the source's rows and files."""
     label = {"expression": "neutral"} if which == "neutral" else {}
-    source.rows = [{**row, "frames_to_take": which, **label} for row in films]
-    source.files = [row["path"] for row in source.rows]
-
-
-read_acted = partial(read_stills, load=acted_frames, unit="film")
+    use(source, ({**row, "frames_to_take": which, **label} for row in films))

@@ -1,10 +1,9 @@
 """The corpora: where their files are, what is wrong with them, and their cached arrays.
 
 Each file of this folder describes one corpus with a :class:`~fer_lib.data.reader.Reader`, ``READER``; a file
-put here is a corpus wherever corpora are listed. ``find`` looks for a corpus, ``load`` returns its
-:class:`~fer_lib.data.corpus.Corpus`, ``check`` reports on the copy that is here. Decoding happens once; the
-cache is keyed by the path, size and modification time of every source file and by what the readers' code
-does, so a changed file or reader is never served stale.
+put here is a corpus wherever corpora are listed. Decoding happens once; the cache is keyed by the path, size
+and modification time of every source file and by what the readers' code does, so a changed file or reader is
+never served stale.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fer_lib import expressions, files
-from fer_lib.data.corpus import Card, Corpus, pack, unpack
-from fer_lib.data.image_files import Crop, checked_crop
-from fer_lib.data.printed import compare
+from fer_lib.data.corpus import Card, Corpus, audit, pack, split_names, unpack
+from fer_lib.data.image_files import Crop, image_remarks
+from fer_lib.data.printed import compare, remarks
 from fer_lib.data.reader import Reader
-from fer_lib.data.reporting import report
-from fer_lib.data.sources import ENTRIES, Source, shown, sighted
+from fer_lib.data.sources import Source, shown
 from fer_lib.errors import AbsentDataError, FerError, one_of
 
 _modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
@@ -38,7 +38,7 @@ NAMES = tuple(CARDS)
 SHOWN_PROBLEMS = 3  # in an error
 LISTED_PROBLEMS = 100  # by `check`; a wrong file may have one per row
 # Modules that bring a corpus here, speak about it or use it; no pixel depends on them.
-APART = {"arrival", "printed", "reporting", "splits", "clips"}
+APART = {"arrival", "printed", "splits", "protocols", "clips"}
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
 
 
@@ -64,19 +64,14 @@ def _locate(name: str, data_dir: str | Path | None, **selection: Any) -> Source:
     if card.synthetic:
         raise FerError(f"{name} is generated, not read from files; load it without a data folder.")
     base = data_folder(data_dir)
-    reader, whole = READERS[name], True
     with _refusals():
         # Folders under the corpus's name come first, then the folder itself.
         inside = sorted(base.iterdir()) if base.is_dir() else []
         named = [folder for folder in inside if _plain(folder.name) == _plain(name) and folder.is_dir()]
         for folder in [*named, base] if base.is_dir() else []:
-            if reader.is_ours:  # those that search a folder to any depth
-                seen, whole = sighted(folder, reader.is_ours)
-                if not seen:
-                    continue
-            if (source := reader.locate(folder, **selection)) is not None:
+            if (source := READERS[name].locate(folder, **selection)) is not None:
                 return source
-        raise AbsentDataError(_absent(card, base, whole))
+        raise AbsentDataError(_absent(card, base))
 
 
 def data_folder(data_dir: str | Path | None = None) -> Path:
@@ -119,11 +114,10 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
         ``synthetic``: the arguments of :func:`fer_lib.data.datasets.synthetic.generate`. Others: what
         their module describes (:mod:`fer_lib.data.datasets.ckplus`, ...) and, where the owners' counts are
         known (``fer2013``, ``ckplus``, ``jaffe``, ...), ``strict`` (default True); False accepts a copy that
-        has others. Photographs of more than a face (``ckplus``, ``jaffe``) are
-        returned whole, or with ``crop=fer_lib.faces.FACE`` cropped to the face. Most corpora have the six
-        basic expressions and more; ``cmu_faces``, which anyone may have, has four: ``anger``,
-        ``happiness``, ``sadness`` and ``neutral`` (``pose="straight"`` takes its frontal quarter).
-        :meth:`Corpus.only` takes those four of any other.
+        has others. Photographs of more than a face (``ckplus``, ``jaffe``) are returned whole, or with
+        ``crop=fer_lib.faces.FACE`` cropped to the face. Most corpora have the six basic expressions and
+        more; ``cmu_faces``, which anyone may have, has four: ``anger``, ``happiness``, ``sadness`` and
+        ``neutral`` (``pose="straight"`` takes its frontal quarter).
 
     Raises
     ------
@@ -169,23 +163,46 @@ def check(name: str, data_dir: str | Path | None = None, crop: Crop | None = Non
         ``authenticity`` (from :func:`authenticity`).
     """
     options = _options(name, {})
+    source, printed = Source(Path(), "generated"), []
+    problems: list[str] = []
     if name in GENERATED:
-        return report(_generate(name, options), None, [], [])
-    options.pop("strict", None)
-    options |= {"crop": crop} if "crop" in options else {}
-    reader, source = READERS[name], _locate(name, data_dir)
-    try:
-        corpus, problems = _read(name, source, options)
-    except FerError:  # the same again, collecting every fault and reading what can be read
-        problems = []
-        corpus = reader.read(source, problems, **options)
-        problems += [fault for fault in _faults(reader, source, corpus) if fault not in problems]
-        if (more := len(problems) - LISTED_PROBLEMS) > 0:
-            problems[LISTED_PROBLEMS:] = [f"{more:,} more problems are not listed."]
-    found = authenticity(corpus)
-    doubts = found["findings"] if found and not problems else []
-    printed = compare(reader, source.root)
-    return report(corpus, source, problems, printed, doubts) | {"authenticity": found}
+        corpus = _generate(name, options)
+    else:
+        options.pop("strict", None)
+        options |= {"crop": crop} if "crop" in options else {}
+        reader, source = READERS[name], _locate(name, data_dir)
+        try:
+            corpus, problems = _read(name, source, options)
+        except FerError:  # the same again, collecting every fault and reading what can be read
+            corpus = reader.read(source, problems, **options)
+            problems += [fault for fault in _faults(reader, source, corpus) if fault not in problems]
+            if (more := len(problems) - LISTED_PROBLEMS) > 0:
+                problems[LISTED_PROBLEMS:] = [f"{more:,} more problems are not listed."]
+        printed = compare(reader, source.root)
+    told = authenticity(corpus)
+    doubts = told["findings"] if told and not problems else []
+    split = corpus.split
+    per_class = np.bincount(corpus.labels, minlength=len(corpus.classes)).tolist()
+    copied = ("form", "ignored", "ignored_names", "facts", "expected")
+    return {
+        "dataset": name,
+        "licence": corpus.card.licence,
+        "ok": not problems and not doubts,
+        **{key: getattr(source, key) for key in copied},
+        "root": str(source.root.resolve()) if name in READERS else None,
+        "images": len(corpus),
+        "sequences": None if corpus.sequences is None else len(np.unique(corpus.sequences)),
+        "subjects": None if corpus.subjects is None else len(np.unique(corpus.subjects)),
+        "splits": {} if split is None else {s: int((split == s).sum()) for s in split_names(split)},
+        "per_class": dict(zip(corpus.classes, per_class, strict=True)),
+        "printed": printed,
+        "problems": [*problems, *doubts],
+        "doubts": doubts,
+        "remarks": [*source.remarks, *image_remarks(corpus), *remarks(printed)],
+        "fingerprint": corpus.fingerprint,
+        "audit": audit(corpus),
+        "authenticity": told,
+    }
 
 
 def authenticity(corpus: Corpus) -> dict[str, Any] | None:
@@ -193,7 +210,7 @@ def authenticity(corpus: Corpus) -> dict[str, Any] | None:
 
     The dict has at least ``original`` (bool) and ``findings`` (a sentence for each difference and what it
     does to a comparison); the rest are facts of that corpus, such as those of
-    :func:`fer_lib.data.datasets.fer2013.authenticity`.
+    :func:`fer_lib.data.datasets.fer2013_original.compare`.
     """
     reader = READERS.get(corpus.card.name)
     return reader.authenticity(corpus) if reader and reader.authenticity else None
@@ -201,8 +218,7 @@ def authenticity(corpus: Corpus) -> dict[str, Any] | None:
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the options a corpus is read with: its reader's defaults, changed by what is ``given``."""
-    reader = (READERS | GENERATED)[one_of(name, NAMES, "dataset")]
-    known = {**reader.defaults, **({"strict": True} if reader.faults else {})}
+    known = (READERS | GENERATED)[one_of(name, NAMES, "dataset")].defaults
     for option in given:
         one_of(option, known, f"option of the dataset {name}")
     return known | given
@@ -210,7 +226,9 @@ def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, list[str]]:
     """Return the corpus and what keeps it from being the official one; raise for unreadable files."""
-    reader = READERS[name]
+    reader, crop = READERS[name], options.get("crop")
+    if crop and not isinstance(crop, Crop):
+        raise FerError(f"crop is fer_lib.faces.FACE, or None for whole photographs; got {crop!r}.")
     with _refusals():
         stats = [(str(path), os.stat(path)) for path in source.files]  # noqa: PTH116 (36,000 times: as text)
     below = len(str(source.root)) + 1
@@ -219,7 +237,6 @@ def _read(name: str, source: Source, options: dict[str, Any]) -> tuple[Corpus, l
         return reader.read(source, **options), []
     import cv2  # another OpenCV may decode a JPEG to other pixels
 
-    crop = checked_crop(options.get("crop"))
     how = [files.source_digest(path) for path in crop.sources] if crop else None
     key = [str(source.root.resolve()), listing, options | {"crop": how}, cv2.__version__]
     corpus = _cached(reader.card, key, lambda: reader.read(source, **options))
@@ -253,19 +270,16 @@ def _plain(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower().replace("+", "plus"))
 
 
-def _absent(card: Card, base: Path, whole: bool) -> str:
+def _absent(card: Card, base: Path) -> str:
     """Say what was looked for, where, what is there instead, and how to get the corpus."""
     there = "there is no such folder"
     if base.is_dir():
         held = [f for f in sorted(base.iterdir()) if not f.name.startswith(".")]
         names, there = [shown(path.name) for path in held], "it holds nothing that looks like it"
-        packed = [path for path in held if path.suffix.lower() in ARCHIVES]
-        if packed:
+        if packed := [path for path in held if path.suffix.lower() in ARCHIVES]:
             unpack_it = f"fer data import {card.name} {shlex.quote(shown(packed[0]))}"
             there += f" (unpack {shown(packed[0].name)}: {unpack_it})"
-        if not whole:
-            there += f" among its first {ENTRIES:,} files; give the corpus's own folder"
-        if names and not packed:
+        elif names:
             there += f" (it holds {', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
     return (
         f"{card.title} was looked for in {base}, but {there}.\n"

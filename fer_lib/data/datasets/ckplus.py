@@ -1,8 +1,5 @@
 """CK+ as the original tree and as the crops called CK+48; ckextended.csv is refused with the reason.
 
-A sequence shows one face from neutral (first frame) to the apex (last frame); the owners' label, where
-there is one, is the apex's. Files are known by their names, wherever they lie below the folder.
-
 The corpus has ``subjects`` (``S005``), ``sequences`` (``S005_001``) and the column ``frame`` (the number in
 the file name). The option ``crop`` (:data:`fer_lib.faces.FACE`) cuts out the face of the original tree;
 ``valid`` is then False where none was found and the whole frame is used.
@@ -19,8 +16,17 @@ from fer_lib.data.corpus import Card, Corpus
 from fer_lib.data.image_files import Crop, read_stills
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
-from fer_lib.data.sequence_frames import FRAMES, by_sequence, named, take
-from fer_lib.data.sources import Source, drop_repeats, shown, walk, wrong_counts
+from fer_lib.data.sources import (
+    FRAMES,
+    Source,
+    by_sequence,
+    counted,
+    drop_repeats,
+    shown,
+    take_frames,
+    walk,
+    wrong_counts,
+)
 from fer_lib.errors import FerError
 from fer_lib.expressions import ALIASES, EXPRESSIONS, canonical, codes
 
@@ -104,17 +110,11 @@ def parse(name: str) -> dict[str, Any] | None:
 def locate(root: Path, frames: str, classes: str) -> Source | None:
     """List the frames asked for; None where ``root`` has no form of CK+.
 
-    Parameters
-    ----------
-    root : Path
-    frames : {"apex", "last3", "last10", "neutral", "all"}
-        ``apex``: the last frame of each labelled sequence (327; 309 in six classes). ``last3`` (981;
-        927), ``last10`` and ``all``: the last frames, fewer for a shorter sequence;
-        :func:`fer_lib.data.clips.sequences` makes clips of one length of them. ``neutral``: the first frame
-        of every sequence, labelled or not (593), labelled neutral. CK+48 has ``apex`` and ``last3``;
-        FerError for others.
-    classes : {"seven", "six"}
-        The owners' seven, or those without contempt. ``neutral`` frames have the one class neutral.
+    ``frames`` is ``apex``: the last frame of each labelled sequence (327; 309 in six classes); ``last3``
+    (981; 927), ``last10`` or ``all``: the last frames, fewer for a shorter sequence
+    (:func:`fer_lib.data.clips.sequences` makes clips of one length of them); or ``neutral``: the first frame
+    of every sequence, labelled or not (593), labelled neutral, which is their one class. CK+48 has ``apex``
+    and ``last3``; FerError for others. ``classes`` is the owners' ``seven``, or ``six`` without contempt.
     """
     source = Source(root, "original", ("neutral",) if frames == "neutral" else CLASSES[classes])
     images, crops, emotions, table = [], [], [], None
@@ -190,14 +190,14 @@ def _select(
         **{expression: sum(labels[name] == expression for name in labelled) for expression in PER_CLASS},
     }
     if orphans := sorted(set(labels) - set(sequences)):
-        source.remarks.append(f"{named(orphans)} have an emotion file but no frames.")
+        source.remarks.append(f"{counted(orphans)} have an emotion file but no frames.")
     if frames == "neutral":  # of unlabelled sequences too; but a lone frame is an apex as well
         sequences = {name: rows[:1] for name, rows in sequences.items() if len(rows) > 1}
         labels = dict.fromkeys(sequences, "neutral")
     else:
         source.remarks.append(f"{source.facts['unlabelled']:,} sequences are unlabelled and were left out.")
         sequences = {name: sequences[name] for name in labelled}
-    take(source, sequences, labels, frames)
+    take_frames(source, sequences, labels, frames)
 
 
 def _select_crops(source: Source, crops: list[dict[str, Any]], frames: str) -> None:
@@ -223,7 +223,7 @@ def _select_crops(source: Source, crops: list[dict[str, Any]], frames: str) -> N
         "CK+48 holds three nearly equal frames of each sequence: split it by sequence or subject, never at "
         "random, which leaks frames of one sequence between the parts."
     )
-    take(source, sequences, labels, frames)
+    take_frames(source, sequences, labels, frames)
 
 
 def _build(source: Source, card: Card, problems: list[str] | None, crop: Crop | None, **size: Any) -> Corpus:
@@ -237,7 +237,6 @@ READER = Reader(
     {"frames": FRAMES, "classes": tuple(CLASSES)},
     {"crop": None, "size": None},
     _build,
-    is_ours=lambda folder, name: FILE_NAME.fullmatch(name) is not None or name.lower() == TABLE,
     faults=wrong_counts,
     printed=PRINTED,
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fer_lib.data.corpus import Card
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, use
+from fer_lib.data.sources import Source, drop_repeats, named_rows, use
 from fer_lib.expressions import canonical
 
 FILE_NAME = re.compile(
@@ -93,6 +93,5 @@ READER = Reader(
     CARD,
     locate,
     {"scale": ("best", *SCALES), "pose": POSES, "eyes": EYES},
-    is_ours=named_like(FILE_NAME),
     whole=tuple({"scale": scale} for scale in SCALES),
 )

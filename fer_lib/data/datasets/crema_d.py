@@ -14,8 +14,8 @@ from pathlib import Path
 
 from fer_lib.data.corpus import Card
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, wrong_counts
-from fer_lib.data.video import ACTED, one_form, read_acted, take
+from fer_lib.data.sources import Source, drop_repeats, named_rows, wrong_counts
+from fer_lib.data.video import ACTED, one_form, read_acted, take_acted
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
@@ -67,8 +67,7 @@ def parse(name: str) -> dict[str, str] | None:
 def locate(root: Path, frames: str) -> Source | None:
     """List the films below ``root``; None where there is none.
 
-    ``frames`` is ``apex`` (the middle of each film), ``last10`` (ten frames that lead there from its start)
-    or ``neutral`` (its first frame, labelled neutral): :func:`fer_lib.data.video.towards_apex`.
+    ``frames`` is ``apex``, ``last10`` or ``neutral``: :func:`fer_lib.data.video.towards_apex`.
     """
     source = Source(root, "films", ("neutral",) if frames == "neutral" else CLASSES, expected=OFFICIAL)
     source.rows = one_form(named_rows(source, parse), "container", "FLV")  # the owners' own
@@ -78,16 +77,8 @@ def locate(root: Path, frames: str) -> Source | None:
     found = Counter(row["expression"] for row in source.rows)
     source.facts = {"films": len(source.rows), "actors": len({row["subject"] for row in source.rows})}
     source.facts |= {name: found[name] for name in CLASSES}
-    take(source, source.rows, frames)
+    take_acted(source, source.rows, frames)
     return source
 
 
-READER = Reader(
-    CARD,
-    locate,
-    {"frames": ACTED},
-    {"size": SIZE},
-    read_acted,
-    is_ours=named_like(FILE_NAME),
-    faults=wrong_counts,
-)
+READER = Reader(CARD, locate, {"frames": ACTED}, {"size": SIZE}, read_acted, faults=wrong_counts)

@@ -1,15 +1,15 @@
 """FER2013 in every form it circulates in, read to one and the same corpus.
 
-Accepted are ``fer2013.csv``, ``icml_face_data.csv`` and folders of images (``train/<class>/`` and
-``test/<class>/``, with or without ``validation/<class>/``). The forms order their samples differently and a
-csv row has no file name, so neither row nor file may enter the corpus. Samples are ordered by split (train,
-public_test, private_test), then label, then the sha256 of their pixels, and named ``<split>-<first 12 hex
-digits>``, with ``-2``, ``-3`` ... for further copies of one image in one split: the same pixels give the same
-corpus in every form. (The JPEG files are compressed once more, so folders and csv hold slightly different
-pixels.) Ordering by hash and not by the pixels keeps neighbours in the corpus unrelated.
+The forms order their samples differently and a csv row has no file name, so neither row nor file may enter
+the corpus. Samples are ordered by split (train, public_test, private_test), then label, then the sha256 of
+their pixels, and named ``<split>-<first 12 hex digits>``, with ``-2``, ``-3`` ... for further copies of one
+image in one split: the same pixels give the same corpus in every form. (The JPEG files are compressed once
+more, so folders and csv hold slightly different pixels.) Ordering by hash and not by the pixels keeps
+neighbours in the corpus unrelated.
 
 The corpus has labels 0..6 in FER2013's (and canonical) order and ``split``; no subjects. With the option
-``votes`` its ``meta`` has the votes of FER+ (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64).
+``votes`` its ``meta`` has the votes of FER+ (``neutral`` ... ``contempt``, ``unknown``, ``NF``, int64) and
+the ``original`` label.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_lib.data import first_bytes, pixel_csv
+from fer_lib.data import pixel_csv
 from fer_lib.data.corpus import SPLIT_ORDER, Card, Corpus
 from fer_lib.data.datasets import fer2013_original, ferplus
 from fer_lib.data.datasets.ferplus import SPLITS
 from fer_lib.data.decoding import decode, decode_all
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import Source, folded, settle, shown
+from fer_lib.data.sources import Source, folded, read_head, settle, shown
 from fer_lib.errors import FerError
 from fer_lib.expressions import ALIASES, EXPRESSIONS
 
@@ -112,7 +112,7 @@ def locate(root: Path, votes: bool) -> Source | None:
         source.files.append(path)
     elif path:
         said = "votes=True adds its votes" if source.form == "csv" else "its votes need fer2013.csv"
-        if b"neutral" not in first_bytes.read_head(path):
+        if b"neutral" not in read_head(path):
             said = "but it is no file of votes (a login page, perhaps); download it again"
         source.remarks.append(f"FER+: {path.name} is here; {said}.")
     return source
@@ -194,28 +194,19 @@ def _build(source: Source, card: Card, problems: list[str] | None) -> Corpus:
     if source.form == "csv":
         path, *votes = source.files
         columns = {"emotion": {str(code): code for code in range(len(CLASSES))}, "Usage": SPLITS}
-        images, read, kept, rows = pixel_csv.read_images(path, SIZE, columns, found)
-        labels, split = read["emotion"], read["Usage"]
+        images, (labels, split), kept, rows = pixel_csv.read_images(path, SIZE, columns, found)
         if not len(images) and not found:
             found.append(f"{path} has no rows; get it again.")
         if votes:
             import pandas as pd
 
-            counts = ferplus.join(votes[0], path, len(rows), kept, labels, split)
+            counts = ferplus.join(votes[0], path, rows, kept, labels, split)
             meta = pd.DataFrame(counts, columns=list(ferplus.COLUMNS))
             meta = meta.assign(original=np.array(CLASSES)[labels])
     else:
         images, labels, split = _read_images(source, found)
     settle(found, problems, card.name, source.root)
     return _canonical_order(images, labels, split, meta)
-
-
-def authenticity(corpus: Corpus) -> dict[str, Any]:
-    """Tell whether a corpus is the original FER2013 or an altered copy, in about a second.
-
-    For what is returned see :func:`fer_lib.data.datasets.fer2013_original.compare`.
-    """
-    return fer2013_original.compare(corpus, wrong_counts(corpus))
 
 
 def wrong_counts(corpus: Corpus) -> list[str]:
@@ -258,5 +249,5 @@ READER = Reader(
     {},
     _build,
     faults=lambda source, corpus: wrong_counts(corpus),
-    authenticity=authenticity,
+    authenticity=lambda corpus: fer2013_original.compare(corpus, wrong_counts(corpus)),
 )

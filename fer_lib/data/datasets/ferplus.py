@@ -1,9 +1,8 @@
-"""FER+: ten people's votes for each row of fer2013.csv.
+"""FER+: ten people's votes for each row of fer2013.csv (Barsoum et al., 2016).
 
-Barsoum et al. (2016) had ten taggers look at every image. ``fer2013new.csv`` has a row for each row of
-``fer2013.csv`` and nothing else to join them by: its column of image names is no row number and has blanks
-and repeats. Whether the rows of a copy are still in that order is therefore tested: the two labellings of
-one image agree far more often than those of two.
+``fer2013new.csv`` has nothing but the order of its rows to join them by: its column of image names is no row
+number and has blanks and repeats. Whether a copy still has that order is therefore tested: the two labellings
+of one image agree far more often than those of two.
 """
 
 from __future__ import annotations
@@ -45,10 +44,9 @@ def read(path: Path) -> np.ndarray:
     wrong_rows: list[tuple[str, str]] = []
     found = [np.zeros((0, len(known)), np.int64)]
     for rows in pixel_csv.blocks(path, list(known), faults):
-        read, wrong = zip(*(pixel_csv.codes(rows[name], each) for name, each in known.items()), strict=True)
-        found.append(np.stack(read, axis=1))
-        faulty = {row: why for bad in wrong for row, why in bad.items()}
-        wrong_rows += pixel_csv.row_faults(path, rows, faulty)
+        votes, wrong = pixel_csv.read_codes(rows, known)
+        found.append(np.stack(votes, axis=1))
+        wrong_rows += pixel_csv.row_faults(path, rows, wrong)
     if faults := [*faults, *folded(wrong_rows, "row")]:
         more = f" ({len(faults) - 1:,} more faults.)" if len(faults) > 1 else ""
         raise FerError(f"{faults[0]} Get the file of votes again.{more}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, use, wrong_counts
+from fer_lib.data.sources import Source, drop_repeats, named_rows, use, wrong_counts
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
@@ -23,8 +23,7 @@ FILE_NAME = re.compile(
 )
 CODES = codes("AN=anger DI=disgust FE=fear HA=happy NE=neutral SA=sad SU=surprise")
 CLASSES = {"seven": EXPRESSIONS[:7], "six": EXPRESSIONS[:6]}
-OFFICIAL = {"images": 213}
-OFFICIAL |= dict(zip(EXPRESSIONS[:7], (30, 29, 32, 31, 31, 30, 30), strict=True))
+OFFICIAL = {"images": 213, **dict(zip(EXPRESSIONS[:7], (30, 29, 32, 31, 31, 30, 30), strict=True))}
 OFFICIAL |= {"KA": 23, "KL": 22, "KM": 22, "KR": 20, "MK": 21}
 OFFICIAL |= {"NA": 21, "NM": 20, "TM": 21, "UY": 21, "YM": 22}
 
@@ -87,7 +86,6 @@ READER = Reader(
     locate,
     {"classes": tuple(CLASSES)},
     {"crop": None, "size": None},
-    is_ours=named_like(FILE_NAME),
     faults=wrong_counts,
     printed=PRINTED,
 )

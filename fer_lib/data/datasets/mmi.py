@@ -1,12 +1,10 @@
 """MMI Facial Expression Database: the labelled clips, of each the frames around its peak.
 
-A clip goes from neutral over the apex back to neutral. Its emotion is in the XML file beside it, its view
-in ``session.xml``, and for some clips the onset, apex and offset of every action unit (AU) in a third
-file. XML is read with defusedxml, document type declarations refused, so no entity is ever expanded.
+A clip's emotion is in the XML file beside it, its view in ``session.xml``, and for some clips the onset, apex
+and offset of every action unit (AU) in a third file.
 
 The corpus has ``subjects`` (``S001``), ``sequences`` (``S001-100``) and the columns ``session``, ``view``,
-``frame`` (from 1), ``frames`` (in the clip) and ``chosen_by`` (``au``, ``middle`` or ``first``). Clips
-without an emotion, or with one beyond the six, are left out with a remark.
+``frame`` (from 1), ``frames`` (in the clip) and ``chosen_by`` (``au``, ``middle`` or ``first``).
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from fer_lib.data.decoding import read_bytes
 from fer_lib.data.image_files import read_stills
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import Source, drop_repeats, named_like, shown, walk
+from fer_lib.data.sources import Source, drop_repeats, shown, walk
 from fer_lib.data.video import film_frames
 from fer_lib.errors import FerError
 from fer_lib.expressions import EXPRESSIONS, codes
@@ -98,8 +96,8 @@ def choose(count: int, frames: str, apex: tuple[int, int] | None) -> tuple[list[
 def elements(path: Path) -> list[tuple[str, dict[str, str]]]:
     """Return (tag, attributes) of an XML file's elements in the order they open.
 
-    FerError for a file that is no well-formed XML, or declares a document type (where the entities of
-    attacks would be declared); its message lacks the file's name.
+    FerError, without the file's name, for one that is no well-formed XML, or declares a document type, where
+    the entities of attacks would be declared.
     """
     text = read_bytes(path)
     try:
@@ -163,15 +161,10 @@ def apex_of(found: Elements) -> tuple[int, int] | None:
 def locate(root: Path, view: str, frames: str) -> Source | None:
     """List the labelled clips below ``root`` and read their XML; None where there is no clip at all.
 
-    Parameters
-    ----------
-    root : Path
-    view : {"all", "frontal", "profile", "both", "unknown"}
-        As ``session.xml`` says; ``both`` shows frontal and profile side by side.
-    frames : {"peak2", "apex", "neutral"}
-        ``peak2``: two adjacent frames in the middle of the apex (paper 3), the apex being where the AU
-        file has the most units at theirs, and the middle of the clip without such a file. ``apex``: the
-        first of the two. ``neutral``: the first frame, labelled neutral.
+    ``view`` is as ``session.xml`` says; ``both`` shows frontal and profile side by side. ``frames`` is
+    ``peak2``: two adjacent frames in the middle of the apex (paper 3), the apex being where the AU file has
+    the most units at theirs, and the middle of the clip without such a file; ``apex``: the first of the two;
+    or ``neutral``: the first frame, labelled neutral.
     """
     source = Source(root, "clips", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
     source.images_per_row = 2 if frames == "peak2" else 1
@@ -202,9 +195,10 @@ def locate(root: Path, view: str, frames: str) -> Source | None:
             counts["other_views"] += 1
         else:
             session = folder.rstrip("/").rpartition("/")[2]
-            row = {"path": path, "id": name, "expression": CODES[str(label)], "subject": name[:4]}
-            row |= {"sequence": name, "session": session if number(session) is not None else ""}
-            source.rows.append(row | {"view": seen, "apex": apex, "frames": frames})
+            expression = "neutral" if frames == "neutral" else CODES[str(label)]
+            row = {"path": path, "id": name, "expression": expression, "subject": name[:4], "sequence": name}
+            row |= {"session": session if number(session) is not None else "", "view": seen}
+            source.rows.append(row | {"apex": apex, "frames_to_take": frames})
     source.rows.sort(key=lambda row: row["id"])
     drop_repeats(source)
     source.files = sorted([row["path"] for row in source.rows] + source.files)
@@ -237,13 +231,10 @@ def _list_files(root: Path, source: Source) -> tuple[dict, dict]:
 
 def _open(clip: dict[str, Any]) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
     """Return the frames to take of a clip and a row for each: the clip's, with the number of the frame."""
-    choice = partial(choose, frames=clip["frames"], apex=clip["apex"])
+    choice = partial(choose, frames=clip["frames_to_take"], apex=clip["apex"])
     images, numbers, count = film_frames(clip["path"], lambda count: choice(count)[0])
-    said = {key: clip[key] for key in ("expression", "subject", "sequence", "session", "view")}
-    if clip["frames"] == "neutral":
-        said["expression"] = "neutral"
-    clip_of = {"frames": count, "chosen_by": choice(count)[1]}
-    return images, [{"id": f"{clip['id']}-{n:04}", **said, "frame": n, **clip_of} for n in numbers]
+    why = {"frames": count, "chosen_by": choice(count)[1]}
+    return images, [{**clip, "id": f"{clip['id']}-{n:04}", "frame": n, **why} for n in numbers]
 
 
 READER = Reader(
@@ -251,6 +242,5 @@ READER = Reader(
     locate,
     {"view": ("all", *VIEWS.values(), "unknown"), "frames": FRAMES},
     build=partial(read_stills, load=_open, unit="clip"),
-    is_ours=named_like(FILE_NAME),
     printed=PRINTED,
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, use
+from fer_lib.data.sources import Source, drop_repeats, named_rows, use
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
@@ -74,23 +74,21 @@ def locate(root: Path, classes: str) -> Source | None:
     ``classes`` is ``six`` (without CA, calm, and NE, neutral, as in paper 3) or ``seven`` (without CA).
     """
     source = Source(root, "files", CLASSES[classes])
-    source.rows = list(named_rows(source, parse))
-    if not source.rows:
+    rows = list(named_rows(source, parse))
+    if not rows:
         return None
-    actors, images = ({row[key] for row in source.rows} for key in ("subject", "id"))
-    kept = [row for row in source.rows if row["expression"] in source.classes]
+    actors, images = (len({row[key] for row in rows}) for key in ("subject", "id"))
+    source.rows = [row for row in rows if row["expression"] in source.classes]
     source.expected = {"actors": USUAL[0], "images": USUAL[1]}
-    source.facts = {"actors": len(actors), "images": len(images)}
-    source.facts["other_labels"] = len(source.rows) - len(kept)
-    source.rows = kept
+    source.facts = {"actors": actors, "images": images, "other_labels": len(rows) - len(source.rows)}
     drop_repeats(source)
     use(source, source.rows)
-    if (len(actors), len(images)) != USUAL:
+    if (actors, images) != USUAL:
         source.remarks.append(
-            f"{len(actors)} actors and {len(images):,} images were found; the standard set has {USUAL[0]} "
-            f"and {USUAL[1]}, but copies differ."
+            f"{actors} actors and {images:,} images were found; the standard set has {USUAL[0]} and "
+            f"{USUAL[1]}, but copies differ."
         )
     return source
 
 
-READER = Reader(CARD, locate, {"classes": tuple(CLASSES)}, is_ours=named_like(FILE_NAME), printed=PRINTED)
+READER = Reader(CARD, locate, {"classes": tuple(CLASSES)}, printed=PRINTED)

@@ -1,7 +1,7 @@
 """Oulu-CASIA NIR&VIS: image sequences from neutral to apex, two cameras, three illuminations.
 
 The corpus has ``subjects``, ``sequences`` (``VL-Strong-P001-Anger``) and the columns ``camera``,
-``illumination`` and ``frame`` (the number in the file name). Missing and empty sequences are remarked.
+``illumination`` and ``frame`` (the number in the file name).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
-from fer_lib.data.sequence_frames import NAMED, take
-from fer_lib.data.sources import Source, shown, walk
+from fer_lib.data.sources import SOME, Source, shown, take_frames, walk
 from fer_lib.expressions import EXPRESSIONS, canonical
 
 FOLDER = re.compile(
@@ -64,18 +63,9 @@ def parse(folder: str) -> Key | None:
 def locate(root: Path, camera: str, illumination: str, frames: str) -> Source | None:
     """List the frames asked for; None where ``root`` has no sequence at all.
 
-    Whole images are taken where they are, else the owners' face crops.
-
-    Parameters
-    ----------
-    root : Path
-    camera : {"VL", "NI", "all"}
-        Visible light or near infrared.
-    illumination : {"Strong", "Weak", "Dark", "all"}
-        Paper 4's "normal illumination" is ``VL`` with ``Strong``.
-    frames : {"last10", "last3", "apex", "neutral", "all"}
-        ``apex`` is the last frame; ``neutral`` the first, labelled neutral. A sequence that is shorter
-        gives the frames it has.
+    Whole images are taken where they are, else the owners' face crops. ``camera`` is visible light or near
+    infrared; paper 4's "normal illumination" is ``VL`` with ``Strong``. Of ``frames``, ``apex`` is the last
+    and ``neutral`` the first, labelled neutral; a sequence that is shorter gives the frames it has.
     """
     source = Source(root, "", ("neutral",) if frames == "neutral" else EXPRESSIONS[:6])
     found = _list_sequences(root, source)
@@ -98,8 +88,8 @@ def locate(root: Path, camera: str, illumination: str, frames: str) -> Source | 
     missing = [(*part[1:], *key) for part, *key in complete if (*part, *key) not in chosen]
     source.facts = {"sequences": len(chosen), "missing_sequences": len(missing)}
     if missing:
-        some = ", ".join(" ".join(key) for key in missing[:NAMED])
-        more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
+        some = ", ".join(" ".join(key) for key in missing[:SOME])
+        more = f" and {len(missing) - SOME:,} more" if len(missing) > SOME else ""
         source.remarks.append(f"{len(missing):,} sequences are missing or empty: {some}{more}.")
     sequences, labels, repeats = {}, {}, []
     for (_, camera, illumination, subject, expression), folders in chosen.items():
@@ -120,7 +110,7 @@ def locate(root: Path, camera: str, illumination: str, frames: str) -> Source | 
             f"{len(repeats):,} sequences are here more than once, the first in {one} and in {other}; remove "
             "one copy, or give the folder of the other as data folder."
         )
-    take(source, sequences, labels, frames)
+    take_frames(source, sequences, labels, frames)
     return source
 
 
@@ -138,10 +128,5 @@ def _list_sequences(root: Path, source: Source) -> dict[Key, dict[str, list[str]
     return found
 
 
-READER = Reader(
-    CARD,
-    locate,
-    {"camera": CAMERAS, "illumination": ILLUMINATIONS, "frames": FRAMES},
-    is_ours=lambda folder, name: FRAME.fullmatch(name) is not None and parse(folder) is not None,
-    printed=PRINTED,
-)
+CHOICES = {"camera": CAMERAS, "illumination": ILLUMINATIONS, "frames": FRAMES}
+READER = Reader(CARD, locate, CHOICES, printed=PRINTED)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from fer_lib.data.corpus import Card
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import Source, drop_repeats, named_like, named_rows, wrong_counts
-from fer_lib.data.video import ACTED, one_form, read_acted, take
+from fer_lib.data.sources import Source, drop_repeats, named_rows, wrong_counts
+from fer_lib.data.video import ACTED, one_form, read_acted, take_acted
 from fer_lib.expressions import EXPRESSIONS, codes
 
 FILE_NAME = re.compile(
@@ -75,11 +75,10 @@ def locate(root: Path, classes: str, frames: str) -> Source | None:
     """List the films of speech below ``root``; None where there is no film.
 
     ``classes`` is ``seven`` (the six basic expressions and neutral) or ``six``; calm is left out. ``frames``
-    is ``apex`` (the middle of each film), ``last10`` (ten frames that lead there from its start) or
-    ``neutral`` (its first frame, labelled neutral): :func:`fer_lib.data.video.towards_apex`.
+    is ``apex``, ``last10`` or ``neutral``: :func:`fer_lib.data.video.towards_apex`.
     """
-    source = Source(root, "films", ("neutral",) if frames == "neutral" else CLASSES[classes])
-    source.expected = OFFICIAL
+    chosen = ("neutral",) if frames == "neutral" else CLASSES[classes]
+    source = Source(root, "films", chosen, expected=OFFICIAL)
     films = one_form(named_rows(source, parse), "modality", "02")  # without its sound
     if not films:
         return None
@@ -92,7 +91,7 @@ def locate(root: Path, classes: str, frames: str) -> Source | None:
         source.remarks.append(f"{sung:,} films of song were left out.")
     if calm := found["calm"]:
         source.remarks.append(f"{calm:,} films of calm, which no paper has, were left out.")
-    take(source, [row for row in source.rows if row["expression"] in CLASSES[classes]], frames)
+    take_acted(source, (row for row in source.rows if row["expression"] in CLASSES[classes]), frames)
     return source
 
 
@@ -102,6 +101,5 @@ READER = Reader(
     {"classes": tuple(CLASSES), "frames": ACTED},
     {"size": SIZE},
     read_acted,
-    is_ours=named_like(FILE_NAME),
     faults=wrong_counts,
 )
