@@ -7,23 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_lib import claims
-from fer_lib.data import clips, image_files, printed, splits
-from fer_lib.data.datasets import ckplus, synthetic
-from fer_lib.data.image_files import image_remarks
+from fer_lib.data import clips, printed
+from fer_lib.data.datasets import ckplus
 from fer_lib.data.sources import wrong_counts
 from fer_lib.errors import FerError
 from fer_lib.faces import FACE
 
-PER_CODE = (
-    45,
-    18,
-    59,
-    25,
-    69,
-    28,
-    83,
-)  # codes 1 to 7: anger, contempt, disgust, fear, happy, sadness, surprise
+PER_CODE = (45, 18, 59, 25, 69, 28, 83)  # codes 1 to 7, whose folders are
 FOLDERS = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 PER_CLASS = [45, 59, 25, 69, 28, 83, 18]  # in the canonical order
 
@@ -105,12 +95,9 @@ def test_selections_have_the_counts_that_papers_print(full, frames, classes, cou
 
 
 def test_a_complete_tree_yields_what_papers_print(full):
-    figures = claims.frame().set_index("id")["value"]
-    for entry in ckplus.PRINTED:
-        found = printed.count(ckplus.READER.locate(full, **entry.selection), entry)
-        if entry.complete is not None:
-            assert found == entry.complete, entry
-        assert (figures[entry.claim] == entry.complete) is not bool(entry.why), entry
+    for entry, row in zip(ckplus.PRINTED, printed.compare(ckplus.READER, full), strict=True):
+        assert entry.complete in (None, row["here"]), entry
+        assert (row["printed"] == entry.complete) is not bool(entry.why), entry
 
 
 def test_paper_4_has_ten_frames_of_every_labelled_sequence(full):
@@ -183,38 +170,6 @@ def test_what_people_have_beside_the_data_does_not_matter(tmp_path):
     assert "labelled subjects: 2, officially 118." in said
 
 
-def test_sizes_and_colours_become_one(tmp_path):
-    root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 3), ("S006_001", 1)], (2,))
-    folder = root / "cohn-kanade-images"
-    put(folder / "S005/001/S005_001_00000002.png", png(np.full((49, 64, 3), 80, np.uint8)))
-    put(folder / "S005/002/S005_002_00000002.png", png(np.full((48, 64), 40, np.uint8)))
-    put(folder / "S006/001/S006_001_00000002.png", png(np.full((49, 64), 20, np.uint8)))
-    corpus = ckplus.READER.read(root)
-    assert corpus.images.shape == (3, 49, 64)
-    assert corpus.images[:, 20, 20].tolist() == [80, 40, 20]
-    assert corpus.meta["height"].tolist() == [49, 48, 49]
-    assert len(image_files.image_remarks(corpus)) == 1
-    assert ckplus.READER.read(root, size=12).images.shape == (3, 12, 12)
-
-
-def test_faces_are_cropped_and_failures_marked(tmp_path):
-    root = write_tree(tmp_path, [("S005_001", 3), ("S005_002", 5)], (2,))
-    drawn = synthetic.generate(n_subjects=1, per_expression=1, size=96).images
-    for k, x in ((1, 150), (2, 300)):
-        frame = np.full((490, 640), 90, np.uint8)
-        frame[100:380, x : x + 280] = cv2.resize(drawn[0], (280, 280))
-        put(root / f"cohn-kanade-images/S005/001/S005_001_{k:08}.png", png(frame))
-    corpus = ckplus.READER.read(root, crop=FACE)
-    assert corpus.images.shape == (2, 96, 96)
-    assert corpus.valid.tolist() == [True, False]
-    assert (corpus.images[1] == 20).all()
-    assert "1 of 2 images (first S005_002_00000002)" in image_remarks(corpus)[0]
-    both = ckplus.READER.read(root, frames="last3", size=48, crop=FACE)
-    assert both.valid.tolist() == [True, True, False, False]
-    one, other, *_ = both.images.reshape(4, -1)  # one face in two places
-    assert np.corrcoef(one, other)[0, 1] > 0.9
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -276,14 +231,8 @@ def test_ck48(tmp_path):
     assert np.bincount(corpus.labels).tolist() == [3 * n for n in PER_CLASS]
     assert len(np.unique(corpus.sequences)) == 327
     assert len(np.unique(corpus.subjects)) == 118
-    assert len(ckplus.READER.read(root, frames="last3", classes="six")) == 927
-    leaks = splits.certify(corpus, splits.kfold(corpus, 10), subject_independent=False)
-    assert leaks["sequences_shared"] > 300
-    kept = splits.certify(corpus, splits.subject_kfold(corpus, 10), subject_independent=True)
-    assert kept["sequences_shared"] == kept["subjects_shared"] == 0
-    apex = ckplus.READER.read(root)
-    assert len(apex) == 327
-    assert (apex.meta["frame"] == 11).all()
+    assert len(ckplus.READER.locate(root, frames="last3", classes="six").rows) == 927
+    assert [row["frame"] for row in ckplus.READER.locate(root).rows] == [11] * 327
     for frames in ("last10", "neutral"):
         with pytest.raises(FerError, match=f"only the last three frames.*'{frames}' needs the original"):
             ckplus.READER.read(root, frames=frames)

@@ -377,29 +377,18 @@ def test_what_people_have_beside_the_data_changes_nothing(name, faces, tmp_path)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda p: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 9\n"), "`git lfs pull`"),
-        (lambda p: p.write_bytes(b""), "is empty"),
-        (
-            lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),
-            "cut off|cannot be decoded|ends after",
-        ),
-    ],
-    ids=["pointer", "empty", "truncated"],
-)
-def test_one_bad_file_is_one_sentence(name, damage, message, faces, tmp_path):
+def test_one_bad_file_is_one_sentence(name, faces, tmp_path):
     write, images, *_ = LAYOUTS[name]
     folder = tmp_path / "data" / name
     write(folder, faces)
     path = datasets.READERS[name].locate(folder).rows[-1]["path"]
-    damage(path)
-    with pytest.raises(FerError, match=rf"{path.name}: .*({message})"):
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 9\n")
+    message = rf"{path.name}: is a Git LFS pointer .*`git lfs pull`"
+    with pytest.raises(FerError, match=message):
         datasets.load(name)
     found = datasets.check(name)
     (problem,) = (p for p in found["problems"] if "officially" not in p and "No image of" not in p)
-    assert re.search(rf"{path.name}: .*({message})", problem)
+    assert re.search(message, problem)
     assert found["images"] == images - datasets.READERS[name].locate(folder).images_per_row
 
 

@@ -108,10 +108,10 @@ def nothing_kept(base):
 
 def test_download_check_and_record(served, whole, tmp_path, capsys):
     base = tmp_path / "data"
-    url = address(served, "all.zip")
-    assert cli.main(["data", "fetch", "cmu_faces", "--url", url, "--data-dir", str(base)]) == 0
+    url, sha256 = address(served, "all.zip"), hashlib.sha256(whole).hexdigest()
+    fetch = ["data", "fetch", "cmu_faces", "--url", url, "--data-dir", str(base), "--sha256"]
+    assert cli.main([*fetch, sha256.upper()]) == 0
     said = capsys.readouterr().out
-    sha256 = hashlib.sha256(whole).hexdigest()
     for part in (f"sha256 {sha256}", "usable 624/624", "all well", "anger 155, happiness 155"):
         assert part in said
     record = json.loads((base / "cmu_faces" / "download.json").read_text())
@@ -119,17 +119,15 @@ def test_download_check_and_record(served, whole, tmp_path, capsys):
     assert sorted(path.name for path in base.iterdir()) == [".cmu_faces.import.lock", "cmu_faces"]
     for scale in cmu_faces.SCALES:  # the smallest were there twice
         assert cmu_faces.READER.locate(base / "cmu_faces", scale=scale).problems == []
+    assert cli.main([*fetch, sha256]) == 2
+    assert "add --replace" in capsys.readouterr().err
 
 
-def test_a_given_checksum_is_demanded(served, whole, tmp_path):
+def test_a_given_checksum_is_demanded(served, tmp_path):
     options = {"url": address(served, ""), "data_dir": tmp_path / "data"}
     with pytest.raises(FerError, match=f"expected {'0' * 64} but got .*Nothing was kept"):
         arrival.fetch("cmu_faces", **options, sha256="0" * 64)
     assert nothing_kept(tmp_path / "data")
-    sha256 = hashlib.sha256(whole).hexdigest()
-    assert arrival.fetch("cmu_faces", **options, sha256=sha256.upper())[1]["sha256"] == sha256
-    with pytest.raises(FerError, match="add --replace"):
-        arrival.fetch("cmu_faces", **options)
 
 
 def test_what_is_not_complete_is_refused(served, tmp_path):

@@ -428,14 +428,3 @@ def test_real_figures_are_the_published_ones(real):
         }
         train, test = (np.flatnonzero(corpus.split == s) for s in ("train", "private_test"))
         assert flags(corpus, train, test)["twin_in_training"].sum() == 288
-
-
-def test_an_altered_copy_of_the_real_data_is_told(real):
-    _, corpus = real
-    found = datasets.authenticity(corpus)
-    assert found["original"], found["findings"]
-    assert found["first_rows"] == 10
-    images = np.array([jpeg(cv2.equalizeHist(image)) for image in corpus.images])
-    split = corpus.split
-    found = datasets.authenticity(corpus_of(images, corpus.labels, split))
-    assert [words in said for words, said in zip(("grey", "equal", "JPEG"), found["findings"], strict=True)]

@@ -1,6 +1,7 @@
 """RAVDESS and CREMA-D: drawn films under real names, the frames taken of them, and faulty copies."""
 
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -165,6 +166,8 @@ def test_paper_4_reads_the_films_as_sequences(two_actors, tmp_path, monkeypatch)
 
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(ravdess, "OFFICIAL", {})
+    small = replace(ravdess.READER, options={"size": (48, 64)})  # in which faces are soon looked for
+    monkeypatch.setitem(datasets.READERS, "ravdess", small)
     found = paper.load("ravdess", two_actors, size=16)
     assert found.frames.shape == (4, 10, 16, 16)  # the neutral films are not among its classes
     assert found.corpus.classes == paper.CLASSES["ravdess"]

@@ -6,7 +6,6 @@ import pytest
 
 from fer_lib.data.datasets import nimstim
 from fer_lib.data.image_files import image_remarks
-from fer_lib.errors import FerError
 
 CODES = ("AN", "CA", "DI", "FE", "HA", "NE", "SA", "SP")
 SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -61,18 +60,6 @@ def test_what_was_found_is_reported_and_not_required(copy):
     assert len(source.files) == 13
 
 
-def test_the_same_image_twice_is_one_problem(copy):
-    for code in ("AN", "DI"):
-        draw(copy / "again" / f"01f_{code}_c.png", 99)
-    with pytest.raises(
-        FerError, match=r"2 files are here in several versions, the first as .*; remove one copy"
-    ):
-        nimstim.READER.read(copy)
-    problems = []
-    assert len(nimstim.READER.read(copy, problems)) == 13
-    assert len(problems) == 1
-
-
 def test_images_of_another_size_are_fitted_and_reported(copy):
     draw(copy / "01F_AN_C.BMP", 200, (130, 100))
     draw(copy / "01F_SA_C.BMP", 201, (65, 60))
@@ -83,9 +70,3 @@ def test_images_of_another_size_are_fitted_and_reported(copy):
         "1 of 13 images are 60x65 pixels and were fitted into 50x65.",
     ]
     assert nimstim.READER.read(copy, size=32).images.shape[1:] == (32, 32)
-
-
-def test_a_selection_without_images_is_named(tmp_path):
-    draw(tmp_path / "01F_CA_C.BMP", 1)
-    with pytest.raises(FerError, match="holds no image of the selection"):
-        nimstim.READER.read(tmp_path)

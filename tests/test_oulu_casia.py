@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_lib.data.datasets import oulu_casia
+from fer_lib.data.printed import compare, remarks
 from fer_lib.errors import FerError
 
 EXPRESSIONS = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
@@ -122,7 +123,7 @@ def test_missing_empty_and_short_sequences_are_reported_and_no_problem(copy):
     assert len(set(corpus.sequences)) == 10
 
 
-def test_a_complete_copy_needs_no_remark(tmp_path):
+def test_a_complete_copy_needs_no_remark_and_has_the_subjects_that_are_printed(tmp_path):
     for subject, expression in itertools.product(oulu_casia.SUBJECTS, EXPRESSIONS):
         folder = tmp_path / "VL" / "Strong" / subject / expression
         folder.mkdir(parents=True)
@@ -130,6 +131,9 @@ def test_a_complete_copy_needs_no_remark(tmp_path):
     source = oulu_casia.READER.locate(tmp_path, frames="apex")
     assert (len(source.rows), source.remarks) == (480, [])
     assert source.facts == {"sequences": 480, "missing_sequences": 0}
+    (row,) = compare(oulu_casia.READER, tmp_path)
+    assert row["here"] == row["complete"] == row["printed"] == 80
+    assert remarks([row]) == []
 
 
 def test_a_second_copy_is_one_problem_and_the_fuller_is_read(copy):

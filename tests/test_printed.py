@@ -9,7 +9,7 @@ from PIL import Image
 
 from fer_lib import claims
 from fer_lib.data import datasets
-from fer_lib.data.datasets import jaffe, mmi, nimstim, oulu_casia
+from fer_lib.data.datasets import jaffe, mmi, nimstim
 from fer_lib.data.printed import Printed, compare, count, remarks
 from fer_lib.data.sources import Source
 
@@ -55,20 +55,6 @@ def test_a_full_nimstim_has_the_counts_of_the_standard_set(tmp_path):
     (whole,) = (row for row in compare(nimstim.READER, tmp_path) if row["selection"] == "whole copy")
     assert (whole["here"], whole["complete"], whole["printed"]) == (672, 672, 646)
     assert len(remarks(compare(nimstim.READER, tmp_path))) == 3
-
-
-def test_a_full_oulu_casia_has_its_subjects_and_ten_frames_each(tmp_path):
-    for subject, expression in itertools.product(oulu_casia.SUBJECTS, ("Anger", "Fear")):
-        folder = tmp_path / "VL" / "Strong" / subject / expression
-        folder.mkdir(parents=True)
-        for n in range(11):
-            (folder / f"{n:03}.jpeg").touch()
-    source = oulu_casia.READER.locate(tmp_path)
-    assert len(source.rows) == 80 * 2 * 10
-    assert {row["frame"] for row in source.rows} == set(range(1, 11))
-    (row,) = compare(oulu_casia.READER, tmp_path)
-    assert row["here"] == row["complete"] == row["printed"] == 80
-    assert remarks([row]) == []
 
 
 def test_mmi_counts_two_images_a_clip(tmp_path):

@@ -47,7 +47,7 @@ def import_files(
     copy that is there. Returned are the folder and the archives inside it that are still packed.
 
     FerError if a file is refused (:func:`unpack`), a copy is there already, or the corpus's reader recognises
-    nothing. The corpora in the data folder are then as they were before.
+    nothing.
     """
     given = [Path(path).expanduser() for path in paths]
     with _arriving(name, data_dir, replace, given) as (folder, target):
@@ -67,12 +67,11 @@ def fetch(
     """Download a corpus that anyone may have and record its source in its folder, in ``download.json``.
 
     ``data_dir`` and ``replace`` are as in :func:`import_files`. ``url`` is another address of the archive
-    that the corpus's card names, and ``sha256`` the checksum that the archive must have. With or without it
-    the corpus must have its own counts. Returned are the folder and what is recorded: ``url``, ``sha256``,
-    ``size`` in bytes and when it was ``fetched``.
+    that the corpus's card names, and ``sha256`` the checksum that the archive must have. Returned are the
+    folder and what is recorded: ``url``, ``sha256``, ``size`` in bytes and when it was ``fetched``.
 
     FerError if the corpus may not be downloaded (who grants it), the address cannot be reached or answers
-    with something else, or a checksum or count is wrong. The data folder is then as it was before.
+    with something else, or a checksum or a count of the corpus is wrong.
     """
     import pooch
     import requests
@@ -191,12 +190,11 @@ def _recognise(name: str, folder: Path, packed: list[str]) -> None:
 
 
 def unpack(paths: Sequence[Path], folder: Path) -> list[str]:
-    """Unpack zip and tar archives (tar.gz, tar.xz, tar.bz2) into one folder, and copy other files there.
+    """Unpack zip and tar archives into one folder that nobody else writes to, and copy other files there.
 
     Archives are told by their content. An archive inside an archive is unpacked into a folder of its name
     without the suffix; those that are still packed are returned. What macOS adds (``__MACOSX``) is left out.
-    A file that comes twice is kept once if both are equal. Nothing is written outside ``folder``, an existing
-    one that nobody else writes to.
+    A file that comes twice is kept once if both are equal.
 
     FerError names the file: absent, cut off, damaged or protected by a password; or a member: a link or
     device, outside the folder, in two versions.

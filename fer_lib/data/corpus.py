@@ -60,11 +60,11 @@ class Corpus:
     ids : str (N,)
         Unique name of each sample; folds and evidence refer to it.
     subjects, sequences, split : str (N,) or None
-        Person, image sequence and official split of each sample; None where the corpus has none.
+        Person, image sequence and official split of each sample; like what follows None where there is none.
     landmarks : float32 (N, K, 2) or None
         Points (x, y) in pixels; the centre of the top left pixel is (0, 0).
     valid : bool (N,) or None
-        Whether the landmarks of a sample are to be trusted.
+        Whether the landmarks, or the crop of a face, are to be trusted.
     meta : pandas.DataFrame (N rows) or None
         Further columns (pose, illumination, frame).
 
@@ -111,10 +111,8 @@ class Corpus:
         return len(self.images)
 
     def __repr__(self) -> str:
-        height, width = self.images.shape[1:]
-        return (
-            f"Corpus({self.card.name}: {len(self)} images of {height}x{width}, {len(self.classes)} classes)"
-        )
+        size = "x".join(map(str, self.images.shape[1:]))
+        return f"Corpus({self.card.name}: {len(self)} images of {size}, {len(self.classes)} classes)"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -227,13 +225,12 @@ def _other_label(group: np.ndarray, labels: np.ndarray, among: np.ndarray, of: n
 
 
 def audit(corpus: Corpus) -> dict[str, Any]:
-    """Count black images and pixel-identical copies.
+    """Count the images, the black ones and pixel-identical copies.
 
-    The counts are ``images``; ``distinct`` pixel contents; ``redundant`` copies beyond the first; ``groups``
-    of identical images; ``conflicting_groups`` that hold several labels; ``cross_split_groups`` that lie in
-    several official splits; ``black`` images, in ``total`` and per split; and, per split other than
-    ``train``, the images with a twin in ``train`` (``twins_in_training``) and those whose twin has another
-    label (``twins_with_other_label``).
+    ``distinct`` are pixel contents, ``redundant`` the copies beyond the first, ``groups`` those of identical
+    images; ``conflicting_groups`` hold several labels, ``cross_split_groups`` lie in several official splits.
+    Per split other than ``train`` are counted the images with a twin in ``train`` (``twins_in_training``) and
+    those whose twin there has another label (``twins_with_other_label``).
     """
     import pandas as pd
 

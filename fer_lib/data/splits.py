@@ -1,8 +1,7 @@
 """Who trains and who is tested: official splits, k-fold, by subject, and the certificate of what they keep.
 
-Determinism: samples are put in the order of their ids before a splitter sees them, so folds depend on
-the ids, labels and subjects of a corpus, on ``k`` and on ``seed``; not on the order of its rows, on its
-pixels or on the machine. Index lists are sorted int64 positions in the corpus at hand.
+Samples are put in the order of their ids before a splitter sees them, so folds depend on the ids, labels and
+subjects of a corpus, on ``k`` and on ``seed``; not on the order of its rows, on its pixels or on the machine.
 """
 
 from __future__ import annotations
@@ -35,10 +34,7 @@ class Fold:
 def official(
     corpus: Corpus, test: str = "private_test", validation: str | None = "public_test"
 ) -> list[Fold]:
-    """Return the one fold of a corpus's official split: ``train``, ``test`` and ``validation`` by name.
-
-    FerError if the corpus has no official split, or none of that name.
-    """
+    """Return the one fold of a corpus's official split; FerError if it has none, or none of that name."""
     if corpus.split is None:
         raise FerError(f"{corpus.card.title} has no official split; use kfold or a subject protocol.")
     for name in filter(None, ("train", test, validation)):
@@ -51,7 +47,7 @@ def kfold(corpus: Corpus, k: int, seed: int = 0) -> list[Fold]:
     """Return ``k`` random folds with the classes in proportion (scikit-learn's StratifiedKFold).
 
     Samples of one subject, and frames of one sequence, which are nearly equal images, may fall on both
-    sides: the certificate counts them. A class with fewer than ``k`` samples is absent from some test folds.
+    sides: the certificate counts them.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -109,8 +105,7 @@ def _subjects(corpus: Corpus) -> np.ndarray:
 def subset(corpus: Corpus, train_idx: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     """Return ``n`` of ``train_idx`` with the classes in proportion (each within one sample), int64 sorted.
 
-    Each class is ranked by a hash of seed and id, and the classes are drawn from in step. Subsets of one
-    seed are therefore nested: the 100 are among the 1,000, so a curve over sizes is not blurred by
+    Subsets of one seed are nested: the 100 are among the 1,000, so a curve over sizes is not blurred by
     different draws.
     """
     train_idx = np.sort(np.asarray(train_idx, dtype=np.int64))

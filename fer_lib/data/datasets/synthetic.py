@@ -1,9 +1,7 @@
 """The synthetic corpus: drawn faces with known subjects, poses, intensities and exact landmarks.
 
-By default 24 subjects (``SYN01``, ``SYN02``, ...) show the eight expressions in three stills each, 48x48
-pixels; adding subjects leaves the earlier ones unchanged. The 68 landmarks (iBUG order) are exact: they are
-taken from the curves that are drawn. It exists so that everything runs anywhere and every test has ground
-truth. It says nothing about a paper.
+The 68 landmarks (iBUG order) are exact: they are taken from the curves that are drawn. The corpus exists so
+that everything runs anywhere and every test has ground truth. It says nothing about a paper.
 """
 
 from __future__ import annotations
@@ -77,11 +75,9 @@ def subject(number: int, seed: int = 0) -> Subject:
     gains = rng.lognormal(0.0, 0.16, n)
     apex = {}
     for name in EXPRESSIONS:  # a style of one's own: some actions stronger, some weaker, a few stray ones
-        own = rng.uniform(0.6, 1.25, n)
+        own = np.array(astuple(PROTOTYPES[name])) * gains * rng.uniform(0.6, 1.25, n)
         stray = rng.uniform(0, 0.4, n) * (rng.random(n) < 0.14)
-        apex[name] = Actions(
-            *np.clip(np.array(astuple(PROTOTYPES[name])) * gains * own + stray, 0, 1).tolist()
-        )
+        apex[name] = Actions(*np.clip(own + stray, 0, 1).tolist())
     pose = Pose(
         roll=rng.normal(0, 1.5),
         yaw=rng.normal(0, 3.0),
@@ -111,18 +107,12 @@ def generate(
 ) -> Corpus:
     """Draw the corpus, its rows ordered by subject, expression, repetition (and frame).
 
+    ``per_expression`` is the number of stills of each expression per subject; with ``sequences`` each is
+    ``n_frames`` rows (from 2) from neutral to apex instead. ``size`` is width and height, from 16 pixels.
+
     ``ids`` are ``subject/expression/repetition[/frame]``; ``meta`` has ``repetition``, ``intensity`` in
     [0, 1], ``frame``, ``roll`` and ``yaw`` in degrees, ``scale``, and ``light`` (azimuth in degrees). The
     same seed draws the same corpus; a subject's images depend on the seed and the subject's number only.
-
-    Parameters
-    ----------
-    n_subjects, per_expression
-        Number of subjects, and of stills (or sequences) of each expression per subject.
-    size
-        Width and height in pixels, from 16.
-    sequences
-        Give every repetition as ``n_frames`` rows (from 2) from neutral to apex instead of one still.
     """
     import pandas as pd
 

@@ -26,8 +26,8 @@ def _span(low: float, high: float) -> float:
 class Identity:
     """What stays the same in all images of a subject; lengths in the face frame, tones in [0, 1].
 
-    Each field's metadata holds the ``range`` that :mod:`fer_lib.data.datasets.synthetic` samples it from;
-    fields without one are drawn from tables there.
+    :mod:`fer_lib.data.datasets.synthetic` samples fields from the ``range`` in their metadata, those without
+    one from tables.
     """
 
     head_width: float = _span(0.57, 0.69)  # half-width at the cheekbones
@@ -88,15 +88,12 @@ class Actions:
 
 @dataclass(frozen=True)
 class Pose:
-    """Head pose: a slight turn about the vertical axis, then a similarity in the image plane.
+    """Head pose: a slight turn about the vertical axis, then a similarity in the image plane."""
 
-    ``roll`` and ``yaw`` in degrees, ``shift_x`` and ``shift_y`` in face-frame units.
-    """
-
-    roll: float = 0.0
+    roll: float = 0.0  # degrees, as is yaw
     yaw: float = 0.0
     scale: float = 1.0
-    shift_x: float = 0.0
+    shift_x: float = 0.0  # face-frame units
     shift_y: float = 0.0
 
     def place(self, points: np.ndarray, size: int) -> np.ndarray:
