@@ -51,9 +51,8 @@ def writing(folder: Path) -> Iterator[None]:
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it there on success, remove it on failure.
 
-    The block may create a file or a folder. An existing file is replaced; an existing folder is
-    exchanged for the new one. What is renamed has reached the disk before. WriteError if the disk is full or
-    the folder may not be written to.
+    The block may create a file or a folder, which takes the place of an existing one. What is renamed has
+    reached the disk before. WriteError if the disk is full or the folder may not be written to.
     """
     path = Path(path)
     with writing(path.parent):
@@ -158,9 +157,7 @@ def save_arrays(path: Path, values: dict[str, Any]) -> None:
     for name, array in plain.items():
         if array.dtype.hasobject:
             if not all(isinstance(item, str) for item in array.flat):
-                raise FerError(
-                    f"Array {name!r} holds Python objects; only numbers, booleans and text are stored."
-                )
+                raise FerError(f"Array {name!r} holds Python objects; only numbers and text are stored.")
             plain[name] = array.astype(str)
     with atomic(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, **plain)
@@ -223,9 +220,8 @@ def cached_arrays(kind: str, key: str, build: Callable[[], dict[str, np.ndarray]
     """Return named arrays from the cache, building and storing them on the first call.
 
     ``kind`` and ``key`` are the folder and name below :func:`cache_folder`; ``key`` must identify the content
-    completely. ``build`` returns arrays without object dtype. Two processes asking for the same key build it
-    once; a damaged entry is built again. Where the cache is full or read-only, the arrays are built and not
-    stored, and a line on standard error says so.
+    completely. Two processes asking for the same key build it once; a damaged entry is built again. Where the
+    cache is full or read-only, the arrays are not stored, and a line on standard error says so.
     """
     path = cache_folder() / kind / key
     with suppress(*DAMAGED):  # also from a read-only cache

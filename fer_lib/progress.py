@@ -16,9 +16,9 @@ from tqdm import tqdm
 class Bar:
     """One line of progress: to a terminal, to the file ``$FER_PROGRESS``, or to a notebook cell.
 
-    Use as a context manager. In a notebook the line is cleared at the end; under ``fer run`` it goes
-    through ``$FER_PROGRESS`` to the terminal that started the run; elsewhere, without a terminal, it
-    is silent. Inside :func:`told` a listener hears of it instead.
+    Use as a context manager. The line is cleared at the end; under ``fer run`` it goes through
+    ``$FER_PROGRESS`` to the terminal that started the run; inside :func:`told` a listener hears of it
+    instead.
     """
 
     def __init__(self, total: int, label: str, unit: str = "it") -> None:

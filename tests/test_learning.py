@@ -31,8 +31,8 @@ def grey(batch):
 
 
 def clips(batch):
-    """A face that moves to the right, in colour: (B, 3, 8, 48, 48)."""
-    x = grey(batch)
+    """The middle of a face, moving to the right, in colour: (B, 3, 8, 32, 32)."""
+    x = grey(batch)[:, :, 8:40, 8:40]
     return torch.stack([x.roll(t, 3) for t in range(8)], 2).expand(-1, 3, -1, -1, -1).contiguous()
 
 
@@ -68,7 +68,7 @@ NETWORKS = {
         settling(60, 3e-4),
     ),
     "cnn3d": (
-        lambda n: cnn3d.c1(n, width=0.125, size=48, frames=8),
+        lambda n: cnn3d.c1(n, width=0.125, size=32, frames=8),
         lambda batch: (clips(batch),),
         settling(50, 2e-4),
     ),

@@ -42,6 +42,13 @@ def jobs():
     return [job | {"unit": f"fold {i}", "keep_weights": i == 0} for i in range(3)]
 
 
+def test_an_error_is_raised_where_it_can_be_seen(jobs, tmp_path):
+    jobs[2]["make"] = partial(cspp.build, "Benchmrk")
+    with pytest.raises(FerError, match="Benchmark"):
+        side_by_side.train_units(UnitFolder(tmp_path), jobs, workers=2)
+    assert UnitFolder(tmp_path).unit("fold 0") is not None
+
+
 def test_side_by_side_gives_the_numbers_of_one_after_another(jobs, tmp_path):
     alone = [train_unit(UnitFolder(tmp_path / "alone"), **job) for job in jobs]
     store, once = UnitFolder(tmp_path / "beside"), tmp_path / "once"
@@ -56,13 +63,6 @@ def test_side_by_side_gives_the_numbers_of_one_after_another(jobs, tmp_path):
         assert np.array_equal(a.test, b.test)
         assert [row["train_loss"] for row in a.curves] == [row["train_loss"] for row in b.curves]
     assert beside[0].weights.is_file()
-
-
-def test_an_error_is_raised_where_it_can_be_seen(jobs, tmp_path):
-    jobs[2]["make"] = partial(cspp.build, "Benchmrk")
-    with pytest.raises(FerError, match="Benchmark"):
-        side_by_side.train_units(UnitFolder(tmp_path), jobs, workers=2)
-    assert UnitFolder(tmp_path).unit("fold 0") is not None
 
 
 def test_as_many_processes_as_threads_on_a_cpu():

@@ -135,12 +135,6 @@ def test_selecting_on_an_absent_part_is_refused(parts, checkpoint):
         train(parts, recipe=Recipe(1, 16, checkpoint=checkpoint))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
-def test_an_absent_device_is_one_sentence():
-    with pytest.raises(FerError, match="torch finds no GPU"):
-        training.choose_device("cuda")
-
-
 def test_a_finished_unit_is_not_trained_again(parts, tmp_path):
     store, built = UnitFolder(tmp_path), []
 

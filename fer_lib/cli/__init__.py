@@ -50,6 +50,8 @@ data:     looked for at --data-dir, else $FER_DATA, else ~/fer-data; give the co
           the folder that holds it under its name
 exit:     0 well, 1 problems found or a cell failed, 2 usage error or absent data, 130 interrupted"""
 
+RESULTS = {"metavar": "DIR", "default": "results", "help": "folder of evidence (default: results)"}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code; a user's mistake is one sentence, never a traceback."""
@@ -77,8 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:  # it was standard output that failed
             _silence()
-        where = "" if error.filename is None else f": {error.filename}"
-        return _complain(f"{error.strerror or error}{where}.", 2)
+        return _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", 2)
 
 
 def _complain(message: object, code: int) -> int:
@@ -125,13 +126,8 @@ def parser() -> argparse.ArgumentParser:
         form.add_argument("--json", action="store_true", help="a JSON list, one object per claim")
         form.add_argument("--csv", action="store_true", help="comma-separated, all columns")
         command.set_defaults(action=action)
-    _add_results(score)
+    score.add_argument("--results", **RESULTS)
     return top
-
-
-def _add_results(command: argparse.ArgumentParser) -> None:
-    help = "folder of evidence (default: results)"
-    command.add_argument("--results", metavar="DIR", default="results", help=help)
 
 
 def _add_run(commands: Any) -> None:
@@ -152,7 +148,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     places = "where the corpus is (default: $FER_DATA, else ~/fer-data)"
     run.add_argument("--data-dir", metavar="D", help=places)
-    _add_results(run)
+    run.add_argument("--results", **RESULTS)
     knobs = "set a parameter of the notebook (repeatable); evidence is kept apart from the default run's"
     run.add_argument("-p", dest="knobs", action="append", default=[], metavar="name=value", help=knobs)
     threads = "threads of the run (default: $OMP_NUM_THREADS, else all)"
@@ -190,11 +186,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if (page := run.path / "notebook.ipynb").exists():
         print(f"Page:     {page}" + f", and {len(pictures)} pictures in figures/" * bool(pictures))
     print(f"Took:     {duration(time.monotonic() - began)}")
-    if run.dataset == "synthetic":
-        steps = [
-            f"`fer data list` names the corpora; `fer run {run.paper} DATASET` is the same on one of them"
-        ]
-    else:
+    steps = [f"`fer data list` names the corpora; `fer run {run.paper} DATASET` is the same on one of them"]
+    if run.dataset != "synthetic":
         steps = [f"`fer scorecard {run.paper}` sets it beside the claims"] * (run.paper in claims.PAPERS)
         steps.append("`make book` puts it on its page")
         kept = any((run.path / "weights").glob("*.pt"))

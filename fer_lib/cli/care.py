@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,23 +44,50 @@ def _export(arguments: argparse.Namespace) -> int:
 def _doctor(_: argparse.Namespace) -> int:
     """Print a line per thing looked at; return 1 if anything must be mended."""
     well = True
-    for name, look in CHECKS.items():
-        fine, said = look()
+    for name, fine, said in checks():
         well &= fine
-        print(f"{'ok  ' if fine else 'MEND'}  {name:<11} {said}")
+        print(f"{'ok  ' if fine else 'MEND'}  {name:<11} {said}", flush=True)
     return int(not well)
 
 
-def _device() -> tuple[bool, str]:
+def checks() -> Iterator[tuple[str, bool, str]]:
+    """Look at the machine thing by thing: a name, whether it is as it should be, and what there is to say."""
     import torch
+    from jupyter_client.kernelspec import KernelSpecManager
 
-    if torch.cuda.is_available():
-        return True, f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    from fer_lib.data import datasets
+    from fer_lib.evidence.provenance import repository
+    from fer_lib.files import cache_folder
+
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} cores (--threads or OMP_NUM_THREADS change it)"
-    return True, f"no GPU that PyTorch can use, so {threads}; budget paper takes days"
+    said = f"no GPU that PyTorch can use, so {threads}; budget paper takes days"
+    if torch.cuda.is_available():
+        said = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    yield "device", True, said
+    yield "precision", True, _precision()
+    if hasattr(os, "sysconf"):
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+        yield "memory", free >= MEMORY, f"{free:.1f} GiB free; runs at full size want {MEMORY}"
+    folders = {"cache": (cache_folder(), "FER_CACHE"), "results": (repository() / "results", "--results")}
+    for name, (path, variable) in folders.items():
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        free = shutil.disk_usage(there).free / GIB if os.access(there, os.W_OK) else 0
+        said = f"{path}, {free:.0f} GiB free to write; {ROOM} are wanted, {variable} moves it"
+        yield name, free >= ROOM, said
+    here = []
+    for name in datasets.READERS:
+        with suppress(FerError):
+            here += [name] if datasets.find(name) else []
+    yield "data", True, f"{', '.join(here) or 'none'} (`fer data list` says how to get others)"
+    found = "python3" in KernelSpecManager().find_kernel_specs()
+    said = "python3" if found else "no kernel python3: run `make book` once, or install ipykernel"
+    yield "kernel", found, said
+    said = browser() or "none: `make pdf` and the book's tests need Chromium or Chrome"
+    yield "browser", True, said
 
 
-def _precision() -> tuple[bool, str]:
+def _precision() -> str:
+    """Decide on the precision of a small network."""
     import torch
     from torch import nn
 
@@ -74,67 +101,9 @@ def _precision() -> tuple[bool, str]:
     x = torch.randn(64, 16, 24, 24, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(64, device=device) % 7
     found = decide(network, lambda: ((x,), labels), cross_entropy(), Recipe(1))
-    return True, f"{found.name}: {found.reason}"
-
-
-def _memory() -> tuple[bool, str]:
-    if not hasattr(os, "sysconf"):
-        return True, "not known on this system"
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
-    return free >= MEMORY, f"{free:.1f} GiB free; runs at full size want {MEMORY}"
-
-
-def _folder(path: Path, variable: str) -> tuple[bool, str]:
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
-    free = shutil.disk_usage(there).free / GIB if os.access(there, os.W_OK) else 0
-    return free >= ROOM, f"{path}, {free:.0f} GiB free to write; {ROOM} are wanted, {variable} moves it"
-
-
-def _cache() -> tuple[bool, str]:
-    from fer_lib.files import cache_folder
-
-    return _folder(cache_folder(), "FER_CACHE")
-
-
-def _results() -> tuple[bool, str]:
-    from fer_lib.evidence.provenance import repository
-
-    return _folder(repository() / "results", "--results")
-
-
-def _kernel() -> tuple[bool, str]:
-    from jupyter_client.kernelspec import KernelSpecManager
-
-    found = "python3" in KernelSpecManager().find_kernel_specs()
-    return found, "python3" if found else "no kernel python3: run `make book` once, or install ipykernel"
-
-
-def _data() -> tuple[bool, str]:
-    from fer_lib.data import datasets
-
-    here = []
-    for name in datasets.NAMES:
-        with suppress(FerError):
-            here += [name] * (name != "synthetic" and datasets.find(name) is not None)
-    return True, f"{', '.join(here) or 'none'} (`fer data list` says how to get others)"
+    return f"{found.name}: {found.reason}"
 
 
 def browser() -> str | None:
     """Return a browser of the Chromium family on this machine; None if there is none."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
-
-
-def _browser() -> tuple[bool, str]:
-    return True, browser() or "none: `make pdf` and the book's tests need Chromium or Chrome"
-
-
-CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
-    "device": _device,
-    "precision": _precision,
-    "memory": _memory,
-    "cache": _cache,
-    "results": _results,
-    "data": _data,
-    "kernel": _kernel,
-    "browser": _browser,
-}

@@ -18,10 +18,7 @@ KINDS = {".ipynb": "application/x-ipynb+json", ".npz": "application/zip", ".csv"
 
 
 def export(run: Run, target: Path) -> Path:
-    """Write the run as a zipped RO-Crate to ``target`` and return it.
-
-    A ``target`` that is there already or lies in the run's own folder is a FerError.
-    """
+    """Write the run as a zipped RO-Crate to ``target``, which may not be there yet, and return it."""
     from rocrate.model.contextentity import ContextEntity
     from rocrate.model.softwareapplication import SoftwareApplication
     from rocrate.rocrate import ROCrate
@@ -45,14 +42,9 @@ def export(run: Run, target: Path) -> Path:
         if path.is_file() and path.parent.name != "weights":
             kind = {"encodingFormat": KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0]}
             files.append(crate.add_file(path, path.relative_to(run.path).as_posix(), properties=kind))
-    corpus = entity(
-        "#corpus",
-        "Dataset",
-        name=card.title,
-        identifier=run.info["fingerprint"],
-        usageInfo=card.licence,
-        description=f"Owner: {card.owner}. Not part of this crate. {card.obtain}",
-    )
+    facts = {"name": card.title, "identifier": run.info["fingerprint"], "usageInfo": card.licence}
+    said = f"Owner: {card.owner}. Not part of this crate. {card.obtain}"
+    corpus = entity("#corpus", "Dataset", **facts, description=said)
     given = {name: str(value) for name, value in run.info["parameters"].items() if name != "data_dir"}
     software = {
         "name": "fer_lib",

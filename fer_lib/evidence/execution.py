@@ -52,21 +52,13 @@ def execute(
 ) -> Path:
     """Check a run, execute its notebook and return the folder of its evidence.
 
-    Evidence that is there already, complete and :func:`~fer_lib.evidence.runs.current`, is left as it is.
+    Evidence that is complete and :func:`~fer_lib.evidence.runs.current` is left as it is.
 
-    Parameters
-    ----------
-    paper, dataset, budget, seed, device, data_dir
-        As in the notebook's parameters cell; ``data_dir`` may be relative to the working directory.
-    results
-        Folder of the evidence; its hidden ``.work`` folder holds unfinished work.
-    knobs
-        ``name=value`` texts for further notebook parameters.
-    threads
-        Threads of the kernel (default: the environment's, else as many as there are cores). Figures depend
-        on them in the last digits, and unfinished work of another number is not gone on with.
-    force
-        Make the run although its evidence is complete and current.
+    ``data_dir`` may be relative to the working directory. ``results`` is the folder of the evidence, whose
+    hidden ``.work`` folder holds unfinished work; ``knobs`` are ``name=value`` texts for further notebook
+    parameters. ``threads`` are the kernel's (default: the environment's, else as many as there are cores):
+    figures depend on them in the last digits, and unfinished work of another number is not gone on with. With
+    ``force`` the run is made although its evidence is complete and current.
 
     Raises
     ------
@@ -235,10 +227,7 @@ def _progress(file: Path) -> Iterator[None]:
 
 
 def record_notebook(source: Path, target: Path, values: dict[str, Any], results: Path) -> None:
-    """Write the executed notebook without this machine's paths and without progress debris.
-
-    ``values`` are the run's parameters, ``results`` the folder of evidence.
-    """
+    """Write the executed notebook without this machine's paths and without progress debris."""
     import nbformat
 
     notebook = nbformat.read(source, as_version=4)
@@ -273,8 +262,7 @@ def _places(data_dir: str | None, results: Path) -> dict[str, str]:
     folders = {Path.home(): "~", Path(sys.prefix): "$VIRTUAL_ENV", cache_folder(): "$FER_CACHE"}
     if os.environ.get("FER_DATA"):
         folders[Path(os.environ["FER_DATA"]).expanduser()] = "$FER_DATA"
-    if data_dir:
-        folders[Path(data_dir)] = Path(data_dir).name
+    folders |= {Path(data_dir): Path(data_dir).name} if data_dir else {}
     folders |= {repository(): ".", results: "results"}
     places = {f"{repository()}/": "", f"{repository().resolve()}/": ""}
     for folder, name in folders.items():

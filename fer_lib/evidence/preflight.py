@@ -25,15 +25,10 @@ from fer_lib.evidence.provenance import (
 
 
 def asked(paper: str, given: dict[str, Any], texts: Sequence[str] = ()) -> dict[str, Any]:
-    """Return all parameters of a run that ``fer run`` is to make, or say what is wrong with them.
+    """Return all parameters of a run that ``fer run`` is to make, or say what is wrong with the first.
 
-    ``given`` holds values of :data:`RUN_PARAMETERS`, ``texts`` a ``name=value`` for each further parameter.
-
-    Raises
-    ------
-    FerError
-        For the first parameter that cannot be; also where the notebook was saved with another reading than
-        ours, which nobody asked for.
+    ``given`` holds values of :data:`RUN_PARAMETERS`, ``texts`` a ``name=value`` for each further parameter. A
+    notebook that was saved with another reading than ours, which nobody asked for, is a FerError too.
     """
     path = notebook_path(paper)
     one_of(paper, [name for name in (*claims.PAPERS, *STUDIES) if notebook_path(name).exists()], "paper")
@@ -62,13 +57,8 @@ def resolve(paper: str, namespace: dict[str, Any]) -> dict[str, Any]:
     """Check a notebook's parameters in its first cell and return them with the types that they should have.
 
     Text that means a value becomes that value, in ``namespace`` (the notebook's ``globals()``) too:
-    papermill's command line leaves ``false`` and ``[6,3,1]`` as text, and any text is true.
-
-    Raises
-    ------
-    FerError
-        For a value of another type or that no reading has, a dataset that the paper's protocols cannot use,
-        and a parameter given to papermill that the notebook does not have.
+    papermill's command line leaves ``false`` and ``[6,3,1]`` as text, and any text is true. FerError for what
+    cannot be, a parameter that was given to papermill and that the notebook does not have included.
     """
     ours = defaults(paper)
     for source in namespace.get("In", ()):
@@ -124,12 +114,10 @@ def _checked(paper: str, values: dict[str, Any]) -> dict[str, Any]:
     one_of(values["budget"], OFFERED, "budget")
     if not 0 <= values["seed"] < 2**31:
         raise FerError(f"seed {values['seed']}: a seed is a whole number from 0 to {2**31 - 1}.")
-    one_of(values["device"], ("auto", "cpu", "cuda"), "device")
-    if values["device"] == "cuda":
-        import torch
+    if one_of(values["device"], ("auto", "cpu", "cuda"), "device") == "cuda":
+        from fer_lib.learn.training import choose_device
 
-        if not torch.cuda.is_available():
-            raise FerError("PyTorch finds no CUDA device here; give auto or cpu as the device.")
+        choose_device(values["device"])
     for name, value in values.items():
         if name in register and (allowed := register[name][1]):
             if value not in allowed:

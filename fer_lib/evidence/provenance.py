@@ -221,9 +221,8 @@ def _counted(claimed: Path) -> str:
 def provenance(started: float | None = None) -> dict[str, Any]:
     """Describe what this process runs with: code, packages, machine, memory and time.
 
-    ``started`` is ``time.monotonic()`` at the start, for ``wall_seconds`` (of this process: a resumed run's
-    earlier processes do not count). ``commit`` is None without git, what is of the GPU where this process
-    computed nothing on one. ``finished`` is local date and time.
+    ``started`` is ``time.monotonic()`` at the start, for ``wall_seconds`` (a resumed run's earlier processes
+    do not count). ``commit`` is None without git, what is of the GPU where nothing was computed on one.
     """
     torch = sys.modules.get("torch")  # importing it here would cost seconds and change nothing
     peak = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else 0

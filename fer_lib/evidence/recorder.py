@@ -48,17 +48,9 @@ class Recorder(UnitFolder):
 
     Weights that :func:`fer_lib.learn.units.train_unit` kept are left in ``weights`` beside the evidence,
     where git ignores them, unless ``$FER_WEIGHTS`` is ``no``. Where ``$FER_STAGE`` names a folder, the
-    evidence is left there for ``fer run`` to add the executed notebook and to put both in place.
-
-    Parameters
-    ----------
-    paper, dataset, budget, seed, variant
-        The run; ``variant`` names what differs from the notebook's defaults ("" for none). An unknown budget
-        is a FerError.
-    root
-        Results folder; a relative one is taken from the repository root.
-    parameters, fingerprint
-        The notebook's parameters and that of the corpus; both part of the key and written into ``run.json``.
+    evidence is left there for ``fer run`` to add the executed notebook and to put both in place. A relative
+    ``root`` is taken from the repository. ``parameters`` (the notebook's) and ``fingerprint`` (of the corpus)
+    are part of the key and of ``run.json``.
 
     Attributes
     ----------
@@ -86,9 +78,7 @@ class Recorder(UnitFolder):
         self.folder = evidence_folder(root, **self.run)
         self.parameters = dict(parameters or {})
         self.sources, self.computing = sources(paper), sources(paper, shown=False)
-        keyed = {
-            k: v for k, v in self.parameters.items() if k != "data_dir"
-        }  # where data lie changes nothing
+        keyed = {name: value for name, value in self.parameters.items() if name != "data_dir"}
         # What another version of a library made, or another number of threads, is not gone on with: units
         # made in two ways would add up to figures that nobody gets again.
         threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
@@ -122,22 +112,10 @@ class Recorder(UnitFolder):
     ) -> dict[str, np.ndarray]:
         """Add test predictions of ``model``; further calls for the same model append (fold by fold).
 
-        Parameters
-        ----------
-        model
-            Name as in the claims file (``C1``, ``CNN-SIFT-AVG``).
-        probabilities
-            float (N, C), rows summing to 1.
-        labels, ids
-            int (N,) into the run's classes; str (N,) sample ids of the corpus.
-        fold
-            One fold name for all rows, or one per row (N,).
-
-        Returns
-        -------
-        dict
-            The rows as stored: probabilities rounded to float16 (as float32), labels, ids, fold. Compute
-            figures from these, so that they agree with the evidence to the last digit.
+        ``probabilities`` are float (N, C), rows summing to 1; ``labels`` int (N,) into the run's classes;
+        ``ids`` str (N,) of the corpus; ``fold`` one name for all rows, or one per row. Returned are the rows
+        as stored, probabilities rounded to float16 (as float32): compute figures from these, so that they
+        agree with the evidence to the last digit. What are no probabilities or labels is a FerError.
         """
         p = np.asarray(probabilities, dtype=np.float32)
         rows = {
@@ -188,9 +166,7 @@ class Recorder(UnitFolder):
         import pandas as pd
 
         if not self._predictions:
-            raise FerError(
-                "A run without predictions leaves no evidence: call add_predictions before commit."
-            )
+            raise FerError("A run without predictions leaves no evidence: call add_predictions first.")
         for model, parts in self._predictions.items():
             rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             if len(set(zip(rows["fold"], rows["ids"], strict=True))) < len(rows["ids"]):

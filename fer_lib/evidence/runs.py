@@ -110,9 +110,8 @@ def current(folder: Path, values: dict[str, Any]) -> Run | None:
 
     This is so where its parameters are those of ``values`` (the others being the defaults) and neither the
     library behind its notebook nor the notebook's code has changed since. On real data, what only draws and
-    judges does not count: predictions would be the same, and the book's pages are made anew. Where it was
-    made, with which packages and on how many threads does not matter: it is evidence all the same. Code that
-    was rearranged and then gave the same numbers (``benchmarks.unchanged``) counts as the same code.
+    judges does not count, and code that was rearranged and then gave the same numbers
+    (``benchmarks.unchanged``) counts as the same. Machine, packages and threads do not matter.
     """
     run = Run(folder)
     try:

@@ -23,8 +23,7 @@ SAMPLE = 3000  # trustworthiness and silhouette need all pairs: above this many 
 def methods(budget: str) -> dict[str, str]:
     """Return the methods that a run draws, and what a reader calls them.
 
-    At ``smoke`` it is t-SNE alone: UMAP takes longer to compile, in every process, than such a run's
-    networks to train.
+    At ``smoke`` it is t-SNE alone: UMAP takes longer to compile than such a run's networks to train.
     """
     return {"tsne": METHODS["tsne"]} if budget == "smoke" else METHODS
 
@@ -63,12 +62,8 @@ def embed(features: ArrayLike, method: str = "tsne", seed: int = 0) -> dict[str,
 
     Features ``(N, ...)`` of 6 samples or more are reduced by :func:`prepare`; both methods (``"tsne"``,
     ``"umap"``) start from the first principal components. t-SNE's perplexity is 30 and UMAP's neighbourhood
-    15, less where the samples are few. The same seed gives the same points on the same machine.
-
-    Returns
-    -------
-    dict
-        ``points`` float32 ``(N, 2)``; ``trustworthiness`` float in [0, 1] (see :func:`trustworthiness`).
+    15, less where the samples are few. The result holds ``points`` float32 ``(N, 2)`` and their
+    :func:`trustworthiness`.
     """
     one_of(method, METHODS, "embedding method")
     values = prepare(features, seed)

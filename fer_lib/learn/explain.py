@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,18 +54,43 @@ def grad_cam(
         has another shape, or the targets do not fit the batch.
     """
     from pytorch_grad_cam import GradCAM
+    from torch import nn
 
-    layer = _layer(model, layer)
-    inputs = _on_device(model, inputs)
-    chosen = _targets(targets, len(inputs[0]))
+    named = dict(model.named_modules())
+    if isinstance(layer, str):
+        layer = named[one_of(layer, [name for name in named if name], "layer")]
+    elif not any(layer is module for module in named.values()):
+        raise FerError("grad_cam: `layer` is not part of `model`. Give one of its modules or a name.")
+    images = inputs[0]
+    if images.ndim not in (4, 5) or not images.is_floating_point() or not images.isfinite().all():
+        raise FerError(
+            "grad_cam: `inputs` must be a tuple of the model's inputs that begins with the image batch (B, "
+            "channels, H, W), or clips (B, channels, T, H, W), finite and of a float type; got "
+            f"{tuple(images.shape)} of {images.dtype}."
+        )
+    device = next(model.parameters()).device
+    # What was made under inference_mode can have no gradient; its clone can.
+    images, *others = (t.clone() if t.is_inference() else t.detach().to(device) for t in inputs)
+
+    class OneInput(nn.Module):
+        """The model as a function of the images alone, which is what pytorch-grad-cam knows."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.model(images, *others)
+
+    chosen = _targets(targets, len(images))
     with _undisturbed(model):
         # The clone keeps an in-place activation behind the layer from overwriting what was recorded.
-        cam = GradCAM(_wrapper(model, inputs), [layer], reshape_transform=lambda a: a.clone())
+        cam = GradCAM(OneInput(), [layer], reshape_transform=lambda a: a.clone())
         try:
-            maps = cam(inputs[0].requires_grad_(), chosen)
+            maps = cam(images.requires_grad_(), chosen)
         except (AttributeError, ValueError) as error:
             seen = cam.activations_and_grads.gradients
-            if seen and seen[0].ndim == inputs[0].ndim:
+            if seen and seen[0].ndim == images.ndim:
                 raise
             got = f"gives {tuple(seen[0].shape)}" if seen else "has no gradient from the images"
             raise FerError(
@@ -73,48 +99,14 @@ def grad_cam(
         finally:
             cam.activations_and_grads.release()
     if not np.isfinite(maps).all():
-        raise FerError(
-            "Grad-CAM gives values that are not finite: the network's weights or the images are bad."
-        )
+        raise FerError("Grad-CAM gives values that are not finite: weights or images are bad.")
     return np.clip(maps, 0, 1).astype(np.float32)
-
-
-def _layer(model: nn.Module, layer: nn.Module | str) -> nn.Module:
-    """Resolve a dotted name; refuse a layer that belongs to another model."""
-    named = dict(model.named_modules())
-    if isinstance(layer, str):
-        return named[one_of(layer, [name for name in named if name], "layer")]
-    if not any(layer is module for module in named.values()):
-        raise FerError(
-            "grad_cam: `layer` is not part of `model`. Give one of the model's modules or its name."
-        )
-    return layer
-
-
-def _on_device(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-    """Check the image batch and move all inputs, detached, to the model's device."""
-    if not isinstance(inputs, tuple | list) or inputs[0].ndim not in (4, 5):
-        raise FerError(
-            "grad_cam: `inputs` must be a tuple of the model's inputs that begins with the image batch "
-            "(B, channels, H, W), or clips (B, channels, T, H, W)."
-        )
-    images = inputs[0]
-    if not images.is_floating_point() or not images.isfinite().all():
-        raise FerError(
-            "grad_cam: the image batch must be finite and of a float type, as the model reads it; "
-            f"got {images.dtype}."
-        )
-    device = next(model.parameters()).device
-    # What was made under inference_mode can have no gradient; its clone can.
-    return [t.clone() if t.is_inference() else t.detach().to(device) for t in inputs]
 
 
 def _targets(targets: int | ArrayLike | None, batch: int) -> list[Any] | None:
     """Return one target per image, or None for the predicted class."""
     if targets is None:
         return None
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
     codes = np.asarray(targets)
     if codes.shape not in ((), (batch,)) or codes.dtype.kind not in "iu":
         raise FerError(
@@ -122,31 +114,14 @@ def _targets(targets: int | ArrayLike | None, batch: int) -> list[Any] | None:
             f"of shape {codes.shape} and type {codes.dtype}."
         )
 
-    class OfClass(ClassifierOutputTarget):
-        def __call__(self, output: torch.Tensor) -> torch.Tensor:
-            if not 0 <= self.category < output.shape[-1]:
-                raise FerError(
-                    f"grad_cam: target {self.category} is no class of this model, which knows 0 to "
-                    f"{output.shape[-1] - 1}."
-                )
-            return super().__call__(output)
+    def of_class(scores: torch.Tensor, code: int) -> torch.Tensor:
+        if not 0 <= code < len(scores):
+            raise FerError(
+                f"grad_cam: target {code} is no class of this model; it knows 0 to {len(scores) - 1}."
+            )
+        return scores[code]
 
-    return [OfClass(int(code)) for code in np.broadcast_to(codes, batch)]
-
-
-def _wrapper(model: nn.Module, inputs: Sequence[torch.Tensor]) -> nn.Module:
-    """Return a module of the image batch alone: pytorch-grad-cam knows models with one input."""
-    from torch import nn
-
-    class OneInput(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.model(images, *inputs[1:])
-
-    return OneInput()
+    return [partial(of_class, code=int(code)) for code in np.broadcast_to(codes, batch)]
 
 
 @contextmanager

@@ -52,11 +52,7 @@ def accuracy(labels: ArrayLike, pred: ArrayLike) -> float:
 
 
 def confusion(labels: ArrayLike, pred: ArrayLike, n: int) -> NDArray[np.int64]:
-    """Count pairs of label and prediction among ``n`` classes.
-
-    Rows of the int64 (n, n) are the true classes, columns the predicted ones. An index outside ``range(n)``
-    is an error.
-    """
+    """Count pairs of label (rows) and prediction among ``n`` classes, int64 (n, n)."""
     labels, pred = _pair(labels, pred)
     if min(labels.min(), pred.min()) < 0 or max(labels.max(), pred.max()) >= n:
         raise FerError(f"Class indices must lie in 0..{n - 1}; check the number of classes.")
@@ -162,9 +158,8 @@ def estimate(terms: Sequence[Term]) -> Estimate:
 def _blocks(present: NDArray) -> NDArray:
     """Return which groups are drawn from one another, int (G,), from the terms each has part in, bool (G, T).
 
-    Where every group belongs to the same few terms as others and to no further one, as single images to their
-    class, those are drawn by themselves: a class keeps its size. People who show several expressions are one
-    block.
+    Where each group has part in one term, as images in their class, a class keeps its size; people who show
+    several expressions are one block.
     """
     patterns, block = np.unique(present, axis=0, return_inverse=True)
     apart = (patterns.sum(axis=0) <= 1).all()
@@ -235,10 +230,7 @@ def by_strata(term: Term, strata: Sequence[NDArray]) -> list[Term]:
 
 
 def wilson(k: float, n: int) -> Bounds:
-    """Return Wilson's score interval of ``k`` successes among ``n``.
-
-    ``k`` is rounded to a whole number: a printed percentage times ``n`` seldom is one.
-    """
+    """Return Wilson's score interval of ``k`` successes (rounded: a percentage times ``n``) among ``n``."""
     from scipy.stats import binomtest
 
     bounds = binomtest(round(k), n).proportion_ci(0.95, method="wilson")
@@ -246,13 +238,12 @@ def wilson(k: float, n: int) -> Bounds:
 
 
 def paired(correct_a: ArrayLike, correct_b: ArrayLike, groups: ArrayLike | None = None) -> dict:
-    """Compare two models on the same samples, right or wrong (N,) each.
+    """Compare two models on the same samples, right or wrong (N,) each, by McNemar's exact test.
 
-    The test is McNemar's, exact: had the two models been exchanged, ``only_a`` and ``only_b`` would be too,
-    so each disagreement has either sign with equal chance. Those of one group, as of several images of a
-    subject or of an image tested in several repeats, are exchanged together; by default each sample is its
-    own group. The result holds ``difference`` (accuracy of a minus b), its ``interval``, ``p`` (two sided),
-    ``only_a`` and ``only_b`` (samples that only one of the two gets right).
+    Disagreements of one group, as of several images of a subject or of an image tested in several repeats,
+    change sign together; by default each sample is its own group. The result holds ``difference`` (accuracy
+    of a minus b), its ``interval``, ``p`` (two sided), ``only_a`` and ``only_b`` (samples that only one gets
+    right).
     """
     a, b = (np.asarray(x, dtype=bool) for x in _pair(correct_a, correct_b))
     difference = a.astype(float) - b

@@ -2,11 +2,10 @@
 
 "Has units for bf16" does not mean "computes in bf16 correctly": for some shapes some kernels return
 gradients that are plausible and wrong. So one real batch is stepped in bf16, and every layer is computed
-again in float32 from the very tensors that it was given: its output, the gradient of its input and the
-gradient of every parameter must agree to within what rounding to bf16 can change. Then a few whole steps
-are timed in both precisions. On a CPU, :mod:`fer_lib.learn.trial` goes first: some kernels damage the
-memory of the process that calls them. bf16 is used where it is right and faster, else float32. The decision
-is kept per machine, torch version and network.
+again in float32 from the very tensors that it was given: output, gradient of its input and gradients of its
+parameters must agree to within what rounding to bf16 can change. Then a few whole steps are timed in both.
+On a CPU, :mod:`fer_lib.learn.trial` goes first: some kernels damage the memory of the process that calls
+them. The decision is kept per machine, torch version and network.
 """
 
 from __future__ import annotations
@@ -208,8 +207,7 @@ def _layer_errors(
 ) -> tuple[dict[str, float], float, Tensor]:
     """Return each layer's largest relative error in bf16, and loss and gradients of that step.
 
-    The reference is the layer in float32 on the tensors that it received in the bf16 pass, so that errors
-    neither add up over layers nor hide behind those of others.
+    The reference is the layer in float32 on the tensors that it received: errors do not add up over layers.
     """
     twin = _copy(model)
     layers = {n: m for n, m in twin.named_modules() if not [*m.children()] or [*m.parameters(recurse=False)]}
@@ -269,8 +267,7 @@ def _gain(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, loss: Lo
     """Return how many times as fast a training step is in bf16: the best of a few, in turn.
 
     On one thread of a CPU this process's own seconds count, so that other work beside it changes little; of
-    several threads, those that wait would count as well. Freed memory is kept, as in training: page faults
-    would cost both precisions the same and hide the gain.
+    several threads, those that wait would count as well. Freed memory is kept, as in training.
     """
     device = inputs[0].device
     alone = device.type == "cpu" and torch.get_num_threads() == 1

@@ -24,37 +24,17 @@ Augment = Callable[[Tensor], tuple[Tensor, Any]]
 class Recipe:
     """How a network is trained; ``sources`` names the section each value comes from.
 
-    Attributes
-    ----------
-    epochs, batch_size, lr
-        An epoch visits every training image once.
-    optimiser : {"adam", "sgd"}
-        ``betas`` and ``eps`` are Adam's, ``momentum`` is that of stochastic gradient descent.
-    weight_decay : float
-        As torch adds it to the gradient, for all weights without a penalty of their own.
-    learning_rates : tuple of float or None
-        One rate per epoch in place of ``lr``; the last one holds for all further epochs.
-    true_class_target : float or None
-        The probability that the target gives the true class, the others sharing the rest equally;
-        None is 1. A framework's ``label_smoothing=s`` gives the true class ``1 - s + s / C``.
-    lookahead : (int, float) or None
-        k and alpha of :class:`Lookahead` around the optimiser.
-    augmentation : callable or None
-        See :data:`Augment`; drawn anew for every image and epoch. A dataclass, such as
-        ``fer_lib.features.geometry.Augmentation``, is written into the evidence field by field.
-    precision : {"auto", "bf16", "fp32"}
-        ``auto`` takes bf16 where this machine computes it right, see :mod:`fer_lib.learn.precision`.
-    patience : int
-        Training ends before ``epochs`` once more than 99 % of the training images are right and this many
-        epochs have brought no better validation accuracy; 0 never ends early. Nothing is selected by it.
-    checkpoint : {"last", "best_validation", "best_test"}
-        The epoch whose weights are kept. ``best_test`` selects on the test part and exists only
-        because papers do it.
-
-    Raises
-    ------
-    FerError
-        For an unknown choice, or a number out of its range.
+    An epoch visits every training image once. ``betas`` and ``eps`` are Adam's, ``momentum`` is SGD's;
+    ``weight_decay`` is added to the gradient of all weights without a penalty of their own.
+    ``learning_rates`` has one rate per epoch in place of ``lr``; the last one holds for all further epochs.
+    ``true_class_target`` is the probability that the target gives the true class, the others sharing the rest
+    equally (a framework's ``label_smoothing=s`` gives the true class ``1 - s + s / C``). ``lookahead`` are k
+    and alpha of :class:`Lookahead`. ``augmentation`` is drawn anew for every image and epoch. ``precision``
+    ``auto`` takes bf16 where this machine computes it right (:mod:`fer_lib.learn.precision`). With
+    ``patience``, training ends once more than 99 % of the training images are right and that many epochs have
+    brought no better validation accuracy. ``checkpoint`` says of which epoch the weights are kept;
+    ``best_test`` selects on the test part and exists only because papers do it. FerError for an unknown
+    choice, or a number out of its range.
     """
 
     epochs: int
@@ -62,16 +42,16 @@ class Recipe:
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    optimiser: str = "adam"
+    optimiser: str = "adam"  # or sgd
     momentum: float = 0.9
     weight_decay: float = 0.0
     learning_rates: tuple[float, ...] | None = None
     true_class_target: float | None = None
     lookahead: tuple[int, float] | None = None
     augmentation: Augment | None = None
-    precision: str = "auto"
+    precision: str = "auto"  # bf16, fp32
     patience: int = 0
-    checkpoint: str = "last"
+    checkpoint: str = "last"  # best_validation, best_test
     sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -128,9 +108,8 @@ def one_cycle(epochs: int) -> tuple[float, ...]:
 class Lookahead:
     """An optimiser around another: every k steps, slow weights go a part alpha of the way after it.
 
-    Zhang, Lucas, Hinton and Ba, "Lookahead Optimizer: k steps forward, 1 step back", 2019 (paper ``cnn3d``,
-    Sect. 3.3). The inner optimiser keeps its own moments when the weights step back; between two
-    synchronisations, and so perhaps at the end of an epoch, the model holds fast weights.
+    Zhang et al., "Lookahead Optimizer", 2019 (paper ``cnn3d``, Sect. 3.3). The inner optimiser keeps its own
+    moments when the weights step back; between two synchronisations the model holds fast weights.
     """
 
     def __init__(self, inner: torch.optim.Optimizer, k: int, alpha: float) -> None:

@@ -1,8 +1,7 @@
-"""Train and predict with the whole corpus on the device.
+"""Train and predict with the whole corpus on the device, as uint8; batches are index selections.
 
-Images stay uint8 on the device; batches are index selections; normalisation and augmentation are
-batched. The random state of an epoch depends on the seed and the epoch's number alone, so a run that
-was killed resumes from its last checkpoint and ends with the numbers of an uninterrupted one.
+The random state of an epoch depends on the seed and the epoch's number alone, so a run that was killed
+resumes from its last checkpoint and ends with the numbers of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -64,10 +63,7 @@ Feed = Callable[[Part, bool], tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class ImageFeed:
-    """The feed of a network that reads the image, and the part's ``extra`` as they are.
-
-    Images are normalised, and augmented while training.
-    """
+    """Images normalised, and augmented while training, and the part's ``extra`` as they are."""
 
     normalise: Normalisation
     augmentation: Augment | None = None
@@ -117,23 +113,13 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train ``model`` in place on the device that holds ``train``.
 
-    Parameters
-    ----------
-    feed
-        Makes the model's inputs; by default of the image alone, normalised by its own mean and deviation
-        and augmented as the recipe says.
-    loss
-        By default the cross-entropy against the recipe's targets.
-    validation, test
-        Scored after every epoch for the learning curves; neither is selected on unless
-        ``recipe.checkpoint`` says so.
-    checkpoint
-        Where the state is kept between epochs (at most once a minute); training resumes from it, and
-        it is removed at the end.
-    precision
-        What :func:`fer_lib.learn.precision.decide` said; by default it is asked here.
-    label
-        Name of the unit of work, for progress and errors.
+    ``feed`` makes the model's inputs, by default of the image alone, normalised by its own mean and deviation
+    and augmented as the recipe says; ``loss`` is by default the cross-entropy against the recipe's targets.
+    ``validation`` and ``test`` are scored after every epoch for the learning curves; neither is selected on
+    unless ``recipe.checkpoint`` says so. ``checkpoint`` is where the state is kept between epochs (at most
+    once a minute); training resumes from it, and it is removed at the end. ``precision`` is what
+    :func:`fer_lib.learn.precision.decide` said, which by default is asked here; ``label`` names the unit of
+    work, for progress and errors.
 
     Returns
     -------
@@ -264,12 +250,11 @@ def predict(
     batch_size: int = 512,
     output: Callable[..., Tensor] | None = None,
 ) -> np.ndarray:
-    """Return softmax probabilities ``(N, C)`` float32, or ``output(*inputs)`` per sample if given.
+    """Return softmax probabilities ``(N, C)`` float32, or ``output(*inputs)`` per sample, such as features.
 
-    ``feed`` makes the model's inputs; a :class:`Normalisation` stands for its :class:`ImageFeed`.
-    ``output=model.embed`` collects features instead of probabilities. Of a model that returns several
-    tensors, the first holds the logits. ``precision`` is that of the arithmetic, ``"fp32"`` or what the
-    network was trained in. What is not finite is refused.
+    ``feed`` makes the model's inputs; a :class:`Normalisation` stands for its :class:`ImageFeed`. Of a model
+    that returns several tensors, the first holds the logits. ``precision`` is that of the arithmetic,
+    ``"fp32"`` or what the network was trained in. What is not finite is refused.
     """
     model.eval()
     feed = ImageFeed(feed) if isinstance(feed, Normalisation) else feed

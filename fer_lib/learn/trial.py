@@ -1,9 +1,9 @@
 """Try layers in a process of its own, where a kernel that writes past its memory does no harm.
 
-Some kernels do not only return wrong gradients: they damage the memory of the process that calls them, which
-then ends at once or, worse, later. It has been seen of three-dimensional convolutions in bf16, and in float32
-of strided 1x1 convolutions that are laid out channels last. A layer's fault depends on its shapes and not on
-its values, so its shapes alone are sent to a second process, which computes the layer on random numbers.
+Some kernels damage the memory of the process that calls them, which then ends at once or, worse, later. It
+has been seen of three-dimensional convolutions in bf16, and in float32 of strided 1x1 convolutions laid out
+channels last. A fault depends on a layer's shapes and not on its values, so its shapes alone are sent to a
+second process, which computes the layer on random numbers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train one network on one fold as a unit of work that survives a kill.
 
-A run is many units (networks x folds). Each finished unit is kept in a
-:class:`fer_lib.files.UnitFolder`; the one under way resumes from its checkpoint.
+Each finished unit is kept in a :class:`fer_lib.files.UnitFolder`; the one under way resumes from its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -62,25 +62,14 @@ def train_unit(
 ) -> Outcome:
     """Train one network on one fold, or return what ``store`` already holds of it.
 
-    Parameters
-    ----------
-    store
-        Such as a :class:`fer_lib.evidence.recorder.Recorder`.
-    unit
-        Name of this piece of work; with ``seed`` it determines initial weights and order of batches.
-    make
-        Builds the network; called after the random state is set.
-    parts
-        Training, validation (or None) and test part.
-    normalisation
-        See :meth:`fer_lib.learn.normalisation.Normalisation.fit`; statistics come from the training part.
-    feed, loss
-        See :func:`fer_lib.learn.training.fit`; a feed normalises by itself.
-    statistics
-        What such a feed has learnt of the training part, to be kept with the weights.
-    score_epochs
-        Whether the curves hold validation and test accuracy after every epoch. Where the training part
-        is much smaller than the test part, scoring every epoch would take most of the time.
+    ``store`` is such as a :class:`fer_lib.evidence.recorder.Recorder`. ``unit`` names this piece of work;
+    with ``seed`` it determines initial weights and order of batches. ``make`` builds the network, once the
+    random state is set. ``parts`` are training, validation (or None) and test part. ``normalisation`` is a
+    mode of :meth:`fer_lib.learn.normalisation.Normalisation.fit` on the training part, ``feed`` and ``loss``
+    are as in :func:`fer_lib.learn.training.fit`: a feed normalises by itself, and ``statistics`` are what it
+    has learnt of the training part, kept with the weights. ``score_epochs`` says whether the curves hold
+    validation and test accuracy after every epoch, which takes most of the time where the training part is
+    small.
     """
     train, validation, test = parts
     weights = store.checkpoint(f"{unit}.weights.pt") if keep_weights else None
