@@ -7,8 +7,8 @@ import torch
 from fer_lib.files import UnitFolder
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.units import train_unit
-from fer_lib.papers.cspp import corpora, people, trainer
-from fer_lib.papers.cspp.trainer import Trainer, located
+from fer_lib.papers.cspp import corpora, trainer
+from fer_lib.papers.cspp.trainer import EXPRESSION, PERSON, Trainer, located, neighbours
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,9 @@ def test_models_of_all_folds_are_applied_to_another_corpus(made, monkeypatch):
     folds = corpora.folds(made.corpus, 2, "subject", 0)
     found = made.transfer({"C-SPP": ["first", "second"]}, folds, made.corpus, "others")["C-SPP"]
     shares = [(made.corpus.labels == says).mean() for says in (0, 1)]
-    assert found.accuracies.tolist() == pytest.approx(shares)
-    assert found.mean == pytest.approx(np.mean(shares))
-    assert found.low <= found.mean <= found.high
+    assert found["models"] == pytest.approx(shares)
+    assert found["accuracy"] == pytest.approx(np.mean(shares))
+    assert found["low"] <= found["accuracy"] <= found["high"]
     assert [values[0] for values in noted[:2]] == ["C-SPP@across"] * 2
     assert set(noted[2]["fold"]) == {folds[0].name}
 
@@ -84,13 +84,13 @@ def test_neighbours_know_what_the_features_hold():
     def features(codes):
         return np.eye(10)[codes] + 0.01 * rng.standard_normal((60, 10))
 
-    table = people.neighbours({"a": features(labels), "b": features(who)}, labels, who).set_index("features")
-    assert table.loc["a", people.EXPRESSION] == 100
-    assert table.loc["b", people.PERSON] == 100
+    table = neighbours({"a": features(labels), "b": features(who)}, labels, who).set_index("features")
+    assert table.loc["a", EXPRESSION] == 100
+    assert table.loc["b", PERSON] == 100
     assert table.loc["chance"].tolist() == pytest.approx([100 / 3, 10])
 
 
 def test_of_one_person_there_is_nothing_to_ask():
     labels = np.arange(12) % 3
-    table = people.neighbours({"a": np.eye(12)}, labels, np.zeros(12, int))
-    assert table[[people.EXPRESSION, people.PERSON]].isna().all(axis=None)
+    table = neighbours({"a": np.eye(12)}, labels, np.zeros(12, int))
+    assert table[[EXPRESSION, PERSON]].isna().all(axis=None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.feature import hog as skimage_hog
 
 from fer_lib.claims import ambiguities
-from fer_lib.data import datasets
+from fer_lib.data.datasets import synthetic
 from fer_lib.errors import FerError
 from fer_lib.features import hog
 
@@ -20,7 +20,7 @@ TOLERANCE = 1e-5  # of values in [0, 1]; ours are float32, scikit-image's float6
 @pytest.fixture(scope="module")
 def faces():
     noise = np.random.default_rng(0).integers(0, 256, (20, 48, 48), dtype=np.uint8)
-    drawn = datasets.load("synthetic").images[:40]
+    drawn = synthetic.generate(n_subjects=5, per_expression=1).images
     return np.concatenate([drawn, noise, np.zeros((1, 48, 48), np.uint8)])
 
 

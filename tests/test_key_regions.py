@@ -112,14 +112,6 @@ def test_landmarks_follow_crop_and_flip(seed, top, left, flip):
     assert torch.equal(there[:, 5], geometry[:, 5])
 
 
-def test_cutting_is_slicing():
-    images = torch.randint(0, 256, (2, 48, 48), dtype=torch.uint8)
-    corners = torch.tensor([[0, 4], [3, 1]])
-    made, _ = key_regions.cut(images, faces(2), corners, torch.tensor([False, True]), 44)
-    assert torch.equal(made[0], images[0, 0:44, 4:48])
-    assert torch.equal(made[1], images[1, 3:47, 1:45].flip(1))
-
-
 def test_black_blocks():
     torch.manual_seed(0)
     white = torch.full((300, 44, 44), 255, dtype=torch.uint8)

@@ -99,7 +99,7 @@ def test_landmark_norms(part):
     assert landmark_vectors(mean[None], (48, 48), mean, "face").abs().max() == 0
 
 
-def test_unknown_settings_are_refused(feed):
+def test_unknown_settings_are_refused(part, feed):
     for change in ({"hog": "dense"}, {"landmark_norm": "metres"}):
         with pytest.raises(FerError, match="Unknown"):
-            replace(feed, **change)
+            replace(feed, **change)(part)

@@ -60,10 +60,10 @@ def test_feature_maps_shrink_as_the_paper_says():
 
 
 @pytest.mark.parametrize("temporal_size", cnn3d.SEARCHED["temporal_size"])
-@pytest.mark.parametrize("frames, size", [(8, 32), (9, 40), (10, 112), (20, 64)])
-def test_dense_inputs_fit_every_clip(frames, size, temporal_size):
-    model = meta(frames=frames, size=size, temporal_size=temporal_size)
-    assert model(torch.zeros(2, 3, frames, size, size, device="meta")).shape == (2, 7)
+@pytest.mark.parametrize("size", [32, 40, 48, 112])
+def test_dense_inputs_fit_every_clip(size, temporal_size):
+    model = meta(size=size, temporal_size=temporal_size)
+    assert model(torch.zeros(2, 3, 10, size, size, device="meta")).shape == (2, 7)
 
 
 def test_configurations_are_the_papers():
@@ -125,15 +125,12 @@ def test_trunk_is_taken_and_all_of_it_trained():
 
 @pytest.mark.parametrize("activation", cnn3d.ACTIVATIONS)
 def test_every_activation_learns(activation):
-    model = cnn3d.CNN3D(replace(C1, activation=activation), frames=8, **SMALL)
-    model(torch.randn(2, 3, 8, 32, 32)).square().sum().backward()
+    model = cnn3d.CNN3D(replace(C1, activation=activation), **SMALL)
+    model(torch.randn(2, 3, 10, 32, 32)).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"pooling": "mean"}, {"activation": "gelu"}, {"temporal_size": 4}, {"frames": 5}],
-)
+@pytest.mark.parametrize("wrong", [{"pooling": "mean"}, {"activation": "gelu"}, {"temporal_size": 4}])
 def test_what_cannot_be_built_is_refused(wrong):
     with pytest.raises(FerError):
         meta(**wrong)

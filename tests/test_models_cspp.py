@@ -69,22 +69,6 @@ def test_layers_of_cspp():
     assert weights == [320, 9_248, 18_496, 102_464, 73_856, 147_584, 573_696, 1_542]
 
 
-@pytest.mark.parametrize(
-    "padding, sizes",
-    [("same", [48, 24, 24, 12]), ("valid", [44, 22, 16, 8])],
-)
-def test_maps_of_the_benchmark(padding, sizes):
-    rows = table("Benchmark", padding=padding)
-    maps = [row["output"] for row in rows if row["kind"] in ("Conv2d", "MaxPool2d")]
-    assert maps == [f"{n}×{s}×{s}" for n, s in zip((32, 32, 64, 64), sizes, strict=True)]
-
-
-def test_depth_counts_convolutions_and_the_dense_layer():
-    for name, depth in {"Benchmark": 3, "Plain7CNN": 7, "Plain8CNN": 8}.items():
-        kinds = [row["kind"] for row in table(name)]
-        assert kinds.count("Conv2d") + kinds.count("Linear") - 1 == depth
-
-
 # --- the pyramid ----------------------------------------------------------------------------------------
 
 

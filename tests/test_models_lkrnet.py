@@ -88,14 +88,6 @@ def test_only_the_local_branch_sees_the_mask():
     assert small("VGG19")(x)[0].shape == (3, 7)  # which needs no mask
 
 
-def test_a_mask_of_ones_through_the_same_weights_is_the_global_branch():
-    model, (x, masks) = small().eval(), inputs()
-    model.branches[1].load_state_dict(model.branches[0].state_dict())
-    _, logits, embeddings = model(x, torch.ones_like(masks))
-    assert torch.equal(logits[:, 0], logits[:, 1])
-    assert torch.equal(embeddings[:, 0], embeddings[:, 1])
-
-
 @pytest.mark.parametrize("fusion", lkrnet.FUSIONS)
 def test_fusion_of_the_branches(fusion):
     model, (x, masks) = small(branch_fusion=fusion).eval(), inputs()

@@ -11,7 +11,6 @@ from fer_lib.data import datasets, splits
 from fer_lib.evidence.provenance import notebook_path
 from fer_lib.features import sift
 from fer_lib.files import UnitFolder
-from fer_lib.learn import metrics
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.units import read_weights
 from fer_lib.papers.cnn_sift.budgets import BUDGETS
@@ -19,31 +18,20 @@ from fer_lib.papers.cnn_sift.ensemble import Ensemble, Words, by_size
 from fer_lib.papers.cnn_sift.network import CNNS, FUSED, build
 
 
-def code_cells():
-    return [
-        cell.source for cell in nbformat.read(notebook_path("cnn_sift"), 4).cells if cell.cell_type == "code"
-    ]
-
-
 def first_cells(**readings):
     """Run the notebook up to its banner with some parameters changed; return its names."""
-    parameters, setup = code_cells()[:2]
+    cells = [c.source for c in nbformat.read(notebook_path("cnn_sift"), 4).cells if c.cell_type == "code"]
     names = {}
-    exec(parameters, names)
+    exec(cells[0], names)
     names |= readings
-    exec(setup, names)
+    exec(cells[1], names)
     return names
 
 
 @pytest.mark.parametrize(
     "dataset, budget, said, unsaid",
     [
-        (
-            "ckplus",
-            "full",
-            ["1 of 10 repeats only"],
-            "images",
-        ),
+        ("ckplus", "full", ["1 of 10 repeats only"], "images"),
         ("fer2013", "full", ["24 epochs, not 300", "falls to zero after 50% of the epochs"], "images only"),
         ("fer2013", "smoke", ["800 training and 200 test images only"], "folds"),
         ("fer2013", "probe", ["3,000 training and 2,200 test images only", "at most 50,000 desc"], "folds"),
@@ -132,22 +120,9 @@ def smoke(smoke_of):
     return smoke_of("cnn_sift")
 
 
-def test_smoke_scores_far_above_chance_and_below_perfect(smoke):
-    rows = smoke.predictions("CNN-SIFT-AVG")
-    score = metrics.accuracy(rows["labels"], rows["probabilities"].argmax(1))
-    assert 3 / 7 < score < 1
-
-
-def test_unseen_subjects_are_harder(smoke):
-    """Averaged over the six networks: a single one of two folds is within its noise."""
-
-    def mean(suffix):
-        rows = [smoke.predictions(name + suffix) for name in ("C1", "C2", "C3", "S1", "S2", "S3")]
-        return np.mean([metrics.accuracy(r["labels"], r["probabilities"].argmax(1)) for r in rows])
-
-    assert mean("@subject") < mean("")
-    held = smoke.info["certificates"]["subject"]
-    assert held["subjects_shared"] == 0 < smoke.info["certificates"]["random"]["subjects_shared"]
+def test_subjects_are_kept_apart_where_the_protocol_says_so(smoke):
+    certificates = smoke.info["certificates"]
+    assert certificates["subject"]["subjects_shared"] == 0 < certificates["random"]["subjects_shared"]
 
 
 def test_averages_are_means_of_their_members(smoke):

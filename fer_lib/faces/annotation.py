@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,47 +18,34 @@ COLUMNS = ("face_x", "face_y", "face_width", "face_height")
 
 
 def annotate(corpus: Corpus, method: str = "mtcnn", points: bool = True) -> Corpus:
-    """Find the face of every image of a corpus, and its landmarks.
+    """Find the face of every image of a corpus, and its landmarks if ``points`` asks for them.
 
-    The result is cached by the corpus's fingerprint, the method and the versions of what computes it.
+    ``method`` is as :func:`fer_lib.faces.detect` takes it. Landmarks are MTCNN's own 5 (left and right eye,
+    nose, left and right corner of the mouth, as seen in the image), or dlib's 68 in the boxes of any other
+    method (``haar`` with them stands for the cascade and predictor of paper ``cspp``, Sect. 4.1).
 
-    Parameters
-    ----------
-    corpus : Corpus
-    method : str
-        As :func:`fer_lib.faces.detect` takes it.
-    points : bool
-        Whether landmarks are wanted: MTCNN's own 5 (left and right eye, nose, left and right corner of the
-        mouth, as seen in the image), or dlib's 68 in the boxes of any other method (``haar`` with them stands
-        for the cascade and predictor of paper ``cspp``, Sect. 4.1).
-
-    Returns
-    -------
-    Corpus
-        With ``valid`` (a face was found), the columns :data:`COLUMNS` of ``meta`` (the box; NaN where there
-        is none) and, if ``points``, ``landmarks`` (NaN where no face was found). No sample is dropped.
-
-    Raises
-    ------
-    FerError
-        For an unknown method or an absent optional package.
+    The corpus gets ``valid`` (a face was found), the box as the columns :data:`COLUMNS` of ``meta``, and
+    ``landmarks``; both are NaN where no face was found. No sample is dropped. The result is cached by the
+    corpus's fingerprint, the method and the versions of what computes it.
     """
     import pandas as pd
 
-    def faces() -> dict[str, np.ndarray]:
-        boxes, marks = detection.find(corpus.images, method)
-        return {"boxes": boxes} if marks is None else {"boxes": boxes, "points": marks}
+    def cached(points: bool) -> dict[str, np.ndarray]:
+        def look() -> dict[str, np.ndarray]:
+            if points and method != "mtcnn":
+                return {"points": detection.landmarks(corpus.images, found["boxes"])}
+            boxes, marks = detection.find(corpus.images, method)
+            return {"boxes": boxes} if marks is None else {"boxes": boxes, "points": marks}
 
-    def cached(points: bool, look: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         key = files.digest(corpus.fingerprint, method, points, _versions(method, points))
         return files.cached_arrays("faces", key, look)
 
-    found = cached(method == "mtcnn", faces)
+    found = cached(method == "mtcnn")
     meta = pd.DataFrame(index=range(len(corpus))) if corpus.meta is None else corpus.meta.copy()
     meta[list(COLUMNS)] = found["boxes"]
     valid = np.isfinite(found["boxes"]).all(axis=1)
     if points and method != "mtcnn":
-        found |= cached(True, lambda: {"points": detection.landmarks(corpus.images, found["boxes"])})
+        found |= cached(True)
     marks = found["points"] if points else corpus.landmarks
     return replace(corpus, meta=meta, valid=valid, landmarks=marks)
 
@@ -81,10 +67,7 @@ def boxes(corpus: Corpus) -> np.ndarray:
 
 
 def detection_counts(corpus: Corpus) -> pd.DataFrame:
-    """Count by ``split`` (``all`` if there is none) and ``class`` the samples in which a face was found.
-
-    ``rate`` is detected of images, 0 to 1; NaN where there are no images.
-    """
+    """Count by ``split`` (``all`` if there is none) and ``class`` the samples with and without a face."""
     import pandas as pd
 
     split = np.full(len(corpus), "all") if corpus.split is None else corpus.split

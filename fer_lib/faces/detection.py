@@ -36,13 +36,11 @@ DLIB_THRESHOLD = 0.0  # dlib's own; less finds more, and more that are none
 def detect(images: Images, method: str = "haar") -> np.ndarray:
     """Find the face of each image; of several, the one that the detector is surest of.
 
-    Up to ``BATCH`` images are searched in the calling thread, so that a reader may call this from threads of
-    its own.
-
     Parameters
     ----------
     images : uint8 (N, H, W), or N arrays (H, W) of any sizes
-        Grey pixels.
+        Grey pixels. Up to ``BATCH`` images are searched in the calling thread, so that a reader may call this
+        from threads of its own.
     method : {"haar", "dlib", "mtcnn"}
         The cascade of Viola and Jones that comes with OpenCV (paper ``cspp``, Sect. 4.1); dlib's frontal
         detector, HOG and a linear classifier (paper ``multimodal``, Sect. 4.1); or the cascade of three
@@ -51,14 +49,8 @@ def detect(images: Images, method: str = "haar") -> np.ndarray:
     Returns
     -------
     float32 (N, 4)
-        Left edge x, upper edge y, width and height in pixels of the image; pixel edges are whole
-        numbers and the upper left corner of the image is (0, 0). A box may reach beyond the image.
-        NaN where no face was found.
-
-    Raises
-    ------
-    FerError
-        For an unknown method, an image that is not uint8 (H, W), or an absent optional package.
+        Left edge x, upper edge y, width and height in pixels of the image, whose upper left corner is (0, 0).
+        A box may reach beyond the image. NaN where no face was found.
     """
     return find(images, method)[0]
 
@@ -90,7 +82,7 @@ def landmarks(images: Images, boxes: np.ndarray | None = None) -> np.ndarray:
 
     ``boxes`` are as :func:`detect` returns them; by default dlib's own detector looks for the faces. Points
     are float32 (N, 68, 2), (x, y) in pixels; the centre of the upper left pixel is (0, 0). NaN where no face
-    was found. Errors are those of :func:`detect`.
+    was found.
     """
     check_images(images)
     boxes = detect(images, "dlib") if boxes is None else np.asarray(boxes, np.float64)

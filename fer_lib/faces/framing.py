@@ -26,18 +26,10 @@ SIGMA = 1.4  # OpenCV's deviation of a Gaussian for such a window; the cited wor
 def crop(images: Images, boxes: np.ndarray, size: int) -> np.ndarray:
     """Cut squares around boxes and scale them to one size, uint8 (N, size, size).
 
-    The square has the centre of its box and the box's longer side. Where it reaches beyond the image,
-    the image's outermost pixels are repeated, so that proportions are kept.
-
-    Parameters
-    ----------
-    images : uint8 (N, H, W), or N arrays (H, W) of any sizes
-    boxes : float (N, 4)
-        As :func:`fer_lib.faces.detect` returns them; an image whose box is NaN is used whole, in the
-        middle of a square of its longer side.
-    size : int
-        Side of the result in pixels: averaged over areas where the square shrinks, interpolated linearly
-        where it grows.
+    ``images`` are uint8 (N, H, W), or N arrays (H, W) of any sizes, and ``boxes`` (N, 4) as
+    :func:`fer_lib.faces.detect` returns them. A square has the centre of its box and the box's longer side;
+    beyond the image the outermost pixels are repeated. An image whose box is NaN is used whole, in the middle
+    of a square of its longer side. Pixels are averaged where the square shrinks, else interpolated linearly.
     """
     import cv2
 
@@ -65,7 +57,7 @@ FACE = Crop(_cut_out, (Path(__file__), *(Path(module.__file__) for module in (de
 
 
 def eyes(landmarks: np.ndarray) -> np.ndarray:
-    """Return the centres of the eyes, float32 (N, 2, 2): the left and the right as seen in the image, (x, y).
+    """Return the centres of the left and right eye as seen in the image, float32 (N, 2, 2).
 
     ``landmarks`` are float (N, 68 or 5, 2); of 68 points, an eye is the mean of the six on its contour.
     """
@@ -78,23 +70,13 @@ def eyes(landmarks: np.ndarray) -> np.ndarray:
 def align(images: Images, eyes: np.ndarray, size: int = 48, **reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Turn faces level, crop them by their eyes and scale them to one size.
 
-    Parameters
-    ----------
-    images, eyes
-        As :func:`crop` takes images and :func:`eyes` returns eyes.
-    size, **reach
-        Side of the result in pixels, and ``above``, ``below`` and ``beside`` as
-        :func:`fer_lib.features.geometry.eye_matrices` takes them; by default those of Lopes et al.
+    ``images`` are as :func:`crop` takes them, ``eyes`` as :func:`eyes` returns them, ``reach`` as
+    :func:`fer_lib.features.geometry.eye_matrices` takes it. An image whose eyes are NaN, or in one place, is
+    used whole, in the middle of a square of its longer side.
 
-    Returns
-    -------
-    aligned : uint8 (N, size, size)
-        Averaged over areas where the crop shrinks, interpolated linearly where it grows; beyond the image
-        its outermost pixels are repeated. An image whose eyes are NaN, or in one place, is used whole, in
-        the middle of a square of its longer side.
-    matrices : float32 (N, 2, 3)
-        What was applied, from source to output pixels, so that landmarks can follow
-        (:func:`fer_lib.features.geometry.warp_points`); always finite.
+    Returns the faces, uint8 (N, size, size), scaled and bordered as :func:`crop` does, and the maps from
+    source to output pixels, float32 (N, 2, 3), so that landmarks can follow
+    (:func:`fer_lib.features.geometry.warp_points`).
     """
     import cv2
     import torch
@@ -135,20 +117,10 @@ def clahe(images: np.ndarray) -> np.ndarray:
 def local_contrast(images: Tensor) -> Tensor:
     """Normalise every pixel by its neighbourhood: the intensity normalisation of Lopes et al.
 
-    First the mean of the neighbourhood is subtracted, then the result is divided by the deviation of the
-    neighbourhood around that mean, both weighted by a Gaussian over :data:`WINDOW` pixels. Beyond the image,
-    pixels are mirrored at its outermost ones. A deviation below one grey level counts as one, so that even
-    skin does not become noise and a constant image becomes zero.
-
-    Parameters
-    ----------
-    images : Tensor (..., H, W)
-        Float grey levels, 0 to 255.
-
-    Returns
-    -------
-    Tensor (..., H, W)
-        Float32, about -3 to 3.
+    Grey levels (..., H, W) in 0..255 become float32, about -3 to 3: less the mean of the neighbourhood,
+    divided by its deviation around that mean, both weighted by a Gaussian over :data:`WINDOW` pixels. Beyond
+    the image, pixels are mirrored. A deviation below one grey level counts as one, so that even skin does
+    not become noise and a constant image becomes zero.
     """
     import torch
     from torch.nn import functional as F

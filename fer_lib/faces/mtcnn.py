@@ -43,9 +43,9 @@ def find(images: Images) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cascade(batch: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    """Return (image, edges (4,), points (5, 2)) of the best window of each image with a face.
+    """Return (image, edges (4,), points (5, 2)) of the best window of each image (B, H, W) with a face.
 
-    ``batch`` is uint8 (B, H, W). A window is its edges left, top, right and bottom in pixels.
+    A window is its edges left, top, right and bottom in pixels.
     """
     owner, edges = _proposals(batch)
     for name, side, threshold in (("rnet", 24, THRESHOLDS[1]), ("onet", 48, THRESHOLDS[2])):
@@ -97,9 +97,7 @@ def _unrivalled(owner: np.ndarray, edges: np.ndarray, score: np.ndarray, overlap
     order = np.argsort(owner, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(owner[order])) + 1) if len(order) else []
     boxes = np.concatenate([edges[:, :2], edges[:, 2:] - edges[:, :2]], axis=1)
-    kept = [
-        group[np.asarray(cv2.dnn.NMSBoxes(boxes[group], score[group], 0.0, overlap), int)] for group in groups
-    ]
+    kept = [g[np.asarray(cv2.dnn.NMSBoxes(boxes[g], score[g], 0.0, overlap), int)] for g in groups]
     return np.concatenate(kept) if kept else np.empty(0, int)
 
 
@@ -121,10 +119,9 @@ def _crops(batch: np.ndarray, owner: np.ndarray, edges: np.ndarray, side: int) -
 
     height, width = batch.shape[1:]
     crops = np.zeros((len(owner), side, side), np.uint8)
-    for i, (image, (left, top, right, bottom)) in enumerate(
-        zip(batch[owner], edges.astype(int), strict=True)
-    ):
-        part = image[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    windows = zip(owner, edges.astype(int), strict=True)
+    for i, (image, (left, top, right, bottom)) in enumerate(windows):
+        part = batch[image, max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
         if not part.size:
             continue
         around = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))

@@ -51,9 +51,8 @@ def interpolation(scale: float) -> int:
 class View:
     """A scaled copy of an image in which a detector searches.
 
-    ``pixels`` uint8 (h, w) are the image with its shorter side scaled to a fixed length, by ``scale``, and
-    its outermost pixels repeated ``border`` times around it: tight crops leave the windows of a detector no
-    room.
+    ``pixels`` uint8 (h, w) are the image scaled by ``scale``, with its outermost pixels repeated ``border``
+    times around it: tight crops leave the windows of a detector no room.
     """
 
     pixels: np.ndarray
@@ -118,16 +117,14 @@ def _missing(name: str) -> FerError:
     )
 
 
-FREE: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
-"""Detectors that nobody uses at the moment, by what built them."""
+FREE: dict[tuple[Any, ...], list[Any]] = defaultdict(list)  # detectors not in use, by what built them
 
 
 @contextmanager
 def lent(build: Callable[..., Any], *args: str) -> Iterator[Any]:
     """Lend ``build(*args)``, a detector that keeps state while it searches, to one thread at a time.
 
-    It is kept for the next. Another is built only when all are lent: dlib's takes most of a second, so that
-    one per thread of a short-lived pool would cost more than the search.
+    It is kept for the next thread: to build dlib's takes most of a second.
     """
     free = FREE[build, *args]
     try:

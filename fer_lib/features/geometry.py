@@ -22,17 +22,12 @@ ABOVE, BELOW, BESIDE = 1.3, 3.2, 2.4
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random rotation, scale, translation and mirroring, drawn anew for every sample.
+    """Random rotation, scale, translation and mirroring, drawn anew for every sample, uniformly."""
 
-    Angles are uniform up to ``rotation`` degrees to either side, shifts up to ``translation`` of the image's
-    side in each axis, and sizes in ``1 - scale`` to ``1 + scale``; ``mirror`` is the probability of a
-    left-right flip.
-    """
-
-    rotation: float = 0.0
-    translation: float = 0.0
-    scale: float = 0.0
-    mirror: float = 0.0
+    rotation: float = 0.0  # degrees to either side
+    translation: float = 0.0  # part of the image's side, in each axis
+    scale: float = 0.0  # sizes are 1 - scale to 1 + scale
+    mirror: float = 0.0  # probability of a left-right flip
 
     def matrices(self, n: int, height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
         """Draw ``n`` maps ``(n, 2, 3)`` for images of ``height`` x ``width`` pixels."""
@@ -55,17 +50,12 @@ MILD = Augmentation(rotation=10, translation=0.08, scale=0.1, mirror=0.5)
 
 
 def rotations(
-    angle: Tensor,
-    centre: Tensor,
-    mirrored: Tensor,
-    scale: Tensor | float = 1.0,
-    shift: Tensor | float = 0.0,
+    angle: Tensor, centre: Tensor, mirrored: Tensor, scale: Tensor | float = 1.0, shift: Tensor | float = 0.0
 ) -> Tensor:
     """Return maps ``(B, 2, 3)`` that mirror, turn and scale about a point, then shift it.
 
     ``angle`` ``(B,)`` is in radians, clockwise as seen in the image; ``centre`` ``(B, 2)`` or ``(2,)`` and
-    ``shift`` ``(B, 2)`` are in pixels (x, y); ``mirrored`` ``(B,)`` is 1.0 where left and right change
-    places.
+    ``shift`` ``(B, 2)`` are in pixels (x, y); ``mirrored`` ``(B,)`` is 1.0 where left and right swap.
     """
     cos, sin, side = scale * torch.cos(angle), scale * torch.sin(angle), 1 - 2 * mirrored
     linear = torch.stack([cos * side, -sin, sin * side, cos], dim=1).view(-1, 2, 2)
@@ -75,12 +65,12 @@ def rotations(
 def eye_matrices(
     eyes: Tensor, size: int, above: float = ABOVE, below: float = BELOW, beside: float = BESIDE
 ) -> Tensor:
-    """Return the maps that turn faces level and crop them to a square by their eyes.
+    """Return the maps ``(B, 2, 3)`` that turn faces level and crop them to a square by their eyes.
 
     ``eyes`` ``(B, 2, 2)`` float are the centres (x, y) in pixels of the left and the right eye as seen in the
     image. The crop reaches ``above``, ``below`` and ``beside`` from the middle of the eyes, in half distances
-    between them; its width and height are scaled to ``size`` pixels each by itself. Maps ``(B, 2, 3)`` are
-    NaN where an eye is, or where both are in one place.
+    between them; width and height are each scaled to ``size`` pixels. Maps are NaN where an eye is, or where
+    both are in one place.
     """
     middle, half = eyes.mean(1), (eyes[:, 1] - eyes[:, 0]) / 2  # (B, 2) each
     # The unit vector along the eyes, divided by half their distance, measures in half eye distances.

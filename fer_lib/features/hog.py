@@ -20,12 +20,11 @@ VOTE = 2.0**24  # on a GPU votes are counted in these parts of a grey level
 
 
 def describe(images: Tensor, layout: str = "standard") -> Tensor:
-    """Return the descriptor of every image under one reading of the paper.
+    """Return the descriptors ``(B, L)`` float32 of images ``(B, H, W)`` uint8, or float in 0..255.
 
-    Images are ``(B, H, W)`` uint8, or float in 0..255; descriptors ``(B, L)`` float32. ``layout`` is
-    ``"standard"`` (9 orientations, cells of 8 pixels, blocks of 2 x 2 cells: 900 values for 48 x 48 pixels),
-    ``"coarse"`` (8 orientations, cells of 16 pixels, each its own block: 72) or ``"fhog"`` (:func:`fhog`:
-    496).
+    ``layout`` is ``"standard"`` (9 orientations, cells of 8 pixels, blocks of 2 x 2 cells: 900 values for
+    48 x 48 pixels), ``"coarse"`` (8 orientations, cells of 16 pixels, each its own block: 72) or ``"fhog"``
+    (:func:`fhog`: 496).
     """
     method = LAYOUTS[one_of(layout, LAYOUTS, "hog layout")]
     chunk = CHUNK if images.device.type == "cpu" else 8192
@@ -36,7 +35,7 @@ def describe(images: Tensor, layout: str = "standard") -> Tensor:
 
 @cache
 def length(layout: str = "standard", size: int = 48) -> int:
-    """Return the length L of a layout's descriptor for square images of ``size`` pixels."""
+    """Return the length of a layout's descriptor for square images of ``size`` pixels."""
     return describe(torch.zeros(1, size, size), layout).shape[1]
 
 
@@ -49,10 +48,13 @@ def hog(images: Tensor, orientations: int = 9, cell: int = 8, block: int = 2) ->
     0.2, unit length. The result is ``(B, L)`` float32, in the order of block rows, block columns, cell rows,
     cell columns and orientations.
     """
+
+    def unit(vectors: Tensor) -> Tensor:
+        return vectors / (vectors.square().sum(-1, keepdim=True) + EPSILON**2).sqrt_()
+
     cells = histograms(images, orientations, cell)  # (B, R, C, O)
     blocks = cells.unfold(1, block, 1).unfold(2, block, 1).permute(0, 1, 2, 4, 5, 3).flatten(3)
-    blocks = _unit(_unit(blocks).clamp_max(0.2))  # (B, R', C', block * block * O)
-    return blocks.flatten(1)
+    return unit(unit(blocks).clamp_max(0.2)).flatten(1)  # of (B, R', C', block * block * O)
 
 
 def histograms(images: Tensor, orientations: int = 9, cell: int = 8) -> Tensor:
@@ -85,10 +87,6 @@ def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
     torch.sub(values[:, :, 2:], values[:, :, :-2], out=dx[:, :, 1:-1])
     torch.sub(values[:, 2:], values[:, :-2], out=dy[:, 1:-1])
     return dx, dy
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    return vectors / (vectors.square().sum(-1, keepdim=True) + EPSILON**2).sqrt_()
 
 
 def fhog(images: Tensor, cell: int = 8) -> Tensor:
@@ -125,10 +123,7 @@ def fhog(images: Tensor, cell: int = 8) -> Tensor:
 
 
 def render(images: Tensor, orientations: int = 9, cell: int = 8) -> Tensor:
-    """Draw the histograms: in every cell a line along the edge of each direction, as bright as its vote.
-
-    The result is ``(B, H, W)`` float32 in grey levels, cut to whole cells.
-    """
+    """Draw a line along each direction's edge in every cell, as bright as its vote: ``(B, H, W)`` float32."""
     strokes = torch.zeros(orientations, cell, cell)
     reach = max(cell // 2 - 1, 0)
     for direction, square in enumerate(strokes):  # a line across the gradient

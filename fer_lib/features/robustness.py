@@ -1,8 +1,6 @@
-"""Occlude faces, change their light and distort their tones, at a severity (paper ``multimodal``, Fig. 7).
+"""Occlude faces, change their light and distort their tones, at any severity (paper ``multimodal``, Fig. 7).
 
-The paper shows four images and says neither how large its occlusions are nor how strong the changes;
-:func:`disturb` does it to whole batches, at any severity, without chance. Conditions have the names of
-the claims.
+The paper shows four images and does not say how large its occlusions are or how strong the changes.
 """
 
 from __future__ import annotations
@@ -15,8 +13,7 @@ from torch import Tensor
 from fer_lib.errors import FerError, one_of
 
 # iBUG's 68 points: both eyes, and the mouth with its corners. The boxes grow by a part of their width on
-# every side, since points run along the lids and lips and the paper covers more than those; of their width
-# up and down, too, since closed eyes and lips have next to no height.
+# every side, up and down too: the paper covers more than lids and lips, and closed ones have no height.
 _POINTS = {"eye": slice(36, 48), "mouth": slice(48, 68)}
 _GROWTH = {"eye": (0.12, 0.10), "mouth": (0.15, 0.11)}  # sideways, up and down
 
@@ -48,7 +45,6 @@ def disturb(images: Tensor, condition: str, severity: float, landmarks: Tensor |
         In [0, 1]; 0 changes nothing.
     landmarks : Tensor, optional
         ``(B, 68, 2)`` float in pixels; where they are absent or NaN, :data:`FIXED_REGIONS` are covered.
-
     """
     one_of(condition, CONDITIONS, "condition")
     if not 0 <= severity <= 1:

@@ -13,7 +13,7 @@ import torch
 from fer_lib import files
 from fer_lib.data.corpus import Corpus
 from fer_lib.errors import FerError, one_of
-from fer_lib.progress import Bar
+from fer_lib.progress import track
 
 SIFT_MODES = ("dog_x4", "dog_x1", "dense")
 BOW_NORMS = ("counts", "l1", "l2")
@@ -21,21 +21,11 @@ BOW_NORMS = ("counts", "l1", "l2")
 
 @dataclass(frozen=True, eq=False)
 class Descriptors:
-    """The SIFT descriptors of N images, one after another.
+    """The SIFT descriptors of N images, one after another."""
 
-    Attributes
-    ----------
-    values : ndarray
-        ``(M, 128)`` uint8: 4 x 4 cells of 8 orientations; OpenCV's values are whole numbers in 0..255.
-    offsets : ndarray
-        ``(N + 1,)`` int64; image ``i`` owns rows ``offsets[i]`` to ``offsets[i + 1]``.
-    keypoints : ndarray
-        ``(M, 4)`` float32: x, y and diameter in pixels of the original image, angle in degrees.
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
-    keypoints: np.ndarray
+    values: np.ndarray  # (M, 128) uint8: 4 x 4 cells of 8 orientations
+    offsets: np.ndarray  # (N + 1,) int64; image i owns rows offsets[i] to offsets[i + 1]
+    keypoints: np.ndarray  # (M, 4) float32: x, y and diameter in pixels of the image, angle in degrees
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -53,23 +43,19 @@ class Descriptors:
 
 
 def sift(images: np.ndarray, mode: str = "dog_x4", workers: int | None = None) -> Descriptors:
-    """Compute SIFT on every image, on all cores, with progress.
+    """Compute SIFT on every image ``(N, H, W)`` uint8, on all cores, with progress.
 
-    Images are ``(N, H, W)`` uint8. Keypoints are those of the Difference of Gaussians on the image enlarged
-    four times (``"dog_x4"``) or as it is (``"dog_x1"``), or a grid, one every 4 pixels (``"dense"``;
-    ambiguity ``sift_detector``).
+    Keypoints are those of the Difference of Gaussians on the image enlarged four times (``"dog_x4"``) or as
+    it is (``"dog_x1"``), or a grid, one every 4 pixels (``"dense"``; ambiguity ``sift_detector``).
     """
     one_of(mode, SIFT_MODES, "sift_mode")
-    blocks = np.array_split(images, max(1, len(images) // 64))
     parts = [(np.empty((0, 128), np.uint8), np.empty((0, 4), np.float32))]
     inner = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the parallelism is over images
     try:
-        pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
-        with pool, Bar(len(images), f"SIFT {mode}", "img") as bar:
-            for block in pool.map(lambda block: _sift(block, mode), blocks):
-                parts += block
-                bar.update(len(block))
+        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+            found = pool.map(lambda image: _sift(image, mode), images)
+            parts += track(found, f"SIFT {mode}", len(images), "img")
     finally:
         cv2.setNumThreads(inner)
     values, points = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -77,26 +63,23 @@ def sift(images: np.ndarray, mode: str = "dog_x4", workers: int | None = None) -
     return Descriptors(values, offsets, points)
 
 
-def _sift(images: np.ndarray, mode: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return descriptors ``(m, 128)`` uint8 and keypoints ``(m, 4)`` of each image."""
-    detector, found = cv2.SIFT_create(), []
-    zoom = 4 if mode == "dog_x4" else 1
-    for image in images:
-        if mode == "dense":
-            ys, xs = np.mgrid[4 : image.shape[0] : 4, 4 : image.shape[1] : 4]
-            grid = [cv2.KeyPoint(float(x), float(y), 8.0) for x, y in zip(xs.flat, ys.flat, strict=True)]
-            keypoints, values = detector.compute(image, grid)
-        else:
-            large = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
-            keypoints, values = detector.detectAndCompute(large if zoom > 1 else image, None)
-        if values is None:
-            values = np.empty((0, 128))
-        points = np.array([(*k.pt, k.size, k.angle) for k in keypoints], np.float32).reshape(-1, 4)
-        # Pixel centres: x in the enlarged image is (x + 0.5) / zoom - 0.5 in the original.
-        points[:, :2] = (points[:, :2] + 0.5) / zoom - 0.5
-        points[:, 2] /= zoom
-        found.append((values.astype(np.uint8), points))
-    return found
+def _sift(image: np.ndarray, mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return descriptors ``(m, 128)`` uint8 and keypoints ``(m, 4)`` of an image."""
+    detector, zoom = cv2.SIFT_create(), 4 if mode == "dog_x4" else 1
+    if mode == "dense":
+        ys, xs = np.mgrid[4 : image.shape[0] : 4, 4 : image.shape[1] : 4]
+        grid = [cv2.KeyPoint(float(x), float(y), 8.0) for x, y in zip(xs.flat, ys.flat, strict=True)]
+        keypoints, values = detector.compute(image, grid)
+    else:
+        if zoom > 1:
+            image = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+        keypoints, values = detector.detectAndCompute(image, None)
+    values = np.empty((0, 128)) if values is None else values  # whole numbers in 0..255
+    points = np.array([(*k.pt, k.size, k.angle) for k in keypoints], np.float32).reshape(-1, 4)
+    # Pixel centres: x in the enlarged image is (x + 0.5) / zoom - 0.5 in the original.
+    points[:, :2] = (points[:, :2] + 0.5) / zoom - 0.5
+    points[:, 2] /= zoom
+    return values.astype(np.uint8), points
 
 
 def sift_of(corpus: Corpus, mode: str = "dog_x4") -> Descriptors:
@@ -114,10 +97,9 @@ class Vocabulary:
 
     @classmethod
     def fit(cls, descriptors: Descriptors, k: int, seed: int = 0, sample: int = 200_000) -> Vocabulary:
-        """Cluster descriptors to ``k`` words by k-means (scikit-learn's mini-batch variant).
+        """Cluster descriptors, at most ``sample`` of them, to ``k`` words by mini-batch k-means.
 
-        They are to be of the training part only, unless leakage is wanted (ambiguity ``kmeans_fit_data``);
-        at most ``sample`` of them are used, drawn with ``seed``. Fewer descriptors than words are an error.
+        They are to be of the training part only (ambiguity ``kmeans_fit_data``).
         """
         from sklearn.cluster import MiniBatchKMeans
 
@@ -127,9 +109,9 @@ class Vocabulary:
                 f"A vocabulary of {k} visual words needs at least {k} SIFT descriptors, and the training "
                 f"images have {len(values)}; use more images or sift_mode='dense'."
             )
-        rng = np.random.default_rng(seed)
         if len(values) > sample:
-            values = values[np.sort(rng.choice(len(values), sample, replace=False))]
+            drawn = np.random.default_rng(seed).choice(len(values), sample, replace=False)
+            values = values[np.sort(drawn)]
         means = MiniBatchKMeans(
             k, batch_size=8192, max_iter=20, n_init=1, init_size=max(3 * k, 8192), random_state=seed
         )
@@ -175,9 +157,8 @@ def word_patches(
 ) -> dict[str, np.ndarray]:
     """Cut the patches of images uint8 ``(N, H, W)`` that fell into a few visual words, nearest first.
 
-    ``n_words`` words are drawn with ``seed`` among those met often enough in the first 2,000 images. A patch
-    is twice its keypoint's diameter wide, turned upright. The result maps a word's number to uint8
-    ``(n_patches, 24, 24)``.
+    Words are drawn with ``seed`` among those met often enough in the first 2,000 images. A patch is twice its
+    keypoint's diameter wide, turned upright. The result is uint8 ``(n_patches, 24, 24)`` by a word's number.
     """
     side = 24
     descriptors = descriptors.take(np.arange(min(len(images), 2000)))

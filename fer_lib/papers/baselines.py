@@ -106,7 +106,7 @@ def pramerdorfer(n_classes: int = 7, *, width: float = 1.0) -> Baseline:
 
     Its depth is published as 10: here four times two 3 x 3 convolutions with a pool, and two dense
     layers. Ours: filters, dense units, and dropout after every pool and dense layer. The 75.2 % that the
-    paper quotes is their ensemble of eight networks; the paper does not say which one it ran.
+    paper quotes is that of their ensemble of eight; the paper does not say which network it ran.
     """
     layers: list[nn.Module] = []
     channels, dropout = 1, 0.5 * width

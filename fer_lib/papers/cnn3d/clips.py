@@ -79,7 +79,7 @@ class Sequences:
     def part(self, index: np.ndarray, device: torch.device | str = "cpu") -> Part:
         """Return the sequences at ``index`` as they are, to test on."""
         index = np.asarray(index, np.int64)
-        return Part(torch.as_tensor(index).to(device), torch.as_tensor(self.corpus.labels[index]).to(device))
+        return Part.of(index, self.corpus.labels[index], device=device)
 
     def copies(self, index: np.ndarray, seed: int = 0, device: torch.device | str = "cpu") -> Part:
         """Return the sequences at ``index`` with their augmented copies, to train on."""
@@ -199,8 +199,7 @@ def training_part(
             chosen.append(clip)
             transforms.append((float(flip), angle, factor))
     clip = np.array(chosen)
-    drawn = torch.tensor(transforms, device=device)
-    return Part(torch.as_tensor(clip).to(device), torch.as_tensor(labels[clip]).to(device), (drawn,))
+    return Part.of(clip, labels[clip], np.array(transforms), device=device)
 
 
 @dataclass(frozen=True, eq=False)

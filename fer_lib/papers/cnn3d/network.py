@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_lib.errors import FerError, one_of
+from fer_lib.errors import one_of
 from fer_lib.learn.layers import Dropout
 
 GROUPS = ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2))  # filters, convolutions; a pool follows each
@@ -89,7 +89,7 @@ C2 = Configuration(  # Table 3
 class CNN3D(nn.Module):
     """The network of Sect. 3.1 with the searched options of Table 1.
 
-    A clip has ``frames`` of ``size`` x ``size`` pixels; ``width`` scales every layer.
+    A clip has ten frames of ``size`` x ``size`` pixels, 32 or more; ``width`` scales every layer.
     """
 
     def __init__(
@@ -97,13 +97,10 @@ class CNN3D(nn.Module):
         configuration: Configuration = C1,
         n_classes: int = 7,
         *,
-        frames: int = 10,
         size: int = 112,
         width: float = 1.0,
     ) -> None:
         super().__init__()
-        if frames < 8 or size < 32:
-            raise FerError(f"The pools need 8 frames of 32 pixels or more; got {frames} of {size}.")
         kernel = configuration.temporal_size
         activation = ACTIVATIONS[configuration.activation]
         layers: dict[str, nn.Module] = {}
@@ -121,7 +118,7 @@ class CNN3D(nn.Module):
             layers[f"pool{group}"] = POOLINGS[configuration.pooling](*shape)
         self.features = nn.Sequential(OrderedDict(layers))
 
-        places = ((frames // 8 - 1) // 2 + 1) * (size // 16 // 2 + 1) ** 2  # that the five pools leave
+        places = (size // 16 // 2 + 1) ** 2  # that the five pools leave, of one frame
         units, drop = max(1, round(DENSE * width)), configuration.dropout
         self.dense = nn.Sequential(
             *(nn.Linear(channels * places, units), activation(), Dropout(drop)),
@@ -150,7 +147,7 @@ class CNN3D(nn.Module):
         return self.dense(x.flatten(1))  # (B, 8192) -> (B, 4096)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Return logits ``(B, n_classes)`` of clips ``(B, 3, frames, size, size)`` in [0, 1] or [-1, 1]."""
+        """Return logits ``(B, n_classes)`` of clips ``(B, 3, 10, size, size)`` in [0, 1] or [-1, 1]."""
         return self.classify(self.embed(clips))
 
 

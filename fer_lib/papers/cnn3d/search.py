@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 THRESHOLD = PAPER["search"]["threshold"]  # Sect. 3.3: below this LOSO accuracy a trial is pruned (CK+)
-WORKER = "worker"  # attribute of a trial: who runs it
-TASK = "task"  # attribute of a study: what it searches on
 HALFWAY = 600  # trials after which the paper's search converged (Sect. 4.1)
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned"}  # of finished trials, as Optuna calls them and as we do
 
@@ -146,9 +144,9 @@ def _tell(sentence: str) -> None:
 def agree(journal: str | Path, task: dict[str, Any]) -> None:
     """Note what a study searches on; FerError if its first worker noted something else."""
     study = open_study(journal)
-    if TASK not in study.user_attrs:
-        study.set_user_attr(TASK, task)
-    found = study.user_attrs[TASK]
+    if "task" not in study.user_attrs:
+        study.set_user_attr("task", task)
+    found = study.user_attrs["task"]
     for name, value in task.items():
         if found.get(name) != value:
             raise FerError(
@@ -158,7 +156,7 @@ def agree(journal: str | Path, task: dict[str, Any]) -> None:
 
 def noted(journal: str | Path) -> dict[str, Any]:
     """Return what a study searches on, empty if nobody noted it."""
-    return open_study(journal).user_attrs.get(TASK, {})
+    return open_study(journal).user_attrs.get("task", {})
 
 
 # --- workers ------------------------------------------------------------------------------------------------
@@ -193,7 +191,7 @@ def work(
     done = 0
     while sum(trial.state.name in STATES for trial in study.get_trials(deepcopy=False)) < n_trials:
         trial = study.ask()
-        trial.set_user_attr(WORKER, worker)
+        trial.set_user_attr("worker", worker)
         reached = 1.0
         try:
             for step, lost in enumerate(evaluate(suggest(trial))):
@@ -240,15 +238,15 @@ def trials(journal: str | Path) -> pd.DataFrame:
             {
                 "number": trial.number,
                 "state": STATES.get(trial.state.name, "unfinished"),
-                "worker": trial.user_attrs.get(WORKER),
+                "worker": trial.user_attrs.get("worker"),
                 "accuracy": trial.value if trial.value is not None else reached.get(max(reached, default=0)),
                 "folds": len(reached),
                 "seconds": trial.duration.total_seconds() if trial.duration else None,
                 **trial.params,
             }
         )
-    columns = ["number", "state", "worker", "accuracy", "folds", "seconds"]
-    return pd.DataFrame(rows, columns=None if rows else columns)
+    columns = ["number", "state", "worker", "accuracy", "folds", "seconds", *SEARCHED, "dropout"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def importances(journal: str | Path) -> dict[str, float]:

@@ -26,31 +26,18 @@ from fer_lib.papers.cnn_sift.network import AVERAGES, CNN, CNNS, CONTROLS, FUSED
 
 @dataclass
 class Words:
-    """Bags of SIFT words (Sect. 3.2), whose vocabularies are fitted on a training part alone.
+    """Bags of SIFT words (Sect. 3.2), whose vocabularies are fitted on a training part alone."""
 
-    Attributes
-    ----------
-    descriptors : Descriptors
-        Of all N images of the corpus.
-    seed, sample
-        Of the mini-batch k-means, and how many descriptors it is fitted on at most.
-    normalisation : {"counts", "l1", "l2"}
-        Of the counts (ambiguity ``codebook_histogram``).
-    """
-
-    descriptors: Descriptors
-    seed: int
-    sample: int
-    normalisation: str
+    descriptors: Descriptors  # of all N images of the corpus
+    seed: int  # of the k-means
+    sample: int  # descriptors that it is fitted on at most
+    normalisation: str  # of the counts: see Vocabulary.histograms
     made: dict[int, tuple[Vocabulary, np.ndarray]] = field(default_factory=dict, init=False)
     train: np.ndarray | None = field(default=None, init=False)
 
     def of(self, k: int, train: np.ndarray) -> tuple[Vocabulary, np.ndarray]:
-        """Return k words fitted on the images ``train``, and the bags float32 (N, k) of all images.
-
-        Those of the last training part are kept: three networks and their pictures ask for them.
-        """
-        if not np.array_equal(self.train, train):
+        """Return k words fitted on the images ``train``, and the bags float32 (N, k) of all images."""
+        if not np.array_equal(self.train, train):  # the last ones are kept: networks and pictures share them
             self.train, self.made = train, {}
         if k not in self.made:
             words = Vocabulary.fit(self.descriptors.take(train), k, self.seed, self.sample)
@@ -60,21 +47,17 @@ class Words:
 
 @dataclass
 class Ensemble:
-    """Trains the paper's networks by name, on any fold of one corpus.
-
-    ``build`` makes an untrained network of a name, ``words`` are what S1 to S3 read beside the image,
-    ``start`` names the weights that a network starts from where it does not start from scratch.
-    """
+    """Trains the paper's networks by name, on any fold of one corpus."""
 
     names: Sequence[str]
-    build: Callable[[str], CNN]
+    build: Callable[[str], CNN]  # makes an untrained network
     corpus: Corpus
-    words: Words
+    words: Words  # what S1 to S3 read beside the image
     recorder: Recorder
     seed: int
     device: torch.device
     normalisation: str = "image"
-    start: dict[str, Path] = field(default_factory=dict, init=False)
+    start: dict[str, Path] = field(default_factory=dict, init=False)  # weights, where not from scratch
 
     def part(self, name: str, index: np.ndarray, train: np.ndarray) -> Part:
         """Put images on the device, with their words (fitted on ``train``) if the network reads any."""
@@ -87,8 +70,8 @@ class Ensemble:
         """Train one network on one fold; ``keep`` its weights for :meth:`trained`."""
         sides = (fold.train, fold.validation, fold.test)
         parts = tuple(self.part(name, index, fold.train) if len(index) else None for index in sides)
-        options = {"keep_weights": keep, "score_epochs": score_epochs}
-        return self._unit(f"{name} {fold.name}", name, parts, recipe, **options)
+        how = {"keep_weights": keep, "score_epochs": score_epochs}
+        return self._unit(f"{name} {fold.name}", name, parts, recipe, **how)
 
     def pretrain(self, corpus: Corpus, recipe: Recipe) -> None:
         """Train C1 to C3 on FER2013; they start from there, and S1 to S3 from C2."""
@@ -96,11 +79,10 @@ class Ensemble:
             Part.of(corpus.images[here], corpus.labels[here], device=self.device)
             for here in (corpus.split == "train", corpus.split == "private_test")
         )
-        parts = (train, None, test)
-        made = {n: self._unit(f"{n} fer2013", n, parts, recipe, keep_weights=True) for n in CNNS}
-        self.start = {
-            n: made[n.removesuffix(" again") if n not in FUSED else "C2"].weights for n in self.names
-        }
+        for name in CNNS:
+            made = self._unit(f"{name} fer2013", name, (train, None, test), recipe, keep_weights=True)
+            starting = (name, f"{name} again", *(FUSED if name == "C2" else ()))
+            self.start |= dict.fromkeys(starting, made.weights)
 
     def _unit(
         self, unit: str, name: str, parts: tuple[Part | None, ...], recipe: Recipe, **options: bool
@@ -152,20 +134,10 @@ def by_size(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train the networks on nested parts of a fold's training side, and record their averages' answers.
 
-    Parameters
-    ----------
-    plan : dict
-        That of a budget: ``sizes`` (below the training part, else a quarter and a half of it), ``draws`` of
-        each, ``steps`` and ``steps_per_image`` that a network is trained for, ``steady``.
-    gains : dict
-        Average to the title of what it gains over CNN-ONLY.
-
-    Returns
-    -------
-    sizes : DataFrame
-        ``n``, ``draws``, ``steps``, ``model``, ``accuracy``, ``low``, ``high`` (fractions; means of draws).
-    gained : DataFrame
-        ``n`` and each gain in points with its interval: paired, since it is of the same images.
+    ``plan`` is that of a budget: its ``sizes`` (else a quarter and a half of the training part), ``draws`` of
+    each, and ``steps`` and ``steps_per_image`` of training. ``gains`` are the titles of what averages gain
+    over CNN-ONLY. Returned are a table of accuracies (fractions, means of draws), and one with each gain in
+    points, paired, with its interval.
     """
 
     def points(lead: np.ndarray) -> str:

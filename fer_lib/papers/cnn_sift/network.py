@@ -30,22 +30,22 @@ class CNN(nn.Module):
 
     Parameters
     ----------
-    dropout : tuple of float
-        The rates that follow the three max pools.
-    words : int
+    dropout
+        The rates after the three max pools.
+    words
         Length K of the SIFT histogram; 0 builds the plain CNN.
-    convs_per_stage : int
+    convs_per_stage
         Convolutions of 3x3 before each pool and before the dense layers.
     n_dense_layers, dense_dropout
         Dense layers of 2048 units, and the rate after each.
     dropout_semantics : {"drop", "keep"}
         What the printed rates are probabilities of.
-    use_batchnorm : bool
+    use_batchnorm
         Batch normalisation after each convolution (not mentioned in the paper).
     sift_merge : {"softmax", "dense"}
         Join the SIFT path before the softmax (2048 + 4096) or before the dense layer.
-    width : float
-        Scales every layer; 1 is the paper's network, smaller ones are for smoke runs.
+    width
+        Scales every layer, for smoke runs.
     """
 
     def __init__(

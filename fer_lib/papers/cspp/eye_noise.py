@@ -1,9 +1,8 @@
 """Lopes's synthetic samples: noise on the eyes' positions, hence faces turned, scaled and shifted a little.
 
-A face is aligned by its two eyes. Gaussian noise on where they are (Lopes et al.; Sect. 4.1 of ``cspp`` takes
-it over) makes the aligned face rotate, grow and move as it does where a detector errs. The corpus stays on
-the device at a working size; every batch is aligned, with noise while training and without at test, and its
-intensity normalised, so that 70 samples per image cost no memory.
+A face is aligned by its two eyes. Gaussian noise on where they are (Lopes et al.; Sect. 4.1 of ``cspp``)
+moves it as a detector's errors do. The corpus stays on the device at a working size; every batch is aligned,
+with noise while training, and its intensity normalised, so that 70 samples per image cost no memory.
 """
 
 from __future__ import annotations
@@ -23,7 +22,11 @@ from fer_lib.learn.training import Part
 EYE_DISTANCE = 100.0  # pixels between the eye centres on a CK+ frame, about: noise is given at this scale
 MARGIN = 0.25  # of the cut's side, kept around it in a working image: noise of 5 sigma stays inside
 WORKING = 96  # pixels; the cut has 64 of them, so that an output of 48 is never enlarged
-INTENSITIES = ("local_contrast", "equalise", "standardise")
+INTENSITIES = (
+    "local_contrast",
+    "equalise",
+    "standardise",
+)  # by neighbourhood, histogram, or mean and variance
 
 
 def equalise(images: Tensor) -> Tensor:
@@ -42,9 +45,8 @@ class EyeFeed:
     """Aligned, intensity-normalised faces of a batch: a feed for :func:`fer_lib.learn.training.fit`.
 
     The part's ``extra`` holds the eyes ``(B, 2, 2)`` in pixels and, for a :class:`NoisyPart`, the noise to
-    add to them while training. A part without ``extra`` holds aligned faces already. ``intensity``, one of
-    :data:`INTENSITIES`, normalises by neighbourhood, by histogram, or each image to zero mean and unit
-    variance.
+    add to them while training. A part without ``extra`` holds aligned faces already. ``intensity`` is one of
+    :data:`INTENSITIES`.
     """
 
     size: int = 48  # of the faces in pixels
@@ -72,8 +74,8 @@ class EyeFeed:
 class NoisyPart(Part):
     """A training part in which every image occurs once as it is and ``copies`` times with noise on its eyes.
 
-    The first ``extra`` holds the eyes. The noise is drawn anew at every visit; ``sigma`` is its deviation in
-    pixels of a face whose eyes are :data:`EYE_DISTANCE` apart.
+    The noise is drawn anew at every visit; ``sigma`` is its deviation in pixels of a face whose eyes are
+    :data:`EYE_DISTANCE` apart.
     """
 
     copies: int = 70  # Sect. 4.1
@@ -96,23 +98,9 @@ def working_images(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut faces with a margin out of photographs, upright or not, at a size that a device can hold.
 
-    Parameters
-    ----------
-    images : uint8 (N, H, W)
-    eyes : float (N, 2, 2)
-        Centres (x, y) in pixels, left in the image first; NaN where none were found: those images get the
-        median position of the others.
-
-    Returns
-    -------
-    images : uint8 (N, size, size)
-    eyes : float32 (N, 2, 2)
-        In pixels of the result.
-
-    Raises
-    ------
-    FerError
-        If no eyes were found at all, or both eyes of a face coincide.
+    ``images`` are uint8 (N, H, W) and ``eyes`` as :func:`fer_lib.faces.eyes` returns them; where they are NaN
+    the median position of the others is taken. Returned are uint8 (N, size, size) and the eyes in them,
+    float32 (N, 2, 2). FerError if no eyes were found at all, or both eyes of a face coincide.
     """
     eyes = np.asarray(eyes, np.float64)
     found = np.isfinite(eyes).all((1, 2))

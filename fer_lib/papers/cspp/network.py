@@ -83,22 +83,22 @@ class Network(nn.Module):
 
     Parameters
     ----------
-    kernels : sequence of sequences of int
+    kernels
         Kernel sizes of the convolutions per stage, as in :data:`KERNELS`.
     pyramids : sequence of {"low", "high"}
         Over the last convolution of the first stage, over the last one of all. Without the high one the dense
         layer reads the flattened last map in its place, of images of 48 x 48; without the low one nothing.
     padding : {"same", "valid"}
         Whether convolutions keep the size of their map.
-    spp_low : sequence of int
+    spp_low
         Levels of the low pyramid; those of the high one are :data:`LEVELS`.
-    hidden : int
+    hidden
         Units of the dense layer; 0 leaves it out.
     activation : {"relu", "tanh"}
-    use_batchnorm : bool
+    use_batchnorm
         Batch normalisation after each convolution (not mentioned in the paper).
-    width : float
-        Scales every layer; 1 is the paper's network, smaller ones are for smoke runs.
+    width
+        Scales every layer, for smoke runs.
     """
 
     def __init__(
@@ -177,12 +177,11 @@ def build(name: str, n_classes: int = 6, **readings: object) -> Network:
 
 
 def true_class_target(reading: str, n_classes: int = 6) -> float:
-    """Return the probability that the training target gives the true class.
+    """Return the probability that the training target gives the true class, by :data:`SMOOTHINGS`.
 
     The paper's epsilon is what the true class keeps (Sect. 3.2: 0.9, the five others 0.02 each). A
-    framework's ``label_smoothing`` is what is taken off and spread over all classes, the true one included.
-    The readings (:data:`SMOOTHINGS`) are the paper's 0.9 as it defines it, as a framework would take it, the
-    0.1 that a framework's user would write for it, and one-hot targets.
+    framework's ``label_smoothing`` is what is taken off and spread over all classes, the true one included:
+    0.9 if the paper's figure is copied, 0.1 if it is understood.
     """
     if reading.startswith("framework"):
         smoothing = float(reading.removeprefix("framework_"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,16 +14,18 @@ import torch
 from fer_lib import faces
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
+from fer_lib.errors import FerError
 from fer_lib.evidence.recorder import Recorder
 from fer_lib.judge import inflation
 from fer_lib.judge.inflation import Step
-from fer_lib.learn import explain, metrics, side_by_side, training, units
+from fer_lib.learn import embeddings, explain, metrics, side_by_side, training, units
 from fer_lib.learn.recipes import Recipe
 from fer_lib.learn.training import Part
 from fer_lib.learn.units import Outcome
 from fer_lib.papers.cspp import corpora, network
 from fer_lib.papers.cspp.eye_noise import EyeFeed, NoisyPart, working_images
 
+EXPRESSION, PERSON = "expression, from other people", "person, from other expressions"
 STRUCTURE = ("padding", "spp_low", "hidden", "activation", "use_batchnorm")
 """The parameters of the notebook that :class:`fer_lib.papers.cspp.network.Network` takes."""
 
@@ -39,18 +41,6 @@ def located(corpus: Corpus, detector: str, device: torch.device) -> tuple[Part, 
     missed = int(np.isnan(eyes).any(axis=(1, 2)).sum())
     pixels, eyes = working_images(corpus.images, eyes)
     return Part.of(pixels, corpus.labels, eyes, device=device), missed
-
-
-class Transfer(NamedTuple):
-    """What K models make of a corpus that none of them has seen: accuracies (K,) and their mean (Sect. 5.2).
-
-    Its 95 % interval draws subjects and models: both would be others another time.
-    """
-
-    accuracies: np.ndarray
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass
@@ -92,8 +82,7 @@ class Trainer:
     ) -> list[Outcome]:
         """Train networks on folds of the corpus, or find them in the recorder.
 
-        The weights of those named in ``keep`` are kept. ``factor`` are the samples per training image, where
-        they are others than the run's.
+        The weights of those named in ``keep`` are kept. ``factor`` replaces the run's.
         """
         parts = {
             fold.name: (self.noisy(fold.train, factor or self.factor), None, self.take(fold.test))
@@ -133,22 +122,23 @@ class Trainer:
 
     def transfer(
         self, trained: dict[str, list[Outcome]], folds: Sequence[Fold], target: Corpus, name: str
-    ) -> dict[str, Transfer]:
-        """Apply the models of all folds to another corpus (Sect. 5.2), and record what they answer.
+    ) -> dict[str, dict[str, Any]]:
+        """Apply the models of all folds to one of the :func:`corpora.targets`, and record what they answer.
 
-        ``trained`` are the outcomes of each network, one per fold; ``target`` and ``name`` one of
-        :func:`fer_lib.papers.cspp.corpora.targets`.
+        ``trained`` are the outcomes of each network, one per fold. Returned are each network's ``accuracy``,
+        the mean of its ``models``, and the interval (``low``, ``high``), which draws subjects and models.
         """
         part, _ = located(target, self.readings["eye_detector"], self.faces.images.device)
         suffix = "across" if target.card.synthetic else f"cross_ck_to_{name}"
         ids, found = np.char.add(f"{name}/", target.ids), {}
         for model, outcomes in trained.items():
+            how = {"precision": self.recipe.precision}
             models = (self.trained(model, outcome) for outcome in outcomes)
-            options = {"precision": self.recipe.precision}
-            probabilities = np.stack([training.predict(m, part, self.feed, **options) for m in models])
+            probabilities = np.stack([training.predict(m, part, self.feed, **how) for m in models])
             correct = probabilities.argmax(2) == target.labels  # (K, N)
-            accuracies, bounds = correct.mean(1), metrics.interval(correct, target.subjects)
-            found[model] = Transfer(accuracies, float(accuracies.mean()), *bounds)
+            accuracies, (low, high) = correct.mean(1), metrics.interval(correct, target.subjects)
+            found[model] = {"accuracy": float(accuracies.mean()), "low": low, "high": high}
+            found[model]["models"] = accuracies.tolist()
             for fold, values in zip(folds, probabilities, strict=True):
                 self.recorder.add_predictions(f"{model}@{suffix}", values, target.labels, ids, fold.name)
         facts = {"ids": ids, "label": target.labels, "subject": target.subjects}
@@ -161,8 +151,7 @@ class Trainer:
         """Add to an honest accuracy, one at a time, what raises it without making the network better.
 
         The honest one holds people out, counts the last epoch and tests one frame of each sequence. Where
-        frames are added, the samples per image shrink by as much: every step trains equally long. Returned is
-        the table of :func:`fer_lib.judge.inflation.waterfall`.
+        frames are added, the samples per image shrink by as much, so that every step trains equally long.
         """
         every = np.arange(len(self.corpus))
         first = every
@@ -196,3 +185,31 @@ class Trainer:
         sizes = {fold.name: len(fold.test) for fold in folds}
         units = self.corpus.subjects[tested]
         return Step(step, hits, units, np.ones(len(hits))), pd.concat(curves), sizes
+
+
+def neighbours(features: dict[str, np.ndarray], labels: np.ndarray, people: np.ndarray) -> pd.DataFrame:
+    """Return how often five neighbours in features name the expression and the person, in per cent.
+
+    ``features`` are float (N, D) by what they are called, ``labels`` and ``people`` int (N,). For the
+    expression only other people's images vote, for the person only images of other expressions. The last row
+    is chance: the share of the most frequent class or person. NaN where a single person leaves nothing to
+    ask, or there are too few images.
+    """
+
+    def vote(values: np.ndarray, codes: np.ndarray, groups: np.ndarray) -> float:
+        if min(len(np.unique(codes)), len(np.unique(groups))) < 2:
+            return np.nan
+        try:
+            return 100 * embeddings.knn_accuracy(embeddings.prepare(values), codes, groups=groups)
+        except FerError:
+            return np.nan
+
+    asked = {EXPRESSION: (labels, people), PERSON: (people, labels)}
+    rows = [
+        {"features": name} | {what: vote(values, *codes) for what, codes in asked.items()}
+        for name, values in features.items()
+    ]
+    alone = len(np.unique(people)) < 2
+    shares = {what: np.bincount(codes).max() / len(codes) for what, (codes, _) in asked.items()}
+    chance = {what: np.nan if alone else 100 * share for what, share in shares.items()}
+    return pd.DataFrame([*rows, {"features": "chance"} | chance])

@@ -29,12 +29,11 @@ BLOCK, MOST_BLOCKS = 3, 3  # side of a black block in pixels (Sect. 4.2), and ho
 
 @dataclass(frozen=True)
 class KeyRegions:
-    """Draws masks, batched on the geometry's device, of regions ``alpha`` times as wide and high as the face.
+    """Draws masks of regions ``alpha`` times as wide and high as the face; the larger weight holds.
 
-    Where regions overlap the larger weight holds; a region that leaves the image is cut off. Masks are
-    down-sampled by averages over cells that divide the whole image (``resize="area"``), or over the pixels
-    that the network's pools leave to each cell (``"as_maps"``). Pools round down, so the two differ wherever
-    a side is odd.
+    Masks are down-sampled by averages over cells that divide the whole image (``resize="area"``), or over the
+    pixels that the network's pools leave to each cell (``"as_maps"``). Pools round down, so the two differ
+    wherever a side is odd.
     """
 
     alpha: float = 0.3
@@ -43,8 +42,8 @@ class KeyRegions:
     def __call__(self, geometry: Tensor, size: int, cells: int) -> Tensor:
         """Return the masks ``M(p)`` down-sampled to the feature maps, ``(B, 1, cells, cells)`` in [0, 1].
 
-        ``size`` is the side of the image that ``geometry`` ``(B, 6, 2)`` refers to. All values are 1 where
-        a face has no landmarks (NaN).
+        ``size`` is the side of the image that ``geometry`` ``(B, 6, 2)`` refers to; without landmarks (NaN)
+        all values are 1.
         """
         masks = self.draw(geometry, size)
         if self.resize == "area":
@@ -63,7 +62,7 @@ class KeyRegions:
         distance = (dy.square()[:, :, :, None] + dx.square()[:, :, None, :]).sqrt()
         corner = half.square().sum(2).sqrt()[:, :, None, None]
         mask = ((1 - distance / corner).clamp_min(0) * inside).amax(1, keepdim=True)  # (B, 1, size, size)
-        # A face without landmarks has NaN throughout: nothing is known to be unimportant.
+        # Of a face without landmarks nothing is known to be unimportant.
         return torch.where(geometry.isnan().any((1, 2))[:, None, None, None], torch.ones_like(mask), mask)
 
 
@@ -71,13 +70,13 @@ class KeyRegions:
 class KeyRegionFeed:
     """Makes LKRNet's inputs: cropped, flipped and blotted faces with the masks that belong to them.
 
-    ``cells`` is the side of the masks, the network's ``map_size``. A test image is seen by its ``centre``, by
-    that and its mirror image (``mirror``), or by the corners and the centre, each also mirrored (``ten``).
+    A test image is seen by its ``centre``, by that and its mirror image (``mirror``), or by the corners and
+    the centre, each also mirrored (``ten``).
     """
 
     normalise: Normalisation
     regions: KeyRegions
-    cells: int
+    cells: int  # side of the masks: the network's map_size
     crop: int = 44
     test_crop: str = "centre"
 
@@ -87,8 +86,7 @@ class KeyRegionFeed:
     def __call__(self, batch: Part, training: bool) -> tuple[Tensor, Tensor]:
         """Return images ``(B, 1, crop, crop)`` and masks ``(B, 1, cells, cells)``, float32.
 
-        The part's first ``extra`` is the geometry ``(N, 6, 2)`` in pixels of its images. Several views add
-        an axis after the first.
+        The part's first ``extra`` is the geometry ``(N, 6, 2)``. Several views add an axis after the first.
         """
         n, (height, width), device = len(batch), batch.images.shape[1:], batch.images.device
         room = xy(height - self.crop, width - self.crop, batch.labels)  # of rows and columns
@@ -105,8 +103,7 @@ class KeyRegionFeed:
         ]
         if len(views) == 1:
             return views[0]
-        images, masks = (torch.stack(part, dim=1) for part in zip(*views, strict=True))
-        return images, masks
+        return tuple(torch.stack(part, dim=1) for part in zip(*views, strict=True))
 
     def _view(self, batch: Part, corners: Tensor, mirrored: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         images, geometry = cut(batch.images, batch.extra[0], corners, mirrored, self.crop)
@@ -119,8 +116,7 @@ def cut(
 ) -> tuple[Tensor, Tensor]:
     """Cut a square out of each image ``(B, H, W)``, mirror some, and move their geometry ``(B, 6, 2)`` along.
 
-    ``corners`` int64 ``(B, 2)`` are the top row and left column, ``mirrored`` is bool ``(B,)``. A mirror
-    image's eyes and mouth corners change places, which no mask can see.
+    ``corners`` int64 ``(B, 2)`` are the top row and left column, ``mirrored`` is bool ``(B,)``.
     """
     along = torch.arange(crop, device=images.device)
     rows = corners[:, :1] + along  # (B, crop)
@@ -152,11 +148,6 @@ def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]
 
     Of 68 landmarks, MTCNN's five points and the face's extent are taken; with five, the sides are those that
     :func:`fer_lib.faces.annotate` found. The geometry is in pixels of the images at a side of ``size``.
-
-    Raises
-    ------
-    FerError
-        If the corpus has no landmarks of either kind.
     """
     count = None if corpus.landmarks is None else corpus.landmarks.shape[1]
     if count == 68:
@@ -182,8 +173,8 @@ def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]
 def filled(geometry: np.ndarray, train: np.ndarray, size: int = 48) -> np.ndarray:
     """Return the geometry ``(N, 6, 2)`` with the mean face in place of those that were not found (NaN).
 
-    The mean landmarks are those of the training images at ``train``, whatever their class; the box is the
-    whole image, ``size`` pixels a side. FerError if no face was found among the training images.
+    It has the mean landmarks of the training images at ``train``, and the whole image, ``size`` pixels a
+    side, as its box.
     """
     lost = np.isnan(geometry).any((1, 2))
     known = geometry[train][~lost[train]]
@@ -199,8 +190,7 @@ def energy_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Return the share of each map's energy that lies inside the key regions, float64 ``(N,)`` in [0, 1].
 
     ``maps`` are not negative, ``(N, H, W)``; a pixel with any weight in ``masks`` is inside. NaN for a map
-    without energy. Of a map that is the same everywhere, it is the regions' share of the area, against which
-    the share of the energy is to be seen.
+    without energy.
     """
     maps, inside = np.asarray(maps, np.float64), np.asarray(masks) > 0
     total = maps.sum((1, 2))
@@ -209,10 +199,9 @@ def energy_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def constant_share(masks: np.ndarray) -> np.ndarray:
-    """Return how much of each mask a constant would say: 1 if it weighs all places alike.
+    """Return the share of each mask's energy that the best constant explains, float64 ``(N,)`` in [0, 1].
 
-    The best constant leaves a part of the mask's energy unexplained, and this is the other part, float64
-    ``(N,)`` in [0, 1] of masks ``(N, H, W)``; NaN for an empty mask.
+    It is 1 for a mask ``(H, W)`` that weighs all places alike, and NaN for an empty one.
     """
     masks = np.asarray(masks, np.float64)
     energy = (masks**2).mean((1, 2))

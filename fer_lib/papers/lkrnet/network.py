@@ -55,14 +55,14 @@ class LKRNet(nn.Module):
     ----------
     branches : sequence of {"global", "local"}
         Classifiers: of the feature maps as they are, or of the masked ones (Eq. 4).
-    mask_stage : str
+    mask_stage
         Which feature maps are masked; see :data:`TAPS`.
-    dropout : float
+    dropout
         Probability of dropping a unit behind each of the two hidden dense layers.
     branch_fusion : {"mean_softmax", "sum_logits", "global"}
         How the branches' predictions become one.
-    width : float
-        Scales every layer; 1 is the paper's network, smaller ones are for small machines.
+    width
+        Scales every layer, for small machines.
     """
 
     def __init__(
@@ -124,22 +124,12 @@ class LKRNet(nn.Module):
         return self(images, masks)[2].flatten(1)
 
     def forward(self, images: Tensor, masks: Tensor | None = None) -> Output:
-        """Classify faces.
+        """Classify faces ``(B, 1, 44, 44)`` float with masks ``(B, 1, map_size, map_size)`` in [0, 1].
 
-        Parameters
-        ----------
-        images : Tensor
-            ``(B, 1, 44, 44)`` float; or ``(B, V, 1, 44, 44)``, V views of each face, whose probabilities are
-            averaged.
-        masks : Tensor, optional
-            ``(B, 1, map_size, map_size)`` float in [0, 1], or ``(B, V, ...)``. Needed by a local branch.
-
-        Returns
-        -------
-        scores, logits, embeddings : Tensor
-            ``(B, n_classes)``, whose softmax is the fused prediction; ``(B, branches, n_classes)``, of each
-            branch; and ``(B, branches, 256)``, the features f(x) of Eqs. (8) and (9): the second dense
-            layer's, after its ReLU and before dropout.
+        Masks are needed by a local branch alone. Both may have an axis of V views after the first, whose
+        probabilities are averaged. Returned are the scores ``(B, n_classes)``, whose softmax is the fused
+        prediction, the logits ``(B, branches, n_classes)``, and the embeddings ``(B, branches, 256)``: f(x)
+        of Eqs. (8) and (9), the second dense layer's features after its ReLU and before dropout.
         """
         if images.ndim == 5:
             flat = None if masks is None else masks.flatten(0, 1)

@@ -16,9 +16,8 @@ TABLES = {"ckplus": "Table 2", "fer2013": "Table 3"}
 def gains() -> pd.DataFrame:
     """Return the printed differences between the authors' networks, in points, beside what they follow from.
 
-    ``class mean`` and ``weighted`` (by class size) are from the tables; ``from the others`` are the two
-    printed differences over VGG19 subtracted; ``agrees`` is whether the rounding of the tables admits one of
-    the means.
+    ``class mean`` and ``weighted`` (by class size) are from the tables, ``from the others`` from the two
+    printed differences over VGG19; ``agrees`` is whether the rounding of the tables admits one of the means.
     """
     found, chains = forensics.differences("lkrnet"), forensics.chains("lkrnet")
     found["from the others"] = found["id"].map(chains.set_index("id")["implied"])

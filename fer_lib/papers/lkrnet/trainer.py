@@ -108,7 +108,7 @@ class Trainer:
     ) -> np.ndarray:
         """Return Grad-CAM maps of the predicted class at the end of a stage, ``(n, 44, 44)``, not negative.
 
-        ``index`` are images of the fold's test part, whose numbers rise.
+        ``index`` are images of the fold's test part, in rising order.
         """
         model, part = self.trained(name, outcome), self.part(index, filled(self.geometry, fold.train))
         feed, layer, maps = self.feed(name, fold, "centre"), model.activation(stage), []

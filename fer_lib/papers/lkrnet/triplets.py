@@ -40,10 +40,10 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
 
 
 def class_distances(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Return the mean squared distance of two samples of one class, and of two classes.
+    """Return the mean squared distance of two samples of one class, and of two classes, over all pairs.
 
     Embeddings ``(N, branches, D)`` are scaled to length 1 as in :class:`CombinedLoss`, and distances averaged
-    over branches and over all pairs of different samples; NaN where there is no such pair.
+    over branches. NaN where there is no pair.
     """
     points = F.normalize(torch.as_tensor(embeddings, dtype=torch.float64), dim=2)
     distance = torch.stack([squared_distances(branch) for branch in points.unbind(1)]).mean(0)
@@ -58,8 +58,8 @@ def mine(embeddings: Tensor, labels: Tensor, strategy: str) -> Triplets:
 
     ``hard``: the farthest positive and the nearest negative (Hermans et al., 2017). ``semi_hard``: a random
     positive, and of the negatives farther away than it the nearest (Schroff et al., 2015), or the farthest of
-    all where none is. Anchors, positives and negatives are int64 ``(T,)`` rows of the batch; samples without
-    a positive or a negative are no anchors.
+    all where none is. Returned are anchors, positives and negatives, int64 ``(T,)`` rows of the batch.
+    Samples without a positive or a negative are no anchors.
     """
     distance = squared_distances(embeddings.detach())
     same = labels[:, None] == labels[None, :]
@@ -117,9 +117,8 @@ class TripletTraining:
 
     Each image of a batch is an anchor, and its positive and negative are found among the batch's embeddings
     (``semi_hard``, ``hard``); or they are drawn from the whole training part (``random``), so that the
-    network sees three times the batch. Then the part's last ``extra`` is the images' numbers (see
-    :func:`numbered`), by which an anchor knows itself. Where lambda is 0 a batch is single images, whatever
-    the mining.
+    network sees three times the batch. Then the part must be :func:`numbered`. Where lambda is 0 a batch is
+    single images, whatever the mining.
     """
 
     def __init__(self, train: Part, feed: Feed, loss: CombinedLoss, mining: str = "semi_hard") -> None:
@@ -147,8 +146,7 @@ class TripletTraining:
     def draw(self, anchors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return a random positive and negative for each anchor, int64 ``(B,)`` rows of the training part.
 
-        A positive is another image of the anchor's class (the anchor itself if there is none), a negative
-        any image of another class; all are equally likely.
+        An anchor that is alone in its class is its own positive.
         """
         count, start = self.counts[labels], self.starts[labels]
         u = torch.rand(2, len(labels), dtype=torch.float64, device=labels.device)

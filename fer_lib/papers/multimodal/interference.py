@@ -35,21 +35,17 @@ FIGURE_7 = {
 
 @dataclass(frozen=True)
 class Interference:
-    """Disturbs test ``faces``, as read and with all landmarks known, and asks networks about them.
+    """Disturbs test faces and asks networks about them."""
 
-    ``asked`` are what each model says of a part, ``part`` makes one of faces.
-    """
-
-    faces: Corpus
+    faces: Corpus  # as read, with all landmarks known
     align: str
-    asked: Mapping[str, Answer]
+    asked: Mapping[str, Answer]  # what each model says of a part
     part: Callable[[Corpus], Part]
 
     def disturbed(self, condition: str, severity: float) -> tuple[Corpus, Corpus, np.ndarray | None]:
         """Return the faces under a condition, with the landmarks of the undisturbed and the disturbed image.
 
-        Last, bool (N,), in which a face was found again; None for synthetic faces, which detectors are not
-        made for: their landmarks are kept.
+        Last, bool (N,), where a face was found again; None for synthetic faces, whose landmarks are kept.
         """
         own = self.faces
         images = disturb(torch.tensor(own.images), condition, severity, torch.tensor(own.landmarks)).numpy()
@@ -97,42 +93,35 @@ class Interference:
     def four_images(self, models: Sequence[str]) -> tuple[pd.DataFrame, dict[str, np.ndarray], list[str]]:
         """Return stand-ins for Fig. 7: images that the models get right undisturbed, in turn one of a class.
 
-        Regions are covered whole; light and tones have half the severity. The table has a line per image and
-        condition: confidence of a right answer in per cent, ``NULL`` for a wrong one, and what is printed for
-        that place of the figure (not on synthetic faces). Pictures are ``original``, ``1`` and ``2``, uint8
-        (n, H, W) as read; titles are those of the n images.
+        The table has a line per image and condition: confidence of a right answer in per cent, ``NULL`` for
+        a wrong one, and on real faces what is printed for that place of the figure. Pictures are
+        ``original``, ``1`` and ``2``, uint8 (n, H, W) as read; titles are those of the n images.
         """
         own, (calm, _) = self.faces, self.answers(CONDITIONS[0], 0.0)
         right = np.all([calm[name].argmax(1) == own.labels for name in models], axis=0)
         by_class = [np.flatnonzero(right & (own.labels == i)) for i in range(len(own.classes))]
         examples = [members[k] for k in range(4) for members in by_class if len(members) > k][:4]
+        printed = claims.frame("multimodal").set_index(["image", "condition", "model"])["value"]
         rows, pictures, titles = [], {}, []
         for (image, pair), i in zip(FIGURE_7.items(), examples, strict=False):
-            one = replace(self, faces=own.select([i]))
+            one, truth = replace(self, faces=own.select([i])), own.labels[i]
             shown = [c.removeprefix("occlusion_").replace("_", " ") for c in pair]
             lines = (f"{k}: {name}" for k, name in enumerate(shown, 1))
-            titles.append("\n".join((f"{image}, {own.classes[own.labels[i]]}", *lines)))
+            titles.append("\n".join((f"{image}, {own.classes[truth]}", *lines)))
             for place, condition in zip(("original", "1", "2"), ("original", *pair), strict=True):
-                row, picture = one._cell(image, condition, models)
+                severity = 1.0 if condition.startswith("occlusion") else 0.5  # regions are covered whole
+                how = (CONDITIONS[0], 0.0) if condition == "original" else (condition, severity)
+                said = one.answers(*how)[0]
+                row = {"image": image, "expression": own.classes[truth]}
+                row["condition"] = condition.replace("_", " ")
+                for name in models:
+                    p = said[name][0]
+                    row[name] = _confidence(100 * p.max() if p.argmax() == truth else None)
+                    if not own.card.synthetic:
+                        row[f"{name}, printed"] = _confidence(printed[image, condition, name])
                 rows.append(row)
-                pictures.setdefault(place, []).append(picture)
+                pictures.setdefault(place, []).append(one.disturbed(*how)[0].images[0])
         return pd.DataFrame(rows), {k: np.stack(v) for k, v in pictures.items()}, titles
-
-    def _cell(self, image: str, condition: str, models: Sequence[str]) -> tuple[dict[str, str], np.ndarray]:
-        """Return a line of the table of Fig. 7, and its picture, for interference on a single face."""
-        severity = 1.0 if condition.startswith("occlusion") else 0.5
-        how = (CONDITIONS[0], 0.0) if condition == "original" else (condition, severity)
-        (said, _), (kept, _, _), truth = self.answers(*how), self.disturbed(*how), self.faces.labels[0]
-        printed = claims.frame("multimodal").query("image == @image and condition == @condition")
-        printed = printed.set_index("model")["value"]
-        row = {"image": image, "expression": self.faces.classes[truth]}
-        row["condition"] = condition.replace("_", " ")
-        for name in models:
-            p = said[name][0]
-            row[name] = _confidence(100 * p.max() if p.argmax() == truth else None)
-            if not self.faces.card.synthetic:
-                row[f"{name}, printed"] = _confidence(printed[name])
-        return row, kept.images[0]
 
 
 def _confidence(value: float | None) -> str:

@@ -23,7 +23,6 @@ LANDMARK_NORMS = ("centred", "unit", "face")
 AUGMENTATION = Augmentation(rotation=15, translation=0.1, mirror=0.5)
 """Sect. 4.1 names translation, rotation and others without ranges; these are the recommended ones."""
 
-
 MIRRORED = (
     *(*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)),  # jaw, brows, nose
     *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),  # eyes
@@ -37,19 +36,13 @@ def landmark_vectors(
 ) -> Tensor:
     """Return landmarks ``(B, P, 2)`` as the vectors ``(B, 2 P)`` that the LNN reads, float32: x, y, x, y, ...
 
+    ``size`` is the image's height and width, ``mean_face`` ``(P, 2)`` that of the training part, in pixels.
+    By ``norm`` the vectors are less the mean face and divided by half the image's size (``"centred"``);
+    divided by the image's size (``"unit"``); or each face about its own centre and by its own size (root mean
+    square distance from the centre), less those of the mean face (``"face"``).
+
     Coordinates that all lie far from zero ("unit") make the means that batch normalisation follows run away
     from those that it remembers: the training loss falls, and test accuracy swings from epoch to epoch.
-
-    Parameters
-    ----------
-    points, mean_face : Tensor
-        ``(B, P, 2)``, and ``(P, 2)`` of the training part, (x, y) in pixels, all known.
-    size : tuple of int
-        Height and width of the image.
-    norm : {"centred", "unit", "face"}
-        Less the mean face and divided by half the image's size; divided by the image's size, so that what
-        lies in the image lies in [0, 1]; or each face about its own centre and by its own size (root mean
-        square distance from the centre), less those of the mean face.
     """
 
     def shape(points: Tensor) -> Tensor:
@@ -82,19 +75,15 @@ class MultimodalFeed:
     """Make the network's inputs of a batch whose part holds the landmarks as its first ``extra``.
 
     The image is normalised after it was warped. The input of a modality that is not among ``modalities`` has
-    no columns. See :func:`landmark_vectors` and :func:`fer_lib.features.hog.describe` for the other readings.
+    no columns.
     """
 
     normalise: Normalisation
     mean_face: Tensor
     modalities: Sequence[str] = MODALITIES
     augmentation: Augmentation | None = None
-    landmark_norm: str = "centred"
-    hog: str = "standard"
-
-    def __post_init__(self) -> None:
-        one_of(self.landmark_norm, LANDMARK_NORMS, "landmark_norm")
-        one_of(self.hog, hog.LAYOUTS, "hog layout")
+    landmark_norm: str = "centred"  # see landmark_vectors
+    hog: str = "standard"  # see fer_lib.features.hog.describe
 
     @property
     def statistics(self) -> dict[str, Tensor]:

@@ -30,9 +30,9 @@ class Multimodal(nn.Module):
     ----------
     modalities : sequence of {"image", "landmarks", "hog"}
         Branches that are built; the others are left out, inputs and all.
-    hog : int
+    hog
         Length of the HOG descriptor.
-    conv_channels : int
+    conv_channels
         Filters of the first convolution, which double twice.
     bn_scope : {"all", "convolutions"}
         Batch normalisation before every ReLU, or after the convolutions only.
@@ -40,10 +40,10 @@ class Multimodal(nn.Module):
         Where the attention module of a stage stands.
     fusion : {"concatenate", "scalar_mean"}
         All features side by side, or the one number that Eq. (6) yields.
-    dropout : float
+    dropout
         Of units after the dense layers of 4096.
-    width : float
-        Scales every layer; 1 is the paper's network, smaller ones are for small machines.
+    width
+        Scales every layer, for small machines.
     """
 
     def __init__(

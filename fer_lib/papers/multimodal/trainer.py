@@ -60,25 +60,15 @@ def own_recipe(recipe: training.Recipe) -> training.Recipe:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains networks by name: one of :data:`NETWORKS`.
+    """Trains networks by name: one of :data:`NETWORKS`."""
 
-    Attributes
-    ----------
-    corpus : Corpus
-        Images of 48x48 with their landmarks, all known.
-    readings : mapping
-        The chapter's parameters.
-    width, rivals
-        Of every layer of the paper's network, and of the other networks by name.
-    """
-
-    corpus: Corpus
+    corpus: Corpus  # images of 48x48 with their landmarks, all known
     store: UnitFolder
     recipe: training.Recipe
-    readings: Mapping[str, Any]
+    readings: Mapping[str, Any]  # the chapter's parameters
     device: torch.device
-    width: float
-    rivals: Mapping[str, float]
+    width: float  # scales every layer of the paper's network
+    rivals: Mapping[str, float]  # the same of the other networks, by name
     seed: int = 0
     score_epochs: bool = True
 
@@ -156,12 +146,9 @@ class Trainer:
     def augmented(self, name: str, fold: Fold, outcome: Outcome, passes: int) -> np.ndarray:
         """Return the mean probabilities of several passes over the fold's test part, each warped anew."""
         model, feed, part = self.trained(name, outcome), self.feed(name, fold), self.part(fold.test)
-        how = {"precision": outcome.precision.name}
+        how = {"feed": lambda batch, _: feed(batch, True), "precision": outcome.precision.name}
         torch.manual_seed(self.seed)
-        done = [
-            training.predict(model, part, lambda batch, _: feed(batch, True), **how) for _ in range(passes)
-        ]
-        return np.mean(done, axis=0)
+        return np.mean([training.predict(model, part, **how) for _ in range(passes)], axis=0)
 
 
 def with_late_fusion(tested: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
