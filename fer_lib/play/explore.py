@@ -1,10 +1,8 @@
 """A panel to play with in JupyterLab: a face, a small network, and what the one makes of the other.
 
-The panel holds widgets and what they are set to. Faces come from :mod:`~fer_lib.play.explore_faces`, networks
-from :mod:`~fer_lib.play.explore_models`, and :mod:`~fer_lib.play.explore_pictures` draws them. Nothing trains
-before its button is pressed, nothing is saved before the other one is, and whatever goes wrong becomes a
-sentence in the panel. Any :class:`~fer_lib.play.explore_models.Explored` can be shown, wherever its weights
-come from.
+Faces come from :mod:`~fer_lib.play.explore_faces`, networks from :mod:`~fer_lib.play.explore_models` and
+:mod:`~fer_lib.play.explore_runs`, and :mod:`~fer_lib.play.explore_pictures` draws them. Nothing trains before
+its button is pressed, nothing is saved before the other one is, and whatever goes wrong becomes a sentence.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,22 +44,9 @@ CSS = """<style>.fer-upload{font-size:0}
 class Panel:
     """The widgets, and the face and network that they stand for.
 
-    Parameters
-    ----------
-    dataset : str
-        The corpus to begin with.
-    network : str
-        The network to begin with: one of :data:`fer_lib.play.explore_models.SMALL`, or what the panel calls
-        one of a run.
-    data_dir : path, optional
-        As :func:`fer_lib.data.datasets.find` takes it.
-    results : path
-        Where runs are looked for whose networks were kept (:mod:`fer_lib.play.explore_runs`).
-
-    Raises
-    ------
-    FerError
-        For an unknown or absent corpus, or an unknown network.
+    It begins with the corpus ``dataset``, looked for in ``data_dir``, and ``network``: one of
+    :data:`fer_lib.play.explore_models.SMALL`, or what the panel calls one that a run below ``results`` kept.
+    FerError for an unknown or absent corpus or an unknown network.
     """
 
     def __init__(
@@ -125,11 +111,6 @@ class Panel:
         """What the network answers to it."""
         return dict(zip(self.network.classes, self.network.probabilities(self.disturbed)[0], strict=True))
 
-    @property
-    def truth(self) -> str | None:
-        """The face's expression; None for one's own photograph."""
-        return None if self.photo is not None else self.face.classes[self.face.labels[0]]
-
     def train(self) -> None:
         """Train the network that was chosen (else the one beside it), with progress, and show it."""
         with self._working():
@@ -163,13 +144,11 @@ class Panel:
         """
         if self.figure is None:
             raise FerError("There is no picture to save yet.")
-        number = 1
-        while path is None and Path(f"explore-{number}.png").exists():
-            number += 1
-        path = Path(path or f"explore-{number}.png").resolve()
+        free = (file for n in count(1) if not (file := Path(f"explore-{n}.png")).exists())
+        path = Path(path or next(free)).resolve()
         made_with = {"corpus": self._corpus, "network": self.model.value, "beside": self.beside.value}
-        made_with |= {"photo": self.photo is not None}
-        made_with |= {"face": self.face.ids.tolist(), "evidence for": self.target.value} | self.severities
+        made_with |= {"photo": self.photo is not None, "face": self.face.ids.tolist()}
+        made_with |= {"evidence for": self.target.value} | self.severities
         try:
             self.figure.savefig(path, format="png", dpi=200, metadata={"Description": json.dumps(made_with)})
         except OSError as error:
@@ -200,8 +179,13 @@ class Panel:
             "fer-upload"
         )
         self.target = widgets.Dropdown(options=[PREDICTED], description="Evidence for")
-        self.sliders = {name: self._slider(*kind[:2]) for name, kind in INTERFERENCE.items()}
-        self.frame = {name: self._slider(text, 0, 0.5) for name, text in FRAME.items()}
+
+        def slider(text: str, lowest: float, value: float = 0.0) -> widgets.FloatSlider:
+            options = {"step": 0.05, "description": text, "continuous_update": False}
+            return widgets.FloatSlider(value, min=lowest, max=1, **options)
+
+        self.sliders = {name: slider(*kind[:2]) for name, kind in INTERFERENCE.items()}
+        self.frame = {name: slider(text, 0, 0.5) for name, text in FRAME.items()}
         self.reset = widgets.Button(description="Undisturbed", icon="undo")
         self.keep = widgets.Button(description="Save this picture", icon="download")
         # What comes and goes keeps its place, so that nothing below it jumps.
@@ -216,14 +200,12 @@ class Panel:
             widget.style.description_width = "118px"
             widget.layout.width = "320px"
         chosen = [self.model, self.beside, self.expression, self.index, self.target, *self.sliders.values()]
-        for changed, observed in (
-            (self._on_corpus, [self.corpus]),
-            (self._on_change, chosen),
-            (self._on_upload, [self.upload]),
-            (self._on_frame, self.frame.values()),
-        ):
-            for widget in observed:
-                widget.observe(changed, "value")
+        for widget in chosen:
+            widget.observe(self._on_change, "value")
+        for widget in self.frame.values():
+            widget.observe(self._on_frame, "value")
+        self.corpus.observe(self._on_corpus, "value")
+        self.upload.observe(self._on_upload, "value")
         self.teach.on_click(lambda _: self.train())
         self.reset.on_click(self._on_reset)
         self.keep.on_click(self._on_keep)
@@ -232,11 +214,6 @@ class Panel:
             [self.message, self.bar, self.image, self.about], layout={"flex": "1 1 480px", "min_width": "0"}
         )
         self.box = widgets.HBox([left, right], layout={"flex_flow": "row wrap"})
-
-    @staticmethod
-    def _slider(text: str, lowest: float, value: float = 0.0) -> widgets.FloatSlider:
-        options = {"step": 0.05, "description": text, "continuous_update": False}
-        return widgets.FloatSlider(value, min=lowest, max=1, **options)
 
     def show(self) -> None:
         """Display the panel, and then load the corpus that it begins with."""
@@ -264,11 +241,10 @@ class Panel:
             self.bar.layout.visibility = "hidden"
 
     def _progress(self, bar: progress.Bar) -> None:
-        if time.monotonic() - bar.started < 0.5:  # what is done at once would only flicker
-            return
-        self.bar.layout.visibility = "visible"
-        self.bar.value = bar.done / max(1, bar.total)
-        self._say(f"{bar.label} … {bar.status}")
+        if time.monotonic() - bar.started > 0.5:  # what is done at once would only flicker
+            self.bar.layout.visibility = "visible"
+            self.bar.value = bar.done / max(1, bar.total)
+            self._say(f"{bar.label} … {bar.status}")
 
     def _say(self, text: str, fault: bool = False) -> None:
         look = ' style="border-left:4px solid #c44a00;padding-left:10px" class="fault"' if fault else ""
@@ -317,12 +293,8 @@ class Panel:
                 middle = np.array([width / 4, height / 4, width / 2, height / 2])
                 self.photo = explore_faces.photograph(pixels, middle)
                 note = f"{error} Or put the frame on the face yourself, with the three sliders below."
-            left, top, *sides = self.photo.box
-            place = (
-                (left + sides[0] / 2) / width,
-                (top + sides[1] / 2) / height,
-                max(sides) / min(pixels.shape),
-            )
+            corner, sides = np.split(self.photo.box, 2)
+            place = (*(corner + sides / 2) / (width, height), max(sides) / min(height, width))
             for slider, value in zip(self.frame.values(), place, strict=True):
                 slider.value = value
             self._refresh(note)
@@ -368,26 +340,18 @@ class Panel:
             slider.layout.visibility = "visible" if self.photo is not None else "hidden"
         whose = "your photo" if self.photo is not None else collection.train.card.title
         changes = [f"{INTERFERENCE[n][0].lower()} {v:g}" for n, v in self.severities.items() if v]
-        self.figure = picture(
-            f"{' | '.join(map(self._title, names))}\non {whose}, {', '.join(changes) or 'undisturbed'}",
-            self.face,
-            collection,
-            networks,
-            self.severities,
-            self._last,
-            None if self.target.value == PREDICTED else self.target.value,
-            self.photo,
-        )
+        title = f"{' | '.join(map(self._title, names))}\non {whose}, {', '.join(changes) or 'undisturbed'}"
+        target = None if self.target.value == PREDICTED else self.target.value
+        shown = self.face, collection, networks, self.severities, self._last, target, self.photo
+        self.figure = picture(title, *shown)
         file = io.BytesIO()
         self.figure.savefig(file, format="png", dpi=100)
         self.image.value = file.getvalue()
         about = (explore_models.about(network, collection, self.photo is not None) for network in networks)
         self.about.value = "".join(f"<p>{escape(text)}</p>" for text in about)
         for name, network in zip(names, networks, strict=True):
-            if network and self.target.value not in (PREDICTED, *network.classes):
-                said += (
-                    f" {self._title(name)} does not know {self.target.value}: its evidence is for its answer."
-                )
+            if network and (wanted := self.target.value) not in (PREDICTED, *network.classes):
+                said += f" {self._title(name)} does not know {wanted}: its evidence is for its answer."
         self._say(said.strip())
 
 

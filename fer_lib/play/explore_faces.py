@@ -1,8 +1,7 @@
 """The faces to explore: those of a corpus, one's own photograph, and what is done to them.
 
 Every face is turned level and cropped by its eyes to 48 pixels, as the networks of :mod:`fer_lib.play.zoo`
-read it, so that networks trained on one corpus may be asked about a photograph. That crop is what sliders
-disturb.
+read it. That crop is what sliders disturb.
 """
 
 from __future__ import annotations
@@ -42,15 +41,7 @@ INTERFERENCE = {  # slider -> (its title, its lowest value, what the ends are)
     "tones": ("Distort tones", 0.0, "as they are", "distorted"),
 }
 
-PHOTO = Card(
-    name="photo",
-    title="Your own photograph",
-    owner="you",
-    licence="yours; it stays in this kernel's memory and is written nowhere",
-    obtain="",
-    tree="",
-    may_show=False,
-)
+PHOTO = Card("photo", "Your own photograph", owner="you", licence="yours", obtain="", tree="", may_show=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +62,9 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """A corpus as the panel uses it: faces to train on and held-out ones, framed by :func:`level`.
+    """A corpus as the panel uses it: faces to train on and held-out ones of other people, all framed.
 
-    The two parts share no person where the corpus knows persons; ``words`` are of the training faces, and
-    ``missed`` counts the images that were left out because no face was found.
+    ``words`` are of the training faces; ``missed`` counts images left out because no face was found.
     """
 
     train: Corpus
@@ -105,12 +95,8 @@ def present(data_dir: str | Path | None = None) -> list[str]:
 def collection(dataset: str = "synthetic", data_dir: str | Path | None = None) -> Collection:
     """Load a corpus, find its faces, frame them and hold a part out.
 
-    Faces of real corpora are found by dlib the first time, which takes a minute for 2,500 images.
-
-    Raises
-    ------
-    FerError
-        As :func:`fer_lib.data.datasets.load`, or if dlib is absent or finds no face to train or to test on.
+    Faces of real corpora are found by dlib the first time, which takes a minute for 2,500 images. FerError as
+    of :func:`fer_lib.data.datasets.load`, or if dlib finds no face to train or to test on.
     """
     options = {"size": 64} if dataset == "synthetic" else reading(dataset)
     if dataset in datasets.READERS and "crop" in datasets.READERS[dataset].options:
@@ -178,9 +164,8 @@ class Photograph:
 def read_photo(data: bytes) -> np.ndarray:
     """Decode a photograph that someone brings: grey uint8 ``(H, W)``, at most 1,024 pixels a side.
 
-    Only plain image formats are tried, and the size that the file announces is checked before any pixel
-    is decoded. A camera's note on how it was held is heeded. A file that is too large, of another format or
-    damaged is a FerError.
+    The size that the file announces is checked before any pixel is decoded, and a camera's note on how it was
+    held is heeded. A file that is too large, of another format or damaged is a FerError.
     """
     from PIL import Image, ImageOps
 

@@ -1,9 +1,8 @@
 """Small networks of the papers, trained in seconds where someone wants to look at one.
 
-Each is a network of :mod:`fer_lib.play.zoo` at a fraction of its width, trained on the spot when it is asked
-for, always to the same weights, which are then kept in the library's cache. None of them is a chapter's
-network, and what they reach is no result. The 3D-CNN is not among them: it reads ten frames, and a photograph
-or a still has one.
+Each is a network of :mod:`fer_lib.play.zoo` at a fraction of its width, trained when it is asked for, always
+to the same weights, which are kept in the library's cache. What they reach is no result of a chapter. The
+3D-CNN is not among them: it reads ten frames, and a photograph or a still has one.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,20 +92,14 @@ class Explored:
         return self.trained.predict(zoo.part(faces))
 
     def seen(self, faces: Corpus) -> np.ndarray:
-        """Return the images that the network reads, float32 ``(N, h, w)``, each stretched to [0, 1].
-
-        What reads no image but its HOG gets the face as it is.
-        """
+        """Return the images that the network reads (of HOG the face), float32 ``(N, h, w)`` in [0, 1]."""
         x = self.trained.feed(zoo.part(faces), False)[0]
         x = torch.as_tensor(faces.images).float() if x.ndim == 2 else x.squeeze(1)
         low, high = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
         return ((x - low) / (high - low).clamp_min(1e-6)).numpy()
 
     def evidence(self, faces: Corpus, target: int | None = None) -> np.ndarray | None:
-        """Return Grad-CAM maps for a class (or the predicted one) over :meth:`seen`, float32 ``(N, h, w)``.
-
-        None for a network without a convolution.
-        """
+        """Return Grad-CAM over :meth:`seen` for a class or the answer; None for want of a convolution."""
         if self.trained.network.layer is None:
             return None
         model, layer = self.trained.model, self.trained.network.layer(self.trained.model)
@@ -118,48 +110,48 @@ class Explored:
 def explored(name: str, train: Corpus, held: Corpus, learn: bool = True) -> Explored | None:
     """Return a small network trained on framed faces, from the cache if it was trained before.
 
-    ``held`` is only scored. One that is not in the cache is trained if ``learn``, else None is returned.
+    ``held`` is only scored. Without ``learn``, None is returned for one that is not in the cache.
     """
     small = SMALL[one_of(name, SMALL, "network")]
     network, n_classes = NETWORKS[name], len(train.classes)
     if len(np.unique(train.labels)) != n_classes or n_classes < 2:
         raise FerError(f"{train.card.title} lacks training faces of some expression.")
-    key = files.digest(name, SEED, torch.__version__, train.fingerprint, _sources())
-    path = files.cache_folder() / "explore" / f"{key}.pt"
-    kept = _kept(path) if network.recipe else None  # a support vector machine is fitted as fast as it is read
-    if kept is None and not learn:
+    code = [files.source_digest(path) for path in behind([Path(__file__).resolve()])]
+    key = files.digest(name, SEED, torch.__version__, train.fingerprint, code)
+    if not learn and not (files.cache_folder() / "explore" / key).exists():
         return None
     began, part = time.monotonic(), zoo.part(train)
-    if network.recipe is None:
+    if network.recipe is None:  # a support vector machine is fitted as fast as it is read
         trained, seconds = zoo.fitted_svm(part, n_classes, SEED), time.monotonic() - began
     else:
         torch.manual_seed(zlib.crc32(f"{SEED}/{name}".encode()))
         model = network.build(n_classes, width=small.width, **small.readings)
         recipe = replace(zoo.recipe_of(name, 1), batch_size=16, precision="fp32", **small.recipe)
         part, feed, loss = zoo.training_of(network, part, recipe.augmentation)
-        if kept is None:
+
+        def taught() -> dict[str, np.ndarray]:
             label = f"training {title(name)}"
             training.fit(model, part, recipe, feed=feed, loss=loss, seed=SEED, label=label)
-            kept = {"weights": model.state_dict(), "seconds": time.monotonic() - began}
-            with files.atomic(path) as temporary:
-                torch.save(kept, temporary)
-        model.load_state_dict(kept["weights"])
-        trained, seconds = Trained(network, model.eval(), feed, n_classes), kept["seconds"]
+            weights = {key: values.numpy() for key, values in model.state_dict().items()}
+            return weights | {"seconds": np.array(time.monotonic() - began)}
+
+        weights = files.cached_arrays("explore", key, taught)
+        seconds = float(weights.pop("seconds"))
+        model.load_state_dict({key: torch.as_tensor(values) for key, values in weights.items()})
+        trained = Trained(network, model.eval(), feed, n_classes)
     hits = trained.predict(zoo.part(held)).argmax(1) == held.labels
     took = "under a second" if seconds < 1 else f"{seconds:.0f} s"
-    about = f"{title(name)}, {small.cut}, trained here for {took}"
+    said = f"{title(name)}, {small.cut}, trained here for {took}"
     accuracy, (low, high) = float(hits.mean()), metrics.interval(hits, held.subjects)
-    return Explored(title(name), about, trained, train.classes, accuracy, low, high, len(hits))
+    return Explored(title(name), said, trained, train.classes, accuracy, low, high, len(hits))
 
 
 def about(network: Explored | None, collection: Collection, photo: bool) -> str:
     """Say what a network is, how well it does on faces it has not seen, and what that is not."""
     train, n = collection.train, len(collection.train)
-    faces = (
-        f"{n:,} faces"
-        if train.subjects is None
-        else f"{n:,} faces of {len(np.unique(train.subjects))} people"
-    )
+    faces = f"{n:,} faces"
+    if train.subjects is not None:
+        faces += f" of {len(np.unique(train.subjects))} people"
     if network is None:
         text = f"{faces} to train on, and {len(collection.held):,} of {collection.held_out_by} to look at."
     elif not network.here:
@@ -178,18 +170,3 @@ def about(network: Explored | None, collection: Collection, photo: bool) -> str:
     if photo:
         text += " Of your photo it knows what its faces taught it and no more: its answer is play."
     return text
-
-
-def _kept(path: Path) -> dict[str, Any] | None:
-    """Return weights and seconds that were kept, or None: a damaged file may raise almost anything."""
-    try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-        return {"weights": dict(kept["weights"]), "seconds": float(kept["seconds"])}
-    except Exception:
-        return None
-
-
-@cache
-def _sources() -> list[str]:
-    """Return digests of what decides the weights: this module and the library's files behind it."""
-    return [files.source_digest(path) for path in behind([Path(__file__).resolve()])]

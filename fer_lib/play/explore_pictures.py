@@ -10,8 +10,8 @@ import torch
 from fer_lib.data.corpus import Corpus
 from fer_lib.features import hog
 from fer_lib.papers.lkrnet.key_regions import KeyRegions, geometry_of
+from fer_lib.play import explore_faces
 from fer_lib.play.explore_faces import INTERFERENCE, Collection, Photograph, Words, disturbed
-from fer_lib.play.explore_faces import along as faces_along
 from fer_lib.play.explore_models import Explored
 from fer_lib.play.zoo import SIZE
 from fer_lib.show.plots.style import EXPRESSION_STYLE, INK, MARK, MUTED, SMALL, styled
@@ -40,22 +40,12 @@ def picture(
     Of two networks there are two rows of bars and two kinds of lines, and what the second makes of the face
     takes the place of the SIFT words.
 
-    Parameters
-    ----------
-    title : str
-        Of the whole picture.
-    face : Corpus
-        One framed face, undisturbed, of ``collection`` or ``photo``.
-    networks : list of Explored or None
-        One or two; None for one that is not trained yet.
-    severities : dict
-        What is done to the face, for :func:`fer_lib.play.explore_faces.disturbed`.
-    along : str
-        Which of them the curve follows.
-    target : str, optional
-        The class whose evidence is wanted; the predicted one by default.
+    ``face`` is one framed face, undisturbed, of ``collection`` or ``photo``; a network that is not trained
+    is None. ``severities`` are those of :func:`fer_lib.play.explore_faces.disturbed`; the curve follows the
+    one called ``along``. ``target`` is the class whose evidence is wanted, by default the answer.
     """
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
     figure = Figure(figsize=INCHES, dpi=100, layout="none")
     figure.text(0.012, 0.985, title, va="top", fontweight="bold")
@@ -74,18 +64,10 @@ def picture(
     (image,), (points,) = changed.images, face.landmarks
     if photo:
         _tile(axes[0], photo.pixels, "Your photo", "in grey; the frame is the face")
-        left, upper, width, height = photo.box
-        axes[0].plot(
-            *([left, left + width, left + width, left, left], [upper, upper, *[upper + height] * 2, upper]),
-            color=MARK,
-        )
+        axes[0].add_patch(Rectangle(photo.box[:2], *photo.box[2:], fill=False, edgecolor=MARK))
     else:
-        _tile(
-            axes[0],
-            face.images[0],
-            "The face",
-            f"{truth}, {(face.ids if face.subjects is None else face.subjects)[0]}",
-        )
+        whose = (face.ids if face.subjects is None else face.subjects)[0]
+        _tile(axes[0], face.images[0], "The face", f"{truth}, {whose}")
     _tile(axes[1], image, "Landmarks", "68 points of the face undisturbed")
     axes[1].scatter(*points.T, s=3, color=MARK, zorder=2)
     _evidence(axes[2:4], networks[0], changed, target)
@@ -123,11 +105,7 @@ def _bars(axes: Axes, network: Explored | None, face: Corpus, truth: str | None,
 
 
 def _curve(
-    axes: Axes,
-    face: Corpus,
-    networks: list[Explored | None],
-    severities: dict[str, float],
-    name: str,
+    axes: Axes, face: Corpus, networks: list[Explored | None], severities: dict[str, float], name: str
 ) -> None:
     """Draw the answers along one slider, the others staying as they are; lines that rise are named.
 
@@ -142,7 +120,7 @@ def _curve(
         text.set_horizontalalignment(side)
     axes.grid(axis="y")
     axes.axvline(severities[name], color=INK, ls=(0, (3, 3)), lw=1)
-    steps, series = faces_along(face, name, **severities)
+    steps, series = explore_faces.along(face, name, **severities)
     for network, style in zip(networks, ("-", ":"), strict=False):
         chances = [] if network is None else 100 * network.probabilities(series).T
         for expression, line in zip(network.classes if network else (), chances, strict=True):

@@ -1,8 +1,6 @@
-"""Networks of the chapters' own runs, for the explore panel, where their weights were kept.
+"""Networks of the chapters' own runs, for the explore panel, where they kept weights beside the evidence.
 
-A run leaves weights beside its evidence (``weights/<network> <fold>.pt``); ``run.json`` has what else it
-takes to build the network. Whatever it was trained on, here it reads the panel's faces, which are turned
-level and cropped by the eyes.
+Whatever they were trained on, here they read the panel's faces, turned level and cropped by the eyes.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -36,13 +33,7 @@ OFFERED = {
     ("cspp", "C-SPP"): NETWORKS["C-SPP"],
     ("lkrnet", "VGG19"): NETWORKS["VGG19"],
     ("lkrnet", "Our method"): NETWORKS["LKRNet"],
-    ("control", "mini-Xception"): replace(
-        NETWORKS["C2"],
-        paper="control",
-        build=lambda n, width: MiniXception(n),
-        normalisation="global",
-        structure=(),
-    ),
+    ("control", "mini-Xception"): Network("control", "", lambda n, width: MiniXception(n), "global"),
 } | {
     ("matrix", n): replace(NETWORKS[n], structure=("activation",) * (NETWORKS[n].paper == "cspp"))
     for n in STILL
@@ -61,17 +52,10 @@ class Kept:
     @property
     def title(self) -> str:
         """Its name, and the run that it is of."""
-        run = self.run
-        return f"{self.name}: {run.dataset}, {run.budget}, {run.path.name}"
+        return f"{self.name}: {self.run.dataset}, {self.run.budget}, {self.run.path.name}"
 
     def load(self) -> Explored:
-        """Build the network with its weights.
-
-        Raises
-        ------
-        FerError
-            If the weights cannot be read, or are those of another network than today's code builds.
-        """
+        """Build the network; FerError if its weights are damaged or of another than today's code builds."""
         run, network = self.run, OFFERED[self.run.paper, self.name]
         path, classes = run.path / "weights" / f"{self.name} {self.fold}.pt", tuple(run.info["classes"])
         plan, chosen = run.info["plan"], run.info["parameters"]
@@ -88,7 +72,9 @@ class Kept:
         except Exception as error:  # a damaged file may raise almost anything
             why = str(error).strip().splitlines() or [type(error).__name__]
             raise FerError(f"{path} cannot be used ({why[0]}); run it again with --force.") from None
-        hits, groups = self._tested()
+        rows, samples = run.predictions(self.name), run.samples()
+        rows = {name: column[rows["fold"] == self.fold] for name, column in rows.items()}
+        hits, groups = metrics.correct(rows, samples[samples["fold"] == self.fold])
         right, (low, high) = float(hits.mean()), metrics.interval(hits, groups)
         about = (
             f"{self.title}: right on {right:.0%} [{low:.0%}, {high:.0%}] of the {len(hits):,} faces that its "
@@ -97,15 +83,6 @@ class Kept:
         )
         trained = Trained(network, model.eval(), feed, len(classes))
         return Explored(self.title, about, trained, classes, right, low, high, len(hits), here=False)
-
-    def _tested(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return which of the fold's test faces it got right, and whose they are."""
-        rows, samples = self.run.predictions(self.name), self.run.samples()
-        here = rows["fold"] == self.fold
-        people = samples[samples["fold"] == self.fold].drop_duplicates("ids").set_index("ids")["subject"]
-        ids = rows["ids"][here]
-        groups = people.reindex(ids).to_numpy() if people.all() else ids
-        return (rows["probabilities"].argmax(1) == rows["labels"])[here], groups
 
 
 def found(results: str | Path = "results") -> dict[str, Kept]:
@@ -130,11 +107,12 @@ def _feed(run: Run, network: Network, statistics: dict[str, Tensor]) -> Feed:
         return modalities.MultimodalFeed(normalise, statistics["mean_face"], **own)
     if run.paper == "cspp":
         level = EyeFeed(intensity=chosen["intensity_norm"])
-        return lambda batch, _: level(Part(batch.images, batch.labels, (_eyes(batch),)), False)
+
+        def read(batch: Part, _: bool) -> tuple[Tensor, ...]:
+            eyes = torch.as_tensor(faces.eyes(batch.extra[LANDMARKS].numpy()))
+            return level(Part(batch.images, batch.labels, (eyes,)), False)
+
+        return read
     if run.paper == "control":
         return lambda batch, _: (F.interpolate(normalise(batch.images), 64, mode="bilinear"),)
     return network.reads(None, normalise)
-
-
-def _eyes(batch: Part) -> Tensor:
-    return torch.as_tensor(faces.eyes(batch.extra[LANDMARKS].numpy()))

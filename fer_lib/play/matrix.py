@@ -1,7 +1,7 @@
 """The matrix: every network trained and tested on the same faces, and what it costs.
 
-Every network of :mod:`fer_lib.play.zoo` gets the same images, folds, epochs and augmentation
-(:mod:`fer_lib.play.matrix_data`), and keeps what is its own: layers, inputs, normalisation, recipe and loss.
+Every network gets the same images, folds, epochs and augmentation, and keeps what is its own: layers, inputs,
+normalisation, recipe and loss.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fer_lib.learn.training import Part
 from fer_lib.learn.units import Outcome, read_weights, train_unit
 from fer_lib.papers.multimodal.modalities import MultimodalFeed
 from fer_lib.play.matrix_data import Faces, disturbed, find_landmarks
-from fer_lib.play.zoo import NETWORKS, SVM, Network, Trained, fitted_svm, recipe_of, training_of
+from fer_lib.play.zoo import NETWORKS, SVM, Network, Trained, blank, fitted_svm, recipe_of, training_of
 
 if TYPE_CHECKING:
     from fer_lib.data.splits import Fold
@@ -55,10 +55,9 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """One corpus on which every network is trained and tested, under one plan.
+    """One corpus on which every network is trained and tested, under one of the matrix's budgets.
 
-    ``store`` keeps finished networks, such as a recorder; ``plan`` is one of
-    :data:`fer_lib.play.budgets.BUDGETS`; of every network's ``epochs`` the last one counts.
+    ``store`` keeps finished networks, such as a recorder; of every network's ``epochs`` the last one counts.
     """
 
     faces: Faces
@@ -150,16 +149,17 @@ class Bench:
 def multiply_adds(name: str, n_classes: int = 7, width: float = 1.0) -> tuple[int, int]:
     """Return a model's trainable parameters, and the multiply-adds of one image through it.
 
-    Counted by torch's ``FlopCounterMode``, which takes convolutions and matrix products; two operations are
-    one multiply-add. What comes before the network (landmarks, SIFT, HOG) is not counted, but timed.
+    Counted are convolutions and matrix products; two operations are one multiply-add. What comes before the
+    network (landmarks, SIFT, HOG) is not counted, but timed.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     network = NETWORKS[name]
+    inputs = network.feed(blank())(blank(), False)
     with torch.device("meta"):
         model = network.build(n_classes, width=width).eval()
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(*(x.to("meta") for x in network.inputs))
+        model(*(x.to("meta") for x in inputs))
     return count_parameters(model), counter.get_total_flops() // 2
 
 
@@ -167,8 +167,7 @@ def images_per_second(one: Trained, part: Part, n: int = 512, seconds: float = 0
     """Return how many of a part's first ``n`` images a model predicts per second, its feed included.
 
     The best of as many passes as ``seconds`` allow, at least two after one that warms up. On a CPU seconds
-    are of processor time, which other work there hardly changes: what one core would do, however many there
-    are.
+    are of processor time: what one core would do, whatever else runs there.
     """
     part = part.take(torch.arange(min(n, len(part)), device=part.labels.device))
     now = time.process_time if part.images.device.type == "cpu" else time.perf_counter

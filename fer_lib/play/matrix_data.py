@@ -1,8 +1,7 @@
 """The faces of the matrix: found, turned by the eyes, 48 pixels square, with all that any network reads.
 
-The five papers prepare their images differently. To compare networks and not preparations, every network of
-:mod:`fer_lib.play.zoo` gets the same pixels of the same images, in the same folds, and under the same
-disturbances.
+The five papers prepare their images differently. To compare networks and not preparations, all of them get
+the same pixels of the same images.
 """
 
 from __future__ import annotations
@@ -90,8 +89,7 @@ def load(
 ) -> Faces:
     """Read a corpus and prepare it.
 
-    ``limit`` keeps so many images with the classes in proportion; of a corpus with an official split so many
-    for training and half as many for testing. ``drawn`` are arguments of
+    ``limit`` is that of :func:`limited`, ``drawn`` are arguments of
     :func:`fer_lib.data.datasets.synthetic.generate`.
     """
     corpus, fingerprint, clips = _read(name, data_dir, limit, seed, drawn or {})
@@ -174,12 +172,7 @@ def folds(corpus: Corpus, k: int, seed: int, keep: int | None = None) -> tuple[s
     """Return the common protocol's name and its folds.
 
     The official split where there is one, else ``k`` folds (or as many as there are people) that keep every
-    person on one side, of which the first ``keep`` are used.
-
-    Raises
-    ------
-    FerError
-        If the corpus has neither an official split nor subjects.
+    person on one side, of which the first ``keep`` are used. A corpus with neither is a FerError.
     """
     if corpus.split is not None:
         return "official", splits.official(corpus, validation=None)

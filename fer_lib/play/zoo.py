@@ -2,8 +2,7 @@
 
 All of them read one kind of part: faces of 48 pixels with their landmarks, key regions, SIFT words and
 frames (:func:`part`), moved in the same way while training (:class:`Augmented`). A :class:`Network` says what
-is its own: its layers, what it reads of a face, how grey values are normalised, its recipe and its loss, each
-under the recommended reading of its paper.
+is its own, under the recommended reading of its paper.
 """
 
 from __future__ import annotations
@@ -52,51 +51,6 @@ MINING = "semi_hard"  # of LKRNet's triplets: the recommended reading of ``tripl
 CYCLE = 200  # epochs, beyond which the rates of paper 5's schedule are stretched
 
 
-@dataclass(frozen=True)
-class Network:
-    """What is one network's own.
-
-    Attributes
-    ----------
-    build
-        (number of classes, ``width=`` and further readings) -> the network; width 1 is its paper's.
-    normalisation
-        A mode of :class:`fer_lib.learn.normalisation.Normalisation`, or in words what the feed does itself.
-    reads
-        (training part, its normalisation or None) -> the feed; only its test mode is used.
-    inputs
-        A batch of one, for counting.
-    recipe
-        Number of epochs -> its paper's recipe; None for the support vector machine, which is fitted at once.
-    loss, mining
-        See :func:`fer_lib.learn.training.fit` and :class:`fer_lib.papers.lkrnet.triplets.TripletTraining`.
-    needs
-        What must be found in an image first (``landmarks``, ``words``), or ``clips``.
-    layer
-        Network -> the layer that Grad-CAM looks at; None where there is no convolution.
-    structure
-        The parameters of its paper's notebook that ``build`` takes.
-    """
-
-    paper: str
-    what: str
-    build: Callable[..., nn.Module]
-    normalisation: str
-    reads: Callable[[Part, Normalisation | None], Feed]
-    inputs: tuple[Tensor, ...]
-    recipe: Callable[[int], Recipe] | None
-    loss: Loss | None = None
-    mining: str | None = None
-    needs: str | None = None
-    layer: Callable[[nn.Module], nn.Module] | None = lambda model: model.last_convolution
-    structure: tuple[str, ...] = ()
-
-    def feed(self, train: Part) -> Feed:
-        """Return what makes the network's inputs of a batch, with statistics of the training part."""
-        own = self.normalisation in NORMALISATIONS
-        return self.reads(train, Normalisation.fit(train.images, self.normalisation) if own else None)
-
-
 # --- what a network reads -----------------------------------------------------------------------------------
 
 
@@ -113,7 +67,7 @@ def _three_modalities(train: Part, normalise: Normalisation) -> Feed:
 
 
 def _local_contrast(*_: object) -> Feed:
-    feed = EyeFeed(SIZE)  # the faces are aligned already: without eyes it normalises alone
+    feed = EyeFeed()  # the faces are aligned already: without eyes it normalises alone
     return lambda batch, _: feed(Part(batch.images, batch.labels), False)
 
 
@@ -152,9 +106,117 @@ def _known(epochs: int) -> Recipe:
     return Recipe(epochs, batch_size=128, optimiser="sgd", weight_decay=5e-4, learning_rates=rates)
 
 
-def _scores_alone(output: tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return VGG19's loss: the traditional cross-entropy, on single images."""
-    return cross_entropy()(output[0], labels)
+@dataclass(frozen=True)
+class Network:
+    """What is one network's own.
+
+    Attributes
+    ----------
+    build
+        (number of classes, ``width=`` and further readings) -> the network; width 1 is its paper's.
+    normalisation
+        A mode of :class:`fer_lib.learn.normalisation.Normalisation`, or in words what the feed does itself.
+    reads
+        (training part, its normalisation or None) -> the feed; only its test mode is used.
+    recipe
+        Number of epochs -> its paper's recipe; None for the support vector machine, which is fitted at once.
+    loss, mining
+        See :func:`fer_lib.learn.training.fit` and :class:`fer_lib.papers.lkrnet.triplets.TripletTraining`.
+    needs
+        What must be found in an image first (``landmarks``, ``words``), or ``clips``.
+    layer
+        Network -> the layer that Grad-CAM looks at; None where there is no convolution.
+    structure
+        The parameters of its paper's notebook that ``build`` takes.
+    """
+
+    paper: str
+    what: str
+    build: Callable[..., nn.Module]
+    normalisation: str = "image"
+    reads: Callable[[Part, Normalisation | None], Feed] = _image
+    recipe: Callable[[int], Recipe] | None = _adam
+    loss: Loss | None = None
+    mining: str | None = None
+    needs: str | None = None
+    layer: Callable[[nn.Module], nn.Module] | None = lambda model: model.last_convolution
+    structure: tuple[str, ...] = ()
+
+    def feed(self, train: Part) -> Feed:
+        """Return what makes the network's inputs of a batch, with statistics of the training part."""
+        own = self.normalisation in NORMALISATIONS
+        return self.reads(train, Normalisation.fit(train.images, self.normalisation) if own else None)
+
+
+_CSPP = {"normalisation": "local contrast", "reads": _local_contrast, "recipe": _momentum}
+_CSPP |= {"structure": cspp_trainer.STRUCTURE}
+_LKRNET = {"reads": _key_regions, "recipe": _known, "structure": lkrnet_trainer.STRUCTURE}
+_LKRNET |= {"layer": lambda model: model.activation(4)}  # the last convolution has 2 x 2 cells: too few
+NETWORKS: dict[str, Network] = {
+    "C2": Network(
+        "cnn_sift",
+        "four convolutions and a dense layer of 2048",
+        partial(cnn_sift.build, "C2"),
+        structure=cnn_sift.STRUCTURE,
+    ),
+    "S2": Network(
+        "cnn_sift",
+        "C2 beside 512 SIFT words",
+        partial(cnn_sift.build, "S2"),
+        reads=_image_and_words,
+        needs="words",
+    ),
+    "Multimodal": Network(
+        "multimodal",
+        "image with attention, landmarks and HOG",
+        multimodal.Multimodal,
+        "global",
+        _three_modalities,
+        needs="landmarks",
+        structure=multimodal_trainer.STRUCTURE,
+    ),
+    "ResNet18": Network(
+        "multimodal", "a competitor, with a stem for small images", baselines.resnet, "global"
+    ),
+    SVM: Network(
+        "multimodal",
+        "a competitor: HOG and a linear machine",
+        lambda n, width: nn.Linear(hog.length(), n),  # what it costs; scikit-learn fits it
+        "blocks of HOG",
+        _gradients,
+        recipe=None,
+        layer=None,
+    ),
+    "Benchmark": Network(
+        "cspp", "two convolutions, after Lopes et al.", partial(cspp.build, "Benchmark"), **_CSPP
+    ),
+    "C-SPP": Network("cspp", "two spatial pyramids", partial(cspp.build, "C-SPP"), **_CSPP),
+    "3D-CNN": Network(
+        "cnn3d",
+        "ten frames (the Oulu-CASIA optimum)",
+        partial(cnn3d.c2, size=SIZE),
+        "to [-1, 1]",
+        _frames,
+        lambda epochs: Readings().recipe(cnn3d.C2, PAPER | {"epochs": epochs}),
+        needs="clips",
+    ),
+    "VGG19": Network(
+        "lkrnet",
+        "LKRNet's trunk and one classifier",
+        partial(lkrnet.build, "VGG19"),
+        loss=lambda output, labels: cross_entropy()(output[0], labels),  # traditional, on single images
+        **_LKRNET,
+    ),
+    "LKRNet": Network(
+        "lkrnet",
+        "key regions and triplets",
+        partial(lkrnet.build, "Our method"),
+        mining=MINING,
+        needs="landmarks",
+        **_LKRNET,
+    ),
+}
+"""Name -> network, by the order of the papers."""
 
 
 def recipe_of(name: str, epochs: int, *, smaller: int = 1, rate: float = 1.0) -> Recipe:
@@ -167,118 +229,6 @@ def recipe_of(name: str, epochs: int, *, smaller: int = 1, rate: float = 1.0) ->
     rates = own.learning_rates and tuple(float(f"{value * rate:.6g}") for value in own.learning_rates)
     batch_size = own.batch_size if smaller == 1 else max(8, own.batch_size // smaller)
     return replace(own, batch_size=batch_size, lr=own.lr * rate, learning_rates=rates, augmentation=MILD)
-
-
-_FACE = torch.zeros(1, 1, SIZE, SIZE)
-_CROP = (torch.zeros(1, 1, 44, 44), torch.zeros(1, 1, 2, 2))
-NETWORKS: dict[str, Network] = {
-    "C2": Network(
-        "cnn_sift",
-        "four convolutions and a dense layer of 2048",
-        partial(cnn_sift.build, "C2"),
-        "image",
-        _image,
-        (_FACE,),
-        _adam,
-        structure=cnn_sift.STRUCTURE,
-    ),
-    "S2": Network(
-        "cnn_sift",
-        "C2 beside 512 SIFT words",
-        partial(cnn_sift.build, "S2"),
-        "image",
-        _image_and_words,
-        (_FACE, torch.zeros(1, cnn_sift.VISUAL_WORDS["S2"])),
-        _adam,
-        needs="words",
-    ),
-    "Multimodal": Network(
-        "multimodal",
-        "image with attention, landmarks and HOG",
-        multimodal.Multimodal,
-        "global",
-        _three_modalities,
-        (_FACE, torch.zeros(1, 136), torch.zeros(1, hog.length())),
-        _adam,
-        needs="landmarks",
-        structure=multimodal_trainer.STRUCTURE,
-    ),
-    "ResNet18": Network(
-        "multimodal",
-        "a competitor, with a stem for small images",
-        baselines.resnet,
-        "global",
-        _image,
-        (_FACE,),
-        _adam,
-    ),
-    SVM: Network(
-        "multimodal",
-        "a competitor: HOG and a linear machine",
-        lambda n, width: nn.Linear(hog.length(), n),  # what it costs; scikit-learn fits it
-        "blocks of HOG",
-        _gradients,
-        (torch.zeros(1, hog.length()),),
-        None,
-        layer=None,
-    ),
-    "Benchmark": Network(
-        "cspp",
-        "two convolutions, after Lopes et al.",
-        partial(cspp.build, "Benchmark"),
-        "local contrast",
-        _local_contrast,
-        (_FACE,),
-        _momentum,
-        structure=cspp_trainer.STRUCTURE,
-    ),
-    "C-SPP": Network(
-        "cspp",
-        "two spatial pyramids",
-        partial(cspp.build, "C-SPP"),
-        "local contrast",
-        _local_contrast,
-        (_FACE,),
-        _momentum,
-        structure=cspp_trainer.STRUCTURE,
-    ),
-    "3D-CNN": Network(
-        "cnn3d",
-        "ten frames (the Oulu-CASIA optimum)",
-        partial(cnn3d.c2, size=SIZE),
-        "to [-1, 1]",
-        _frames,
-        (torch.zeros(1, 3, N_FRAMES, SIZE, SIZE),),
-        lambda epochs: Readings().recipe(cnn3d.C2, PAPER | {"epochs": epochs}),
-        needs="clips",
-    ),
-    "VGG19": Network(
-        "lkrnet",
-        "LKRNet's trunk and one classifier",
-        partial(lkrnet.build, "VGG19"),
-        "image",
-        _key_regions,
-        _CROP,
-        _known,
-        loss=_scores_alone,
-        layer=lambda model: model.activation(4),  # the last convolution has 2 x 2 cells: too few to look at
-        structure=lkrnet_trainer.STRUCTURE,
-    ),
-    "LKRNet": Network(
-        "lkrnet",
-        "key regions and triplets",
-        partial(lkrnet.build, "Our method"),
-        "image",
-        _key_regions,
-        _CROP,
-        _known,
-        mining=MINING,
-        needs="landmarks",
-        layer=lambda model: model.activation(4),
-        structure=lkrnet_trainer.STRUCTURE,
-    ),
-}
-"""Name -> network, by the order of the papers."""
 
 
 # --- parts and batches --------------------------------------------------------------------------------------
@@ -299,6 +249,12 @@ def part(
     none = np.zeros((len(faces), 0), np.float32)
     extra = [faces.landmarks, geometry, none if words is None else words, none if clips is None else clips]
     return Part.of(faces.images, faces.labels, *extra, device=device)
+
+
+def blank() -> Part:
+    """Return a part of one black face, for what depends on the shapes of inputs alone."""
+    columns = [torch.zeros(1, *shape) for shape in ((68, 2), (6, 2), (512,), (N_FRAMES, SIZE, SIZE))]
+    return Part(torch.zeros(1, SIZE, SIZE, dtype=torch.uint8), torch.zeros(1).long(), tuple(columns))
 
 
 def augmented(batch: Part, augmentation: Augmentation) -> Part:
