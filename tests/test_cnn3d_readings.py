@@ -61,7 +61,7 @@ def test_class_weights_are_inverse_to_frequency():
 
 # --- trials --------------------------------------------------------------------------------------
 
-ALL = BUDGETS["smoke"] | {"search": BUDGETS["smoke"]["search"] | {"subjects": None}}
+ALL = BUDGETS["smoke"] | {"search": BUDGETS["smoke"]["search"] | {"subjects": None, "epochs": 1}}
 
 
 def test_trials_search_without_the_subjects_that_test_what_is_found(sequences):

@@ -21,6 +21,7 @@ from fer_lib.learn.training import Part
 
 EYE_DISTANCE = 100.0  # pixels between the eye centres on a CK+ frame, about: noise is given at this scale
 MARGIN = 0.25  # of the cut's side, kept around it in a working image: noise of 5 sigma stays inside
+SIZE = 48  # of the faces in pixels
 WORKING = 96  # pixels; the cut has 64 of them, so that an output of 48 is never enlarged
 INTENSITIES = (
     "local_contrast",
@@ -49,25 +50,24 @@ class EyeFeed:
     :data:`INTENSITIES`.
     """
 
-    size: int = 48  # of the faces in pixels
     intensity: str = "local_contrast"
 
     def __call__(self, batch: Part, training: bool) -> tuple[Tensor]:
-        """Return ``(B, 1, size, size)`` float."""
+        """Return ``(B, 1, 48, 48)`` float."""
         faces = self.faces(batch, training)
         if self.intensity == "standardise":
             return (Normalisation()(faces.squeeze(1)),)
         return (local_contrast(faces) if self.intensity == "local_contrast" else equalise(faces),)
 
     def faces(self, batch: Part, noise: bool) -> Tensor:
-        """Return the aligned faces in grey levels, ``(B, 1, size, size)`` float, with or without noise."""
+        """Return the aligned faces in grey levels, ``(B, 1, 48, 48)`` float, with or without noise."""
         images = batch.images.unsqueeze(1).float()
         if not batch.extra:
             return images
         eyes, *offsets = batch.extra
         if noise and offsets:
             eyes = eyes + offsets[0]
-        return warp_images(images, eye_matrices(eyes, self.size), self.size)
+        return warp_images(images, eye_matrices(eyes, SIZE), SIZE)
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,11 @@ class NoisyPart(Part):
         return Part(self.images[image], self.labels[image], (eyes, noise))
 
 
-def working_images(
-    images: np.ndarray, eyes: np.ndarray, size: int = WORKING
-) -> tuple[np.ndarray, np.ndarray]:
+def working_images(images: np.ndarray, eyes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cut faces with a margin out of photographs, upright or not, at a size that a device can hold.
 
     ``images`` are uint8 (N, H, W) and ``eyes`` as :func:`fer_lib.faces.eyes` returns them; where they are NaN
-    the median position of the others is taken. Returned are uint8 (N, size, size) and the eyes in them,
+    the median position of the others is taken. Returned are uint8 (N, 96, 96) and the eyes in them,
     float32 (N, 2, 2). FerError if no eyes were found at all, or both eyes of a face coincide.
     """
     eyes = np.asarray(eyes, np.float64)
@@ -118,6 +116,6 @@ def working_images(
     centre = eyes.mean(1) + down * (half * (BELOW - ABOVE) / 2)[:, None]
     corner = centre + 0.5 - side[:, None] / 2  # edges count from the corner of the first pixel
     boxes = np.column_stack([corner, side, side])
-    cut = crop(images, boxes, size)
-    inside = (eyes + 0.5 - corner[:, None]) * (size / side)[:, None, None] - 0.5
+    cut = crop(images, boxes, WORKING)
+    inside = (eyes + 0.5 - corner[:, None]) * (WORKING / side)[:, None, None] - 0.5
     return cut, inside.astype(np.float32)

@@ -24,12 +24,13 @@ from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.training import Part
 
 TEST_CROPS = ("centre", "mirror", "ten")
+SIZE, CROP = 48, 44  # of faces and of their crops in pixels (Sect. 4.2)
 BLOCK, MOST_BLOCKS = 3, 3  # side of a black block in pixels (Sect. 4.2), and how many an image has at most
 
 
 @dataclass(frozen=True)
 class KeyRegions:
-    """Draws masks of regions ``alpha`` times as wide and high as the face; the larger weight holds.
+    """Draws masks of regions ``alpha`` times as wide and high as the face; of two weights the larger holds.
 
     Masks are down-sampled by averages over cells that divide the whole image (``resize="area"``), or over the
     pixels that the network's pools leave to each cell (``"as_maps"``). Pools round down, so the two differ
@@ -77,19 +78,18 @@ class KeyRegionFeed:
     normalise: Normalisation
     regions: KeyRegions
     cells: int  # side of the masks: the network's map_size
-    crop: int = 44
     test_crop: str = "centre"
 
     def __post_init__(self) -> None:
         one_of(self.test_crop, TEST_CROPS, "test_crop")
 
     def __call__(self, batch: Part, training: bool) -> tuple[Tensor, Tensor]:
-        """Return images ``(B, 1, crop, crop)`` and masks ``(B, 1, cells, cells)``, float32.
+        """Return images ``(B, 1, 44, 44)`` and masks ``(B, 1, cells, cells)``, float32.
 
         The part's first ``extra`` is the geometry ``(N, 6, 2)``. Several views add an axis after the first.
         """
         n, (height, width), device = len(batch), batch.images.shape[1:], batch.images.device
-        room = xy(height - self.crop, width - self.crop, batch.labels)  # of rows and columns
+        room = xy(height - CROP, width - CROP, batch.labels)  # of rows and columns
         if training:
             corners = (torch.rand(n, 2, device=device) * (room + 1)).long()
             return self._view(batch, corners, torch.rand(n, device=device) < 0.5, training)  # Sect. 4.2
@@ -106,9 +106,9 @@ class KeyRegionFeed:
         return tuple(torch.stack(part, dim=1) for part in zip(*views, strict=True))
 
     def _view(self, batch: Part, corners: Tensor, mirrored: Tensor, training: bool) -> tuple[Tensor, Tensor]:
-        images, geometry = cut(batch.images, batch.extra[0], corners, mirrored, self.crop)
+        images, geometry = cut(batch.images, batch.extra[0], corners, mirrored, CROP)
         x = self.normalise(blot(images) if training else images)
-        return x, self.regions(geometry, self.crop, self.cells)
+        return x, self.regions(geometry, CROP, self.cells)
 
 
 def cut(
@@ -143,7 +143,7 @@ def blot(images: Tensor) -> Tensor:
     return images.masked_fill((in_row[:, :, :, None] & in_column[:, :, None, :]).any(1), 0)
 
 
-def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
+def geometry_of(corpus: Corpus, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """Return each face's geometry float32 ``(N, 6, 2)``, and whether it is known (else NaN), bool ``(N,)``.
 
     Of 68 landmarks, MTCNN's five points and the face's extent are taken; with five, the sides are those that
@@ -170,11 +170,10 @@ def geometry_of(corpus: Corpus, size: int = 48) -> tuple[np.ndarray, np.ndarray]
     return geometry, found
 
 
-def filled(geometry: np.ndarray, train: np.ndarray, size: int = 48) -> np.ndarray:
+def filled(geometry: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Return the geometry ``(N, 6, 2)`` with the mean face in place of those that were not found (NaN).
 
-    It has the mean landmarks of the training images at ``train``, and the whole image, ``size`` pixels a
-    side, as its box.
+    It has the mean landmarks of the training images at ``train``, and the whole image as its box.
     """
     lost = np.isnan(geometry).any((1, 2))
     known = geometry[train][~lost[train]]
@@ -182,7 +181,7 @@ def filled(geometry: np.ndarray, train: np.ndarray, size: int = 48) -> np.ndarra
         raise FerError(
             "No face was found among the training images, so there is no mean face to fall back on."
         )
-    mean = np.concatenate([known[:, :5].mean(0), [[size, size]]])
+    mean = np.concatenate([known[:, :5].mean(0), [[SIZE, SIZE]]])
     return np.where(lost[:, None, None], mean, geometry).astype(np.float32)
 
 
