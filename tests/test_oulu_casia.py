@@ -109,11 +109,8 @@ def test_missing_empty_and_short_sequences_are_reported_and_no_problem(copy):
     source = oulu_casia.READER.locate(copy)
     assert source.problems == []
     assert source.facts == {"sequences": 10, "missing_sequences": 470, "short_sequences": 1}
-    assert (
-        "470 sequences are missing or empty: VL Strong P001 Anger, VL Strong P001 Disgust,"
-        in source.remarks[0]
-    )
-    assert source.remarks[0].endswith("and 465 more.")
+    assert source.remarks[0].startswith("470 sequences (VL Strong P001 Anger, VL Strong P001 Disgust,")
+    assert source.remarks[0].endswith(", ...) are missing or empty.")
     assert source.remarks[1] == (
         "1 sequences (VL-Strong-P080-Fear) have fewer than 10 frames; all they have are taken."
     )

@@ -70,7 +70,8 @@ def add(commands: Any) -> None:
         folder = "the folder that holds corpora, made if needed (default: $FER_DATA, else ~/fer-data)"
         command.add_argument("--data-dir", metavar="D", help=folder)
         command.add_argument("--replace", action="store_true", help="replace a copy that is there already")
-    for command, action in ((listing, _list), (check, _check), (bring, _import), (fetch, _fetch)):
+    check.set_defaults(action=lambda given: _check(given.name, given.data_dir, given.json))
+    for command, action in ((listing, _list), (bring, _import), (fetch, _fetch)):
         command.set_defaults(action=action)
 
 
@@ -94,11 +95,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check(arguments: argparse.Namespace) -> int:
-    return _checked(arguments.name, arguments.data_dir, arguments.json)
-
-
-def _checked(name: str, folder: str | Path | None, as_json: bool = False) -> int:
+def _check(name: str, folder: str | Path | None, as_json: bool = False) -> int:
     """Check a corpus, print what was found and return the exit code."""
     from fer_lib import faces
     from fer_lib.data import datasets
@@ -119,7 +116,7 @@ def _import(arguments: argparse.Namespace) -> int:
     print(f"Brought {names} into {folder}")
     for name in packed:
         print(f"  still packed: {name}")
-    return _checked(arguments.name, folder.parent)
+    return _check(arguments.name, folder.parent)
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -129,7 +126,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
     folder, record = fetch(arguments.name, arguments.data_dir, **chosen)
     print(f"Downloaded {record['url']} ({record['size'] / 1e6:,.1f} MB) into {folder}")
     print(f"  sha256 {record['sha256']}, recorded in {RECORD}")
-    return _checked(arguments.name, folder.parent)
+    return _check(arguments.name, folder.parent)
 
 
 def print_check(found: dict[str, Any]) -> None:

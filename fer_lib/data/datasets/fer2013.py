@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,11 +233,11 @@ def _canonical_order(
     hashes = np.array([hashlib.sha256(image).hexdigest() for image in images], dtype="U64")
     order = np.lexsort((hashes, labels, split))
     names = np.array(SPLIT_ORDER)[split[order]]
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     ids = []
     for name, digest in zip(names.tolist(), hashes[order].tolist(), strict=True):
         key = f"{name}-{digest[:12]}"
-        seen[key] = seen.get(key, 0) + 1
+        seen[key] += 1
         ids.append(key if seen[key] == 1 else f"{key}-{seen[key]}")
     columns: dict[str, Any] = {"split": names, "meta": None if meta is None else meta.iloc[order]}
     return Corpus(images[order], labels[order], CLASSES, CARD, np.array(ids, dtype=np.str_), **columns)

@@ -173,20 +173,9 @@ def locate(root: Path, view: str, frames: str) -> Source | None:
         return None
     counts = dict.fromkeys(LEFT_OUT, 0)
     for (folder, name), path in sorted(clips.items()):
-
-        def read(key: str, use: Callable[..., Any], folder: str = folder) -> Any:
-            """Return what an XML file says; one that cannot be read is a problem and says nothing."""
-            if (file := xml.get((folder, key))) is None:
-                return use([])
-            source.files.append(file)
-            try:
-                return use(elements(file))
-            except FerError as error:
-                source.problems.append(f"{shown(file)}: {error}")
-                return use([])
-
-        label, seen = read(name, emotion_of), read("session", partial(view_of, clip=name))
-        apex = read(f"{name}-oao_aucs", apex_of)
+        label = _said(source, xml.get((folder, name)), emotion_of)
+        seen = _said(source, xml.get((folder, "session")), partial(view_of, clip=name))
+        apex = _said(source, xml.get((folder, f"{name}-oao_aucs")), apex_of)
         if label is None:
             counts["unlabelled"] += 1
         elif str(label) not in CODES:
@@ -207,6 +196,18 @@ def locate(root: Path, view: str, frames: str) -> Source | None:
     source.facts = {"clips": len(clips), **counts, "with_au_file": au}
     source.remarks = [f"{counts[key]:,} {text}" for key, text in LEFT_OUT.items() if counts[key]]
     return source
+
+
+def _said(source: Source, file: Path | None, use: Callable[[Elements], Any]) -> Any:
+    """Return what an XML file says; one that is absent, or cannot be read (a problem), says nothing."""
+    if file is None:
+        return use([])
+    source.files.append(file)
+    try:
+        return use(elements(file))
+    except FerError as error:
+        source.problems.append(f"{shown(file)}: {error}")
+        return use([])
 
 
 def _list_files(root: Path, source: Source) -> tuple[dict, dict]:

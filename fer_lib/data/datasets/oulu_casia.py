@@ -13,7 +13,7 @@ from pathlib import Path
 from fer_lib.data.corpus import Card
 from fer_lib.data.printed import Printed
 from fer_lib.data.reader import Reader
-from fer_lib.data.sources import SOME, Source, shown, take_frames, walk
+from fer_lib.data.sources import Source, counted, shown, take_frames, walk
 from fer_lib.expressions import EXPRESSIONS, canonical
 
 FOLDER = re.compile(
@@ -88,9 +88,7 @@ def locate(root: Path, camera: str, illumination: str, frames: str) -> Source | 
     missing = [(*part[1:], *key) for part, *key in complete if (*part, *key) not in chosen]
     source.facts = {"sequences": len(chosen), "missing_sequences": len(missing)}
     if missing:
-        some = ", ".join(" ".join(key) for key in missing[:SOME])
-        more = f" and {len(missing) - SOME:,} more" if len(missing) > SOME else ""
-        source.remarks.append(f"{len(missing):,} sequences are missing or empty: {some}{more}.")
+        source.remarks.append(f"{counted([' '.join(key) for key in missing])} are missing or empty.")
     sequences, labels, repeats = {}, {}, []
     for (_, camera, illumination, subject, expression), folders in chosen.items():
         # The fullest first: others may be interrupted copies.
