@@ -418,8 +418,8 @@ def test_a_csv_is_known_in_any_case(copy):
 @pytest.mark.parametrize(
     ("name", "options", "classes", "images"),
     [
-        ("ckplus", {"frames": "apex", "crop": FACE}, EXPRESSIONS[:6], 24),
-        ("jaffe", {"crop": FACE}, EXPRESSIONS[:7], 28),
+        ("ckplus", {"frames": "apex"}, EXPRESSIONS[:6], 24),
+        ("jaffe", {}, EXPRESSIONS[:7], 28),
     ],
 )
 def test_cnn_sift_gets_its_classes_folds_and_protocol(
