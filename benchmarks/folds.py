@@ -3,10 +3,9 @@
 Run ``python -m benchmarks.folds [--network C-SPP] [--width 1] [--images 1024] [--copies 0] [--epochs 1]
 [--folds 2] [--processes P] [--rounds R]``, on a GPU where there is one. Both ways are
 :func:`fer_lib.learn.side_by_side.train_units` on the same random images with Lopes's synthetic samples, the
-start
-of processes included; they take turns at being first. Given are the seconds until all folds are trained, the
-median of the rounds, and their ratio. The paper's run on CK+ is ``--folds 8 --images 811 --copies 70
---epochs 50 --rounds 1``.
+start of processes included; they take turns at being first. Given are the seconds until all folds are
+trained, the median of the rounds, and their ratio. The paper's run on CK+ is ``--folds 8 --images 811
+--copies 70 --epochs 50 --rounds 1``.
 """
 
 from __future__ import annotations

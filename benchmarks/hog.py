@@ -43,18 +43,14 @@ def main() -> None:
         ours.append(_seconds(lambda: hog.describe(batch)) / IMAGES)
         theirs.append(_seconds(lambda: _reference(images[:REFERENCE])) / REFERENCE)
         print(f"{1e6 * ours[-1]:8.1f} us ours {1e6 * theirs[-1]:8.1f} us scikit-image, each image")
-    print(
-        json.dumps(
-            {
-                "threads": args.threads,
-                "microseconds_ours": round(1e6 * min(ours), 1),
-                "microseconds_scikit_image": round(1e6 * min(theirs), 1),
-                "times_faster": round(min(theirs) / min(ours), 1),
-                "largest_difference": float(difference),
-            },
-            indent=1,
-        )
-    )
+    report = {
+        "threads": args.threads,
+        "microseconds_ours": round(1e6 * min(ours), 1),
+        "microseconds_scikit_image": round(1e6 * min(theirs), 1),
+        "times_faster": round(min(theirs) / min(ours), 1),
+        "largest_difference": float(difference),
+    }
+    print(json.dumps(report, indent=1))
 
 
 def _reference(images: np.ndarray) -> np.ndarray:

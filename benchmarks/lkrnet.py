@@ -1,13 +1,12 @@
 """Train LKRNet two ways in one process: with the library, and with a loop as VGG19 FER repositories write it.
 
-Run ``python -m benchmarks.lkrnet [--network "Our method"] [--width 1] [--batch 32]``.
-FER2013 is used where it is found, else synthetic faces. Both train the same network from the same initial
-weights on batches of as many triplets with the same loss; both crop, mirror, blot and normalise every image
-anew and draw the mask that belongs to it. The reference decodes with PIL, does all that image by image in a
-DataLoader and computes in float32; ours is :class:`fer_lib.papers.lkrnet.triplets.TripletTraining`. Which
-positives and
-negatives an anchor meets differs, as both draw at random. The two alternate, so that a slow moment of the
-machine meets both. All faces have one geometry: what finding landmarks costs is in ``benchmarks.faces``.
+Run ``python -m benchmarks.lkrnet [--network "Our method"] [--width 1] [--batch 32]``. FER2013 is used where
+it is found, else synthetic faces. Both train the same network from the same initial weights on batches of as
+many triplets with the same loss; both crop, mirror, blot and normalise every image anew and draw the mask
+that belongs to it. The reference decodes with PIL, does all that image by image in a DataLoader and computes
+in float32; ours is :class:`fer_lib.papers.lkrnet.triplets.TripletTraining`. Which positives and negatives an
+anchor meets differs, as both draw at random. The two alternate, so that a slow moment of the machine meets
+both. All faces have one geometry: what finding landmarks costs is in ``benchmarks.faces``.
 
 Images per second count anchors, positives and negatives. Memory is the most that each held of the device, or
 of this process (with what the interpreter and the corpus take; the DataLoader's workers are not in it).
