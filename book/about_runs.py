@@ -29,21 +29,35 @@ NAMES = {paper: claims.load(paper).short_name for paper in claims.PAPERS} | {
 STALE = "older code"
 
 
-@cache
-def pages() -> tuple[str, ...]:
-    """Return the pages of the book in reading order, without suffix; a pattern is the files it matches."""
-    root, found = repository(), []
-    toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+def contents(toc: dict[str, Any], root: Path, *kinds: str) -> dict[str, str]:
+    """Return the pages in reading order, without suffix, each with the caption of the part that it opens.
+
+    A pattern stands for the files below ``root`` that it matches, of the suffixes ``kinds``.
+    """
+    found, captions = {}, {part["chapters"][0]["file"]: part["caption"] for part in toc["parts"]}
     left = [{"file": toc["root"]}, *(chapter for part in toc["parts"] for chapter in part["chapters"])]
     while left:
         entry = left.pop(0)
         if "glob" in entry:
-            files = (file for kind in ("ipynb", "rst") for file in root.glob(f"{entry['glob']}.{kind}"))
-            found += sorted(file.relative_to(root).with_suffix("").as_posix() for file in files)
+            files = sorted(file for kind in kinds for file in root.glob(f"{entry['glob']}.{kind}"))
+            found |= {file.relative_to(root).with_suffix("").as_posix(): "" for file in files}
         else:
-            found.append(entry["file"])
+            found[entry["file"]] = captions.get(entry["file"], "")
         left = entry.get("sections", []) + left
-    return tuple(found)
+    return found
+
+
+@cache
+def pages() -> dict[str, str]:
+    """Return the :func:`contents` of this book."""
+    toc = yaml.safe_load((repository() / "_toc.yml").read_text("utf-8"))
+    return contents(toc, repository(), "ipynb", "rst")
+
+
+def gravest_first(paper: str) -> list[dict[str, Any]]:
+    """Return what does not add up in a paper, by its severity."""
+    order = ("high", "medium", "low")
+    return sorted(claims.load(paper).inconsistencies, key=lambda entry: order.index(entry["severity"]))
 
 
 def dataset_title(name: str) -> str:
@@ -92,24 +106,19 @@ def banner(shown: Iterable[runs.Run]) -> HTML:
     stand_ins = [run for run in real if run.paper in datasets.CARDS[run.dataset].stands_in]
     small = [run for run in real if run.budget not in ("full", "paper")]
     stale = [run for run in shown if not _is_current(run.path)]
-    lines, title = [], "Not every run here is evidence"
-    if len(real) == len(stand_ins):
-        title = "No whole run on a paper’s own data is shown here"
-        lines += ["No chapter on this page was run as a whole on a paper’s own data yet. "
-                  '<a href="runs.html">See which runs are planned</a>.']  # fmt: skip
-    if len(real) < len(shown):
-        lines += ["Results on synthetic faces are a demonstration. They are never compared with a claim."]
-    if stand_ins:
-        lines += [
-            "Results on other corpora stand in for the paper’s own and are not compared with its claims."
-        ]
-    if small:
-        lines += ["Runs below budget <em>full</em> train less than their networks need. They judge no claim."]
-    if stale:
-        made = "was" if len(stale) == 1 else "were"
-        lines += [
-            f"{len(stale)} of {len(shown)} runs shown here {made} made by {badge(STALE)}, changed since."
-        ]
+    none, drawn = len(real) == len(stand_ins), len(real) < len(shown)
+    title = "No whole run on a paper’s own data is shown here" if none else "Not every run here is evidence"
+    were = "was" if len(stale) == 1 else "were"
+    sentences = {
+        "No chapter on this page was run as a whole on a paper’s own data yet. "
+        '<a href="runs.html">See which runs are planned</a>.': none,
+        "Results on synthetic faces are a demonstration. They are never compared with a claim.": drawn,
+        "Results on other corpora stand in for the paper’s own and are not compared with its "
+        "claims.": stand_ins,
+        "Runs below budget <em>full</em> train less than their networks need. They judge no claim.": small,
+        f"{len(stale)} of {len(shown)} runs shown here {were} made by {badge(STALE)}, changed since.": stale,
+    }
+    lines = [sentence for sentence, true in sentences.items() if true]
     return HTML(admonition("warning budget-banner", title, lines) if lines else "")
 
 
@@ -136,16 +145,12 @@ def made() -> HTML:
             certified = [one for model in run.models() for one in convergence.of_run(run, model)]
             found = {one.model: one.converged for one in certified}
             converged = f"{sum(found.values())} of {len(found)}"
-        rows.append(
-            {
-                "Run": with_note(run_link(run), NAMES[run.paper]),
-                "Training (min)": Html(f"{_minutes(run):,.1f}"),
-                "Peak memory (GiB)": Html(f"{memory / 1024:.1f}") if memory else None,
-                "Made on": with_note(provenance.get("gpu") or provenance.get("cpu"), note, Long),
-                "Commit": Html(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>"),
-                "Networks converged": Html(converged),
-            }
-        )
+        row = {"Run": with_note(run_link(run), NAMES[run.paper])}
+        row["Training (min)"] = Html(f"{_minutes(run):,.1f}")
+        row["Peak memory (GiB)"] = Html(f"{memory / 1024:.1f}") if memory else None
+        row["Made on"] = with_note(provenance.get("gpu") or provenance.get("cpu"), note, Long)
+        row["Commit"] = Html(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>")
+        rows.append(row | {"Networks converged": Html(converged)})
     return table(rows, ["Training (min)", "Peak memory (GiB)"], "Runs")
 
 

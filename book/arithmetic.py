@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import pandas as pd
-from about_runs import NAMES
+from about_runs import NAMES, gravest_first
 from IPython.display import HTML
 from markup import Html, Long, Short, cell, folded, number, table, with_note
 
@@ -19,7 +17,6 @@ KINDS = {
     "plausibility": "possible, unsupported",
     "external": "rests on a look-up",
 }
-SEVERITIES = ("high", "medium", "low")
 
 
 def _what(row: pd.Series) -> Html:
@@ -37,13 +34,11 @@ def summary() -> HTML:
         "Differences that follow from the tables": forensics.differences()["agrees"],
         "Differences that add up among themselves": forensics.chains()["agrees"],
     }
-    return table(
-        [
-            {"Check": Long(name), "Checked": len(ok), "Agree": int(ok.sum()), "Do not": int((~ok).sum())}
-            for name, ok in found.items()
-        ],
-        label="Checks",
-    )
+    rows = [
+        {"Check": Long(name), "Checked": len(ok), "Agree": int(ok.sum()), "Do not": int((~ok).sum())}
+        for name, ok in found.items()
+    ]
+    return table(rows, label="Checks")
 
 
 def fractions() -> HTML:
@@ -67,13 +62,13 @@ def fractions() -> HTML:
 
 def averages() -> HTML:
     """Show every printed average with what its class accuracies give."""
-    frame = claims.frame()
-    noted = frame["note"].fillna("").str.startswith("called accuracy")  # of what is a class mean, in the text
-    text = set(frame.loc[noted, "id"])
+    notes = claims.frame().set_index("id")["note"].fillna("")  # which say what a class mean is called
     rows = [
         {
             "Claim": _what(row),
-            "Called": "accuracy" if row["id"] in text else row["metric"].replace("_", " "),
+            "Called": "accuracy"
+            if notes[row["id"]].startswith("called accuracy")
+            else row["metric"].replace("_", " "),
             "Printed (%)": number(row["printed"]),
             "Mean of classes": number(row["class_mean"]),
             "By images": number(row["weighted"]),
@@ -155,28 +150,27 @@ def tests_say() -> HTML:
     closest, hits = closest.mode()[0], closest.value_counts().max()
     as_printed = frame[closest].round(5).eq(frame["printed"])
 
-    def lost(p: pd.Series) -> str:
-        return ", ".join(names[p >= significance.LEVEL]) or "none of them"
-
-    two, shared = frame["two_sided"], frame["corrected"]
+    p_values = (frame["two_sided"], frame["corrected"], frame["corrected"] / 2)
+    two, both, one = (", ".join(names[p >= significance.LEVEL]) or "none of them" for p in p_values)
     return HTML(
         f"<p>Of {len(significance.TESTS)} tests on the folds that the paper prints, one comes closest to "
         f"{hits} of its {len(frame)} p-values: {significance.TESTS[closest]}. To the last digit it gives "
-        f"{as_printed.sum()}. Not significant if asked in both directions: {lost(two)}. The corrected "
+        f"{as_printed.sum()}. Not significant if asked in both directions: {two}. The corrected "
         "resampled t-test (Nadeau and Bengio) allows for the training data that folds share. Not significant "
-        f"by it in both directions: {lost(shared)}; in one direction: {lost(shared / 2)}.</p>"
+        f"by it in both directions: {both}; in one direction: {one}.</p>"
     )
 
 
 def found(paper: str) -> HTML:
     """Show everything found in one paper, gravest first, folded up."""
-    entries = sorted(claims.load(paper).inconsistencies, key=lambda e: SEVERITIES.index(e["severity"]))
-    rows = []
-    for e in entries:
-        about = f"{e['severity']}, {KINDS[e['kind']]}; {e['where']}"
-        rows.append(
-            {"What": with_note(Long(escape(e["what"])), about, Long), "Evidence": Long(cell(e["evidence"]))}
-        )
+    entries = gravest_first(paper)
+    rows = [
+        {
+            "What": with_note(e["what"], f"{e['severity']}, {KINDS[e['kind']]}; {e['where']}", Long),
+            "Evidence": Long(cell(e["evidence"])),
+        }
+        for e in entries
+    ]
     high = sum(e["severity"] == "high" for e in entries)
     head = f'<span class="name">{NAMES[paper]}</span> {len(entries)} findings, {high} of high severity'
     return HTML(folded(head, table(rows, (), f"Found in {NAMES[paper]}").data))

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 import pandas as pd
 import pictures
 import register
-from about_runs import NAMES, banner, dataset_title, run_caption, run_link
+from about_runs import NAMES, banner, dataset_title, gravest_first, run_caption, run_link
 from IPython.display import HTML, display
-from markup import NOT_RUN, Html, Long, badges, facts, folded, table, with_note
+from markup import NOT_RUN, Html, Long, badges, cell, facts, folded, table, with_note
 from measured import at_chance, training, uncertified
 
 from fer_lib import claims
@@ -29,8 +29,7 @@ from fer_lib.show.beside import claims_table, interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SEVERITIES = ("high", "medium", "low")
+HOLD, FAIL = ("reproduced", "holds"), ("not reached", "does not hold")
 
 
 class Overview:
@@ -43,12 +42,9 @@ class Overview:
         drawn = [run for run in found if run.dataset == "synthetic"]
         # One demonstration is enough: the one that was trained longest.
         self.runs = self.real + sorted(drawn, key=lambda run: -runs.BUDGETS.index(run.budget))[:1]
-        self.doubted = sorted(self.paper.inconsistencies, key=lambda e: SEVERITIES.index(e["severity"]))
-
-    @cached_property
-    def compared(self) -> pd.DataFrame:
-        """The paper's claims beside its runs."""
-        return report.compare(self.paper.key, self.runs)
+        self.doubted = gravest_first(paper)
+        own = claims.frame(paper).query("ours")
+        self.wanted = list(dict.fromkeys(own["corpus"].dropna()))  # the corpora of its claims
 
     @cached_property
     def score(self) -> pd.DataFrame:
@@ -67,7 +63,7 @@ class Overview:
     def glance(self) -> HTML:
         """Show the paper, its claims, what we reached, the verdict in a sentence and the gravest doubt."""
         paper = self.paper
-        printed = ", ".join(filter(None, (", ".join(paper.authors), paper.venue, str(paper.year or ""))))
+        printed = ", ".join(filter(None, (*paper.authors, paper.venue, str(paper.year or ""))))
         where = Html(f"<em>{escape(paper.title)}</em><br>{escape(printed)}.{source(paper)}")
         return facts(
             {
@@ -138,15 +134,10 @@ class Overview:
     def ran(self) -> HTML:
         """Link the executed notebooks, say which datasets have none, and how the networks were trained."""
         links = "".join(f"<li>{run_link(run)}</li>" for run in self.runs)
-        frame = claims.frame(self.paper.key)
-        wanted = dict.fromkeys(frame.loc[frame["ours"], "corpus"].dropna())
         there = {run.dataset for run in self.real}
-        missing = ", ".join(dataset_title(name) for name in wanted if name not in there)
-        said = (
-            f'<p>Not run yet: {missing}. <a href="runs.html">What is still to come</a>.</p>'
-            if missing
-            else ""
-        )
+        missing = ", ".join(dataset_title(name) for name in self.wanted if name not in there)
+        said = f'<p>Not run yet: {missing}. <a href="runs.html">What is still to come</a>.</p>'
+        said *= bool(missing)
         if not links:
             return HTML(said)
         how = folded("How the networks were trained", training(self.real or self.runs).data)
@@ -156,7 +147,8 @@ class Overview:
     def claims(self) -> HTML:
         """Show the verdict in a sentence, and the claims by dataset, folded up."""
         parts = [f"<p>{verdict(self.paper.key, self.score)}</p>"]
-        for dataset, part in self.compared.groupby("dataset", sort=False):
+        compared = report.compare(self.paper.key, self.runs)
+        for dataset, part in compared.groupby("dataset", sort=False):
             mine = part[part["kind"] == "claim"]
             head = f'<span class="name">{escape(dataset)}</span> '
             head += badges(mine.drop_duplicates("id")["verdict"])
@@ -167,20 +159,18 @@ class Overview:
 
     def doubts(self) -> HTML:
         """Show what does not add up in the paper, gravest first; the small slips folded up."""
-        parts = {weight: [] for weight in SEVERITIES}
+        main, low = [], []
         for entry in self.doubted:
-            what = with_note(Long(escape(entry["what"])), entry["where"], Long)
-            parts[entry["severity"]].append({"What": what, "Evidence": Long(escape(str(entry["evidence"])))})
-        main, low = parts["high"] + parts["medium"], parts["low"]
+            what = with_note(entry["what"], entry["where"], Long)
+            row = {"What": what, "Evidence": Long(cell(entry["evidence"]))}
+            (low if entry["severity"] == "low" else main).append(row)
         body = table(main, (), "What does not add up").data if main else ""
         slips = folded(f"{len(low)} small slips", table(low, (), "Small slips").data) if low else ""
         return HTML(body + slips)
 
     def rerun(self) -> HTML:
         """Show the commands that make this chapter's runs, and the commit that the page is of."""
-        frame = claims.frame(self.paper.key)
-        wanted = dict.fromkeys(frame.loc[frame["ours"], "corpus"].dropna())
-        lines = [f"fer run {self.paper.key} {name} --budget full" for name in wanted]
+        lines = [f"fer run {self.paper.key} {name} --budget full" for name in self.wanted]
         lines += ["# in a minute or two, and no data needed:", f"fer run {self.paper.key} synthetic"]
         made = provenance().get("commit")
         said = f"<p>This page was built at commit <code>{made[:10]}</code>.</p>" if made else ""
@@ -214,11 +204,16 @@ def reached(rows: list[dict[str, Any]]) -> str | Html:
     return Html("; ".join(found)) if found else "no whole run on the paper’s own data has finished"
 
 
+def outcome(score: pd.DataFrame) -> str:
+    """Say how many claims hold, do not, and are exceeded."""
+    found = score.loc[score["kind"] == "claim", "verdict"]
+    good, bad, more = (found.isin(names).sum() for names in (HOLD, FAIL, ("exceeded",)))
+    return f"{good} hold, {bad} do not" + f", {more} are exceeded" * bool(more)
+
+
 def verdict(paper: str, score: pd.DataFrame) -> str:
     """Say in one sentence what became of a paper's claims (its rows of the scorecard)."""
-    counts, found = report.summary(score), score.loc[score["kind"] == "claim", "verdict"]
-    good, bad = found.isin(("reproduced", "holds")).sum(), found.isin(("not reached", "does not hold")).sum()
-    more = (found == "exceeded").sum()
+    counts = report.summary(score)
     rest = [f"{counts.waiting} need a run"]
     rest += [f"{counts.inconclusive} are inconclusive"] * bool(counts.inconclusive)
     rest += [f"{counts.apart} have a run that may not judge them"] * bool(counts.apart)
@@ -227,7 +222,7 @@ def verdict(paper: str, score: pd.DataFrame) -> str:
     return (
         f'<span class="verdict-sentence">Of <a href="{link}">{counts.claims} claims</a>, {counts.judged} are '
         f"judged ({counts.running} by running, {counts.arithmetic} by arithmetic, {counts.counting} by "
-        f"counting): {good} hold, {bad} do not{f', {more} are exceeded' * bool(more)}. "
+        f"counting): {outcome(score)}. "
         f"Of the others, {', '.join(rest)}.</span>"
     )
 

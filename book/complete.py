@@ -48,11 +48,8 @@ def complete(name: str) -> Complete:
     match name:
         case "synthetic":
             given = {key: p.default for key, p in inspect.signature(synthetic.generate).parameters.items()}
-            people, each = given["n_subjects"], given["per_expression"]
-            counts, about = (
-                dict.fromkeys(EXPRESSIONS, people * each),
-                "as many as asked for; these by default",
-            )
+            people, about = given["n_subjects"], "as many as asked for; these by default"
+            counts = dict.fromkeys(EXPRESSIONS, people * given["per_expression"])
             return Complete(_per_class(counts), images=sum(counts.values()), subjects=people, about=about)
         case "fer2013":
             frame, more = pd.DataFrame(fer2013.OFFICIAL, index=fer2013.CLASSES), {"Subjects": "not recorded"}
@@ -118,18 +115,16 @@ def balance(name: str) -> Any:
     from fer_lib.show import plots
 
     has = complete(name)
-    counts = has.counts
-    if counts is None:
-        paper, protocol = SELECTED[name]
-        taken = claims.load(paper).protocol(protocol)["class_counts"]
+    if (counts := has.counts) is None:
+        taken = claims.load("cspp").protocol(SELECTED[name])["class_counts"]
         counts = _per_class({canonical(label): n for label, n in taken.items()})
     figure = plots.class_balance(counts)
     figure.axes[0].set_xlabel(has.unit.capitalize())
     return figure
 
 
-SELECTED = {"mmi": ("cspp", "mmi_6class_7fold_si"), "nimstim": ("cspp", "nimstim_6class_8fold_si")}
-"""Corpora without official counts per class: the paper and protocol whose printed accuracies imply some."""
+SELECTED = {"mmi": "mmi_6class_7fold_si", "nimstim": "nimstim_6class_8fold_si"}
+"""Corpora without official counts per class: the protocol of C-SPP whose printed accuracies imply some."""
 
 
 def classes(name: str) -> HTML:

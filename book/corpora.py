@@ -29,14 +29,10 @@ def all_datasets() -> HTML:
         counts = [f"{n:,} {what}" for what, n in known.items() if n is not None]
         counts.append(f"{len(has.names)} classes")
         asked = entry.licence.split(";")[0].rpartition(": ")[2]
-        rows.append(
-            {
-                "Dataset": with_note(Html(link), Html(f"<code>{name}</code>")),
-                "A complete copy": with_note(", ".join(counts), has.about, Long),
-                "Terms, and how to obtain it": with_note(asked, entry.obtain, Long),
-                "Used by": using(name),
-            }
-        )
+        row = {"Dataset": with_note(Html(link), Html(f"<code>{name}</code>"))}
+        row["A complete copy"] = with_note(", ".join(counts), has.about, Long)
+        row["Terms, and how to obtain it"] = with_note(asked, entry.obtain, Long)
+        rows.append(row | {"Used by": using(name)})
     return table(rows, (), "Datasets")
 
 
@@ -74,12 +70,9 @@ def layout(name: str) -> HTML:
 
 def recorded(dataset: str) -> runs.Run | None:
     """Return the run that audited most of a corpus, at the highest budget; None where there is none."""
-
-    def rank(run: runs.Run) -> tuple[int, int]:
-        return run.info["audit"]["images"], runs.BUDGETS.index(run.budget)
-
     audited = [run for run in runs.find(dataset=dataset) if run.info.get("audit")]
-    return max(audited, key=rank, default=None)
+    ranks = [(run.info["audit"]["images"], runs.BUDGETS.index(run.budget)) for run in audited]
+    return audited[ranks.index(max(ranks))] if audited else None
 
 
 def source(run: runs.Run | None) -> HTML:
@@ -98,24 +91,18 @@ def certificates(shown: Iterable[runs.Run]) -> HTML:
     rows = []
     for run in shown:
         for name, found in run.info.get("certificates", {}).items():
-            rows.append(
-                {
-                    "Split": with_note(Html(f"{name}, {NAMES[run.paper]}"), run_link(run), Short),
-                    "Folds": found["n_folds"],
-                    "Tested": found["tested"],
-                    "Each sample once": found["every_sample_tested_once"],
-                    "Subjects on both sides": found["subjects_shared"],
-                    "Twins crossing": found["twins_crossing"],
-                    "Index lists": Html(f"<code>{found['index_sha256'][:10]}</code>"),
-                }
-            )
+            row = {"Split": with_note(Html(f"{name}, {NAMES[run.paper]}"), run_link(run), Short)}
+            row |= {"Folds": found["n_folds"], "Tested": found["tested"]}
+            row["Each sample once"] = found["every_sample_tested_once"]
+            row["Subjects on both sides"] = found["subjects_shared"]
+            row["Twins crossing"] = found["twins_crossing"]
+            rows.append(row | {"Index lists": Html(f"<code>{found['index_sha256'][:10]}</code>")})
     return table(rows, ["Folds", "Tested", "Subjects on both sides", "Twins crossing"], "Certificates")
 
 
 # --- FER2013 alone -----------------------------------------------------------------------------
 
 NOT_MEASURED = HTML('<p class="not-run">Not measured yet.</p>')
-MEASURED = "results/data/fer2013/faces.json"
 METHODS = {
     "haar": ("Haar cascade", f"OpenCV; what {NAMES['cspp']} uses"),
     "dlib": ("dlib", f"HOG and a linear classifier; what {NAMES['multimodal']} uses"),
@@ -151,7 +138,7 @@ def audit_table(run: runs.Run | None) -> HTML:
 
 def measured_faces() -> dict[str, Any] | None:
     """Return what was measured of face detection on FER2013; None where nothing was."""
-    path = repository() / MEASURED
+    path = repository() / "results/data/fer2013/faces.json"
     return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 
@@ -162,15 +149,11 @@ def detection_table() -> HTML:
     rows = []
     for method, one in found["methods"].items():
         threads = f"on {one['threads']} threads" if one.get("threads") else ""
-        rows.append(
-            {
-                "Detector": with_note(*METHODS.get(method, (method, "")), Long),
-                "Faces found": one["detected"],
-                "Of all (%)": f"{100 * one['rate']:.1f}",
-                "Milliseconds per image": with_note(f"{one['milliseconds_per_image']:.2f}", threads, Short),
-            }
-        )
-    return table(rows, list(rows[0])[1:], "Face detection")
+        row = {"Detector": with_note(*METHODS.get(method, (method, "")), Long)}
+        row |= {"Faces found": one["detected"], "Of all (%)": f"{100 * one['rate']:.1f}"}
+        cost = with_note(f"{one['milliseconds_per_image']:.2f}", threads, Short)
+        rows.append(row | {"Milliseconds per image": cost})
+    return table(rows, label="Face detection")
 
 
 def measured_on() -> HTML:

@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 import pictures
 from about_runs import NAMES, run_page
-from chapter import claimed, reached, verdict
+from chapter import claimed, outcome, reached, verdict
 from IPython.display import HTML
 from markup import badges, interval
 
@@ -18,20 +18,17 @@ from fer_lib.evidence import runs
 from fer_lib.judge import findings, headlines, report
 from fer_lib.show.pages import called
 
-HOLD, FAIL = ("reproduced", "holds"), ("not reached", "does not hold")
-
 
 def state(score: pd.DataFrame, everything: Sequence[runs.Run]) -> HTML:
     """Say in a few lines what came out so far, and on what that rests."""
-    counts, found = report.summary(score), score.loc[score["kind"] == "claim", "verdict"]
-    good, bad, more = (found.isin(names).sum() for names in (HOLD, FAIL, ("exceeded",)))
+    counts = report.summary(score)
     cards = [(run.paper, datasets.CARDS[run.dataset]) for run in everything if run.paper in claims.PAPERS]
     real = sum(not card.synthetic and paper not in card.stands_in for paper, card in cards)
     return HTML(
         f'<p class="budget-banner"><strong>So far {counts.judged} of {counts.claims} claims are judged: '
-        f"{good} hold, {bad} do not{f', {more} are exceeded' * bool(more)}.</strong> Judged by running a "
-        f"network: {counts.running or 'none yet'}. The other verdicts come from arithmetic on printed "
-        f"numbers or from counting a dataset. Finished runs on the papers’ own data: {real or 'none yet'} "
+        f"{outcome(score)}.</strong> Judged by running a network: {counts.running or 'none yet'}. "
+        "The other verdicts come from arithmetic on printed numbers or from counting a dataset. "
+        f"Finished runs on the papers’ own data: {real or 'none yet'} "
         '(<a href="runs.html">what is still to come</a>). Pictures of drawn faces are a demonstration and '
         "judge nothing.</p>"
     )

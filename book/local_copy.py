@@ -34,15 +34,11 @@ def copy_here(name: str) -> HTML:
         return _sentence("Absent: the data folder that the book was built with does not hold it.")
     except (FerError, OSError):
         return _faulty(name)
-    rows = [
-        {
-            "What": what.replace("_", " "),
-            "Found": found.get(what, 0),
-            "In a complete copy": expected.get(what),
-        }
-        for what in dict.fromkeys([*expected, *found])
-    ]
-    return table(rows, ["Found", "In a complete copy"], "The copy here")
+    rows = []
+    for what in dict.fromkeys([*expected, *found]):
+        row = {"What": what.replace("_", " "), "Found": found.get(what, 0)}
+        rows.append(row | {"In a complete copy": expected.get(what)})
+    return table(rows, label="The copy here")
 
 
 def _sentence(text: str) -> HTML:

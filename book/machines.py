@@ -92,12 +92,9 @@ def machine(made: Mapping[str, Any]) -> Long:
 
 def benchmarks() -> dict[str, str]:
     """Return what each benchmark measures: its name and the first paragraph of its module."""
-    found = {}
-    for path in sorted((repository() / "benchmarks").glob("*.py")):
-        if path.stem not in UNTIMED:
-            text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-            found[path.stem] = " ".join(text.split("\n\n")[0].split())
-    return found
+    paths = sorted((repository() / "benchmarks").glob("*.py"))
+    texts = {path.stem: ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "" for path in paths}
+    return {n: " ".join(text.split("\n\n")[0].split()) for n, text in texts.items() if n not in UNTIMED}
 
 
 def measured() -> list[dict[str, Any]]:
@@ -123,11 +120,10 @@ def what_there_is() -> HTML:
     kept = [entry["benchmark"] for entry in measured()]
     rows = []
     for name, text in benchmarks().items():
-        recorded: Html = Html('<span class="not-run">not recorded</span>')
-        if count := kept.count(name):
-            recorded = Short(f'<a href="#recorded-{name}">{count}</a>')
         what = with_note(text.replace("``", ""), f"python -m benchmarks.{name}", Long)
-        rows.append({"Benchmark": what, "Recorded": recorded})
+        link = Short(f'<a href="#recorded-{name}">{kept.count(name)}</a>')
+        absent = Html('<span class="not-run">not recorded</span>')
+        rows.append({"Benchmark": what, "Recorded": link if name in kept else absent})
     return table(rows, (), "Benchmarks")
 
 
@@ -175,13 +171,8 @@ def recordings() -> HTML:
     """Show what was measured: per benchmark one table, a column per recording."""
 
     def shown(value: Any) -> Any:
-        return (
-            called(value)
-            if isinstance(value, str)
-            else float(f"{value:.4g}")
-            if isinstance(value, float)
-            else value
-        )
+        value = float(f"{value:.4g}") if isinstance(value, float) else value
+        return called(value) if isinstance(value, str) else value
 
     parts = []
     for name, group in groupby(measured(), key=lambda entry: entry["benchmark"]):

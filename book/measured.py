@@ -45,10 +45,10 @@ def _firsts(shown: Iterable[runs.Run]) -> list[list[runs.Run]]:
 
 def _caption(members: Sequence[runs.Run]) -> str:
     """Return what the caption of a table says: on what its runs were made, with links to them."""
+    if len(members) == 1:
+        return run_caption(members[0])
     first = members[0]
     words = filter(None, (dataset_title(first.dataset), f"budget {first.budget}", first.variant))
-    if len(members) == 1:
-        return run_caption(first)
     drawn = "Drawn faces, a demonstration: " * (first.dataset == "synthetic")
     return f"{drawn}{escape(', '.join(words))}, means of {len(members)} seeds"
 
@@ -151,16 +151,10 @@ def training(shown: Iterable[runs.Run]) -> HTML:
     for members in families(shown):
         recipe = members[0].info["recipe"]
         rates = recipe.get("learning_rates") or [recipe["lr"]]
-        rows.append(
-            {
-                "Run": Html(_caption(members)),
-                "Epochs": recipe["epochs"],
-                "Batch": recipe["batch_size"],
-                "Optimiser": {"adam": "Adam", "sgd": "SGD"}[recipe["optimiser"]],
-                "Rate": f"{max(rates):g}" + f", at the end {rates[-1]:.1g}" * (rates[-1] < max(rates)),
-                "Not as in the paper": Long("; ".join(members[0].info["changes"]) or "nothing"),
-            }
-        )
+        row = {"Run": Html(_caption(members)), "Epochs": recipe["epochs"], "Batch": recipe["batch_size"]}
+        row["Optimiser"] = {"adam": "Adam", "sgd": "SGD"}[recipe["optimiser"]]
+        row["Rate"] = f"{max(rates):g}" + f", at the end {rates[-1]:.1g}" * (rates[-1] < max(rates))
+        rows.append(row | {"Not as in the paper": Long("; ".join(members[0].info["changes"]) or "nothing")})
     return table(rows, ["Epochs", "Batch"], "How the networks were trained")
 
 
@@ -272,6 +266,8 @@ def robustness(shown: Iterable[runs.Run]) -> HTML | None:
 
 def sizes(shown: Iterable[runs.Run]) -> HTML | None:
     """Draw accuracy by the number of training images."""
-    return _figures(
-        _firsts(shown), lambda members: members[0].table("sizes").to_dict("records"), plots.learning_size
-    )
+
+    def rows_of(members: list[runs.Run]) -> Rows:
+        return members[0].table("sizes").to_dict("records")
+
+    return _figures(_firsts(shown), rows_of, plots.learning_size)

@@ -169,13 +169,11 @@ def searches(made: Iterable[runs.Run]) -> HTML:
 def best(made: Iterable[runs.Run]) -> list[runs.Run]:
     """Return of each corpus the runs at its highest budget; photographs come before drawn faces."""
     plain = [run for run in made if not run.variant]
-    ranks = [(run.dataset, runs.BUDGETS.index(run.budget)) for run in plain]
-    top = [
-        run
-        for run, rank in zip(plain, ranks, strict=True)
-        if rank == max(r for r in ranks if r[0] == rank[0])
-    ]
-    return sorted(top, key=lambda run: (run.dataset == "synthetic", datasets.NAMES.index(run.dataset)))
+    top: dict[str, int] = {}
+    for run in plain:
+        top[run.dataset] = max(top.get(run.dataset, 0), runs.BUDGETS.index(run.budget))
+    kept = [run for run in plain if runs.BUDGETS.index(run.budget) == top[run.dataset]]
+    return sorted(kept, key=lambda run: (run.dataset == "synthetic", datasets.NAMES.index(run.dataset)))
 
 
 def matrix_accuracies(shown: Sequence[runs.Run]) -> HTML:
@@ -198,16 +196,11 @@ def tested(shown: Sequence[runs.Run]) -> HTML:
         (certificate,) = run.info["certificates"].values()
         protocol = {"official": "official split", "subject": "people held out"}[run.info["common_protocol"]]
         folds = certificate["n_folds"]
-        rows.append(
-            {
-                "Run": run_link(run),
-                "Protocol": with_note(protocol, f"{folds} fold{'s' * (folds > 1)}"),
-                "Images": int(pd.DataFrame(run.info["counts"]).to_numpy().sum()),
-                "Tested": int(certificate["tested"]),
-                "No face found": run.info["faces_found"]["missed"],
-                "Not on the machine": ", ".join(map(dataset_title, run.info["absent"])),
-            }
-        )
+        row = {"Run": run_link(run), "Protocol": with_note(protocol, f"{folds} fold{'s' * (folds > 1)}")}
+        row["Images"] = int(pd.DataFrame(run.info["counts"]).to_numpy().sum())
+        row["Tested"] = int(certificate["tested"])
+        row["No face found"] = run.info["faces_found"]["missed"]
+        rows.append(row | {"Not on the machine": ", ".join(map(dataset_title, run.info["absent"]))})
     return table(rows, ["Images", "Tested", "No face found"], "Runs of the matrix")
 
 
@@ -228,12 +221,7 @@ def control_verdicts(shown: Sequence[runs.Run]) -> HTML:
         )
         objections = convergence.objections(members, ["mini-Xception"])
         name = "not judged" if objections else verdict.name
-        rows.append(
-            {
-                "Runs": ", ".join(run_name(run) for run in members),
-                "Published (%)": published.ACCURACY,
-                "Ours (%) [95 %]": interval(found.ours, found.low, found.high),
-                "Verdict": with_note(name, "; ".join(objections) or verdict.reason, Long),
-            }
-        )
-    return table(rows, label="The positive control") if rows else NOT_RUN
+        row = {"Runs": ", ".join(map(run_name, members)), "Published (%)": published.ACCURACY}
+        row["Ours (%) [95 %]"] = interval(found.ours, found.low, found.high)
+        rows.append(row | {"Verdict": with_note(name, "; ".join(objections) or verdict.reason, Long)})
+    return table(rows, label="The positive control")

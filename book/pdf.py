@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import sys
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from about_runs import contents
 from bs4 import BeautifulSoup, Tag
 
 from fer_lib.cli.care import browser
@@ -27,30 +29,12 @@ NUMBER = (
 )
 
 
-def contents(toc: dict[str, Any], html: Path) -> list[tuple[str, str]]:
-    """Return the pages in reading order, each with the caption of the part that it opens ("" for others).
-
-    A pattern stands for the built pages that it matches.
-    """
-    found, captions = [], {part["chapters"][0]["file"]: part["caption"] for part in toc["parts"]}
-    left = [{"file": toc["root"]}, *(chapter for part in toc["parts"] for chapter in part["chapters"])]
-    while left:
-        entry = left.pop(0)
-        if "glob" in entry:
-            files = sorted(html.glob(f"{entry['glob']}.html"))
-            found += [(file.relative_to(html).as_posix().removesuffix(".html"), "") for file in files]
-        else:
-            found.append((entry["file"], captions.get(entry["file"], "")))
-        left = entry.get("sections", []) + left
-    return found
-
-
 def anchor(page: str, fragment: str = "") -> str:
     """Return the id of a page, or of a place on it, in the one document."""
     return f"{page.replace('/', '--')}{'--' + fragment if fragment else ''}"
 
 
-def article(html: Path, page: str, pages: set[str]) -> Tag:
+def article(html: Path, page: str, pages: Collection[str]) -> Tag:
     """Return what a page of the built book says, fit to stand beside the other ``pages``' contents."""
     soup = BeautifulSoup((html / f"{page}.html").read_text("utf-8"), "html.parser")
     body = soup.select_one("article.bd-article")
@@ -85,18 +69,18 @@ def _inside(page: str, address: str) -> str:
 
 def document(html: Path, toc: dict[str, Any], title: str) -> str:
     """Return the whole book as one page of HTML that lies in the folder of the built book."""
-    listed = [(page, part) for page, part in contents(toc, html) if (html / f"{page}.html").is_file()]
-    if not listed:
+    listed = contents(toc, html, "html")
+    pages = [page for page in listed if (html / f"{page}.html").is_file()]
+    if not pages:
         raise FerError(f"{html.name} holds no built page; `make book` builds them.")
-    pages = {page for page, _ in listed}
-    head = BeautifulSoup((html / f"{listed[0][0]}.html").read_text("utf-8"), "html.parser").head
+    head = BeautifulSoup((html / f"{pages[0]}.html").read_text("utf-8"), "html.parser").head
     styles = [
-        f'<link rel="stylesheet" href="{_inside(listed[0][0], urlsplit(link["href"]).path)}">'
+        f'<link rel="stylesheet" href="{_inside(pages[0], urlsplit(link["href"]).path)}">'
         for link in head.select('link[rel="stylesheet"]')
     ]
     chapters, lines = [], []
-    for page, part in listed:
-        body = article(html, page, pages)
+    for page in pages:
+        body, part = article(html, page, pages), listed[page]
         heading = body.select_one("h1")
         if part:
             lines.append(f'<li class="part">{escape(part)}</li>')

@@ -37,15 +37,12 @@ def agreement() -> HTML:
     if (found := people.load()) is None:
         return NOT_RECORDED
     most, one = (people.shares(found, values) for values in (found.majority(), found.one_rater()))
-    rows = [
-        {
-            "Label": "all seven" if name == "all" else name,
-            "Images": len(found.ids) if name == "all" else int((found.labels == i - 1).sum()),
-            "Most of ten agree (%) [95 %]": interval(*most[name]),
-            "One rater agrees (%) [95 %]": interval(*one[name]),
-        }
-        for i, name in enumerate(most)
-    ]
+    rows = []
+    for i, name in enumerate(most):
+        row = {"Label": "all seven" if name == "all" else name}
+        row["Images"] = len(found.ids) if name == "all" else int((found.labels == i - 1).sum())
+        row["Most of ten agree (%) [95 %]"] = interval(*most[name])
+        rows.append(row | {"One rater agrees (%) [95 %]": interval(*one[name])})
     return table(rows, label="How often people agree with the labels of PrivateTest")
 
 
@@ -56,14 +53,13 @@ def facts() -> HTML:
     most = found.votes.max(1)
     tied = ((found.votes == most[:, None]).sum(1) > 1) & (most > 0)
     other = 2 * found.votes.sum(1) < found.cast
-    text = (
-        f"On {100 * tied.mean():.1f} % of the {len(found.ids):,} images several expressions tie for "
+    return HTML(
+        f"<p>On {100 * tied.mean():.1f} % of the {len(found.ids):,} images several expressions tie for "
         f"the most votes; each then counts in part. On {100 * other.mean():.1f} % fewer than half of the "
         "votes are for any of the seven: the others say contempt, unknown or no face. On "
         f"{100 * found.clear().mean():.1f} % at least {people.AGREED} of ten raters name the same "
-        "expression; below, these are the images on which raters agree."
+        "expression; below, these are the images on which raters agree.</p>"
     )
-    return HTML(f"<p>{text}</p>")
 
 
 @styled
@@ -98,8 +94,7 @@ def picture(shown: Iterable[Run], models: dict[str, str]) -> Figure:
         axes.plot(values, np.arange(len(names)) + 0.3, "o", **look)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("agreement with FER2013's label (%)")
+    axes.set(xlim=(0, 100), xlabel="agreement with FER2013's label (%)")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return figure
 

@@ -104,8 +104,9 @@ def chart(rows: list[dict[str, Any]], title: str, said: str = "") -> HTML:
 def network(paper: str) -> HTML:
     """Show the diagram of a paper's network, what is guessed of it, and its layers folded up."""
     name, model, inputs = built(paper)
-    names = [(guess["href"], escape(guess["id"].replace("_", " "))) for guess in guesses(paper)]
-    links = ", ".join(f'<a href="{href}">{name}</a>' for href, name in names)
+    links = ", ".join(
+        f'<a href="{guess["href"]}">{escape(guess["id"].replace("_", " "))}</a>' for guess in guesses(paper)
+    )
     said = f"{escape(name)}, drawn from the network itself: {count_parameters(model):,} parameters. "
     said += "Sizes are channels by height by width. " * ("clip" not in inputs)
     said += f"A dashed box holds a guess of ours and links to it: {links}." if links else ""
@@ -132,8 +133,5 @@ def built(paper: str) -> tuple[str, nn.Module, dict[str, Tensor]]:
 
 def guesses(paper: str) -> list[dict[str, str]]:
     """Return what is guessed of a network's layers: a pattern of their names, the problem and its place."""
-    return [
-        {"href": f"ambiguities.html#{paper}-{entry['id']}"} | entry
-        for entry in claims.load(paper).ambiguities
-        if "layers" in entry
-    ]
+    guessed = [entry for entry in claims.load(paper).ambiguities if "layers" in entry]
+    return [{"href": f"ambiguities.html#{paper}-{entry['id']}"} | entry for entry in guessed]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from typing import Any
@@ -20,18 +20,12 @@ from fer_lib.data.datasets import ckplus, fer2013
 DOUBTS = {
     "fer2013": ("cnn_sift fer_totals", "cnn_sift fer_label_names", "multimodal disgust_grim"),
     "ckplus": (
-        "multimodal ck_frames_statement",
-        "multimodal ck_class_denominators",
-        "cspp sad_row_sum",
-        "cspp matrix_total",
-        "cnn3d table4_fold_total",
+        *("multimodal ck_frames_statement", "multimodal ck_class_denominators"),
+        *("cspp sad_row_sum", "cspp matrix_total", "cnn3d table4_fold_total"),
     ),
     "jaffe": (
-        "cnn_sift jaffe_normal_sad",
-        "cnn_sift jaffe_three_or_four",
-        "cspp jaffe_213_vs_183",
-        "cspp jaffe_min_three",
-        "cspp gu_test_set",
+        *("cnn_sift jaffe_normal_sad", "cnn_sift jaffe_three_or_four"),
+        *("cspp jaffe_213_vs_183", "cspp jaffe_min_three", "cspp gu_test_set"),
     ),
     "nimstim": ("cspp nimstim_counts",),
     "oulu_casia": ("cnn3d oulu_fold_sizes", "cnn3d oulu_si_only_in_conclusion"),
@@ -70,18 +64,15 @@ def counts(name: str) -> HTML:
     return table(shown, (), "Printed counts")
 
 
-def _row(count: str, by: Mapping[str, list[str]], way: Iterable[Any]) -> dict[str, Any]:
-    selection, complete_has, why = way
+def _row(count: str, by: Mapping[str, list[str]], way: Way) -> dict[str, Any]:
+    selection, has, why = way
     papers = [
         f'<a href="{paper}.html">{NAMES[paper]}</a> <span class="absent">({", ".join(places)})</span>'
         for paper, places in by.items()
     ]
-    return {
-        "Printed": Short(escape(count)),
-        "Selection": selection,
-        "A complete copy has": with_note("not known" if complete_has is None else complete_has, why, Long),
-        "Printed by": Html(", ".join(papers)),
-    }
+    row = {"Printed": Short(escape(count)), "Selection": selection}
+    row["A complete copy has"] = with_note("not known" if has is None else has, why, Long)
+    return row | {"Printed by": Html(", ".join(papers))}
 
 
 def ways(name: str) -> dict[str, Way]:
@@ -100,9 +91,8 @@ def same_count(name: str, claim: Mapping[str, Any], known: Mapping[str, Way]) ->
     frame, unit, count = printed(name).set_index("id"), claim["unit"], int(claim["value"])
     for key, way in known.items():
         other = frame.loc[key]
-        if (other["unit"], other["value"]) == (unit, count) and (
-            not way[2] or other["paper"] == claim["paper"]
-        ):
+        reads_the_same = not way[2] or other["paper"] == claim["paper"]
+        if (other["unit"], other["value"]) == (unit, count) and reads_the_same:
             return way
     if name == "ckplus" and unit == "sequences":
         tree = ckplus.OFFICIAL["original"]
@@ -117,8 +107,7 @@ def same_count(name: str, claim: Mapping[str, Any], known: Mapping[str, Way]) ->
 def per_class(name: str, part: pd.DataFrame) -> Way:
     """Return how a paper's counts per class differ from a complete copy's."""
     values = part.set_index("expression")["value"].astype(int)
-    official = complete(name).counts
-    official = official.sum(axis=1).reindex(values.index, fill_value=0)
+    official = complete(name).counts.sum(axis=1).reindex(values.index, fill_value=0)
     wrong = [f"{e} {official[e]:,}, not {n:,}" for e, n in values.items() if n != official[e]]
     return Html("by default"), Html("other counts" if wrong else "the same"), "; ".join(wrong)
 

@@ -49,15 +49,9 @@ def counts() -> HTML:
         frame = open_places(paper)
         knobs = frame["knob"].dropna()
         measured = {knob for knob in knobs if _lines(paper, knob)}
-        rows.append(
-            {
-                "Paper": Short(NAMES[paper]),
-                "Left open": len(frame),
-                "Parameters of a notebook": len(knobs),
-                "Measured": len(measured) or None,
-            }
-        )
-    return table(rows, list(rows[0])[1:], "Open readings per paper")
+        row = {"Paper": Short(NAMES[paper]), "Left open": len(frame), "Parameters of a notebook": len(knobs)}
+        rows.append(row | {"Measured": len(measured) or None})
+    return table(rows, label="Open readings per paper")
 
 
 def _name(entry: str) -> str:
@@ -205,37 +199,27 @@ def forest() -> Figure | HTML:
 def measured() -> HTML:
     """Show every measured reading, one table for each paper, network and corpus."""
     parts = effects().groupby(["paper", "model", "dataset"], sort=False)
-    return (
-        HTML("".join(_effects(_costliest_first(part)).data for _, part in parts))
-        if len(effects())
-        else NOT_RUN
-    )
+    tables = [_effects(_costliest_first(part)).data for _, part in parts]
+    return HTML("".join(tables)) if tables else NOT_RUN
 
 
 def _effects(frame: pd.DataFrame) -> HTML:
     """Show readings of one paper: both accuracies, the paired difference, and what the seed does."""
     first = frame.iloc[0]
-    where = f"{NAMES[first['paper']]}: {called(first['model'])}, {dataset_title(first['dataset'])}"
+    model, dataset = called(first["model"]), dataset_title(first["dataset"])
+    where = f"{NAMES[first['paper']]}: {model}, {dataset}, in per cent"
+    page = f"ambiguities.html#{first['paper']}"
     places = {
-        entry["knob"]: Html(
-            f'<a href="ambiguities.html#{first["paper"]}-{entry["id"]}">{escape(_name(entry["id"]))}</a>'
-        )
-        for entry in open_places(first["paper"]).to_dict("records")
-        if entry["knob"]
+        knob: Html(f'<a href="{page}-{entry}">{escape(_name(entry))}</a>')
+        for knob, entry in open_places(first["paper"]).dropna(subset="knob")[["knob", "id"]].to_numpy()
     }
-    rows = [
-        {
-            "Reading": with_note(
-                places.get(row["knob"], row["knob"]), f"{row['knob']}: {row['default']} → {row['value']}"
-            ),
-            "Ours": number(row["ours"], 1),
-            "Other": number(row["other"], 1),
-            "Difference [95 %]": with_note(_points(row), _noise(row)),
-            "By the seed alone": number(row["spread"], 1),
-        }
-        for row in frame.to_dict("records")
-    ]
-    where += ", in per cent"
+    rows = []
+    for row in frame.to_dict("records"):
+        knob = row["knob"]
+        name = with_note(places.get(knob, knob), f"{knob}: {row['default']} → {row['value']}")
+        figures = {"Ours": number(row["ours"], 1), "Other": number(row["other"], 1)}
+        figures["Difference [95 %]"] = with_note(_points(row), _noise(row))
+        rows.append({"Reading": name} | figures | {"By the seed alone": number(row["spread"], 1)})
     return table(rows, label="Readings measured", caption=escape(where))
 
 

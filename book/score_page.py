@@ -116,10 +116,9 @@ def _line(row: Mapping[str, Any], about: Mapping[str, str], known: Mapping[str, 
     split = claims.load(row["paper"]).protocol(row["protocol"])["split"]
     if row["verdict"] == "needs data":
         row = {**row, "reason": "no run yet"}  # which data is in the columns beside
-    figure, n = ours(row), "" if pd.isna(row["n"]) else f"n = {row['n']:,}"
-    if row["unit"] == "probability" and figure:
-        n = f"{row['n']} folds"
-    gap = row["ours"] - row["claimed"] if row["unit"] != "probability" else float("nan")
+    folds, figure = row["unit"] == "probability", ours(row)
+    n = "" if pd.isna(row["n"]) else f"{row['n']} folds" if folds and figure else f"n = {row['n']:,}"
+    gap = float("nan") if folds else row["ours"] - row["claimed"]
     name, where = called(row["model"]), f"{about['paper']}, {row['table']}"
     what = f"{measure(row)}; {where}"
     if row["role"] == "data":
@@ -142,10 +141,9 @@ def _claimed(row: Mapping[str, Any]) -> Html | None:
     if pd.isna(row["claimed"]):
         return None
     before, after = UNITS.get(row["unit"], ("", f" {row['unit']}"))
-    if row["claimed"] == 1 and after == " points":
-        after = " point"
+    after = " point" if row["claimed"] == 1 and after == " points" else after
     printed = claims.load(row["paper"]).claim(row["id"])
-    limit = printed.bound or ("about" if printed.approx else "")  # as the text says it
+    limit = printed.bound or "about" * printed.approx  # as the text says it
     limit = f'<span class="small">{escape(limit)} </span>' if limit else ""
     return Html(f"{limit}{before}{row['claimed']:,.10g}{escape(after)}")
 
@@ -160,9 +158,9 @@ def _cell(label: str, value: Any, key: Any) -> str:
 
 def _run(row: Mapping[str, Any], known: Mapping[str, runs.Run]) -> Html | None:
     """Return the runs behind a row, linked, with commit and hardware, or the command that is missing."""
-    lines = []
     if row["kind"] == "quoted":  # no run here is of another work
         return None
+    lines = []
     for one in (row["run"] or "").split(", ") if row["run"] else ():
         page = run_page(known[one]) if one in known else None
         text = escape(one.split("/", 1)[1])

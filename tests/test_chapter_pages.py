@@ -175,11 +175,12 @@ def test_an_overview_counts_as_the_scorecard_does(paper, monkeypatch):
     score = report.scorecard("no such folder")
     monkeypatch.setattr(chapter.report, "scorecard", lambda: score)
     page = chapter.Overview(paper)
-    counts = report.summary(page.compared)
+    compared = report.compare(paper, page.runs)
+    counts = report.summary(compared)
     for said in (page.glance().data, page.claims().data):
         assert f"{counts.claims} claims</a>, {counts.judged} are judged" in said
     shown = page.claims().data
-    frame = page.compared[page.compared["kind"] == "claim"]
+    frame = compared[compared["kind"] == "claim"]
     said = sum(int(n) for n in re.findall(r">(\d+) claims?</a> needs? a run", shown))
     waiting = frame["verdict"] == "needs data"
     assert said == waiting.sum()

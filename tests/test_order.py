@@ -144,9 +144,9 @@ def test_what_the_runs_do_not_hold_is_no_verdict(write):
 def test_a_claim_of_order_reaches_the_scorecard(write, monkeypatch):
     paper = claims.load("cnn_sift")
     made_up = claim(better=["A"], worse=["B"])
-    monkeypatch.setattr(report.claims, "load", lambda key: replace(paper, order=(made_up,)))
-    for name in ("_found", "remarks"):  # whose caches would keep the made-up paper for the tests that follow
-        monkeypatch.setattr(forensics, name, getattr(forensics, name).__wrapped__)
+    monkeypatch.setattr(report.claims, "load", lambda key: replace(paper, claims=(), order=(made_up,)))
+    for name in ("decided", "remarks"):  # arithmetic, whose caches would keep the made-up paper
+        monkeypatch.setattr(forensics, name, lambda key: {})
     made = write({"A": 0.80, "B": 0.70})
     row = report.compare("cnn_sift", made).set_index("id").loc[made_up.id]
     assert (row["verdict"], row["how"], row["metric"]) == ("holds", "running", "order")

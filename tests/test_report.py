@@ -88,8 +88,13 @@ def full(record):
 # --- claims beside runs -------------------------------------------------------------------------
 
 
-def test_scorecard_without_evidence_names_the_data_each_claim_needs(tmp_path):
-    card = report.scorecard(tmp_path)
+@pytest.fixture(scope="module")
+def without_evidence(tmp_path_factory):
+    return report.scorecard(tmp_path_factory.mktemp("nothing"))
+
+
+def test_scorecard_without_evidence_names_the_data_each_claim_needs(without_evidence):
+    card = without_evidence
     assert tuple(card.columns) == report.COLUMNS
     assert set(card["paper"]) == set(claims.PAPERS)
     assert card["id"].is_unique
@@ -311,8 +316,8 @@ def test_folds_that_were_not_run_leave_such_a_claim_open(record):
     assert "OURS@random" in row["reason"]
 
 
-def test_what_predictions_cannot_tell_is_not_comparable(tmp_path):
-    reason = report.scorecard(tmp_path).set_index("id")["reason"]
+def test_what_predictions_cannot_tell_is_not_comparable(without_evidence):
+    reason = without_evidence.set_index("id")["reason"]
     assert "neither which image" in reason["multimodal-f7-a-occlusion_eye-ours"]
     assert "one by one" in reason["cnn3d-t4-c1-fold3"]
     assert "no number is printed" in reason["multimodal-f7-c-occlusion_mouth_and_eye-vgg"]
@@ -382,8 +387,8 @@ def test_a_claim_under_a_further_protocol_is_answered_by_the_model_that_names_it
     assert table.loc["cnn3d-t7-ours", "ours"] == pytest.approx(90, abs=0.5)
 
 
-def test_a_claim_without_a_run_says_what_would_answer_it(tmp_path):
-    card = report.scorecard(tmp_path).set_index("id")
+def test_a_claim_without_a_run_says_what_would_answer_it(without_evidence):
+    card = without_evidence.set_index("id")
     assert card.loc["cspp-t3-ck-average", "needs"] == "fer run cspp ckplus --budget full"
     assert card.loc["cspp-t5-cspp-jaffe", "needs"] == "fer run cspp ckplus --budget full"  # trained there
     assert card.loc["cnn3d-t5-c4-average", "needs"] == "fer run cnn3d oulu_casia --budget full -p oulu_n=400"
@@ -442,8 +447,8 @@ def test_a_p_value_is_answered_from_the_runs_own_folds(ten_folds):
     assert table.loc["cnn3d-t4-c3-pvalue", "how"] == "arithmetic"
 
 
-def test_without_a_run_the_printed_folds_judge_a_p_value(tmp_path):
-    card = report.scorecard(tmp_path).set_index("id")
+def test_without_a_run_the_printed_folds_judge_a_p_value(without_evidence):
+    card = without_evidence.set_index("id")
     row = card.loc["cnn3d-t5-c1-pvalue"]
     assert (row["verdict"], row["how"]) == ("does not hold", "arithmetic")
     assert "0.072 (paired t, two-sided)" in row["reason"]
@@ -488,10 +493,10 @@ def test_a_confidence_stands_beside_the_accuracy_under_the_same_interference(rec
     assert rows["multimodal-f7-a-occlusion_eye-vgg"] == ""
 
 
-def test_a_figure_that_cannot_be_says_so(tmp_path):
-    said = report.scorecard(tmp_path).set_index("id")["remark"]
+def test_a_figure_that_cannot_be_says_so(without_evidence):
+    said = without_evidence.set_index("id")["remark"]
     assert said["cnn_sift-t2-cnn_only"] == "No number of right answers among 3,589 gives the printed number."
-    reason = report.scorecard(tmp_path).set_index("id")["reason"]
+    reason = without_evidence.set_index("id")["reason"]
     assert "average 79.75, or 85.20" in reason["multimodal-s42-fer-overall"]
     assert "Two other printed differences imply +2.342." in reason["lkrnet-s434-ck-ours-vs-baseline1"]
     assert said["cnn_sift-t2-cnn_sift"] == ""

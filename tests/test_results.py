@@ -5,7 +5,7 @@ import pytest
 
 from fer_lib.data import datasets, protocols
 from fer_lib.evidence import runs
-from fer_lib.learn import metrics
+from fer_lib.learn import embeddings, metrics
 from fer_lib.show.results import Results, feature_maps
 
 
@@ -74,13 +74,18 @@ def test_evidence_holds_every_protocol(results):
 
 
 @pytest.mark.parametrize(("budget", "methods"), [("smoke", {"tsne"}), ("short", {"tsne", "umap"})])
-def test_feature_maps_are_drawn_and_recorded(corpus, tmp_path, budget, methods):
+def test_feature_maps_are_drawn_and_recorded(corpus, tmp_path, monkeypatch, budget, methods):
+    def embed(values, method, seed):  # test_embeddings runs the methods themselves
+        return {"points": values[:, :2], "trustworthiness": 0.9}
+
+    monkeypatch.setattr(embeddings, "embed", embed)
     recorder = runs.Recorder("cnn_sift", "synthetic", budget, 1, root=tmp_path)
     index = np.arange(0, len(corpus), 3)
     features = {"C2": np.random.default_rng(0).normal(size=(len(index), 8)) + corpus.labels[index, None]}
     figure, table = feature_maps(corpus, index, features, recorder, 0)
     assert len(figure.axes) == len(methods)
-    assert table["trustworthiness"].between(0.5, 1).all()
+    assert set(table["method"]) == methods
+    assert table["kNN accuracy of the features"].between(0, 1).all()
     recorder.add_predictions("C2", np.eye(7)[corpus.labels[:3] % 7], corpus.labels[:3] % 7, corpus.ids[:3])
     run = runs.Run(recorder.commit())
     assert {run.embeddings()[f"C2_{method}"].shape for method in methods} == {(len(index), 2)}

@@ -64,12 +64,8 @@ def words(name: str, paper: str = "") -> dict[str, str] | None:
 def recorded_names(notebook: Path) -> list[str | None]:
     """Return under which name each picture of an executed notebook was recorded, as its output says."""
     cells = json.loads(notebook.read_text("utf-8"))["cells"]
-    outputs = (output for cell in cells for output in cell.get("outputs", ()))
-    return [
-        output.get("metadata", {}).get("figure")
-        for output in outputs
-        if "image/png" in output.get("data", {})
-    ]
+    made = [out for cell in cells for out in cell.get("outputs", ()) if "image/png" in out.get("data", {})]
+    return [out.get("metadata", {}).get("figure") for out in made]
 
 
 class Captions(SphinxTransform):
@@ -93,15 +89,10 @@ class Captions(SphinxTransform):
             known = recorded_names((Path(self.env.srcdir) / self.env.docname).with_suffix(".ipynb"))
             names = known if len(known) == len(made) else names
             page = "-".join(parts[1:-1])
-        pairs = [
-            (image, name)
-            for (image, _), name in zip(made, names, strict=True)
-            if not isinstance(image.parent, nodes.figure)
-        ]
+        named = zip(made, names, strict=True)
+        pairs = [(image, name) for (image, _), name in named if not isinstance(image.parent, nodes.figure)]
         for count, (image, name) in enumerate(pairs, 1):
-            said = words(name, parts[1]) if name else None
-            if said is None:
-                said = _by_heading(image, count)
+            said = (words(name, parts[1]) if name else None) or _by_heading(image, count)
             figure = _figure(image.copy(), said["alt"], nodes.Text(said["caption"]))
             label = nodes.fully_normalize_name(f"{page}-{name or 'picture'}")
             if label in self.document.nameids:  # a cell may make several pictures of one kind
@@ -172,9 +163,7 @@ class RecordedFigure(SphinxDirective):
         found = find(Path(self.env.srcdir) / "results", paper, None if dataset == "*" else dataset)
         runs = [run for run in found if not run.variant]  # stable sorting: the first seed stays first
         runs.sort(key=lambda run: (datasets.CARDS[run.dataset].synthetic, -BUDGETS.index(run.budget)))
-        tried = (
-            (sorted(run.path.glob(f"figures/{one}.png")), one) for run in runs for one in names.split("|")
-        )
+        tried = ((sorted(run.path.glob(f"figures/{n}.png")), n) for run in runs for n in names.split("|"))
         return next((found for found in tried if found[0]), ([], names))
 
     def _caption(self, said: dict[str, str] | None) -> Iterable[nodes.Node]:
@@ -188,10 +177,9 @@ class RecordedFigure(SphinxDirective):
 
     def _run(self, run: Run) -> nodes.Node:
         """Say which run the figure is of, with a link where the book has its notebook."""
-        title = datasets.CARDS[run.dataset].title.split(" (")[0]
-        variant = f", {run.variant}" if run.variant else ""
-        drawn = " (drawn faces)" if datasets.CARDS[run.dataset].synthetic else ""
-        text = f"{title}{drawn}, budget {run.budget}, seed {run.seed}{variant}"
+        card, variant = datasets.CARDS[run.dataset], f", {run.variant}" if run.variant else ""
+        title = card.title.split(" (")[0] + " (drawn faces)" * card.synthetic
+        text = f"{title}, budget {run.budget}, seed {run.seed}{variant}"
         page = (run.path / "notebook").relative_to(self.env.srcdir).as_posix()
         shown: nodes.Node = nodes.inline("", text)
         if page in self.env.found_docs:

@@ -58,11 +58,11 @@ class Claim:
     """One thing that a paper says: a printed figure, or an order without one (``metric`` is ``order``).
 
     ``place`` is the table, figure or section; ``role`` is ``method``, ``ablation``, ``baseline``, ``quoted``
-    (another work's number) or ``data`` (a count). ``ours``, ``ran_by_authors`` and ``built`` say whether the
-    network is the paper's own, whether its authors ran it and whether it is built here. ``dataset`` and
-    ``train_dataset`` (the corpus trained on where that is another) are as printed, ``corpus`` is the key of
-    the reader or None, ``expression`` is canonical. ``protocol`` is an id of the paper's protocols, ``model``
-    the model or ``A minus B``, ``against`` the models whose mean is subtracted.
+    (another work's number) or ``data`` (a count). ``ours``, ``ran_by_authors`` and ``built`` are of the
+    network: the paper's own, run by its authors, built here. ``dataset`` and ``train_dataset`` (trained on
+    where that is another) are as printed, ``corpus`` is the key of the reader or None, ``expression`` is
+    canonical. ``protocol`` is an id of the paper's protocols, ``model`` the model or ``A minus B``,
+    ``against`` the models whose mean is subtracted.
 
     ``value`` is the printed figure in ``unit``, None where none is, and ``tolerance`` how near ours must come
     in points. ``n`` counts the test samples behind it where the protocol gives them, for a class those of the
@@ -189,10 +189,8 @@ def _claim(content: dict[str, Any], entry: dict[str, Any], ordered: bool = False
     if ordered:
         known = {*Claim.__dataclass_fields__, *renamed} - {"metric", "class"}
         test = {name: value for name, value in entry.items() if name not in known}
-        given = {name: value for name, value in given.items() if name in known} | {
-            "metric": "order",
-            "test": test,
-        }
+        given = {name: value for name, value in given.items() if name in known}
+        given |= {"metric": "order", "test": test}
     kind = "difference" if "difference" in given["metric"] else "accuracy"
     ours = entry.get("ours", True)
     return Claim(
@@ -230,11 +228,7 @@ def frame(paper: str | None = None) -> pd.DataFrame:
     import pandas as pd
 
     made = [claim for key in ([paper] if paper else PAPERS) for claim in load(key).claims]
-    rows = [
-        {name: getattr(claim, name if name != "table" else "place") for name in COLUMNS}
-        | {"against": list(claim.against) or None}
-        for claim in made
-    ]
+    rows = [vars(claim) | {"table": claim.place, "against": list(claim.against) or None} for claim in made]
     flags = dict.fromkeys(("ours", "approx", "ran_by_authors", "built"), bool)
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     return table.astype({"value": float, "n": "Int64", "fold": "Int64", **flags})

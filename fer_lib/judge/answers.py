@@ -142,12 +142,8 @@ def models(claim: Claim, run: Run) -> list[str]:
 def measure(claim: Claim, runs: list[Run]) -> Answer:
     """Return what runs that differ in nothing but their seed give for a claim of one of :data:`METRICS`.
 
-    Of a p-value, ``n`` is the number of folds and ``seeds`` their mean lead.
-
-    Raises
-    ------
-    NotComparableError
-        If the runs hold no predictions of its models, or none of its class.
+    Of a p-value, ``n`` is the number of folds and ``seeds`` their mean lead. NotComparableError if the runs
+    hold no predictions of its models, or none of its class.
     """
     if claim.metric == "p_value":
         found = p_values(claim, runs)
@@ -156,9 +152,9 @@ def measure(claim: Claim, runs: list[Run]) -> Answer:
         return lead(runs, *models(claim, runs[0]))
     if claim.metric == "relative_error_reduction":
         return _errors_saved(*(scores(runs, model) for model in models(claim, runs[0])), claim)
-    one = class_index(runs[0], claim.expression or "") if claim.metric == "class_accuracy" else None
     found = scores(runs, stored(claim, runs[0]))
-    found = found if one is None else found.of_class(one)
+    if claim.metric == "class_accuracy":
+        found = found.of_class(class_index(runs[0], claim.expression or ""))
     terms = [found.term()]
     if claim.metric == "mean_class_accuracy":
         terms = metrics.by_strata(terms[0], found.column("label"))
@@ -192,15 +188,12 @@ def _errors_saved(better: Scores, worse: Scores, claim: Claim) -> Answer:
 def p_values(claim: Claim, runs: list[Run]) -> dict[str, float]:
     """Return the p-values over a run's own folds, how many ``folds`` there are and the mean ``lead``.
 
-    Raises
-    ------
-    NotComparableError
-        If a model is missing, seeds have other folds, or fewer than two folds were run.
+    NotComparableError if a model is missing, seeds have other folds, or fewer than two folds were run.
     """
     better, worse = (scores(runs, model) for model in significance.compared(claim.model))
     _same_samples(better, worse)
     folds = better.column("fold")
-    if any(not np.array_equal(fold, folds[0]) for fold in folds):
+    if not all(np.array_equal(fold, folds[0]) for fold in folds):
         raise NotComparableError("the folds of the two models or of the seeds differ, so none can be paired")
     if len(set(folds[0])) < 2:
         raise NotComparableError("a single fold was run, and a test over folds needs several")
@@ -228,12 +221,8 @@ def class_index(run: Run, expression: str) -> int:
 def scores(runs: list[Run], model: str) -> Scores:
     """Collect what a model answered over the seeds.
 
-    Raises
-    ------
-    NotComparableError
-        If a run holds no predictions of the model.
-    FerError
-        If the ``samples.csv`` of a run misses samples of it.
+    NotComparableError if a run holds no predictions of the model, FerError if its ``samples.csv`` misses
+    samples of it.
     """
     tables = []
     for run in runs:

@@ -64,8 +64,7 @@ def certify(
     ``curves`` has ``model``, ``fold``, ``epoch``, ``train_loss``, ``train_accuracy``, ``test_accuracy`` and
     ``validation_accuracy`` (fractions; NaN where there was none), and if known ``known_accuracy``, see
     :class:`fer_lib.learn.units.Outcome`. ``majority`` is the accuracy in [0, 1] of always naming the
-    commonest class, ``doubled`` how many points twice the epochs gained, ``rates`` the learning rate of each
-    epoch, where it changed.
+    commonest class, ``doubled`` the points that twice the epochs gained, ``rates`` those of each epoch.
     """
     mine = curves[curves["model"] == model] if len(curves) else curves
     if not len(mine):
@@ -141,14 +140,11 @@ def of_run(run: Run, model: str) -> list[Certificate]:
 
 def objections(runs: Iterable[Run], models: Iterable[str]) -> list[str]:
     """Return why runs may not judge claims on ``models``: one sentence per network; empty if they may."""
-    models = list(models)
-    made = ((run.seed, one) for run in runs for model in models for one in of_run(run, model))
-    said = (
-        f"{one.model} has not converged (seed {seed}: {'; '.join(one.reasons)})"
-        for seed, one in made
-        if not one.converged
-    )
-    return list(dict.fromkeys(said))
+    models, said = list(models), {}
+    for run in runs:
+        for one in (one for model in models for one in of_run(run, model) if not one.converged):
+            said[f"{one.model} has not converged (seed {run.seed}: {'; '.join(one.reasons)})"] = None
+    return list(said)
 
 
 def best_gain(run: Run, model: str) -> float:

@@ -37,9 +37,8 @@ def fractions(paper: str | None = None) -> pd.DataFrame:
     """Ask of every printed accuracy whether it is a number of right answers over its test samples.
 
     With ``n`` test samples an accuracy is one of the ``n + 1`` values ``100 k / n``; where the samples are
-    tested several times (repeats, or several models of which the mean is printed), of ``m n + 1``. For a
-    cross-validation the mean of its folds' accuracies is tried as well, with folds as equal as they can
-    be (K folds hold ``n // K`` samples or one more).
+    tested ``m`` times (repeats, or models whose mean is printed), of ``m n + 1``. For a cross-validation the
+    mean over folds that are as equal as they can be is tried as well.
 
     Columns paper, id, table, model, dataset, expression, printed (percent), n (answers), nearest (the nearest
     possible figure, percent), fits (``rounded``, ``truncated``, ``mean of folds`` or "" for none), inferred
@@ -69,10 +68,13 @@ def _fraction(claim: dict[str, Any], digits: int) -> dict[str, Any]:
     repeats, samples, printed = _repeats(claim), int(claim["n"]), claim["value"]
     exact = 100 * np.arange(repeats * samples + 1) / (repeats * samples)
     unit, over = 10.0**-digits, exact - printed
-    fits = "truncated" if ((over >= -SLACK) & (over < unit - SLACK)).any() else ""
-    fits = "rounded" if (np.abs(over) <= unit / 2 + SLACK).any() else fits
-    folds = re.search(r"_(\d+)fold", claim["protocol"])
-    if not fits and folds and claim["metric"] == "accuracy":
+    folds = re.search(r"_(\d+)fold", claim["protocol"]) if claim["metric"] == "accuracy" else None
+    fits = ""
+    if (np.abs(over) <= unit / 2 + SLACK).any():
+        fits = "rounded"
+    elif ((over >= -SLACK) & (over < unit - SLACK)).any():
+        fits = "truncated"
+    elif folds:
         means = _fold_means(samples, int(folds.group(1)), repeats)
         fits = "mean of folds" if (np.abs(means - printed) <= unit / 2 + SLACK).any() else ""
     nearest = exact[np.abs(over).argmin()]
@@ -175,8 +177,8 @@ def differences(paper: str | None = None) -> pd.DataFrame:
     """Set every printed difference of two models beside what the tables give for it.
 
     Columns paper, id, dataset, model (``A minus B``), printed (points); from_accuracies, from_class_means and
-    from_weighted_classes, in points, NaN where the tables do not print what it takes; agrees (one of them
-    does, as far as the rounding of the printed figures can tell).
+    from_weighted_classes, in points, NaN where the tables do not print what it takes; agrees (one does, as
+    far as rounding can tell).
     """
     import pandas as pd
 
@@ -252,11 +254,10 @@ def _found(paper: str) -> dict[str, tuple[str, Verdict]]:
     for row in averages(paper).to_dict("records"):
         if row["inferred"] and row["agrees"] == "weighted":
             continue  # the images of each class were found from these very figures
-        mean, weighted = f"{row['class_mean']:.2f}", row["weighted"]
+        mean, weighted = row["class_mean"], row["weighted"]
         images = "" if np.isnan(weighted) else f", or {weighted:.2f} by their images"
-        found[row["id"]] = _said(
-            row["agrees"], f"The class accuracies printed with it average {mean}{images}."
-        )
+        sentence = f"The class accuracies printed with it average {mean:.2f}{images}."
+        found[row["id"]] = _said(row["agrees"], sentence)
     for row in chains(paper).to_dict("records"):
         implied = f"Two other printed differences imply {row['implied']:+.3f}."
         found[row["id"]] = _said(row["agrees"], implied)

@@ -39,8 +39,7 @@ def overall(paper: str, runs: Iterable[Run]) -> list[Headline]:
     runs, printed = list(runs), claims.load(paper).claims
     found: dict[tuple[str, str], Claim] = {}
     for claim in printed:
-        whole = claim.expression is None and claim.fold is None and claim.train_dataset is None
-        if claim.role == "method" and claim.metric == "accuracy" and whole and claim.same_as is None:
+        if claim.role == "method" and _is_whole(claim) and claim.same_as is None:
             found.setdefault((claim.dataset, claim.protocol), claim)
     if found:
         return [_beside(claim, runs) for claim in found.values()]
@@ -57,11 +56,16 @@ def per_class(paper: str, dataset: str, runs: Iterable[Run]) -> list[Headline]:
     return [_beside(claim, runs) for claim in found.values()]
 
 
+def _is_whole(claim: Claim) -> bool:
+    """Whether a claim is of an accuracy over a whole test set of the corpus that was trained on."""
+    narrowed = (claim.expression, claim.fold, claim.train_dataset)
+    return claim.metric == "accuracy" and narrowed == (None, None, None)
+
+
 def _beside(claim: Claim, runs: Iterable[Run]) -> Headline:
     """Return a claim beside the runs that may judge it, else those at the highest budget."""
-    found = best(
-        judgements(claim, groups(run for run in runs if run.paper == claim.paper and not run.variant))
-    )
+    own = groups(run for run in runs if run.paper == claim.paper and not run.variant)
+    found = best(judgements(claim, own))
     return Headline(claim, claim.value, found.answer, found.how == "running")
 
 
@@ -83,8 +87,7 @@ def levels(curves: pd.DataFrame, paper: str, dataset: str, labels: np.ndarray) -
     """
     printed: dict[str, float] = {}
     for claim in claims.load(paper).claims if paper in claims.PAPERS else ():
-        whole = claim.expression is None and claim.fold is None and claim.train_dataset is None
-        if claim.metric == "accuracy" and claim.role != "quoted" and claim.corpus == dataset and whole:
+        if _is_whole(claim) and claim.role != "quoted" and claim.corpus == dataset:
             printed.setdefault(claim.model, claim.value / 100)
     majority = np.bincount(labels).max() / len(labels)
     return curves.assign(claimed=curves["model"].map(printed), majority=majority)

@@ -62,10 +62,9 @@ def best_test_epoch(name: str, curves: pd.DataFrame, tested: dict[str, int]) -> 
 def waterfall(steps: Sequence[Step | tuple[Step, Step]]) -> pd.DataFrame:
     """Return what each step reaches and gains over the one before it, with :data:`COLUMNS`, as fractions.
 
-    The first step is the honest accuracy. A pair (before, after) is a step whose gain is taken between the
-    two instead, as :func:`best_test_epoch` gives it: its ``before`` is the accuracy of the step before it,
-    gathered by other units. ``gain`` and its bounds are NaN in the first row, all bounds of a row where it
-    has fewer than :data:`FEWEST` units; ``n`` is the number of samples tested.
+    The first step is the honest accuracy. Of a pair, as :func:`best_test_epoch` gives it, the gain is taken
+    between the two: its first is the step before, gathered by other units. ``gain`` and its bounds are NaN in
+    the first row, all bounds where there are fewer than :data:`FEWEST` units; ``n`` are the samples tested.
     """
     import pandas as pd
 
@@ -88,8 +87,7 @@ def _estimate(*terms: Term) -> tuple[float, float, float]:
 def last_frames(corpus: Corpus, n: int) -> Corpus:
     """Return the last ``n`` frames that a corpus holds of every sequence, in the order of their ids.
 
-    They are the most expressive ones where a sequence ends at its peak, as in CK+. A clip of MMI ends
-    neutral, but its reader keeps two frames, both at the peak; the last is the later of these.
+    They are the most expressive ones: CK+ ends at the peak, and of MMI two frames at the peak are kept.
     """
     order = np.argsort(corpus.ids)
     kept = [order[corpus.sequences[order] == name][-n:] for name in np.unique(corpus.sequences)]
@@ -97,10 +95,7 @@ def last_frames(corpus: Corpus, n: int) -> Corpus:
 
 
 def bounded(value: float, low: float, high: float, spec: str) -> str:
-    """Return a number with its interval, both formatted by ``spec``: ``+1.2 [-0.3, +2.7]``.
-
-    A number without one says so, and one that is NaN itself is a dash.
-    """
+    """Return a number with its interval, if it has one, by ``spec``: ``+1.2 [-0.3, +2.7]``; NaN is a dash."""
     if np.isnan(value):
         return "–"
     bounds = "(no interval)" if np.isnan(low) else f"[{low:{spec}}, {high:{spec}}]"

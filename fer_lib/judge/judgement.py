@@ -227,9 +227,8 @@ def _never(claim: Claim) -> str | None:
     if claim.fold is not None:
         return "the paper's folds cannot be rebuilt one by one; their mean is compared instead"
     if metric == "confidence":
-        return (
-            "confidence on one image; the paper says neither which image nor how strong the interference was"
-        )
+        why = "the paper says neither which image nor how strong the interference was"
+        return f"confidence on one image; {why}"
     if metric not in answers.METRICS:
         return f"{metric.replace('_', ' ')} does not follow from a run's predictions"
     return f"a bound ({claim.bound}), not a number" if claim.bound else None

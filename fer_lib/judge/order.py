@@ -45,10 +45,7 @@ SLACK = 1e-9
 def contrasts(claim: Claim, run: Run) -> list[list[tuple[float, str, str | None]]]:
     """Return the sums of accuracies that must be above zero, as lists of (factor, model, class or None).
 
-    Raises
-    ------
-    NotComparableError
-        If the claim names a class that the run has not.
+    NotComparableError if the claim names a class that the run has not.
     """
     test = claim.test
     if "better" in test or "equal" in test:
@@ -75,10 +72,7 @@ def models(claim: Claim, run: Run) -> list[str]:
 def by_running(claim: Claim, runs: list[Run]) -> Verdict:
     """Judge a claim of order by runs that differ in nothing but their seed.
 
-    Raises
-    ------
-    NotComparableError
-        If the runs do not hold what it speaks of.
+    NotComparableError if they do not hold what it speaks of.
     """
     if "measured" in claim.test:
         return _measured(claim, runs)
@@ -184,11 +178,10 @@ def _compare(paper: claims.Paper, test: dict[str, Any], least: float, most: floa
     (word,) = (name for name in ("at_least", "at_most", "above", "equals") if name in test)
     bound = test[word]
     if word == "equals":
-        if any(claim.id == bound for claim in paper.claims):
-            low, high = min(_ends(paper, bound)), max(_ends(paper, bound))
-        else:
-            half = 0.5 * 10.0 ** -len(str(bound).partition(".")[2])
-            low, high = float(bound) - half, float(bound) + half
+        half = 0.5 * 10.0 ** -len(str(bound).partition(".")[2])
+        printed = any(claim.id == bound for claim in paper.claims)
+        ends = _ends(paper, bound) if printed else (float(bound) - half, float(bound) + half)
+        low, high = min(ends), max(ends)
         name = "holds" if least <= high + SLACK and most >= low - SLACK else "does not hold"
         return Verdict(name, f"{said} {_figure((low + high) / 2)}")
     limit = float(bound)

@@ -51,7 +51,7 @@ class People:
 
 def file() -> Path:
     """Return where the votes lie."""
-    return repository() / "results" / "data" / "fer2013" / "people.npz"
+    return repository() / "results/data/fer2013/people.npz"
 
 
 def load() -> People | None:
@@ -70,14 +70,12 @@ def shares(people: People, values: np.ndarray) -> dict[str, tuple[float, float, 
     """Return mean and 95 % interval of ``values`` (N,) in per cent, over all images and by class."""
     parts = {"all": np.ones(len(values), bool)}
     parts |= {name: people.labels == i for i, name in enumerate(people.classes)}
-    return {
-        name: (
-            100 * float(values[here].mean()),
-            *(100 * bound for bound in metrics.interval(values[here], people.ids[here])),
-        )
-        for name, here in parts.items()
-        if here.any()
-    }
+    found = {}
+    for name, here in parts.items():
+        if here.any():
+            low, high = metrics.interval(values[here], people.ids[here])
+            found[name] = 100 * float(values[here].mean()), 100 * low, 100 * high
+    return found
 
 
 def beside(people: People, run: Run, model: str) -> dict[str, float]:

@@ -39,9 +39,9 @@ COLUMNS = (
 def compare(paper: str, runs: Iterable[Run]) -> pd.DataFrame:
     """Set every claim of a paper beside every matching group of runs, one row each, with :data:`COLUMNS`.
 
-    Runs that differ only in their seed are taken together. Runs on synthetic data and of other papers are
-    left out; runs under another protocol are shown only where none follows the claim's. A claim without a run
-    has one row that says which data it needs, unless arithmetic or counting decides it.
+    Runs on synthetic data and of other papers are left out; runs under another protocol are shown only where
+    none follows the claim's. A claim without a run has one row that says which data it needs, unless
+    arithmetic or counting decides it.
     """
     grouped = groups(run for run in runs if run.paper == paper)
     return _frame(j for claim in _claims(paper, ROLES) for j in judgements(claim, grouped))
@@ -52,8 +52,7 @@ def scorecard(root: str | Path = "results", roles: Sequence[str] = ROLES) -> pd.
 
     It is that of the highest budget which may judge the claim, else of the highest that there is, with
     :data:`COLUMNS`. Claims of role ``quoted`` are listed if asked for, but never judged. Runs that change a
-    reading of the paper are left to :func:`compare`; changing no more than what one of the paper's protocols
-    takes is no change of reading.
+    reading of the paper, beyond what one of its protocols takes, are left to :func:`compare`.
     """
     found = []
     for paper in claims.PAPERS:
@@ -109,8 +108,8 @@ class Summary(NamedTuple):
     """How many claims there are and what became of each; all parts but ``claims`` add up to it.
 
     ``running``, ``arithmetic`` and ``counting`` have a verdict; ``inconclusive`` are judged and undecided; of
-    ``apart`` there is a number that may not judge them; ``waiting`` need a run,
-    ``never`` no run can answer. The lists of ``folds``, ``images`` and ``repeats`` are no claims.
+    ``apart`` there is a number that may not judge them; ``waiting`` need a run, ``never`` no run can answer.
+    ``folds``, ``images`` and ``repeats`` are no claims.
     """
 
     claims: int
@@ -151,25 +150,16 @@ def subsets(run: Run, model: str) -> pd.DataFrame:
 
     Columns subset, n, accuracy, low, high (percent, 95 % interval); rows: all test images, without those that
     have a pixel-identical twin in the training part, without those of which a pixel-identical copy carries
-    another label.
-
-    Raises
-    ------
-    FerError
-        If the run has no such model or its ``samples.csv`` lacks the flags.
+    another label. FerError if the run has no such model or its ``samples.csv`` lacks the flags.
     """
     import pandas as pd
 
-    scores = answers.scores([run], model)
-    parts = {"all test images": scores}
-    flags = {
-        "twin_in_training": "without twins in training",
-        "conflicting_label": "without conflicting labels",
-    }
-    for flag, name in flags.items():
-        if flag not in scores.tables[0]:
+    scores, rows = answers.scores([run], model), []
+    parts = {"all test images": None, "without twins in training": "twin_in_training"}
+    for name, flag in (parts | {"without conflicting labels": "conflicting_label"}).items():
+        if flag and flag not in scores.tables[0]:
             raise FerError(f"samples.csv of {answers.name(run)} has no column {flag!r}; run it again.")
-        parts[name] = scores.where(lambda table, flag=flag: ~table[flag].astype(bool))
-    found = [(name, part.mean()) for name, part in parts.items()]
-    rows = [(name, answer.n, answer.ours, answer.low, answer.high) for name, answer in found]
+        kept = scores.where(lambda table, flag=flag: ~table[flag].astype(bool)) if flag else scores
+        found = kept.mean()
+        rows.append((name, found.n, found.ours, found.low, found.high))
     return pd.DataFrame(rows, columns=["subset", "n", "accuracy", "low", "high"])

@@ -45,10 +45,9 @@ def planned() -> list[Probe]:
     plan = yaml.safe_load((files("fer_lib.judge") / "sensitivity.yaml").read_text("utf-8"))
     made = []
     for paper, readings in plan["readings"].items():
+        flips = [f"{knob}={value}" for knob, value in readings.items()]
         made += [Probe(paper, seed, "") for seed in plan["ours"]]
-        made += [
-            Probe(paper, s, f"{knob}={value}") for knob, value in readings.items() for s in plan["others"]
-        ]
+        made += [Probe(paper, seed, flip) for flip in flips for seed in plan["others"]]
     return made
 
 
@@ -56,14 +55,13 @@ def effects(root: str | Path = "results", probes: bool = True) -> pd.DataFrame:
     """Return what flipping one reading alone changed, in all runs below ``root`` that did so.
 
     A run is compared with the run that differs from it in that reading only, model by model, on the test
-    images that both have. Models of further protocols are left out. The runs are ``probes``, or else whole
-    runs of the chapters. One row per reading, corpus, budget and model, with :data:`COLUMNS`, all in per cent
-    or points: ``n`` test images shared, ``seeds`` on both sides, accuracies of ``ours`` and the ``other``
-    reading on those images, their ``difference`` (other minus ours) with its 95 % interval (images, or
-    subjects, and seeds drawn), and ``spread``: how far ours moves by the seed alone (largest minus smallest
-    accuracy of ``spread_seeds`` seeds; NaN with one). ``clear`` says whether the interval leaves zero out
-    and the difference is larger than the spread; ``started`` whether the other reading's networks give
-    more than one answer, without which a difference is no cost of a reading.
+    images that both have. The runs are ``probes``, or else whole runs of the chapters. One row per reading,
+    corpus, budget and model, with :data:`COLUMNS`, all in per cent or points: ``n`` test images shared,
+    ``seeds`` on both sides, accuracies of ``ours`` and the ``other`` reading on those images, their
+    ``difference`` (other minus ours) with its 95 % interval (images, or subjects, and seeds drawn), and
+    ``spread``: how far ours moves by the seed alone (largest minus smallest accuracy of ``spread_seeds``
+    seeds; NaN with one). ``clear``: the interval leaves zero out and the difference is larger than the
+    spread. ``started``: the other reading's networks give more than one answer, else nothing is measured.
     """
     import pandas as pd
 
@@ -85,11 +83,8 @@ def effects(root: str | Path = "results", probes: bool = True) -> pd.DataFrame:
 
 
 def _place(run: Run) -> tuple[Any, ...]:
-    """Return what two runs must have in common to differ in their readings alone.
-
-    The data are told by the copy, the counts and the audit, where there is one: a fingerprint is of the
-    images as a reading prepares them.
-    """
+    """Return what two runs must have in common to differ in their readings alone."""
+    # A fingerprint is of the images as a reading prepares them.
     told = ("copy", "counts", "audit") if run.info.get("audit") else ("fingerprint",)
     data = json.dumps([run.info.get(name) for name in told], sort_keys=True)
     return run.paper, run.dataset, run.budget, data, run.seed

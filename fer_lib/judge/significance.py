@@ -34,8 +34,8 @@ FOLD_SIZES = (48, 40, *range(30, 37))  # Oulu-CASIA in both sizes, then CK+
 def p_values(better: ArrayLike, worse: ArrayLike, ratio: float | None = None) -> dict[str, float]:
     """Return the p-value of each of :data:`TESTS` for accuracies (k,) on the same folds.
 
-    The one-sided test asks whether the first is larger; all are NaN if no fold differs. ``ratio`` is test
-    samples per training sample, for the corrected test; by default ``1 / (k - 1)``, as in cross-validation.
+    One-sided, the first is larger. All are NaN if no fold differs. ``ratio`` is test samples per training
+    sample, for the corrected test; by default ``1 / (k - 1)``, as in cross-validation.
     """
     from scipy import stats
 
@@ -64,6 +64,7 @@ def printed(paper: str = "cnn3d") -> pd.DataFrame:
     value after every printed accuracy is taken for the fraction it was cut from (see :func:`fraction`).
     """
     import pandas as pd
+    from scipy import stats
 
     frame = claims.frame(paper)
     folds = frame[frame["fold"].notna() & (frame["metric"] == "accuracy")].sort_values("fold")
@@ -75,7 +76,7 @@ def printed(paper: str = "cnn3d") -> pd.DataFrame:
         exact = [[fraction(value) for value in values] for values in pair]
         row = {name: claim[name] for name in ("id", "table", "dataset")}
         row |= {"better": better, "worse": worse, "printed": claim["value"], **p_values(*pair)}
-        rows.append(row | {"from_fractions": p_values(*exact)["one_sided"]})
+        rows.append(row | {"from_fractions": stats.ttest_rel(*exact, alternative="greater").pvalue})
     return pd.DataFrame(rows)
 
 
@@ -86,10 +87,9 @@ def compared(model: str) -> tuple[str, str]:
 
 
 def fraction(percent: float) -> float:
-    """Return the accuracy in per cent that was cut to one decimal before it was printed.
+    """Return the accuracy in per cent that was cut to one decimal to be printed: the first that gives it.
 
-    Takes the first of :data:`FOLD_SIZES` for which some number of right answers, cut to one decimal, gives
-    the printed value; a value that none gives is returned as it is.
+    It is a number of right answers over one of :data:`FOLD_SIZES`; a value that none gives stays as it is.
     """
     for n in FOLD_SIZES:
         k = round(percent / 100 * n)
@@ -100,10 +100,10 @@ def fraction(percent: float) -> float:
 
 
 def fold_table(folds: dict[str, ArrayLike], reference: str, ratio: float) -> pd.DataFrame:
-    """Return accuracies by fold and the p-values against a reference, as the paper's Tables 4 and 5 do.
+    """Return accuracies by fold and p-values against a reference, as the paper's Tables 4 and 5 do.
 
-    ``folds`` are accuracies (k,) as fractions by model, ``ratio`` is test samples per training sample. One
-    row per model: ``model``, one column per fold and ``mean`` in per cent, and one per test.
+    ``folds`` are accuracies (k,) as fractions by model, ``ratio`` as in :func:`p_values`. One row per model:
+    ``model``, one column per fold and ``mean`` in per cent, and one per test.
     """
     import pandas as pd
 

@@ -92,11 +92,9 @@ def claims_table(frame: pd.DataFrame, label: str) -> str:
     parts = [grid(rows, ["Claimed", "Ours [95 %]"], label).data] if rows else []
     for (name, reason), part in frame[~decided].groupby(["verdict", "reason"], sort=False):
         head = f"{badge(name, len(part))} {escape(reason.removeprefix(f'{name}: '))}"
-        rows, had = (
-            [named(row) for row in part.to_dict("records")],
-            [_said(row) for _, row in part.iterrows()],
-        )
-        if any(had):
-            rows = [row | {"What we have": Long(escape(text))} for row, text in zip(rows, had, strict=True)]
+        claimed = part.to_dict("records")
+        some = any(map(_said, claimed))
+        had = [{"What we have": Long(escape(_said(row)))} if some else {} for row in claimed]
+        rows = [named(row) | more for row, more in zip(claimed, had, strict=True)]
         parts.append(folded(head, grid(rows, ["Claimed"], f"{label}: {name}").data))
     return "".join(parts)

@@ -56,15 +56,9 @@ class Chapter:
     evidence and sets it beside the claims. What it shows it returns, for the last line of a cell, or displays
     at once.
 
-    Parameters
-    ----------
-    paper : str
-        Key of the paper.
-    namespace : dict
-        The notebook's ``globals()``, whose parameters are checked and get the types that they should have
-        (:func:`fer_lib.evidence.preflight.resolve`); FerError for the first that cannot be.
-    budgets : dict
-        Budget to its plan: plain data, written into the evidence.
+    ``namespace`` is the notebook's ``globals()``, whose parameters are checked and get the types that they
+    should have (:func:`fer_lib.evidence.preflight.resolve`); FerError for the first that cannot be.
+    ``budgets`` maps each budget to its plan: plain data, written into the evidence.
 
     Attributes
     ----------
@@ -127,9 +121,8 @@ class Chapter:
         frame = frame.assign(value=[repr(self.chosen[name]) if name else None for name in frame["knob"]])
         names = {"problem": "what is open", "recommended": "our reading", "knob": "parameter"}
         names |= {"value": "in this run"}
-        return pages.table(
-            frame[[*names]].rename(columns=names), fold=f"{len(frame)} open readings, and ours"
-        )
+        frame = frame[[*names]].rename(columns=names)
+        return pages.table(frame, fold=f"{len(frame)} open readings, and ours")
 
     def doubts(self) -> HTML:
         """Show what does not add up in the paper and matters for its results."""
@@ -186,20 +179,18 @@ class Chapter:
             for name, folds in protocols.items()
         }
         frame = pd.DataFrame({name: c | {"index_sha256": c["index_sha256"][:16]} for name, c in made.items()})
-        lines = [
-            name for name in CERTIFIED if frame.loc[name].notna().any()
-        ]  # some corpora have no sequences
+        lines = [name for name in CERTIFIED if frame.loc[name].notna().any()]  # some have no sequences
         return pages.table(frame.loc[lines].rename(CERTIFIED).rename_axis("certificate").reset_index())
 
     def settings(self, recipe: Recipe) -> HTML:
         """Show a recipe line by line, each with where the paper sets it (a budget may change it)."""
         facts = recipe.describe()
-        sources, place = facts.pop("sources"), "where the paper sets it"
+        sources = facts.pop("sources")
         rows = [
-            {"setting": n, "value": "none" if v is None else str(v), place: sources.get(n, "not stated")}
-            for n, v in facts.items()
+            (name, "none" if value is None else str(value), sources.get(name, "not stated"))
+            for name, value in facts.items()
         ]
-        return pages.table(pd.DataFrame(rows))
+        return pages.table(pd.DataFrame(rows, columns=["setting", "value", "where the paper sets it"]))
 
     # --- figures --------------------------------------------------------------------------------------------
 
@@ -255,9 +246,7 @@ class Chapter:
         """
         evidence, rows = self.evidence, []
         for entry in evidence.info.get("precision", []):
-            networks = ", ".join(
-                dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"])
-            )  # no folds
+            networks = ", ".join(dict.fromkeys(unit.rpartition(" ")[0] for unit in entry["units"]))
             rows.append({"networks": networks, "trained in": entry["name"], "why": entry["reason"]})
         if rows:
             said = "The precision in which the networks were trained on this machine, and why"

@@ -59,14 +59,10 @@ def views(table: pd.DataFrame) -> pd.DataFrame:
         "–" if np.isnan(p) else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
         for p, (mean, low, high) in zip(table["p"], points.to_numpy(), strict=True)
     ]
-    return pd.DataFrame(
-        {
-            "what is shown": table["view"],
-            "accuracy": [pages.percent(*row) for row in table[["accuracy", "low", "high"]].to_numpy()],
-            "points against all frames": differences,
-            "p (McNemar)": table["p"],
-        }
-    )
+    accuracies = [pages.percent(*row) for row in table[["accuracy", "low", "high"]].to_numpy()]
+    columns = {"what is shown": table["view"], "accuracy": accuracies}
+    columns |= {"points against all frames": differences, "p (McNemar)": table["p"]}
+    return pd.DataFrame(columns)
 
 
 @style.styled
@@ -150,5 +146,5 @@ def slices(trials: pd.DataFrame) -> Figure:
         axes.grid(axis="y")
     for row in panels:
         row[0].set_ylabel("Accuracy (%)")
-    style.legend(figure, [(state, STATES[state][0]) for state in ("complete", "pruned")])
+    style.legend(figure, [(state, colour) for state, (colour, _) in STATES.items()])
     return figure

@@ -43,27 +43,27 @@ def banner(
     paper = against == "the paper"
     lines = [f"Made on <strong>{escape(card.title)}</strong> at budget <strong>{escape(budget)}</strong>."]
     if card.synthetic:
-        lines.append(
+        lines += [
             f"The faces are drawn: nothing on this page is evidence about {'the' if paper else 'a'} paper, "
             "and no number is compared with a claim."
-        )
+        ]
     elif stand_in:
-        lines.append(
+        lines += [
             "The paper does not use this corpus. It stands in for those that it uses, to show the chapter on "
             "photographs: no claim is judged by this run."
-        )
+        ]
     elif budget == "probe":
-        lines.append(
+        lines += [
             "A part of the chapter on a part of the data, to compare readings of the paper with one another: "
             "its numbers are not set beside any claim."
-        )
+        ]
     elif budget != "paper" and paper:
-        lines.append(
+        lines += [
             "Training was not the paper's: numbers stand beside its claims, and give a verdict only at "
             "budget full, for networks whose learning curves show that they have learnt what they can."
-        )
+        ]
     if changes:
-        lines.append(f"Changed from {escape(against)}: " + escape("; ".join(changes)) + ".")
+        lines += [f"Changed from {escape(against)}: {escape('; '.join(changes))}."]
     kind = "warning" if card.synthetic or budget != "paper" else "note"
     title = "Synthetic data" if card.synthetic else f"Budget {budget}"
     return HTML(admonition(f"{kind} budget-banner", title, lines))

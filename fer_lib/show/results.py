@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 class Results:
     """The test predictions of one run on its corpus; ``recorder`` keeps them, its samples and its curves.
 
-    ``protocols`` are folds by name; the first is the paper's, and the models of others are stored as
-    ``<model>@<protocol>``.
+    ``protocols`` are folds by name; the first is the paper's, models of others are ``<model>@<protocol>``.
     """
 
     def __init__(self, corpus: Corpus, recorder: Recorder, protocols: dict[str, list[Fold]]) -> None:
@@ -61,14 +60,9 @@ class Results:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def correct(self, model: str, protocol: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return which predictions are right, bool (N,), and the groups that rise and fall together.
-
-        Groups are subjects where there are subjects, else the images themselves.
-        """
-        rows = self.rows(model, protocol)
-        groups = rows["ids"]
-        if self.corpus.subjects is not None:
-            groups = self.corpus.subjects[self._position[rows["ids"]]]
+        """Return which predictions are right, bool (N,), and their subjects, else the images themselves."""
+        rows, subjects = self.rows(model, protocol), self.corpus.subjects
+        groups = rows["ids"] if subjects is None else subjects[self._position[rows["ids"]]]
         return rows["probabilities"].argmax(1) == rows["labels"], groups
 
     def accuracies(self, models: Sequence[str]) -> pd.DataFrame:
@@ -114,11 +108,7 @@ class Results:
         return metrics.confusion(rows["labels"], rows["probabilities"][:, :n].argmax(1), n)
 
     def curves(self) -> pd.DataFrame:
-        """Return the learning curves of the main protocol: model, fold, epoch, losses and accuracies.
-
-        ``claimed`` and ``majority`` are what the paper prints of each network on this corpus and the share of
-        the commonest class (:func:`fer_lib.judge.headlines.levels`).
-        """
+        """Return the learning curves of the main protocol, with :func:`fer_lib.judge.headlines.levels`."""
         parts = next(rows for (protocol, _), rows in self._rows.items() if protocol == self.main)
         labels = np.concatenate([part["labels"] for part in parts])
         frame = pd.concat(self._curves, ignore_index=True)
@@ -140,9 +130,8 @@ def feature_maps(
     """Draw features of test images in the plane by t-SNE and, above budget smoke, UMAP; say what they hold.
 
     ``index`` is int64 (N,), the images' positions in the corpus; ``features`` are float (N, D) by network.
-    The figure and its points are recorded. The table has the trustworthiness of each picture (1: neighbours
-    in it are neighbours in the features), and the accuracy of a vote of the five nearest neighbours in the
-    features, where there are subjects with the person's own images left out.
+    The figure and its points are recorded. The table has each picture's trustworthiness and the accuracy of
+    a vote of the five nearest neighbours in the features, without the person's own images.
     """
     labels = corpus.labels[index]
     groups = None if corpus.subjects is None else corpus.subjects[index]

@@ -9,19 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_lib.show.pages import called
-from fer_lib.show.plots.style import (
-    EXPRESSION_STYLE,
-    INK,
-    MUTED,
-    WIDTH,
-    class_looks,
-    colours,
-    legend,
-    mix,
-    rows,
-    styled,
-    subplots,
-)
+from fer_lib.show.plots import style
+from fer_lib.show.plots.style import EXPRESSION_STYLE, INK, MUTED, WIDTH, styled, subplots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +28,7 @@ def class_balance(counts: pd.DataFrame) -> Figure:
     totals, left = counts.sum(axis=1), np.zeros(len(counts))
     shades = np.linspace(1, 0.3, counts.shape[1])
     for split, shade in zip(counts.columns, shades, strict=True):
-        tones = [mix(EXPRESSION_STYLE.get(name, (INK,))[0], shade) for name in counts.index]
+        tones = [style.mix(EXPRESSION_STYLE.get(name, (INK,))[0], shade) for name in counts.index]
         axes.barh(counts.index, counts[split], left=left, color=tones, height=0.72, edgecolor="white", lw=0.8)
         left += counts[split].to_numpy()
     for row, total in enumerate(totals):
@@ -50,7 +39,7 @@ def class_balance(counts: pd.DataFrame) -> Figure:
     axes.invert_yaxis()
     if several:
         names = [str(split).replace("_", " ") for split in counts]
-        legend(figure, list(zip(names, [mix(MUTED, shade) for shade in shades], strict=True)))
+        style.legend(figure, list(zip(names, [style.mix(MUTED, shade) for shade in shades], strict=True)))
     return figure
 
 
@@ -93,7 +82,7 @@ def per_class_bars(frame: pd.DataFrame, xlabel: str = "Recall (%)") -> Figure:
     ``frame`` has the columns ``model``, ``expression``, ``recall`` and, if known, ``low`` and ``high``
     (fractions). A single model's bars have the colours of the expressions.
     """
-    tints, classes = colours(frame["model"]), list(dict.fromkeys(frame["expression"]))
+    tints, classes = style.colours(frame["model"]), list(dict.fromkeys(frame["expression"]))
     thick = 0.8 / len(tints)
     figure, axes = subplots(0.9 + len(classes) * max(0.4, 0.17 * len(tints) + 0.1))
     for i, (model, tint) in enumerate(tints.items()):
@@ -105,9 +94,9 @@ def per_class_bars(frame: pd.DataFrame, xlabel: str = "Recall (%)") -> Figure:
             for tone, width in (("white", 3.2), (INK, 1.3)):  # a white edge keeps it visible on dark bars
                 axes.hlines(places, 100 * part["low"], 100 * part["high"], color=tone, lw=width)
     axes.set(xlabel=xlabel, xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5))
-    rows(axes, classes)
+    style.rows(axes, classes)
     if len(tints) > 1:
-        legend(figure, list(tints.items()))
+        style.legend(figure, list(tints.items()))
     return figure
 
 
@@ -130,7 +119,7 @@ def embeddings(
     """
     from matplotlib.lines import Line2D
 
-    labels, looks, wide = np.asarray(labels), class_looks(classes), min(2, len(panels))
+    labels, looks, wide = np.asarray(labels), style.class_looks(classes), min(2, len(panels))
     down = -(-len(panels) // wide)
     figure, grid = subplots(WIDTH * (0.85 if wide == 1 else 0.47 * down) + 0.4, down, wide, squeeze=False)
     for axes, (title, (points, trust)) in zip(grid.flat, panels.items(), strict=False):
@@ -142,9 +131,8 @@ def embeddings(
                 colour, marker = looks[code]
                 look = {"c": colour, "marker": marker, "lw": 0.2, "ec": "white", "alpha": 0.85}
                 axes.scatter(*points[some][labels[some] == code].T, s=size, rasterized=True, **look)
-        axes.set(xticks=[], yticks=[])
+        axes.set(xticks=[], yticks=[], title=called(title))
         axes.margins(0.03)
-        axes.set_title(called(title))
         axes.set_xlabel("" if trust is None else f"trustworthiness {trust:.3f}", fontsize=10)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")

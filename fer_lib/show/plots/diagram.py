@@ -169,8 +169,22 @@ def diagram(
     x, lanes = _places(order, rows)
     heights = [max(block.high for block in order if rows[block] == r) for r in range(max(rows.values()) + 1)]
     tops = [4 + sum(heights[:r]) + GAP * r for r in range(len(heights))]
+
+    def edge(read: Block, block: Block) -> str:
+        """Return the line from a box to one that reads it, beside the boxes of the rows between."""
+        at = x[read, rows[read]]
+        path = f"M{at:.0f},{tops[rows[read]] + read.high}"
+        for row in range(rows[read] + 1, rows[block] + 1):
+            to, top = x[block if row == rows[block] else read, row], tops[row]
+            middle = top - GAP / 2
+            path += f" L{at:.0f},{top - GAP} C{at:.0f},{middle:.0f} {to:.0f},{middle:.0f} {to:.0f},{top}"
+            at = to
+            if row < rows[block]:
+                path += f" L{at:.0f},{top + heights[row]}"
+        return f'<path d="{path}"/>'
+
     boxes = [_box(b, x[b, rows[b]], tops[rows[b]], lanes[rows[b]], guesses) for b in order]
-    edges = [_edge(read, block, rows, x, tops, heights) for block in order for read in block.reads]
+    edges = [edge(read, block) for block in order for read in block.reads]
     return (
         f'<svg class="fer-diagram" viewBox="0 0 {WIDTH} {tops[-1] + heights[-1] + 4}" width="{WIDTH}" '
         f'role="group" aria-label="{escape(title)}" xmlns="http://www.w3.org/2000/svg">'
@@ -183,8 +197,7 @@ def _rows(order: Sequence[Block]) -> dict[Block, int]:
     above: dict[Block, int] = {}
     for block in order:
         above[block] = 1 + max((above[read] for read in block.reads), default=-1)
-    last = max(above.values())
-    found: dict[Block, int] = {}
+    last, found = max(above.values()), {}
     for block in reversed(order):
         found[block] = min((found[r] - 1 for r in order if block in r.reads), default=last)
     return found
@@ -215,27 +228,6 @@ def _places(order: Sequence[Block], rows: Mapping[Block, int]) -> tuple[Middles,
             left += unit * weight
         room[row] = unit
     return x, room
-
-
-def _edge(
-    read: Block,
-    block: Block,
-    rows: Mapping[Block, int],
-    x: Middles,
-    tops: Sequence[int],
-    heights: Sequence[int],
-) -> str:
-    """Return the line from a box to one that reads it, beside the boxes of the rows between."""
-    at = x[read, rows[read]]
-    path = f"M{at:.0f},{tops[rows[read]] + read.high}"
-    for row in range(rows[read] + 1, rows[block] + 1):
-        to, top = x[block if row == rows[block] else read, row], tops[row]
-        middle = top - GAP / 2
-        path += f" L{at:.0f},{top - GAP} C{at:.0f},{middle:.0f} {to:.0f},{middle:.0f} {to:.0f},{top}"
-        at = to
-        if row < rows[block]:
-            path += f" L{at:.0f},{top + heights[row]}"
-    return f'<path d="{path}"/>'
 
 
 def _box(block: Block, middle: float, top: int, room: float, guesses: Sequence[Mapping[str, str]]) -> str:

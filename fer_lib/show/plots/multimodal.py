@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_lib.show.plots import style
-from fer_lib.show.plots.pictures import _sheet, _show, _trim
+from fer_lib.show.plots.pictures import _sheet, _show
 from fer_lib.show.plots.style import SMALL, WIDTH, styled, subplots
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ def face_rows(
                 axes.plot(x + px[inside], y + py[inside], ".", color=style.MARK, ms=18 / across, mew=0)
     for i, title in enumerate(titles or ()):
         axes.text(margin + i * pitch + 0.5, head - 0.06, title, ha="center", va="bottom", fontsize=SMALL)
-    _trim(axes, wide, head + len(rows) * pitch)
     return figure
 
 

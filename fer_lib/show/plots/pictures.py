@@ -46,7 +46,6 @@ def contact_sheet(
         if landmarks is not None:
             points = (np.asarray(landmarks)[i] + 0.5) / (image.shape[1], image.shape[0]) + (x, y)
             axes.plot(*points.T, "o", color=MARK, ms=14 / across, mec="none")
-    _trim(axes, across * (1 + gap) - gap, down)
     return figure
 
 
@@ -72,7 +71,6 @@ def sift_keypoints(image: ArrayLike, keypoints: ArrayLike) -> Figure:
             tip = centre + size / 2 * towards(np.deg2rad(angle))
             outline = np.vstack([centre, tip, [np.nan] * 2, outline])
         axes.plot(*((outline * scale + (1.06, 0)).T), color=MARK, lw=1.1, clip_on=True)
-    _trim(axes, 2.06, 1)
     return figure
 
 
@@ -90,7 +88,6 @@ def visual_words(words: Mapping[Any, ArrayLike], columns: int = 12) -> Figure:
         axes.text(margin - 0.15, y + 0.5, str(word), ha="right", va="center", fontsize=SMALL)
         for i, patch in enumerate(np.asarray(patches)[:columns]):
             _show(axes, patch, margin + i * (1 + gap), y)
-    _trim(axes, across, down)
     return figure
 
 
@@ -111,7 +108,6 @@ def grad_cam_grid(images: ArrayLike, cams: ArrayLike, titles: Sequence[str], col
         axes.text(x + 0.5, y - 0.03, titles[i], ha="center", va="bottom", fontsize=SMALL)
         _show(axes, image, x, y)
         _heat(axes, image, cam, x, y + 1 + gap)
-    _trim(axes, across * (1 + gap) - gap, down)
     _evidence_bar(figure, axes)
     return figure
 
@@ -148,7 +144,6 @@ def grad_cam_gallery(
             axes.text(at + 0.5, s=classes[said[i]], color=INK if right else WRONG, **word)
             if i < blocks:
                 axes.text(at + 0.5, y - 0.04, heads[name], ha="center", va="bottom", fontsize=SMALL)
-    _trim(axes, wide, down)
     _evidence_bar(figure, axes)
     return figure
 
@@ -185,9 +180,5 @@ def _sheet(across: float, down: float, below: float = 0) -> tuple[Figure, Axes]:
     """Return a sheet of unit squares, x to the right, y downwards, with ``below`` inches left free."""
     figure, axes = subplots(WIDTH * down / across + below)
     axes.axis("off")
-    return figure, axes
-
-
-def _trim(axes: Axes, across: float, down: float) -> None:
-    """Set the limits of a sheet; every imshow has moved them."""
     axes.set(xlim=(-0.01, across + 0.01), ylim=(down + 0.01, -0.01), aspect="equal")
+    return figure, axes
