@@ -8,7 +8,7 @@ import pytest
 from fer_lib import claims
 from fer_lib.errors import FerError
 from fer_lib.evidence import runs
-from fer_lib.judge import answers, report, significance
+from fer_lib.judge import answers, judgement, report, significance
 from fer_lib.learn import metrics
 
 FER = "fer2013_official"
@@ -83,6 +83,13 @@ def full(record):
         return runs.find(folder.parents[3], paper=facts["paper"])
 
     return write
+
+
+def beside(paper, made, *names):
+    """Set a few claims of a paper beside runs, as ``report.compare`` does all, in a tenth of the time."""
+    known, grouped = claims.load(paper), judgement.groups(made)
+    found = (one for name in names for one in judgement.judgements(known.claim(name), grouped))
+    return report._frame(found).set_index("id")
 
 
 # --- claims beside runs -------------------------------------------------------------------------
@@ -244,8 +251,8 @@ def test_another_protocol_is_not_comparable_and_a_longer_budget_does_not_help(fu
 def test_seeds_are_averaged_whatever_the_order_of_their_samples(record):
     record({"CNN-ONLY": 0.70}, seed=0)
     shuffled = np.random.default_rng(5).permutation(3589)
-    found = report.compare("cnn_sift", record({"CNN-ONLY": 0.74}, seed=1, order=shuffled))
-    row = found.set_index("id").loc["cnn_sift-t2-cnn_only"]
+    found = beside("cnn_sift", record({"CNN-ONLY": 0.74}, seed=1, order=shuffled), "cnn_sift-t2-cnn_only")
+    row = found.loc["cnn_sift-t2-cnn_only"]
     assert row["ours"] == pytest.approx(72, abs=0.05)
     assert row["n"] == 3589
     assert row["low"] < 70
@@ -258,7 +265,7 @@ def test_class_accuracy_and_subjects(record):
     subjects = np.array([f"s{i % 10}" for i in range(n)])
     options = {"dataset": "jaffe", "protocol": "jaffe_7class_5fold", "n": n, "subjects": subjects}
     evidence = record({"CNN-SIFT-AVG": 1.0}, **options)
-    found = report.compare("cnn_sift", evidence).set_index("id")
+    found = beside("cnn_sift", evidence, "cnn_sift-s43-jaffe-happy", "cnn_sift-t4-cnn_sift_avg")
     happy = found.loc["cnn_sift-s43-jaffe-happy"]
     assert (happy["ours"], happy["n"], happy["verdict"]) == (100, 30, "inconclusive")
     overall = found.loc["cnn_sift-t4-cnn_sift_avg"]
@@ -272,7 +279,7 @@ def test_class_means_and_fold_means(record):
     evidence = record({"OURS": 0.5}, paper="multimodal", protocol="fer2013_processed", n=n)
     stored = evidence[0].predictions("OURS")
     expected = metrics.mean_class_accuracy(stored["labels"], stored["probabilities"].argmax(1), 7)
-    found = report.compare("multimodal", evidence).set_index("id")
+    found = beside("multimodal", evidence, "multimodal-s42-fer-mean", "multimodal-s42-fer-overall")
     assert found.loc["multimodal-s42-fer-mean", "ours"] == pytest.approx(100 * expected)
     assert found.loc["multimodal-s42-fer-overall", "ours"] == pytest.approx(50)
     assert found.loc["multimodal-s42-fer-mean", "n"] == n
@@ -294,13 +301,13 @@ def test_where_a_paper_leaves_its_folds_open_a_claim_must_hold_on_all_that_are_r
     n = 7000
     shares = {"OURS": 0.9504, "VGG": 0.92, "OURS@random": random, "VGG@random": 0.8}
     protocol = "ckplus_7class_unspecified"
-    found = report.compare(
-        "multimodal", record(shares, paper="multimodal", dataset="ckplus", protocol=protocol, n=n)
-    ).set_index("id")
+    made = record(shares, paper="multimodal", dataset="ckplus", protocol=protocol, n=n)
+    found = beside("multimodal", made, "multimodal-t2-ours-average", "multimodal-o-above-vgg-ckplus")
     row = found.loc["multimodal-t2-ours-average"]
     assert row["verdict"] == verdict
-    order = found.loc["multimodal-o-above-vgg-ckplus", "verdict"]
-    assert order == ("holds" if random > 0.8 else "inconclusive")
+    assert found.loc["multimodal-o-above-vgg-ckplus", "verdict"] == (
+        "holds" if random > 0.8 else "inconclusive"
+    )
     if verdict == "inconclusive":
         assert row["reason"].startswith("reproduced (")
         assert "but on random folds not reached (" in row["reason"]
@@ -308,10 +315,8 @@ def test_where_a_paper_leaves_its_folds_open_a_claim_must_hold_on_all_that_are_r
 
 def test_folds_that_were_not_run_leave_such_a_claim_open(record):
     shares, protocol = {"OURS": 0.95, "VGG": 0.92}, "ckplus_7class_unspecified"
-    found = report.compare(
-        "multimodal", record(shares, paper="multimodal", dataset="ckplus", protocol=protocol)
-    ).set_index("id")
-    row = found.loc["multimodal-o-above-vgg-ckplus"]
+    made = record(shares, paper="multimodal", dataset="ckplus", protocol=protocol)
+    row = beside("multimodal", made, "multimodal-o-above-vgg-ckplus").iloc[0]
     assert row["verdict"] == "not comparable"
     assert "OURS@random" in row["reason"]
 
@@ -382,7 +387,7 @@ def test_a_claim_across_corpora_is_answered_by_the_run_of_the_corpus_that_was_tr
 def test_a_claim_under_a_further_protocol_is_answered_by_the_model_that_names_it(record):
     share = {"c1": 0.9, "c1@ckplus_7class_loso": 0.6}
     made = record(share, dataset="ckplus", protocol="ckplus_7class_10fold_si", n=327, paper="cnn3d")
-    table = report.compare("cnn3d", made).set_index("id")
+    table = beside("cnn3d", made, "cnn3d-t6-ours", "cnn3d-t7-ours")
     assert table.loc["cnn3d-t6-ours", "ours"] == pytest.approx(60, abs=0.5)
     assert table.loc["cnn3d-t7-ours", "ours"] == pytest.approx(90, abs=0.5)
 
@@ -435,7 +440,7 @@ def test_a_p_value_is_answered_from_the_runs_own_folds(ten_folds):
     worse = rng.integers(60, 80, 10)
     better = worse + rng.integers(1, 12, 10)
     run = ten_folds(better, worse, protocol="ckplus_7class_10fold_si")
-    table = report.compare("cnn3d", [run]).set_index("id")
+    table = beside("cnn3d", [run], "cnn3d-t4-c2-pvalue", "cnn3d-t4-c3-pvalue")
     row = table.loc["cnn3d-t4-c2-pvalue"]
     expected = significance.p_values(better / 100, worse / 100)
     assert row["ours"] == pytest.approx(expected["two_sided"], rel=1e-6)
@@ -459,13 +464,13 @@ def test_without_a_run_the_printed_folds_judge_a_p_value(without_evidence):
 def test_share_of_errors_saved(record):
     options = {"dataset": "ckplus", "paper": "cspp", "protocol": "ckplus_6class_8fold_si", "n": 1000}
     made = record({"Benchmark": 0.80, "Plain7CNN": 0.83}, **options)
-    row = report.compare("cspp", made).set_index("id").loc["cspp-s42-plain7-error-reduction"]
+    row = beside("cspp", made, "cspp-s42-plain7-error-reduction").iloc[0]
     assert row["ours"] == pytest.approx(15)  # 30 of 200 errors
     assert row["low"] < 15 < row["high"]
     assert row["verdict"] == "inconclusive"
     assert "± 2.5" in row["reason"]  # half a point of the 20 that are wrong
     made = record({"Benchmark": 0.50, "Plain7CNN": 0.90}, **options)
-    row = report.compare("cspp", made).set_index("id").loc["cspp-s42-plain7-error-reduction"]
+    row = beside("cspp", made, "cspp-s42-plain7-error-reduction").iloc[0]
     assert (row["ours"], row["verdict"]) == (pytest.approx(80), "exceeded")
 
 
