@@ -210,6 +210,8 @@ def neighbours(features: dict[str, np.ndarray], labels: np.ndarray, people: np.n
         for name, values in features.items()
     ]
     alone = len(np.unique(people)) < 2
-    shares = {what: np.bincount(codes).max() / len(codes) for what, (codes, _) in asked.items()}
-    chance = {what: np.nan if alone else 100 * share for what, share in shares.items()}
+    chance = {
+        what: np.nan if alone else 100 * np.bincount(codes).max() / len(codes)
+        for what, (codes, _) in asked.items()
+    }
     return pd.DataFrame([*rows, {"features": "chance"} | chance])
