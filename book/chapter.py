@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
 from math import nan
@@ -24,7 +24,7 @@ from fer_lib.expressions import canonical
 from fer_lib.judge import headlines, report
 from fer_lib.learn import metrics
 from fer_lib.learn.embeddings import METHODS
-from fer_lib.show import plots
+from fer_lib.show import beside, plots
 from fer_lib.show.beside import claims_table, interval
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Overview:
                 "Paper": where,
                 "Claimed": claimed(self.overall),
                 "Ours": reached(self.overall),
-                "Verdict": Html(verdict(paper.key, self.score)),
+                "Verdict": Html(main_verdict(self.overall, self.score) + verdict(paper.key, self.score)),
                 "Gravest doubt": self.doubted[0]["what"] if self.doubted else "none",
             }
         )
@@ -209,6 +209,25 @@ def outcome(score: pd.DataFrame) -> str:
     found = score.loc[score["kind"] == "claim", "verdict"]
     good, bad, more = (found.isin(names).sum() for names in (HOLD, FAIL, ("exceeded",)))
     return f"{good} hold, {bad} do not" + f", {more} are exceeded" * bool(more)
+
+
+def main_verdict(rows: Sequence[Mapping[str, Any]], score: pd.DataFrame) -> str:
+    """Say what became of the main accuracy that a paper claims: the first line of its chart.
+
+    Of a mean of classes, which the paper does not print, it is what became of the classes.
+    """
+    if not rows:
+        return ""
+    claim, where = rows[0]["claim"], rows[0]["label"].partition(", ")[2]
+    mine = score[score["id"] == claim.id]
+    if rows[0]["mean"]:
+        same = {name: getattr(claim, name) for name in ("role", "model", "dataset", "metric", "protocol")}
+        mine = score[(score[[*same]] == pd.Series(same)).all(axis=1) & (score["kind"] == "claim")]
+        said = f"{badges(mine['verdict'])} (its {len(mine)} classes, one by one)"
+    else:
+        (row,) = mine.to_dict("records")
+        said = beside.verdict(row)
+    return f"<div>Main claim, {escape(where)} {rows[0]['claimed']:.4g} %: {said}</div>"
 
 
 def verdict(paper: str, score: pd.DataFrame) -> str:

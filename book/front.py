@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import pandas as pd
 import pictures
 from about_runs import NAMES, run_page
-from chapter import claimed, outcome, reached, verdict
+from chapter import FAIL, HOLD, claimed, outcome, reached, verdict
 from IPython.display import HTML
 from markup import badges, interval
 
@@ -16,6 +17,8 @@ from fer_lib import claims
 from fer_lib.data import datasets
 from fer_lib.evidence import runs
 from fer_lib.judge import findings, headlines, report
+from fer_lib.show.beside import measure
+from fer_lib.show.chapter import open_places
 from fer_lib.show.pages import called
 
 
@@ -51,9 +54,53 @@ def cards(score: pd.DataFrame, everything: Sequence[runs.Run]) -> HTML:
         shown.append(
             f'<article class="fer-card">{pictures.thumbnail(paper)}<div><h3><a href="{paper}.html">'
             f"{NAMES[paper]}</a></h3>{_source(paper)}<p>Claimed: {claimed(rows)}. Ours: {reached(rows)}.</p>"
-            f"<p>{badges(found[found != 'needs data'])}</p><p>{verdict(paper, mine)}</p></div></article>"
+            f"<p>{badges(found[found != 'needs data'])}</p><p>{verdict(paper, mine)}</p>"
+            f"{_examples(mine)}</div></article>"
         )
-    return HTML(f'<div class="fer-cards">{"".join(shown)}</div>')
+    said = (
+        "The claims named follow a rule: those judged by running come first, then those about the paper’s "
+        "own network, then what its abstract says, then an order. A dataset’s size is never named."
+    )
+    return HTML(f'<div class="fer-cards">{"".join(shown)}</div><p class="small">{said}</p>')
+
+
+def _examples(mine: pd.DataFrame) -> str:
+    """Name the weightiest claim of a paper that holds and the weightiest that does not."""
+    judged = mine[(mine["kind"] == "claim") & mine["verdict"].isin((*HOLD, *FAIL, "exceeded"))]
+    sizes = judged["role"] == "data"
+    said = [f"{sizes.sum()} of the {len(judged)} judged claims are sizes of datasets."]
+    for head, names in (("One that holds", (*HOLD, "exceeded")), ("One that does not", FAIL)):
+        rows = judged[~sizes & judged["verdict"].isin(names)].to_dict("records")
+        if rows := sorted(filter(_of_accuracy, rows), key=_weight):
+            row = rows[0]
+            link = f'<a href="scorecard.html#claim-{row["id"]}">{escape(_sentence(row))}</a>'
+            said.append(f"{head}: {link} (by {row['how']})")
+    return "".join(f"<p>{line}</p>" for line in said)
+
+
+def _of_accuracy(row: Mapping[str, Any]) -> bool:
+    """Whether a claim is about accuracy: a figure, or an order of figures that are accuracies."""
+    if row["metric"] != "order":
+        return True
+    paper = claims.load(row["paper"])
+    known = {claim.id: claim.metric for claim in paper.claims}
+    where = paper.claim(row["id"]).test.get("where", {}).values()
+    return row["how"] == "running" or any("accuracy" in known.get(str(name), "") for name in where)
+
+
+def _weight(row: Mapping[str, Any]) -> tuple[bool, ...]:
+    """Return what the weightiest claim is sorted first by."""
+    own = row["role"] == "method"
+    return row["how"] != "running", not own, "Abstract" not in row["table"], row["metric"] != "order"
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    """Return what a claim says."""
+    if row["metric"] == "order":
+        return called(row["model"])
+    unit = {"percent": " %", "percentage_points": " points"}.get(row["unit"], "")
+    what = f"{measure(row)} of {called(row['model'])} on {row['dataset']}"
+    return f"{what[:1].upper()}{what[1:]}: {row['claimed']:g}{unit}."
 
 
 def _source(paper: str) -> str:
@@ -66,7 +113,7 @@ def _source(paper: str) -> str:
 def standing(score: pd.DataFrame) -> HTML:
     """Say of how many claims what is known, and what the papers leave open."""
     counts, papers = report.summary(score), [claims.load(paper) for paper in claims.PAPERS]
-    places = sum(len(paper.ambiguities) for paper in papers)
+    places = sum(len(open_places(paper)) for paper in claims.PAPERS)
     found = [entry for paper in papers for entry in paper.inconsistencies]
     rest = [f"{counts.waiting} need a run, most of them on data that their owners grant"]
     if counts.inconclusive:

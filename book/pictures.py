@@ -62,7 +62,8 @@ def lines(found: Iterable[Headline]) -> list[dict[str, Any]]:
         elif any(row["label"] == label for row in rows):  # by another protocol
             label += f" ({claim.place})"
         row = {"label": label, "href": f"scorecard.html#claim-{claim.id}", "colour": paper.colour}
-        row |= {"claimed": one.claimed, "majority": None if claim.expression else majority(claim)}
+        row |= {"claim": claim, "mean": one.mean, "claimed": one.claimed}
+        row |= {"majority": None if claim.expression else majority(claim)}
         row["people"] = None if one.mean else agreed(claim.corpus).get(claim.expression or "all")
         if one.answer:
             row |= {"ours": one.answer.ours, "certified": one.certified}

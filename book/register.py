@@ -16,6 +16,7 @@ from fer_lib.data import datasets
 from fer_lib.evidence import runs
 from fer_lib.judge import sensitivity
 from fer_lib.show import plots
+from fer_lib.show.chapter import open_places
 from fer_lib.show.pages import called
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ PROPER = {
     "lr": "learning-rate",
 }
 """How words of an entry's id are written on a page."""
-
-
-def open_places(paper: str) -> pd.DataFrame:
-    """Return what a paper leaves open, without what only our budgets ask."""
-    frame = claims.ambiguities(paper)
-    return frame[~frame["problem"].str.startswith("Not open in the paper")]
 
 
 @cache

@@ -179,6 +179,7 @@ def test_an_overview_counts_as_the_scorecard_does(paper, monkeypatch):
     counts = report.summary(compared)
     for said in (page.glance().data, page.claims().data):
         assert f"{counts.claims} claims</a>, {counts.judged} are judged" in said
+    assert page.glance().data.index("Main claim") < page.glance().data.index("are judged")
     shown = page.claims().data
     frame = compared[compared["kind"] == "claim"]
     said = sum(int(n) for n in re.findall(r">(\d+) claims?</a> needs? a run", shown))
@@ -189,6 +190,20 @@ def test_an_overview_counts_as_the_scorecard_does(paper, monkeypatch):
     assert doubts.count("<tr") == len(page.paper.inconsistencies) + doubts.count("<table")
     assert "Not run yet" in page.ran().data
     assert f"fer run {paper} synthetic" in page.rerun().data
+
+
+def test_the_main_claim_s_verdict_is_the_scorecard_s():
+    import chapter
+    import pictures
+
+    score = report.scorecard("no such folder")
+    (row, *_) = pictures.lines(headlines.overall("cspp", []))
+    found = score.loc[score["id"] == row["claim"].id, "verdict"].item()
+    assert f">{found}</span>" in chapter.main_verdict([row], score)
+    (row, *_) = pictures.lines(headlines.overall("lkrnet", []))
+    assert row["mean"]
+    assert "7 classes, one by one" in chapter.main_verdict([row], score)
+    assert chapter.main_verdict([], score) == ""
 
 
 def test_an_overview_says_how_its_networks_were_trained(tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 
 from fer_lib import claims
 from fer_lib.judge import forensics, report
+from fer_lib.judge.verdicts import DECIDED
+from fer_lib.show.chapter import open_places
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 
@@ -141,7 +143,7 @@ def test_front_page_scorecard_and_chapters_say_the_same_numbers(tmp_path):
     assert f"{counts.never} cannot be tested" in said
     assert f"{counts.folds} accuracies of single folds" in said
     papers = [claims.load(paper) for paper in claims.PAPERS]
-    assert f">{sum(len(paper.ambiguities) for paper in papers)} places</a>" in said
+    assert f">{sum(len(open_places(paper)) for paper in claims.PAPERS)} places</a>" in said
     assert f">{sum(len(paper.inconsistencies) for paper in papers)} things</a>" in said
     parts, table, cards = [], score_page.counts(score).data, front.cards(score, []).data
     for paper in claims.PAPERS:
@@ -153,8 +155,27 @@ def test_front_page_scorecard_and_chapters_say_the_same_numbers(tmp_path):
         assert f"{mine.claims} claims</a>, {mine.judged} are judged" in sentence
         assert sum(map(int, re.search(r"(\d+) hold, (\d+) do not", sentence).groups())) == mine.judged
         assert sentence in cards
+        sizes = score[(score["paper"] == paper) & (score["role"] == "data") & (score["kind"] == "claim")]
+        sizes = sizes["verdict"].isin(DECIDED).sum()
+        assert f"{sizes} of the {mine.judged} judged claims are sizes of datasets" in cards
         parts.append(mine)
     assert counts == report.Summary(*(sum(column) for column in zip(*parts, strict=True)))
+
+
+def test_a_card_names_what_was_run_first_and_never_a_dataset_s_size(tmp_path):
+    import front
+
+    score = report.scorecard(tmp_path)
+    mine = score[score["paper"] == "lkrnet"].copy()
+    named = re.findall(r"#claim-([\w-]+)", front._examples(mine))
+    roles = mine.set_index("id")["role"]
+    assert len(named) == 2
+    assert "data" not in set(roles[named])
+    own = mine[(mine["role"] == "method") & (mine["metric"] == "class_accuracy")].index[0]
+    mine.loc[own, ["verdict", "how"]] = "reproduced", "running"
+    said = front._examples(mine)
+    assert f'#claim-{mine.loc[own, "id"]}"' in said
+    assert "(by running)" in said
 
 
 def test_the_front_page_draws_every_paper_and_tells_what_stands_out():

@@ -49,6 +49,18 @@ AUDITED = {
 }
 
 
+def open_places(paper: str) -> pd.DataFrame:
+    """Return what a paper leaves open, without what only our budgets ask.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of :func:`fer_lib.claims.ambiguities` that every page counts.
+    """
+    frame = claims.ambiguities(paper)
+    return frame[~frame["problem"].str.startswith("Not open in the paper")]
+
+
 class Chapter:
     """One run of one paper's notebook, from its parameters to its verdicts.
 
@@ -117,7 +129,7 @@ class Chapter:
 
     def register(self) -> HTML:
         """Show the open readings of the paper, ours, the parameter that flips it and its value here."""
-        frame = claims.ambiguities(self.paper)
+        frame = open_places(self.paper)
         frame = frame.assign(value=[repr(self.chosen[name]) if name else None for name in frame["knob"]])
         names = {"problem": "what is open", "recommended": "our reading", "knob": "parameter"}
         names |= {"value": "in this run"}
