@@ -26,7 +26,7 @@ sys.path.insert(0, workflow.basedir)  # of this checkout, not of another that is
 from fer_lib import claims  # noqa: E402
 from fer_lib.data import datasets  # noqa: E402
 from fer_lib.errors import FerError, one_of  # noqa: E402
-from fer_lib.evidence.preflight import STUDIES, asked, usable  # noqa: E402
+from fer_lib.evidence.preflight import STUDIES, asked, typed, usable  # noqa: E402
 from fer_lib.evidence.provenance import OFFERED, evidence_folder, variant  # noqa: E402
 from fer_lib.evidence.runs import current  # noqa: E402
 from fer_lib.judge import sensitivity  # noqa: E402
@@ -35,13 +35,15 @@ NOTEBOOKS = [name for name in (*claims.PAPERS, *STUDIES) if Path("notebooks", f"
 DEFAULTS = {"papers": NOTEBOOKS, "datasets": "synthetic", "budgets": "smoke", "seeds": "0"}
 DEFAULTS |= {"data_dir": "", "device": "auto", "threads": 2, "campaign": "campaign.yaml"}
 # Of one run by budget: memory in MB (recorded peaks, with room) and minutes.
-NEEDS = {"smoke": (3000, 30), "probe": (3000, 60), "full": (8000, 2880), "paper": (16000, 10080)}
+NEEDS = {"smoke": (3000, 30), "probe": (6000, 120), "full": (8000, 2880), "paper": (16000, 10080)}
 STAMP = "results/.work/made/{paper}/{dataset}/{budget}/seed{seed}{variant}"
 
 for name in config:
     one_of(name, DEFAULTS, "--config option")
 for name, value in DEFAULTS.items():
     config.setdefault(name, value)
+one_of(config["device"], ("auto", "cpu", "cuda"), "value of device:")
+config["threads"] = typed("threads", config["threads"], DEFAULTS["threads"])
 if config["data_dir"]:
     os.environ["FER_DATA"] = str(datasets.data_folder(config["data_dir"]).resolve())
 
@@ -105,7 +107,7 @@ def matrix():
         Planned(values("papers")[0], values("datasets")[0], "smoke", 0).asked()  # says why
     return [
         # The longest smokes come first: begun last, one would run alone.
-        Planned(paper, dataset, budget, int(seed), (), int(paper in ("cnn3d", "lkrnet")))
+        Planned(paper, dataset, budget, typed("seeds", seed, 0), (), int(paper in ("cnn3d", "lkrnet")))
         for paper, dataset in pairs
         for budget in values("budgets")
         for seed in values("seeds")
@@ -127,6 +129,8 @@ def campaign():
     file = Path(config["campaign"])
     try:
         entries = yaml.safe_load(file.read_text("utf-8"))
+        for name in {name for entry in entries for name in entry}:
+            one_of(name, ("paper", "dataset", "budget", "seeds", "knobs", "priority"), f"key of a run in {file}")
         return [
             Planned(
                 *(entry["paper"], entry["dataset"], entry["budget"], seed),

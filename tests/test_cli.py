@@ -48,6 +48,9 @@ if fail == "killed":
     os.kill(os.getpid(), 9)
 if fail == "memory":
     raise MemoryError
+if fail == "silent":  # no memory left to tell the error
+    get_ipython()._showtraceback = lambda *told: None
+    raise MemoryError
 name = runs.variant("cnn_sift", parameters)
 recorder = runs.Recorder("cnn_sift", dataset, budget, seed, name, parameters=parameters, fingerprint="f")
 print(sys.prefix, os.getcwd(), recorder.stage, os.environ.get("FER_DATA"), os.environ.get("OMP_NUM_THREADS"))
@@ -383,6 +386,11 @@ def test_a_notebook_checks_its_parameters_however_it_was_started(project, given,
         preflight.resolve("cnn_sift", namespace)
 
 
+def test_a_probe_is_refused_where_no_cell_is_passed_over(project):
+    with pytest.raises(FerError, match="fer run cnn_sift"):
+        preflight.resolve("cnn_sift", provenance.defaults("cnn_sift") | {"budget": "probe"})
+
+
 def test_text_that_means_a_value_becomes_it(project):
     namespace = provenance.defaults("cnn_sift") | {
         "use_batchnorm": "false",
@@ -403,6 +411,7 @@ def test_errors_in_cells(project, capsys, monkeypatch):
     for fail, code, sentence in (
         ("user", 2, "fer: The corpus has no subjects.\n"),
         ("killed", 1, "died or was killed; most likely memory was short"),
+        ("silent", 1, "most likely memory was short"),
         ("memory", 1, "most likely memory was short"),
     ):
         monkeypatch.setenv("TEST_FAIL", fail)

@@ -137,7 +137,8 @@ def test_importing_the_library_loads_nothing_heavy():
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a place where nothing can be made")
-def test_without_a_home_caches_find_a_place(tmp_path):
+@pytest.mark.parametrize("cache", [None, "fer-cache"])  # no cache folder, or one that may be written to
+def test_without_a_home_caches_find_a_place(cache, tmp_path):
     code = (
         "import fer_lib, matplotlib; from IPython.paths import get_ipython_dir; get_ipython_dir();"
         "from fer_lib.files import cached_arrays, cache_folder; import numpy as np;"
@@ -150,6 +151,7 @@ def test_without_a_home_caches_find_a_place(tmp_path):
         "HOME": "/proc/none",
         "TMPDIR": str(tmp_path),
     }
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / cache)} if cache else {}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -169,9 +169,13 @@ def test_a_damaged_line_is_named_and_all_others_are_kept(tmp_path, capsys):
     journal = tmp_path / "j.log"
     assert run(journal, 3, seed=1) == 3
     sound, before = journal.read_bytes().splitlines(keepends=True), search.trials(journal)
-    place = next(i for i, line in enumerate(sound) if b'"op_code":8' in line[:20])
-    glued = b'{"op_' + sound[place]  # a record that was joined to half a line
-    for damage in (b"\n", b"\0\0\0\n", sound[place][:9] + b"\n", glued):
-        journal.write_bytes(b"".join([*sound[:place], damage, *sound[place + 1 :]]))
-        assert search.trials(journal)["accuracy"].tolist() == before["accuracy"].tolist()
-    assert f"line {place + 1} of {journal} is damaged" in capsys.readouterr().err
+    codes = [json.loads(line)["op_code"] for line in sound]
+    begun = [place for place, code in enumerate(codes) if code == search.BEGUN]
+    # The study's own line, each trial's first, and one of a trial's reports.
+    for place in (0, *begun, codes.index(8)):
+        glued = b'{"op_' + sound[place]  # a record that was joined to half a line
+        for damage in (b"\n", b"\0\0\0\n", sound[place][:9] + b"\n", glued):
+            journal.write_bytes(b"".join([*sound[:place], damage, *sound[place + 1 :]]))
+            assert search.trials(journal)["accuracy"].tolist() == before["accuracy"].tolist()
+        assert f"line {place + 1} of {journal} is damaged" in capsys.readouterr().err
+    assert run(journal, 4, seed=1) == 1

@@ -65,6 +65,17 @@ def test_side_by_side_gives_the_numbers_of_one_after_another(jobs, tmp_path):
     assert beside[0].weights.is_file()
 
 
+def test_a_unit_that_is_left_alone_has_no_more_threads_than_beside_others(jobs, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        side_by_side, "train_unit", lambda store, **job: found.append(torch.get_num_threads())
+    )
+    torch.set_num_threads(2)
+    side_by_side.train_units(UnitFolder(tmp_path), jobs[:1], workers=2)
+    assert found == [1]
+    assert torch.get_num_threads() == 2
+
+
 def test_as_many_processes_as_threads_on_a_cpu():
     assert side_by_side.processes(torch.device("cpu")) == torch.get_num_threads()
     assert side_by_side.processes(torch.device("cuda")) == 1

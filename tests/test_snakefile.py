@@ -99,6 +99,9 @@ def test_a_matrix_has_no_impossible_pairs_and_no_mistakes(snakemake, tmp_path):
     for config, sentence in (
         ({"budgets": "papr"}, "Did you mean 'paper'"),
         ({"dataset": ""}, "Did you mean 'datasets'"),
+        ({"device": "gpu"}, "Known: auto, cpu, cuda"),
+        ({"threads": "two"}, "threads=two should be of type int"),
+        ({"seeds": "0,x"}, "seeds=x should be of type int"),
     ):
         code, said = snakemake("-n", **config)
         assert code != 0
@@ -119,10 +122,14 @@ def test_a_campaign_is_a_list_of_runs_in_order(snakemake, tmp_path):
     assert sorted(planned(said)) == [f"{place}/seed0", f"{place}/seed1,lr=0.1", f"{place}/seed2,lr=0.1"]
     priorities = [int(line.split()[1]) for line in said.splitlines() if "priority:" in line]
     assert sorted(priorities) == [99, 100, 200]  # entries from the top, and their seeds in order
-    (tmp_path / "campaign.yaml").write_text("- {paper: cnn_sift}")
-    code, said = snakemake("-n", target="campaign")
-    assert code != 0
-    assert "campaign.yaml should be a list of runs" in said
+    for wrong, sentence in (
+        ("- {paper: cnn_sift}", "campaign.yaml should be a list of runs"),
+        ("- " + run % ("0", ", knob: {lr: 0.1}"), "Did you mean 'knobs'"),
+    ):
+        (tmp_path / "campaign.yaml").write_text(wrong)
+        code, said = snakemake("-n", target="campaign")
+        assert code != 0
+        assert sentence in said
 
 
 def test_a_probe_is_a_run_that_flips_one_reading(snakemake, tmp_path):

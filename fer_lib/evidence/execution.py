@@ -176,8 +176,8 @@ def _papermill(source: Path, output: Path, values: dict[str, Any]) -> None:
                 raise KeyboardInterrupt from None
             plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
             last = "\n".join(plain.splitlines()[-8:])
-            if error.ename == "MemoryError":
-                last += f"\n{SHORT}"
+            if error.ename == "MemoryError" or not last:  # the kernel had no memory left to say so
+                last = f"{last}\n{SHORT}".strip()
             raise NotebookError(
                 f"Cell {error.cell_index} of {source.name} failed:\n{last}\nThe partial notebook is {output}"
             ) from None

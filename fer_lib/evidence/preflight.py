@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import os
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -69,6 +70,8 @@ def resolve(paper: str, namespace: dict[str, Any]) -> dict[str, Any]:
     if absent := [name for name in ours if name not in namespace]:
         raise FerError(f"{paper}.ipynb needs the parameter {absent[0]!r}; run its parameters cell first.")
     values = _checked(paper, {name: namespace[name] for name in ours})
+    if values["budget"] == PROBE and "FER_STAGE" not in os.environ:
+        raise FerError(f"Budget {PROBE} passes over cells, which only `fer run {paper} ...` does: use that.")
     namespace.update(values)
     return values
 

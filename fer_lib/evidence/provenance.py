@@ -245,11 +245,17 @@ def provenance(started: float | None = None) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the installed version of each of :data:`PACKAGES`, None where it is absent."""
+    """Return the installed version of each of :data:`PACKAGES`, None where it is absent.
+
+    Two of OpenCV's packages may lie over one another: of it, the version that was imported counts.
+    """
     found: dict[str, str | None] = dict.fromkeys(PACKAGES)
     for name in found:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
+    loaded = getattr(sys.modules.get("cv2"), "__version__", "")
+    if not (found["opencv-python-headless"] or "").startswith(loaded):
+        found["opencv-python-headless"] = loaded
     return found
 
 

@@ -35,17 +35,19 @@ def processes(device: torch.device) -> int:
 def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> list[Outcome]:
     """Train units of work, or find them in ``store``; return their outcomes in the order of ``jobs``.
 
-    ``workers`` processes share this process's threads. Networks are made by something that can be pickled,
-    such as ``functools.partial(cspp.build, "C-SPP")``. What fails in a process, or is left undone because it
-    was killed, is done here at the end, where an error can be seen.
+    ``workers`` processes share this process's threads. Every unit has its share of them, however few wait:
+    with another number of threads its figures would be others. Networks are made by something that can be
+    pickled, such as ``functools.partial(cspp.build, "C-SPP")``. What fails in a process, or is left undone
+    because it was killed, is done here at the end, where an error can be seen.
     """
     waiting = [job for job in jobs if store.unit(job["unit"]) is None]
+    every = torch.get_num_threads()
+    threads = max(1, every // workers)
     workers = min(workers, len(waiting))
     if workers > 1:
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-        threads = max(1, torch.get_num_threads() // workers)
         # Pickled here, tensors go by value: shared memory may be scarce.
         work = (delayed(_attempt)(store.work, pickle.dumps(job), threads) for job in waiting)
         done = Parallel(workers, return_as="generator_unordered")(work)
@@ -53,7 +55,11 @@ def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> lis
             for _ in track(done, f"trainings, {workers} at a time", len(waiting), "training"):
                 pass
     expect(len(jobs))
-    return [train_unit(store, **job) for job in jobs]
+    torch.set_num_threads(threads)
+    try:
+        return [train_unit(store, **job) for job in jobs]
+    finally:
+        torch.set_num_threads(every)
 
 
 def _attempt(folder: Path, job: bytes, threads: int) -> None:

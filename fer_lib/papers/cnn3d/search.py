@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 THRESHOLD = PAPER["search"]["threshold"]  # Sect. 3.3: below this LOSO accuracy a trial is pruned (CK+)
 HALFWAY = 600  # trials after which the paper's search converged (Sect. 4.1)
+STUDY, BEGUN = "cnn3d", 4  # the study's name, and what a journal writes where a trial begins
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned"}  # of finished trials, as Optuna calls them and as we do
 
 
@@ -100,10 +101,9 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
     class Backend(JournalFileBackend):
         def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
             with path.open("rb") as file:
-                for number, line in enumerate(file):
-                    if line.endswith(b"\n") and number >= log_number_from:
-                        # The first makes the study: without it the file is no journal.
-                        yield _record(line, f"line {number + 1} of {path}") if number else json.loads(line)
+                lines = [line for line in file if line.endswith(b"\n")]
+            for number, line in enumerate(lines[log_number_from:], log_number_from):
+                yield _record(line) or _lost(lines, number, path)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # After each fold a trial reports the best accuracy that it can still reach, but for rounding.
@@ -111,7 +111,7 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return optuna.create_study(
-            study_name="cnn3d",
+            study_name=STUDY,
             storage=optuna.storages.JournalStorage(Backend(str(path), Lock(str(path)))),
             sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=optuna.pruners.ThresholdPruner(lower=lowest),
@@ -122,16 +122,36 @@ def open_study(journal: str | Path, seed: int = 0, threshold: float | None = Non
         raise FerError(f"{path} is no journal of a search ({error}); give another file.") from None
 
 
-def _record(line: bytes, name: str) -> dict[str, Any]:
-    """Return a record of a journal; for a damaged line, one that only keeps the count."""
-    start = line.rfind(b'{"op_code"')  # behind a half line that another record was glued to
-    for text in (line, line[max(start, 0) :]):
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Return a record of a journal, also where it was glued to half a line; None for a damaged line."""
+    for text in (line, line[max(line.rfind(b'{"op_code"'), 0) :]):
         with suppress(ValueError):
             return json.loads(text)
-    _tell(f"fer: {name} is damaged; it is passed over, and all others are kept.")
+    return None
+
+
+def _lost(lines: list[bytes], place: int, path: Path) -> dict[str, Any]:
+    """Return what stands in for the damaged line at ``place``, so that all others keep their meaning.
+
+    The first line made the study. Any other began a trial if a later line tells of one that never began.
+    """
+    records = [_record(line) for line in lines]
+    if not any(record and "op_code" in record for record in records):
+        raise ValueError("no line is a record")
+    _tell(f"fer: line {place + 1} of {path} is damaged; it is passed over, and all others are kept.")
     nothing = {"worker_id": "lost", "study_id": 0}
-    if b'"op_code":4,' in line[:20]:  # a trial began: the later ones must keep their numbers
-        return nothing | {"op_code": 4, "datetime_start": "1970-01-01T00:00:00.000000"}
+    if place == 0:
+        return nothing | {"op_code": 0, "study_name": STUDY, "directions": [2]}  # to be maximised
+    begun = 0
+    for number, record in enumerate(records[: place + 1]):
+        missing = begun  # trials begun by later lines, and before
+        began = record is not None and record["op_code"] == BEGUN
+        for later in filter(None, records[number + 1 :] if record is None and number else ()):
+            missing += later["op_code"] == BEGUN
+            began |= later.get("trial_id", -1) >= missing
+        begun += began
+    if began:
+        return nothing | {"op_code": BEGUN, "datetime_start": "1970-01-01T00:00:00.000000"}
     return nothing | {"op_code": 3, "system_attr": {"damaged": True}}
 
 
