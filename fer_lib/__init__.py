@@ -15,7 +15,7 @@ def _find_a_place_for_caches() -> None:
     This is so in containers and on cluster nodes. Numba, Matplotlib, IPython and Jupyter look when they are
     imported, or fail long after.
     """
-    home = Path(os.path.expanduser("~"))
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - without a home, Path.expanduser raises
     folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     try:
         folder.mkdir(parents=True, exist_ok=True)

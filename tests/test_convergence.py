@@ -65,7 +65,7 @@ def test_a_loss_that_stands_still_because_the_rate_is_nearly_zero_proves_nothing
     frame = curves(train_accuracy=np.full(50, accuracy), train_loss=loss)
     found = certified(frame, rates=rates)
     assert found.converged == converged
-    assert any("before the rate was below 10% of its highest" in text for text in found.reasons) == (
+    assert any("while the rate is above 10 % of its highest" in text for text in found.reasons) == (
         fall > 0.01
     )
     assert certified(frame).converged  # what the curve alone would say

@@ -9,7 +9,7 @@ import pytest
 from fer_lib import claims
 from fer_lib.claims import Claim
 from fer_lib.evidence import runs
-from fer_lib.judge import answers, convergence, forensics, order, report
+from fer_lib.judge import answers, convergence, forensics, judgement, order, report
 
 CLASSES = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
 N = 1400
@@ -132,6 +132,18 @@ def test_figures_of_a_table(write):
     assert measured(rows=["A"], above=1.5) == "does not hold"
     with pytest.raises(answers.NotComparableError, match="has no D"):
         measured(smaller=["D"], larger=["A"])
+
+
+def test_figures_of_a_table_judge_nothing_until_its_networks_have_converged(write):
+    made = write({"A": 0.9}, tables={"speed": {"step": ["A", "B"], "ms": [1.0, 2.0]}}, budget="full")
+    test = {"table": "speed", "column": "ms", "key": "step", "smaller": ["A"], "larger": ["B"]}
+    uncertified = judgement.judge(claim(measured=test | {"networks": ["A"]}), made)
+    assert (uncertified.how, uncertified.verdict) == ("", "not comparable")
+    assert "no learning curve of A" in uncertified.reason
+    assert judgement.judge(claim(measured=test | {"networks": []}), made).verdict == "holds"
+    shorter = judgement.judge(claim(measured=test | {"networks": [], "budget": "paper"}), made)
+    assert "judged at budget paper alone" in shorter.reason
+    assert "--budget paper" in shorter.needs
 
 
 def test_what_the_runs_do_not_hold_is_no_verdict(write):

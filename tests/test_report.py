@@ -170,7 +170,7 @@ def test_a_run_whose_networks_still_rise_stands_apart(full, tmp_path):
     row = report.scorecard(tmp_path).set_index("id").loc["cnn_sift-t2-cnn_only"]
     assert row["verdict"] == "not comparable"
     assert "CNN-ONLY has not converged (seed 0: validation accuracy changes by +0.20" in row["reason"]
-    assert row["apart"].startswith("Our run at budget full, not set against the claim: 72.5")
+    assert row["apart"].startswith("For information only, from our run at budget full: 72.5")
     assert np.isnan(row["ours"])  # no gap beside a claim
     assert row["needs"] == "fer run cnn_sift fer2013 --budget paper"
 
@@ -216,7 +216,7 @@ def test_other_budgets_show_figures_but_are_not_judged(record, tmp_path, budget)
     assert row["verdict"] == "not comparable"
     assert budget in row["reason"]
     assert np.isnan(row["ours"])
-    assert f"at budget {budget}, not set against the claim: 55.00 [53." in row["apart"]
+    assert f"from our run at budget {budget}: 55.00 [53." in row["apart"]
     assert row["needs"] == "fer run cnn_sift fer2013 --budget full"
     other = card.loc["cnn_sift-t2-cnn_sift"]
     assert other["verdict"] == "not comparable"

@@ -81,9 +81,9 @@ def test_the_number_of_seeds_that_would_decide_is_the_smallest_that_does():
     widths = {s: verdicts.metrics.t_quantile(s - 1) * 0.4 / np.sqrt(s) for s in range(4, 20)}
     expected = min(s for s, width in widths.items() if width <= 0.5)
     assert verdicts.enough(0.5, half, 3589, 3, True) == f"about {expected} seeds would decide"
-    assert "no feasible number of seeds" in verdicts.enough(0.001, half, 3589, 3, True)
+    assert "no realistic number of seeds" in verdicts.enough(0.001, half, 3589, 3, True)
     assert verdicts.enough(0.5, 1.0, 1000, 3, False) == "about 4,000 samples would decide"
-    assert "no feasible number of samples" in verdicts.enough(0.0, 1.0, 1000, 3, False)
+    assert "no realistic number of samples" in verdicts.enough(0.0, 1.0, 1000, 3, False)
 
 
 def test_not_reached_needs_every_best_epoch_below_too():
@@ -93,6 +93,9 @@ def test_not_reached_needs_every_best_epoch_below_too():
     assert kept.name == "inconclusive"
     assert "71.20" in kept.reason
     high = verdicts.figure(72.17, 80.0, 79.5, 80.9, 1.0)
+    unknown = verdicts.reached_by_best_epoch(found, 72.17, 1.0, [70.9, np.nan])
+    assert unknown.name == "inconclusive"
+    assert "not recorded" in unknown.reason
     assert verdicts.reached_by_best_epoch(high, 72.17, 1.0, [90.0]) == high
 
 

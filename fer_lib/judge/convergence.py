@@ -83,25 +83,27 @@ def certify(
     fifth = max(2, round(SHARE * len(accuracy)))
     last = accuracy.index[-fifth:]
     slope, end = _slope(accuracy[last]), accuracy[last].mean()
-    loss, when = by_epoch["train_loss"].mean(), "at the end"
+    loss, when = by_epoch["train_loss"].mean(), " at the end"
     falling = _fall(loss[last])
     if rates:
         before = np.flatnonzero(np.asarray(rates)[: len(loss)] >= RATE * max(rates))[-fifth:]
         if len(before) > 1 and (earlier := _fall(loss.iloc[before])) > max(falling, LOSS):
-            falling, when = earlier, f"before the rate was below {RATE:.0%} of its highest"
+            falling, when = earlier, f" while the rate is above {100 * RATE:.0f} % of its highest value"
     swing = accuracy.max() - end
     asked = [
         (len(accuracy) >= EPOCHS, f"{len(accuracy)} epochs, and {EPOCHS} at least are asked for"),
         (slope < SLOPE, f"{name} accuracy changes by {slope:+.2f} points an epoch at the end"),
         (
             learnt >= LEARNT or falling < LOSS,
-            f"training accuracy {learnt:.1f} %, training loss falls by {100 * falling:.1f} % an epoch {when}",
+            f"training accuracy {learnt:.1f} %, training loss falls by {100 * falling:.1f} % an epoch{when}",
         ),
         (swing <= SWING, f"the last epochs lie {swing:.1f} points below the best one"),
     ]
     if majority is not None:
         above = end - 100 * majority
-        asked.append((above >= CHANCE, f"{above:.1f} points above always naming the commonest class"))
+        side = "above" if above >= 0 else "below"
+        said = f"{abs(above):.1f} points {side} always naming the commonest expression"
+        asked.append((above >= CHANCE, said))
     if doubled is not None:
         asked.append((doubled <= DOUBLED, f"twice the epochs change it by {doubled:+.2f} points"))
     failed = tuple(text for passes, text in asked if not passes)
@@ -148,5 +150,8 @@ def objections(runs: Iterable[Run], models: Iterable[str]) -> list[str]:
 
 
 def best_gain(run: Run, model: str) -> float:
-    """Return by how many points the best test epoch of a run may lift a model, at most, over its last one."""
-    return float(np.nanmax([0.0, *(made.best_gain for made in of_run(run, model))]))
+    """Return by how many points the best test epoch of a run may lift a model, at most, over its last one.
+
+    NaN where the accuracy of a network was not recorded after every epoch.
+    """
+    return float(np.max([0.0, *(made.best_gain for made in of_run(run, model))]))

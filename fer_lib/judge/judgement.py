@@ -45,10 +45,13 @@ class Judgement:
 
     @property
     def kind(self) -> str:
-        """``claim``, or what is none by itself: ``quoted``, ``repeat``, ``fold`` or ``image``."""
+        """``claim``, or what is none by itself: ``quoted``, ``repeat``, ``fold`` or ``image``.
+
+        A repeat says what another claim says, be it in words (``about`` a printed figure).
+        """
         claim = self.claim
-        facts = {"quoted": claim.role == "quoted", "repeat": claim.same_as, "fold": claim.fold is not None}
-        facts["image"] = claim.metric == "confidence"
+        facts = {"quoted": claim.role == "quoted", "repeat": claim.same_as or claim.about}
+        facts |= {"fold": claim.fold is not None, "image": claim.metric == "confidence"}
         return next((name for name, true in facts.items() if true), "claim")
 
 
@@ -83,7 +86,8 @@ def judge(claim: Claim, runs: list[Run]) -> Judgement:
         found = replace(found, reason=why)
     else:
         changed = "".join(f" -p {n}={v}" for n, v in parameters(claim.paper, claim.protocol).items())
-        needs = f"fer run {claim.paper} {claim.home} --budget full{changed}" if claim.home else ""
+        least = _only(claim) or "full"
+        needs = f"fer run {claim.paper} {claim.home} --budget {least}{changed}" if claim.home else ""
         split = claims.load(claim.paper).protocol(claim.protocol)["split"]
         split = f", split {split}" if split.startswith("not stated") else f" ({split})"
         reason = f"needs data: {claim.dataset}{split}"
@@ -136,7 +140,7 @@ def _by_folds(found: Judgement, runs: list[Run]) -> Judgement:
     claim = found.claim
     if claim.metric == "order":
         verdict, sign, answer = order.by_running(claim, runs), "", None
-        models, said = order.models(claim, runs[0]), f"{verdict.name}, {verdict.reason}"
+        models, said = order.models(claim, runs[0]), verdict.reason
     else:
         answer = answers.measure(claim, runs)
         if not answer.n:
@@ -146,7 +150,7 @@ def _by_folds(found: Judgement, runs: list[Run]) -> Judgement:
         bounds = "" if np.isnan(answer.low) else f" [{answer.low:.2f}, {answer.high:.2f}]"
         said = f"{answer.ours:.2{'f' if bounds else 'g'}}{bounds}, n = {answer.n:,}"
     if why := objection(claim, runs, models):
-        apart = f"Our run at budget {runs[0].budget}, not set against the claim: {said}."
+        apart = f"For information only, from our run at budget {runs[0].budget}: {said}."
         # Longer training helps networks that have not converged, not a run under another protocol.
         longer = runs[0].budget == "full" and answers.follows(runs[0], claim)
         needs = _at(found.needs, "paper") if longer else found.needs
@@ -195,6 +199,8 @@ def objection(claim: Claim, runs: list[Run], models: Sequence[str]) -> str:
     run = runs[0]
     if not answers.follows(run, claim):
         return f"the run follows protocol {run.info.get('protocol')}, the claim {claim.protocol}"
+    if (only := _only(claim)) and run.budget != only:
+        return f"a run at budget {run.budget}; this claim is judged at budget {only} alone"
     if run.budget == "full":
         why = convergence.objections(runs, models)
         more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
@@ -205,6 +211,11 @@ def objection(claim: Claim, runs: list[Run], models: Sequence[str]) -> str:
         f"a run at budget {run.budget}; claims are judged at budget paper, and at budget full where the "
         "networks have converged"
     )
+
+
+def _only(claim: Claim) -> str | None:
+    """Return the one budget that may judge a claim, where a shorter run lacks what it speaks of."""
+    return claim.test.get("measured", {}).get("budget")
 
 
 def _never(claim: Claim) -> str | None:

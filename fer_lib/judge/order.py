@@ -63,7 +63,7 @@ def contrasts(claim: Claim, run: Run) -> list[list[tuple[float, str, str | None]
 def models(claim: Claim, run: Run) -> list[str]:
     """Return the names of the predictions that a claim of order rests on."""
     if "measured" in claim.test:
-        return []
+        return claim.test["measured"]["networks"]
     if "most_confused" in claim.test:
         return [claim.test["most_confused"]["model"]]
     return list(dict.fromkeys(model for terms in contrasts(claim, run) for _, model, _ in terms))
@@ -82,7 +82,7 @@ def by_running(claim: Claim, runs: list[Run]) -> Verdict:
     for terms in contrasts(claim, runs[0]):
         answer = _sum(claim, runs, terms)
         if "equal" in claim.test:
-            found.append(verdicts.equivalent(answer.low, answer.high, float(claim.test["within"])))
+            found.append(verdicts.equivalent(answer.low, answer.high, float(claim.test["within"]), answer.n))
         else:
             said = f"{' '.join(map(_words, terms)).removeprefix('plus ')}: "
             found.append(verdicts.order(answer.ours, answer.low, answer.high, answer.n, said))
@@ -128,7 +128,10 @@ def _most_confused(claim: Claim, runs: list[Run]) -> Verdict:
 
 
 def _measured(claim: Claim, runs: list[Run]) -> Verdict:
-    """Compare figures of a table of the runs with one another or with a bound; all seeds must agree."""
+    """Compare figures of a table of the runs with one another or with a bound; all seeds must agree.
+
+    ``networks`` of the test are those that the table rests on, ``budget`` the only one that may judge it.
+    """
     test, found = claim.test["measured"], []
     column = test["column"]
     for run in runs:
@@ -149,7 +152,8 @@ def _measured(claim: Claim, runs: list[Run]) -> Verdict:
             # Two figures without an interval that are equal are in no order.
             above, below = figures[a][1] < figures[b][0], figures[a][0] >= figures[b][1]
             name = "holds" if above else "does not hold" if below else "inconclusive"
-            found.append(Verdict(name, f"{column} {said[b]} against {said[a]}"))
+            more = "" if above or below else "; the intervals overlap, and more seeds would narrow them"
+            found.append(Verdict(name, f"{column} {said[b]} against {said[a]}{more}"))
     return verdicts.together(found)
 
 
@@ -169,7 +173,7 @@ def by_arithmetic(claim: Claim) -> Verdict:
         by_end = {n: [float(evaluate(formula, middle | {n: v})) for v in end] for n, end in ends.items()}
         corners = np.array([[ends[n][pick(v)] for n, v in by_end.items()] for pick in (np.argmin, np.argmax)])
     values = evaluate(formula, dict(zip(ends, corners.T, strict=True)))
-    said = f"the printed numbers give {_figure(float(evaluate(formula, middle)))}, claimed"
+    said = f"the printed numbers give {_figure(float(evaluate(formula, middle)))}; the claim needs"
     return _compare(paper, test, float(np.min(values)), float(np.max(values)), said)
 
 
@@ -191,7 +195,7 @@ def _compare(paper: claims.Paper, test: dict[str, Any], least: float, most: floa
         "above": (least > limit + SLACK, most <= limit + SLACK),
     }[word]
     name = "holds" if always else "does not hold" if never else "inconclusive"
-    return Verdict(name, f"{said} {word.replace('_', ' ')} {limit:g}")
+    return Verdict(name, f"{said} {'more than' if word == 'above' else word.replace('_', ' ')} {limit:g}")
 
 
 def _figure(value: float) -> str:

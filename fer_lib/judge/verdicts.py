@@ -89,7 +89,8 @@ def figure(
         return Verdict(name, f"{abs(gap):.2f} points {word} the claim: {figures}")
     if high < least or low > most:
         owned = f"[{own[0]:.1f}, {own[1]:.1f}] ({n:,} samples)"
-        return Verdict("inconclusive", f"the claim's own interval {owned} meets ours: {figures}")
+        why = f"the claim's own interval {owned} meets ours: {figures}"
+        return Verdict("inconclusive", f"{why}; only a larger test by its authors would decide")
     room, half = abs(abs(gap) - tolerance), max(ours - low, high - ours)
     return Verdict("inconclusive", f"{figures}; {enough(room, half, tested, seeds, same_samples)}")
 
@@ -102,7 +103,7 @@ def enough(room: float, half: float, tested: int | None, seeds: int = 1, same_sa
     if not same_samples:
         times = (half / room) ** 2 if room > 0 else np.inf
         if not tested or times > MOST_TIMES:
-            return "no feasible number of samples would decide"
+            return "no realistic number of samples would decide"
         unit = 10 ** max(0, int(np.log10(times * tested)) - 1)  # more than two figures are false precision
         return f"about {int(np.ceil(times * tested / unit) * unit):,} samples would decide"
     spread = half * np.sqrt(seeds) / metrics.t_quantile(seeds - 1) if seeds > 1 else half / 1.96
@@ -110,7 +111,7 @@ def enough(room: float, half: float, tested: int | None, seeds: int = 1, same_sa
         if metrics.t_quantile(more - 1) * spread / np.sqrt(more) <= room:
             guessed = "" if seeds > 1 else ", if they differ no more than samples do"
             return f"about {more} seeds would decide{guessed}"
-    return "it lies so near the edge of what is allowed that no feasible number of seeds would decide"
+    return "it is so close to the limit that no realistic number of seeds would decide"
 
 
 def order(value: float, low: float, high: float, tested: int | None = None, what: str = "") -> Verdict:
@@ -126,11 +127,15 @@ def sign(claimed: float, ours: float, low: float, high: float, tested: int | Non
     return order(ours, low, high, tested) if claimed >= 0 else order(-ours, -high, -low, tested)
 
 
-def equivalent(low: float, high: float, within: float) -> Verdict:
+def equivalent(low: float, high: float, within: float, tested: int | None = None) -> Verdict:
     """Judge whether a difference is less than ``within`` points either way."""
-    apart = low > within or high < -within
-    name = "does not hold" if apart else "holds" if -within < low and high < within else "inconclusive"
-    return Verdict(name, f"[{low:+.2f}, {high:+.2f}] against ± {within:g}")
+    said = f"[{low:+.2f}, {high:+.2f}] against ± {within:g}"
+    if low > within or high < -within:
+        return Verdict("does not hold", said)
+    if -within < low and high < within:
+        return Verdict("holds", said)
+    half, room = (high - low) / 2, abs(within - abs(low + high) / 2)
+    return Verdict("inconclusive", f"{said}; {enough(room, half, tested)}")
 
 
 def together(parts: Sequence[Verdict]) -> Verdict:
@@ -158,9 +163,13 @@ def p_value(claimed: float, ours: float, folds: int, lead: float) -> Verdict:
 def reached_by_best_epoch(
     verdict: Verdict, claimed: float, tolerance: float, best: Sequence[float]
 ) -> Verdict:
-    """Withhold *not reached* where the best test epoch of a seed (``best``, per cent) reaches the claim."""
+    """Withhold *not reached* where the best test epoch of a seed (``best``, per cent) reaches the claim.
+
+    NaN is a best epoch that nobody recorded. Curves are of overall accuracy: of a class, and of the mean of
+    classes, no best epoch is known, and the last one decides.
+    """
     if verdict.name != "not reached" or all(value < claimed - tolerance for value in best):
         return verdict
-    return Verdict(
-        "inconclusive", f"{verdict.reason}; but the best test epoch of a seed gives {max(best):.2f}"
-    )
+    unknown = np.isnan(best).any()
+    why = "accuracy was not recorded after every epoch" if unknown else f"the best one gives {max(best):.2f}"
+    return Verdict("inconclusive", f"{verdict.reason}; but the test epochs of a seed may reach it: {why}")
