@@ -131,6 +131,16 @@ def _minutes(run: runs.Run) -> float:
     return (run.info.get("training_seconds") or made.get("wall_seconds") or 0) / 60
 
 
+def network_certificates(run: runs.Run) -> list[convergence.Certificate]:
+    """Return the certificates of a run's networks, each once.
+
+    Not of those that were trained on other folds or on fewer images, whose names say so after an ``@``.
+    """
+    curves = run.curves()
+    names = [name for name in dict.fromkeys(curves["model"]) if "@" not in name] if len(curves) else []
+    return [one for name in names for one in convergence.of_run(run, name)]
+
+
 def made() -> HTML:
     """Show every run that the book has, real data first: its time, its machine, and what converged."""
     rows = []
@@ -142,9 +152,8 @@ def made() -> HTML:
         note = ", ".join(filter(None, (when, threads)))
         converged = '<span class="absent">demonstration</span>'
         if run.dataset != "synthetic":
-            certified = [one for model in run.models() for one in convergence.of_run(run, model)]
-            found = {one.model: one.converged for one in certified}
-            converged = f"{sum(found.values())} of {len(found)}"
+            found = network_certificates(run)
+            converged = f"{sum(one.converged for one in found)} of {len(found)}"
         row = {"Run": with_note(run_link(run), NAMES[run.paper])}
         row["Training (min)"] = Html(f"{_minutes(run):,.1f}")
         row["Peak memory (GiB)"] = Html(f"{memory / 1024:.1f}") if memory else None

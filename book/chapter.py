@@ -141,7 +141,7 @@ class Overview:
         if not links:
             return HTML(said)
         how = folded("How the networks were trained", training(self.real or self.runs).data)
-        said += at_chance(self.real) + how + uncertified(self.real)
+        said += at_chance(self.runs) + how + uncertified(self.real)
         return HTML(f"<p>The whole chapter, executed:</p><ul>{links}</ul>{said}")
 
     def claims(self) -> HTML:

@@ -12,6 +12,7 @@ from about_runs import NAMES, run_page
 from chapter import FAIL, HOLD, claimed, outcome, reached, verdict
 from IPython.display import HTML
 from markup import badges, interval
+from papers import control_answer
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -26,6 +27,7 @@ def state(score: pd.DataFrame, everything: Sequence[runs.Run]) -> HTML:
     """Say in a few lines what came out so far, and on what that rests."""
     counts = report.summary(score)
     cards = [(run.paper, datasets.CARDS[run.dataset]) for run in everything if run.paper in claims.PAPERS]
+    control = [run for run in everything if (run.paper, run.dataset) == ("control", "fer2013")]
     real = sum(not card.synthetic and paper not in card.stands_in for paper, card in cards)
     return HTML(
         f'<p class="budget-banner"><strong>So far {counts.judged} of {counts.claims} claims are judged: '
@@ -33,7 +35,7 @@ def state(score: pd.DataFrame, everything: Sequence[runs.Run]) -> HTML:
         "The other verdicts come from arithmetic on printed numbers or from counting a dataset. "
         f"Finished runs on the papers’ own data: {real or 'none yet'} "
         '(<a href="runs.html">what is still to come</a>). Pictures of drawn faces are a demonstration and '
-        "judge nothing.</p>"
+        f"judge nothing.</p>{control_answer(control).data}"
     )
 
 

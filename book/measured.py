@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from about_runs import dataset_title, run_caption, run_link
+from about_runs import dataset_title, network_certificates, run_caption, run_link
 from IPython.display import HTML, display
 from markup import NOT_RUN, Html, Long, cell, folded, interval, number, table, with_note
 
 from fer_lib import claims
 from fer_lib.evidence import runs
 from fer_lib.judge import answers, convergence, report
+from fer_lib.judge.inflation import FEWEST
 from fer_lib.show import plots
 from fer_lib.show.pages import called
 from fer_lib.show.plots.matrix import losses
@@ -43,7 +45,7 @@ def _firsts(shown: Iterable[runs.Run]) -> list[list[runs.Run]]:
     return [members[:1] for members in families(shown)]
 
 
-def _caption(members: Sequence[runs.Run]) -> str:
+def caption(members: Sequence[runs.Run]) -> str:
     """Return what the caption of a table says: on what its runs were made, with links to them."""
     if len(members) == 1:
         return run_caption(members[0])
@@ -69,7 +71,7 @@ def _tables(
 ) -> HTML:
     """Show a table for each group of runs that has rows."""
     found = _found(groups, rows_of)
-    tables = [table(rows, right, label, _caption(members)).data for members, rows in found]
+    tables = [table(rows, right, label, caption(members)).data for members, rows in found]
     return HTML("".join(tables)) if tables else NOT_RUN
 
 
@@ -81,8 +83,18 @@ def _figures(
     """Show a figure for each group of runs that has rows, under a line that says on what they were made."""
     found = _found(groups, rows_of)
     for members, rows in found:
-        display(HTML(f'<p class="fer-caption">{_caption(members)}</p>'), draw(pd.DataFrame(rows)))
+        display(HTML(f'<p class="fer-caption">{caption(members)}</p>'), draw(pd.DataFrame(rows)))
     return None if found else NOT_RUN
+
+
+def bounded(members: Sequence[runs.Run], found: answers.Answer, model: str) -> answers.Answer:
+    """Return an answer without its interval where a model was tested on fewer people than one needs.
+
+    Drawing from two or three people does little more than repeat them
+    (:data:`fer_lib.judge.inflation.FEWEST`).
+    """
+    tested = set().union(*answers.scores(members, model).column("group"))
+    return found if len(tested) >= FEWEST else found._replace(low=np.nan, high=np.nan)
 
 
 def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
@@ -92,7 +104,7 @@ def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
         held = [model for model in models if all(model in run.models() for run in members)]
         rows = []
         for model in held:
-            found = answers.scores(members, model).mean()
+            found = bounded(members, answers.scores(members, model).mean(), model)
             value = interval(found.ours, found.low, found.high)
             row = {"Network": called(model), "Accuracy (%) [95 %]": value, "Test samples": found.n}
             if len(members) > 1:
@@ -107,19 +119,26 @@ def accuracies(shown: Iterable[runs.Run], models: Sequence[str]) -> HTML:
     return _tables(families(shown), rows_of, "Accuracy", ["Accuracy (%) [95 %]", "Test samples"])
 
 
+def guessing(run: runs.Run) -> float:
+    """Return the accuracy in per cent below which a network of a run has learnt nothing."""
+    labels = run.predictions(run.models()[0])["labels"]
+    return 100 * np.bincount(labels).max() / len(labels) + convergence.CHANCE
+
+
 def at_chance(shown: Iterable[runs.Run]) -> str:
-    """Say which networks of real runs learnt nothing, by what they know of their own training images."""
+    """Say which networks learnt nothing, by what they know of their own training images."""
     said = []
     for run in shown:
         curves = run.curves()
-        if run.dataset == "synthetic" or not len(curves):
+        if not len(curves):
             continue
         ends = curves.sort_values("epoch").groupby(["model", "fold"]).tail(1)
         reached = 100 * ends.groupby("model", sort=False)["train_accuracy"].mean()
-        labels = run.predictions(run.models()[0])["labels"]
-        least = 100 * np.bincount(labels).max() / len(labels) + convergence.CHANCE
+        least = guessing(run)
         if names := [f"{called(name)} ({value:.0f} %)" for name, value in reached.items() if value < least]:
             listed, of = ", ".join(names), run_link(run)
+            if len(names) == len(reached) > 1:
+                listed = f"every network ({reached.min():.0f} to {reached.max():.0f} %)"
             said.append(
                 f'<p class="not-run">In {of} {listed} learnt nothing: the number is its accuracy on its own '
                 "training images at the end. Such a row says nothing about the design of a network, "
@@ -135,8 +154,7 @@ def uncertified(shown: Iterable[runs.Run]) -> str:
         curves = run.curves()
         if run.dataset == "synthetic" or run.budget != "full" or not len(curves):
             continue
-        names = [name for name in dict.fromkeys(curves["model"]) if "@" not in name]
-        made = [one for name in names for one in convergence.of_run(run, name)]
+        made = network_certificates(run)
         if idle := [one for one in made if not one.converged]:
             why = [f"<li>{escape(called(one.model))}: {escape('; '.join(one.reasons))}</li>" for one in idle]
             body = f"<p>{run_link(run)}. No claim that rests on one of them is judged.</p>"
@@ -151,27 +169,43 @@ def training(shown: Iterable[runs.Run]) -> HTML:
     for members in families(shown):
         recipe = members[0].info["recipe"]
         rates = recipe.get("learning_rates") or [recipe["lr"]]
-        row = {"Run": Html(_caption(members)), "Epochs": recipe["epochs"], "Batch": recipe["batch_size"]}
+        row = {"Run": Html(caption(members)), "Epochs": recipe["epochs"], "Batch": recipe["batch_size"]}
         row["Optimiser"] = {"adam": "Adam", "sgd": "SGD"}[recipe["optimiser"]]
         row["Rate"] = f"{max(rates):g}" + f", at the end {rates[-1]:.1g}" * (rates[-1] < max(rates))
         rows.append(row | {"Not as in the paper": Long("; ".join(members[0].info["changes"]) or "nothing")})
     return table(rows, ["Epochs", "Batch"], "How the networks were trained")
 
 
+def _printed(paper: str) -> dict[tuple[str, str], float]:
+    """Return the differences in points that a paper prints, by corpus and ``A minus B``.
+
+    Where it prints none they are those of two accuracies of one table.
+    """
+    frame, found = claims.frame(paper), {}
+    whole = frame[["expression", "fold", "train_dataset"]].isna().all(axis=1)
+    whole &= (frame["metric"] == "accuracy") & (frame["role"] != "quoted")
+    for (_, corpus, _), part in frame[whole].groupby(["table", "corpus", "protocol"], sort=False):
+        values = dict(zip(part["model"], part["value"], strict=True))
+        for better, worse in permutations(values, 2):
+            found.setdefault((corpus, f"{better} minus {worse}"), values[better] - values[worse])
+    said = frame[frame["metric"] == "accuracy_difference"]
+    return found | said.set_index(["corpus", "model"])["value"].to_dict()
+
+
 def leads(paper: str, shown: Iterable[runs.Run], pairs: Sequence[tuple[str, str]]) -> HTML | None:
     """Draw the lead of one model over another on the same samples, beside the difference that is printed."""
-    frame = claims.frame(paper).query("metric == 'accuracy_difference'")
-    printed = frame.set_index(["corpus", "model"])["value"].to_dict()
+    printed = _printed(paper)
     one = len({better for better, _ in pairs}) == 1
 
     def rows_of(members: list[runs.Run]) -> Rows:
         rows = []
         for better, worse in pairs:
             if all({better, worse} <= set(run.models()) for run in members):
-                found = answers.lead(members, better, worse)
+                found = bounded(members, answers.lead(members, better, worse), better)
                 label = called(worse if one else f"{better}\nover {worse}")
                 row = {"label": label, "group": better, "value": found.ours}
                 row |= {"low": found.low, "high": found.high, "note": f"{found.ours:+.2f}"}
+                row["clear"] = found.low > 0 or found.high < 0  # never without an interval
                 row["printed"] = printed.get((members[0].dataset, f"{better} minus {worse}"), np.nan)
                 rows.append(row)
         return rows
@@ -250,12 +284,17 @@ def detection(shown: Iterable[runs.Run]) -> HTML | None:
 
 
 def robustness(shown: Iterable[runs.Run]) -> HTML | None:
-    """Draw the points that full severity costs each model, whose name has its accuracy on clear images."""
+    """Draw the points that full severity costs each model, whose name has its accuracy on clear images.
+
+    A network that guesses has nothing to lose and is left out.
+    """
 
     def rows_of(members: list[runs.Run]) -> Rows:
         frame, rows = members[0].table("robustness"), []
         for model, mine in frame.groupby("model", sort=False) if len(frame) else ():
             clear = mine[mine["severity"] == 0].iloc[0]["accuracy"]
+            if 100 * clear < guessing(members[0]):
+                continue
             hard = mine[mine["severity"] == mine["severity"].max()].set_index("condition")["accuracy"]
             lost = (100 * (hard - clear)).rename(lambda name: name.replace("_", " "))
             rows.append({"model": f"{called(model)}: {100 * clear:.1f} %", **lost})

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from math import nan
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from about_runs import NAMES, dataset_title, run_caption, run_link, run_name
 from IPython.display import HTML, Markdown, display
 from markup import NOT_RUN, Html, Long, Short, interval, number, table, with_note
+from measured import bounded, caption, families, guessing
 
 from fer_lib import claims
 from fer_lib.data import datasets
 from fer_lib.evidence import runs
 from fer_lib.judge import answers, convergence, forensics, paper_tables, verdicts
+from fer_lib.judge.inflation import FEWEST
 from fer_lib.learn import metrics
 from fer_lib.papers.control import published
 from fer_lib.show import plots
@@ -32,6 +35,41 @@ def printed_gains(paper: str, better: str, worse: str) -> HTML:
         gain = {"Gain (points)": number(row["gain"], sign="+")}
         rows.append({"Dataset": Short(row["dataset"]), "Images": row["images"]} | values | gain)
     return table(rows, label="Printed gains by dataset")
+
+
+def gains_by_size(made: Iterable[runs.Run], better: str, worse: str) -> HTML:
+    """Say what one model gains over another at each number of training images, and whether that falls.
+
+    Gains and their change are paired by test image. Drawn faces are left out.
+    """
+    said = []
+    for members in families(run for run in made if run.dataset != "synthetic" and len(run.table("sizes"))):
+        numbers = sorted(set.intersection(*(set(run.table("sizes")["n"]) for run in members)))
+        pairs = [[f"{model}@n={n}" for model in (better, worse)] for n in numbers]
+        gains = [answers.lead(members, *pair) for pair in pairs]
+        told = [f"with {n:,} images {_points(gain)}" for n, gain in zip(numbers, gains, strict=True)]
+        line = f"{caption(members)}: the gain is, in points, {'; '.join(told)}."
+        if len(numbers) > 1:
+            terms = [
+                answers.scores(members, model).term(factor)
+                for pair, sign in ((pairs[0], 1), (pairs[-1], -1))
+                for model, factor in zip(pair, (sign, -sign), strict=True)
+            ]
+            change = answers.Answer.of(terms, gains[0].n)
+            found = "the run does not decide whether it does"
+            if change.low > 0 or change.high < 0:
+                found = "it does" if change.low > 0 else "it rises instead"
+            line += (
+                f" From {numbers[0]:,} to {numbers[-1]:,} images it should fall, and {found}: with fewer "
+                f"images it is larger by {_points(change)}."
+            )
+        said.append(f"<p>{line}</p>")
+    return HTML("".join(said)) if said else NOT_RUN
+
+
+def _points(found: answers.Answer) -> Html:
+    """Return a difference with its interval."""
+    return interval(found.ours, found.low, found.high, sign="+")
 
 
 # --- C-SPP -------------------------------------------------------------------------------------
@@ -70,7 +108,14 @@ def waterfalls(made: Iterable[runs.Run]) -> HTML | None:
     for run, frame in sorted(shown, key=lambda pair: pair[0].dataset == "synthetic"):
         display(Markdown(f"### {run_name(run)}"))
         model, folds = frame["model"].iloc[0], frame["folds"].iloc[0]
-        display(HTML(f"<p>{run_link(run)}: {model} in {folds}-fold cross-validation.</p>"))
+        said = f"{run_link(run)}: {model} in {folds}-fold cross-validation, one seed."
+        used = [name for name in (model, f"{model}@random") if name in run.models()]
+        if run.dataset != "synthetic" and (doubted := convergence.objections([run], used)):
+            said += (
+                f" {len(doubted)} of its {len(used)} networks (people held out; random folds) have not "
+                "converged, so longer training or another seed may change these gains."
+            )
+        display(HTML(f"<p>{said}</p>"))
         display(plots.waterfall(frame))
         figures = 100 * frame[["accuracy", "low", "high", "gain", "gain_low", "gain_high"]].to_numpy()
         rows = [
@@ -110,7 +155,10 @@ def across(made: Iterable[runs.Run]) -> HTML:
     for run in made:
         for name, found in run.info.get("across_datasets", {}).items():
             other = name if name.startswith("synthetic") else dataset_title(name)
-            mean = interval(*(100 * found[key] for key in ("accuracy", "low", "high")))
+            few = len(found["models"]) < FEWEST  # too few for an interval
+            mean = interval(
+                100 * found["accuracy"], *(nan if few else 100 * found[k] for k in ("low", "high"))
+            )
             row = {"Trained on": run_link(run), "Tested on": Short(other), "Models": len(found["models"])}
             rows.append(row | {"Mean accuracy (%) [95 %]": mean})
     return table(rows, ["Models", "Mean accuracy (%) [95 %]"], "Across datasets")
@@ -146,13 +194,19 @@ def chosen() -> HTML:
 
 
 def searches(made: Iterable[runs.Run]) -> HTML:
-    """Show the search of each run: on what, its trials by state, its workers and the best accuracy."""
-    rows = []
+    """Show the search of each run: on what, its trials by state, its workers and the best accuracy.
+
+    A search whose best trial guesses says nothing of what it searched, and is named only.
+    """
+    rows, idle = [], []
     for run in made:
         if (frame := run.table("search")).empty:
             continue
         counts = frame["state"].value_counts()
         best = frame.loc[frame["state"] == "complete", "accuracy"].max()
+        if 100 * best < guessing(run):
+            idle.append(f"{run_caption(run)} (best trial {100 * best:.1f} %)")
+            continue
         corpus, budget = frame.iloc[0].get("corpus"), frame.iloc[0].get("budget")
         on = f"{dataset_title(corpus)}, budget {budget}" if isinstance(corpus, str) else "not noted"
         row = {"Run": with_note(run_name(run), f"searched on: {on}", Short)}
@@ -160,7 +214,9 @@ def searches(made: Iterable[runs.Run]) -> HTML:
         row |= {name.capitalize(): int(counts.get(name, 0)) for name in ("complete", "pruned")}
         row["Lost"] = len(frame) - row["Complete"] - row["Pruned"]  # or under way
         rows.append(row | {"Best accuracy (%)": number(100 * best, 1)})
-    return table(rows, label="Studies of the search")
+    shown = table(rows, label="Studies of the search").data if rows or not idle else ""
+    said = f"<p>Not shown, because even its best trial only guesses: {'; '.join(idle)}.</p>" * bool(idle)
+    return HTML(shown + said)
 
 
 # --- the matrix --------------------------------------------------------------------------------
@@ -183,7 +239,9 @@ def matrix_accuracies(shown: Sequence[runs.Run]) -> HTML:
         rows = []
         for row in run.table("costs").to_dict("records"):
             paper = Html(f'<a href="{row["paper"]}.html">{NAMES[row["paper"]]}</a>')
-            value = interval(*(100 * row[name] for name in ("accuracy", "low", "high")))
+            found = answers.Answer(*(100 * row[name] for name in ("accuracy", "low", "high")), 0)
+            found = bounded([run], found, row["model"])
+            value = interval(found.ours, found.low, found.high)
             rows.append({"Model": row["model"], "From": paper, "Accuracy (%) [95 %]": value})
         parts.append(table(rows, ["Accuracy (%) [95 %]"], "Accuracy of every model", run_caption(run)).data)
     return HTML("".join(parts)) if parts else NOT_RUN
@@ -207,11 +265,9 @@ def tested(shown: Sequence[runs.Run]) -> HTML:
 # --- the positive control ----------------------------------------------------------------------
 
 
-def control_verdicts(shown: Sequence[runs.Run]) -> HTML:
-    """Show the positive control's published figure beside ours: a line per budget, its seeds together."""
-    rows = []
-    for budget in dict.fromkeys(run.budget for run in shown):
-        members = [run for run in shown if run.budget == budget]
+def _controls(shown: Iterable[runs.Run]) -> Iterator[tuple[list[runs.Run], answers.Answer, str, str]]:
+    """Yield the seeds of each budget of the control with our figure, its verdict and the reason."""
+    for members in families(shown):
         found = answers.scores(members, "mini-Xception").mean()
         verdict = verdicts.figure(
             *(published.ACCURACY, found.ours, found.low, found.high, published.TOLERANCE),
@@ -221,7 +277,42 @@ def control_verdicts(shown: Sequence[runs.Run]) -> HTML:
         )
         objections = convergence.objections(members, ["mini-Xception"])
         name = "not judged" if objections else verdict.name
+        yield members, found, name, "; ".join(objections) or verdict.reason
+
+
+def control_verdicts(shown: Iterable[runs.Run]) -> HTML:
+    """Show the positive control's published figure beside ours: a line per budget, its seeds together."""
+    rows = []
+    for members, found, name, reason in _controls(shown):
         row = {"Runs": ", ".join(map(run_name, members)), "Published (%)": published.ACCURACY}
         row["Ours (%) [95 %]"] = interval(found.ours, found.low, found.high)
-        rows.append(row | {"Verdict": with_note(name, "; ".join(objections) or verdict.reason, Long)})
+        rows.append(row | {"Verdict": with_note(name, reason, Long)})
     return table(rows, label="The positive control")
+
+
+def control_answer(shown: Iterable[runs.Run]) -> HTML:
+    """Say what the positive control reached and what that means for *not reached* elsewhere.
+
+    The run at the highest budget counts.
+    """
+    link, published_ = '<a href="control.html">positive control</a>', f"{published.ACCURACY:g} %"
+    made = sorted(_controls(shown), key=lambda one: runs.BUDGETS.index(one[0][0].budget))
+    if not made:
+        return HTML(
+            f"<p>The {link} has not been run: nothing shows yet that our training reaches {published_}, an "
+            "accuracy that is known.</p>"
+        )
+    _, found, name, _ = made[-1]
+    means = "Training that falls short is then no explanation for a claim that is <em>not reached</em>."
+    if name not in ("reproduced", "exceeded"):
+        means = "A claim that is <em>not reached</em> elsewhere may therefore be due to our training code."
+        if found.low < published.ACCURACY:
+            means = (
+                f"Our training code may fall short by up to {published.ACCURACY - found.low:.1f} points. A "
+                "claim that is <em>not reached</em> by no more than that says nothing about its paper."
+            )
+    ours = interval(found.ours, found.low, found.high)
+    return HTML(
+        f"<p>The {link} is published at {published_}; our training code reaches {ours} % ({name}, tolerance "
+        f"{published.TOLERANCE:g} points). {means}</p>"
+    )

@@ -99,6 +99,74 @@ def test_leads_are_drawn_beside_what_is_printed(made, drawn):
     assert axes.get_yticklabels()[0].get_text() == "LKRNet (full)\nover VGG19"
 
 
+def test_a_difference_that_is_not_printed_follows_from_its_table(made, drawn):
+    import measured
+
+    printed = measured._printed("cnn_sift")
+    values = {c.model: c.value for c in claims.load("cnn_sift").claims if c.place == "Table 2"}
+    gain = values["CNN-SIFT-AVG"] - values["CNN-ONLY"]
+    assert printed["fer2013", "CNN-SIFT-AVG minus CNN-ONLY"] == pytest.approx(gain)
+    assert ("fer2013", "S2 minus C2") not in printed
+    measured.leads("lkrnet", made, [("VGG19", "Our method")])  # printed nowhere this way round
+    assert not drawn[1].legends
+
+
+def test_few_people_give_no_interval(tmp_path):
+    import measured
+
+    run = recorded(tmp_path, 0)
+    shown = measured.accuracies([run], ["VGG19"]).data
+    assert 'class="interval"' in shown
+    samples = pd.read_csv(run.path / "samples.csv")
+    samples["subject"] = [f"p{i % 4}" for i in range(N)]
+    samples.to_csv(run.path / "samples.csv", index=False)
+    answers._answered.cache_clear()
+    shown = measured.accuracies([runs.Run(run.path)], ["VGG19"]).data
+    assert 'class="interval"' not in shown
+    assert f"{answers.scores([run], 'VGG19').mean().ours:.2f}" in shown
+
+
+def test_gains_are_given_at_each_size_and_compared(tmp_path):
+    import papers
+
+    ids, labels = [f"i{k:03}" for k in range(400)], np.arange(400) % 7
+    with runs.Recorder("cnn_sift", "fer2013", "full", 0, root=tmp_path) as recorder:
+        frame = pd.DataFrame({"ids": ids, "label": labels, "fold": "official", "subject": ""})
+        recorder.add_samples(frame)
+        for n, wrong in ((213, 200), (1000, 20)):
+            for model, errors in (("CNN-SIFT", 0), ("CNN-ONLY", wrong)):
+                chosen = np.where(np.arange(400) % 400 < errors, (labels + 1) % 7, labels)
+                recorder.add_predictions(f"{model}@n={n}", np.eye(7)[chosen], labels, ids, "official")
+        recorder.add_table("sizes", pd.DataFrame({"n": [213, 1000], "model": "CNN-SIFT"}))
+        run = runs.Run(recorder.commit())
+    said = papers.gains_by_size([run], "CNN-SIFT", "CNN-ONLY").data
+    assert "with 213 images +50.00" in said
+    assert "with 1,000 images +5.00" in said
+    assert "and it does: with fewer images it is larger by +45.00" in said
+    assert "Not run" in papers.gains_by_size([], "CNN-SIFT", "CNN-ONLY").data
+
+
+@pytest.mark.parametrize("errors", [200, 0, None])
+def test_the_control_says_what_it_means_elsewhere(tmp_path, monkeypatch, errors):
+    import papers
+
+    if errors is None:
+        assert "has not been run" in papers.control_answer([]).data
+        return
+    monkeypatch.setattr(papers.convergence, "objections", lambda *_: [])
+    monkeypatch.setattr(papers.published, "ACCURACY", 99.5)
+    ids, labels = [f"i{k:04}" for k in range(4000)], np.arange(4000) % 7
+    with runs.Recorder("control", "fer2013", "full", 0, root=tmp_path) as recorder:
+        recorder.add_samples(pd.DataFrame({"ids": ids, "label": labels, "fold": "official", "subject": ""}))
+        chosen = np.where(np.arange(4000) < errors, (labels + 1) % 7, labels)
+        recorder.add_predictions("mini-Xception", np.eye(7)[chosen], labels, ids, "official")
+        run = runs.Run(recorder.commit())
+    said = papers.control_answer([run]).data
+    assert f"{100 - errors / 40:.2f}" in said
+    assert ("may fall short by up to" in said) == (errors > 0)
+    assert ("is then no explanation" in said) == (errors == 0)
+
+
 def test_tables_of_the_evidence_give_means_and_ranges_over_seeds(made):
     import measured
 
@@ -126,11 +194,12 @@ def test_robustness_is_the_loss_at_full_severity(tmp_path, drawn):
     import measured
 
     rows = [
-        {"condition": "low_brightness", "severity": s, "model": "VGG19", "n": 40, "accuracy": 0.6 - s / 4}
+        {"condition": "low_brightness", "severity": s, "model": model, "n": 40, "accuracy": clear - s / 4}
+        for model, clear in (("VGG19", 0.6), ("ResNet", 0.2))
         for s in (0.0, 0.5, 1.0)
     ]
     measured.robustness([recorded(tmp_path, 0, robustness=rows)])
-    (axes,) = drawn[1].axes
+    (axes,) = drawn[1].axes  # ResNet guesses and is left out
     assert [text.get_text() for text in axes.texts] == ["-25.0"]
     assert axes.get_yticklabels()[0].get_text() == "VGG19: 60.0 %"
 
@@ -218,6 +287,7 @@ def test_an_overview_says_how_its_networks_were_trained(tmp_path, monkeypatch):
 
 
 def test_networks_that_learnt_nothing_are_named(tmp_path):
+    import about_runs
     import measured
 
     run = recorded(tmp_path, 0)
@@ -235,6 +305,10 @@ def test_networks_that_learnt_nothing_are_named(tmp_path):
     folded = measured.uncertified([runs.Run(run.path)])
     assert "2 of 2 networks have not converged" in folded
     assert "LKRNet (full): 2 epochs, and 10 at least are asked for" in folded
+    rows.append(rows[0] | {"model": "VGG19@n=20"})
+    pd.DataFrame(rows).to_csv(run.path / "curves.csv", index=False)
+    certified = about_runs.network_certificates(runs.Run(run.path))
+    assert [one.model for one in certified] == ["VGG19", "Our method"]  # the page of runs counts the same
 
 
 @pytest.mark.parametrize("paper", claims.PAPERS)
@@ -341,6 +415,9 @@ def test_a_search_says_on_what_it_searched(tmp_path):
     shown = papers.searches([recorded(tmp_path, 0, search=[trial, trial | {"state": "lost"}])]).data
     assert "searched on: CK+, budget full" in shown
     assert "50.0" in shown
+    idle = papers.searches([recorded(tmp_path, 1, search=[trial | {"accuracy": 0.15}])]).data
+    assert "<table" not in idle
+    assert "best trial 15.0 %" in idle
 
 
 def test_answers_on_random_folds_are_held_against_the_same_person(tmp_path):

@@ -285,7 +285,13 @@ def test_colours_are_fixed_and_distinct():
     repeats = sum(len(names) - 1 for names in same)
     assert all(len({style.MODEL_COLOURS[name] for name in names}) == 1 for names in same)
     assert len(set(style.MODEL_COLOURS.values())) == len(style.MODEL_COLOURS) - repeats
-    own = {"multimodal": "OURS", "cspp": "C-SPP", "cnn3d": "c1", "lkrnet": "Our method"}
+    own = {
+        "cnn_sift": "CNN-SIFT-AVG",
+        "multimodal": "OURS",
+        "cspp": "C-SPP",
+        "cnn3d": "c1",
+        "lkrnet": "Our method",
+    }
     assert {paper: claims.load(paper).colour for paper in own} == {
         paper: style.MODEL_COLOURS[name] for paper, name in own.items()
     }

@@ -59,7 +59,7 @@ def forest(frame: pd.DataFrame, xlabel: str, zero: bool = True) -> Figure:
             Patch(color=FAINT, label="moved by the seed alone"),
         ]
     elif "printed" in frame and frame["printed"].notna().any():
-        diamond = Line2D([], [], ls="", marker="D", ms=7, mec=INK, mfc="none", label="printed")
+        diamond = Line2D([], [], ls="", marker="D", ms=7, mec=INK, mfc="none", label="printed by the paper")
         handles = [diamond, Line2D([], [], mfc=INK, label="our runs", **disc)]
     if handles:
         place = {"loc": "outside lower center", "ncols": 3, "handletextpad": 0.4, "columnspacing": 1.2}
