@@ -145,7 +145,10 @@ def measured_faces() -> dict[str, Any] | None:
 def detection_table() -> HTML:
     """Show how many faces each detector finds, and how long it takes."""
     if (found := measured_faces()) is None:
-        return NOT_MEASURED
+        return HTML(
+            '<p class="not-run">Not recorded. They would be compared by '
+            "<code>python -m benchmarks.faces --write</code>.</p>"
+        )
     rows = []
     for method, one in found["methods"].items():
         threads = f"on {one['threads']} threads" if one.get("threads") else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from about_runs import NAMES, run_link, run_name
+from corpora import measured_faces
 from IPython.display import HTML
 from markup import Html, Long, Short, cell, folded, table, with_note
 from packaging.requirements import Requirement
@@ -22,10 +23,17 @@ from fer_lib.evidence.provenance import PACKAGES, repository
 from fer_lib.learn.precision import LEAST_GAIN
 from fer_lib.show import plots
 from fer_lib.show.pages import called
+from fer_lib.show.plots.style import MUTED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+RATIOS = {
+    "ratio": ("this library / usual loop", "the usual loop"),
+    "times_faster": ("this library / scikit-image", "scikit-image"),
+    "side_by_side_is_faster_by": ("side by side / one after another", "one after another"),
+}
+"""What a benchmark calls a ratio of two speeds: whose it is, and what is faster where it is below one."""
 UNITS = {
     "microseconds": "µs per image",
     "milliseconds": "ms per image",
@@ -35,15 +43,31 @@ UNITS = {
     "per_second": "images or clips per second",
     "seconds": "seconds",
     "mib": "MiB",
-    "ratio": "times as fast",
-    "times_faster": "times as fast",
-    "side_by_side_is_faster_by": "times as fast",
+    **{name: f"ratio; below 1, {slower} is faster" for name, (_, slower) in RATIOS.items()},
     "accuracy": "share of the test images",
     "loss": "nats",
     "reference": "images per second",
     "ours": "images per second",
 }
 """A part of what a benchmark calls a number, and the number's unit; the first that fits counts."""
+LABELS = {
+    "reference": "speed, usual loop",
+    "ours": "speed, this library",
+    "reference_accuracy": "accuracy, usual loop",
+    "ours_accuracy": "accuracy, this library",
+    "reference_loss": "training loss at the end, usual loop",
+    "ours_loss": "training loss at the end, this library",
+    "reference_memory_mib": "memory, usual loop",
+    "ours_memory_mib": "memory, this library",
+    "peak_memory_mib": "highest memory of the process",
+    "microseconds_ours": "time, this library",
+    "microseconds_scikit_image": "time, scikit-image",
+    "largest_difference": "largest difference between the two results",
+    "native_bf16": "processor has units for bf16",
+    "median_seconds": "median time",
+    "seconds": "time of each round",
+} | {name: f"speed, {of}" for name, (of, _) in RATIOS.items()}
+"""What a benchmark calls a number, and what a reader does."""
 UNTIMED = ("__init__", "record", "people", "unchanged")
 """Modules of benchmarks/ that time nothing; the last two are told on the pages of people and of runs."""
 NOT_RECORDED = HTML('<p class="not-run">Not recorded.</p>')
@@ -117,12 +141,13 @@ def flat(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
 
 def what_there_is() -> HTML:
     """Show each benchmark, the command that runs it and how often it was recorded."""
-    kept = [entry["benchmark"] for entry in measured()]
-    rows = []
+    kept, rows = [entry["benchmark"] for entry in measured()], []
     for name, text in benchmarks().items():
         what = with_note(text.replace("``", ""), f"python -m benchmarks.{name}", Long)
         link = Short(f'<a href="#recorded-{name}">{kept.count(name)}</a>')
         absent = Html('<span class="not-run">not recorded</span>')
+        if name == "faces" and measured_faces():  # which has a file and a page of its own
+            absent = Short('<a href="datasets_fer2013.html#finding-the-face">FER2013</a>')
         rows.append({"Benchmark": what, "Recorded": link if name in kept else absent})
     return table(rows, (), "Benchmarks")
 
@@ -158,19 +183,24 @@ def speedups() -> Figure | HTML:
     for entry in measured():
         for key, value in flat(entry["measured"]):
             of, _, what = key.rpartition(": ")
-            if UNITS.get(what) == "times as fast":
-                row = {"label": ", ".join(filter(None, (entry["benchmark"], called(of))))}
-                row |= {"group": entry["benchmark"], "note": f"{value:.3g} times"}
+            if what in RATIOS:
+                name = ", ".join(filter(None, (entry["benchmark"], called(of))))
+                row = {"label": f"{name}\n{RATIOS[what][0]}", "group": "", "note": f"{value:.3g} times"}
                 rows.append(row | dict.fromkeys(("value", "low", "high"), value))
     if not rows:
         return NOT_RECORDED
-    return plots.forest(pd.DataFrame(rows), "Times as fast as the usual way", zero=False)
+    figure = plots.forest(pd.DataFrame(rows), "Times as fast as the other way", zero=False)
+    figure.axes[0].axvline(1, color=MUTED, lw=1, zorder=1)
+    return figure
 
 
 def recordings() -> HTML:
     """Show what was measured: per benchmark one table, a column per recording."""
 
     def shown(value: Any) -> Any:
+        if isinstance(value, float) and 0 < abs(value) < 1e-4:
+            digits, power = f"{value:.1e}".split("e")
+            return Html(f"{digits} × 10<sup>{int(power)}</sup>")
         value = float(f"{value:.4g}") if isinstance(value, float) else value
         return called(value) if isinstance(value, str) else value
 
@@ -184,7 +214,8 @@ def recordings() -> HTML:
         lines["Commit"] = [Html(f"<code>{commit[:9]}</code>") for commit in commits]
         for key in dict.fromkeys(key for column in columns for key in column):
             unit = next((unit for part, unit in UNITS.items() if part in key), "")
-            text = key.replace("_", " ").replace("reference", "usual loop").replace("ours", "this library")
+            text = ": ".join(LABELS.get(part, part.replace("_", " ")) for part in key.split(": "))
+            text = text[:1].upper() + text[1:]
             lines[with_note(text, unit)] = [shown(column.get(key)) for column in columns]
         rows = [
             {"Measured": what} | {f"Recording {i}": value for i, value in enumerate(values, 1)}

@@ -100,11 +100,25 @@ class TestMachines:
             path.write_text(json.dumps(facts), encoding="utf-8")
         monkeypatch.setattr(machines, "repository", lambda: tmp_path)
         html = machines.recordings().data
-        assert "microseconds: this library" in html
+        assert "Microseconds: speed, this library" in html
         assert "µs per image" in html
         assert "12.5" in html
         assert "1,234,567" in html
         assert html.count("Some processor") == 2
+
+    def test_ratios_are_named_and_said_what_they_mean(self, machines, monkeypatch):
+        made = {"cpu": "Some processor", "cores": 2, "platform": "Linux x86_64", "gpu": None}
+        facts = {"side_by_side_is_faster_by": 0.5, "largest_difference": 3e-8, "ours_memory_mib": 2}
+        entry = {"benchmark": "folds", "command": "run", "measured": facts, "provenance": made}
+        monkeypatch.setattr(machines, "measured", lambda: [entry])
+        html = machines.recordings().data
+        assert "Speed, side by side / one after another" in html
+        assert "below 1, one after another is faster" in html
+        assert "3.0 × 10<sup>-8</sup>" in html
+        assert "Memory, this library" in html
+        (axes,) = machines.speedups().axes
+        assert "side by side / one after another" in axes.get_yticklabels()[0].get_text()
+        assert any(list(line.get_xdata()) == [1, 1] for line in axes.lines)
 
     def test_nothing_recorded_says_so(self, machines, monkeypatch):
         monkeypatch.setattr(machines, "measured", list)
