@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -110,7 +110,6 @@ def banner(shown: Iterable[runs.Run]) -> HTML:
     title = "No whole run on a paper’s own data is shown here" if none else "Not every run here is evidence"
     were = "was" if len(stale) == 1 else "were"
     sentences = {
-        "No chapter on this page was run as a whole on a paper’s own data yet. "
         '<a href="runs.html">See which runs are planned</a>.': none,
         "Results on synthetic faces are a demonstration. They are never compared with a claim.": drawn,
         "Results on other corpora stand in for the paper’s own and are not compared with its "
@@ -141,25 +140,39 @@ def network_certificates(run: runs.Run) -> list[convergence.Certificate]:
     return [one for name in names for one in convergence.of_run(run, name)]
 
 
+def apart(shown: Iterable[runs.Run], draw: Callable[[list[runs.Run]], HTML]) -> HTML:
+    """Show runs on real people and, below and under a line of its own, those on drawn faces."""
+    parts: dict[bool, list[runs.Run]] = {False: [], True: []}
+    for run in shown:
+        parts[run.dataset == "synthetic"].append(run)
+    drawn = '<p class="fer-caption">Drawn faces, a demonstration</p>'
+    if not any(parts.values()):
+        return draw([])
+    return HTML("".join(drawn * key + draw(part).data for key, part in parts.items() if part))
+
+
 def made() -> HTML:
-    """Show every run that the book has, real data first: its time, its machine, and what converged."""
+    """Show every run that the book has: its time, its machine, and what converged; drawn faces apart."""
+    return apart(runs.find(), _made)
+
+
+def _made(shown: list[runs.Run]) -> HTML:
     rows = []
-    for run in sorted(runs.find(), key=lambda run: run.dataset == "synthetic"):
+    for run in shown:
         provenance = run.info.get("provenance", {})
         memory = provenance.get("peak_gpu_memory_mib") or provenance.get("peak_memory_mib")
         when = (provenance.get("finished") or "")[:10].replace("-", "\N{NON-BREAKING HYPHEN}")
         threads = f"threads: {provenance['threads']}" if provenance.get("threads") else ""
         note = ", ".join(filter(None, (when, threads)))
-        converged = '<span class="absent">demonstration</span>'
-        if run.dataset != "synthetic":
-            found = network_certificates(run)
-            converged = f"{sum(one.converged for one in found)} of {len(found)}"
         row = {"Run": with_note(run_link(run), NAMES[run.paper])}
         row["Training (min)"] = Html(f"{_minutes(run):,.1f}")
         row["Peak memory (GiB)"] = Html(f"{memory / 1024:.1f}") if memory else None
         row["Made on"] = with_note(provenance.get("gpu") or provenance.get("cpu"), note, Long)
         row["Commit"] = Html(f"<code>{(provenance.get('commit') or 'unknown')[:9]}</code>")
-        rows.append(row | {"Networks converged": Html(converged)})
+        if run.dataset != "synthetic":
+            found = network_certificates(run)
+            row["Networks converged"] = Html(f"{sum(one.converged for one in found)} of {len(found)}")
+        rows.append(row)
     return table(rows, ["Training (min)", "Peak memory (GiB)"], "Runs")
 
 

@@ -29,7 +29,7 @@ def summary() -> HTML:
     """Show how many printed numbers each check covers and how many of them fail it."""
     found = {
         "Accuracies that are fractions of their test samples": forensics.fractions()["fits"].ne(""),
-        "Averages that follow from their class accuracies": forensics.averages()["agrees"].ne(""),
+        "Averages that follow from their class accuracies": _averages()["agrees"].ne(""),
         "Rows of confusion matrices that fit their class": forensics.confusions()["agrees"],
         "Differences that follow from the tables": forensics.differences()["agrees"],
         "Differences that add up among themselves": forensics.chains()["agrees"],
@@ -60,21 +60,27 @@ def fractions() -> HTML:
     return HTML(table(rows, label="Accuracies that are no fraction").data + said)
 
 
+def _averages() -> pd.DataFrame:
+    """Return the printed averages with what each is ``called``; one that is printed again counts once."""
+    frame = forensics.averages()
+    notes = claims.frame().set_index("id")["note"].fillna("")[frame["id"]]
+    plain = notes.str.startswith("called accuracy").to_numpy()
+    frame["called"] = frame["metric"].str.replace("_", " ").mask(plain, "accuracy")
+    return frame.drop_duplicates(["paper", "model", "dataset", "called", "printed"])
+
+
 def averages() -> HTML:
     """Show every printed average with what its class accuracies give."""
-    notes = claims.frame().set_index("id")["note"].fillna("")  # which say what a class mean is called
     rows = [
         {
             "Claim": _what(row),
-            "Called": "accuracy"
-            if notes[row["id"]].startswith("called accuracy")
-            else row["metric"].replace("_", " "),
+            "Called": row["called"],
             "Printed (%)": number(row["printed"]),
             "Mean of classes": number(row["class_mean"]),
             "By images": number(row["weighted"]),
             "It is": row["agrees"] or Html("<strong>neither</strong>"),
         }
-        for _, row in forensics.averages().iterrows()
+        for _, row in _averages().iterrows()
     ]
     right = ["Printed (%)", "Mean of classes", "By images"]
     odd = [row for row in rows if isinstance(row["It is"], Html)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from about_runs import NAMES, dataset_title, pages, run_link
+from about_runs import NAMES, apart, dataset_title, pages, run_link
 from complete import complete
 from IPython.display import HTML
 from markup import NOT_RUN, Html, Long, Short, facts, table, with_note
@@ -87,7 +87,11 @@ def source(run: runs.Run | None) -> HTML:
 
 
 def certificates(shown: Iterable[runs.Run]) -> HTML:
-    """Show what the splits of runs keep, one row per run and split."""
+    """Show what the splits of runs keep, one row per run and split; drawn faces apart."""
+    return apart(shown, _certificates)
+
+
+def _certificates(shown: list[runs.Run]) -> HTML:
     rows = []
     for run in shown:
         for name, found in run.info.get("certificates", {}).items():

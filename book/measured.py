@@ -21,7 +21,7 @@ from fer_lib.evidence import runs
 from fer_lib.judge import answers, convergence, report
 from fer_lib.judge.inflation import FEWEST
 from fer_lib.show import plots
-from fer_lib.show.pages import called
+from fer_lib.show.pages import called, disturbance
 from fer_lib.show.plots.matrix import losses
 
 if TYPE_CHECKING:
@@ -248,15 +248,19 @@ def evidence(
         if not frames:
             return []
         frame, rows = pd.concat(frames), []
-        first = ", ".join(HEADS.get(text, text.replace("_", " ")) for text in by)
-        first = first[:1].upper() + first[1:]
-        wanted = columns or {text.capitalize(): (text, 2) for text in frame if text not in (*by, "seed")}
+        first = _head(", ".join(HEADS.get(text, text.replace("_", " ")) for text in by))
+        wanted = columns or {_head(text): (text, 2) for text in frame if text not in (*by, "seed")}
         for key, part in frame.groupby(list(by), sort=False, dropna=False):
             cells = {head: _over_seeds(part.get(how[0]), *how[1:]) for head, how in wanted.items()}
             rows.append({first: called(", ".join(map(str, key)).replace("_", " ")), **cells})
         return rows
 
     return _tables(families(shown), rows_of, label or name.replace("_", " ").capitalize())
+
+
+def _head(text: str) -> str:
+    """Return a column's head: its first letter large, unless it is a symbol such as λ."""
+    return text[:1].upper() + text[1:] if text[:1].isascii() else text
 
 
 def _over_seeds(values: pd.Series | None, digits: int = 2, factor: float = 1, sign: str = "") -> Html | None:
@@ -266,7 +270,9 @@ def _over_seeds(values: pd.Series | None, digits: int = 2, factor: float = 1, si
     if not pd.api.types.is_numeric_dtype(values):
         return Html("<br>".join(map(cell, dict.fromkeys(values.dropna()))))
     values = factor * values.dropna()
-    mean, least, most = (f"{value:{sign}.{digits}f}" for value in (values.mean(), values.min(), values.max()))
+    mean, least, most = (
+        f"{value:{sign},.{digits}f}" for value in (values.mean(), values.min(), values.max())
+    )
     return with_note(Html(mean), f"{least} to {most}" if least != most else "")
 
 
@@ -296,7 +302,7 @@ def robustness(shown: Iterable[runs.Run]) -> HTML | None:
             if 100 * clear < guessing(members[0]):
                 continue
             hard = mine[mine["severity"] == mine["severity"].max()].set_index("condition")["accuracy"]
-            lost = (100 * (hard - clear)).rename(lambda name: name.replace("_", " "))
+            lost = (100 * (hard - clear)).rename(disturbance)
             rows.append({"model": f"{called(model)}: {100 * clear:.1f} %", **lost})
         return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
@@ -16,6 +17,8 @@ from fer_lib.evidence.runs import Run
 from fer_lib.judge import people
 from fer_lib.show.plots.style import styled, subplots
 
+CONTROLS = re.compile("@| again$| of six$")
+"""Names of what only controls our own runs: other folds, second trainings and averages of these."""
 NOT_RECORDED = HTML('<p class="not-run">The votes are not recorded here.</p>')
 
 
@@ -111,7 +114,7 @@ def networks(shown: Iterable[Run]) -> HTML:
     tables = []
     for run in shown if found else ():
         rows = []
-        for model in (model for model in run.models() if "@" not in model):
+        for model in (model for model in run.models() if not CONTROLS.search(model)):
             values = people.beside(found, run, model)
             first = {"Network": Short(escape(model))}
             rows.append(first | {head: number(values[key]) for key, head in heads.items()})

@@ -26,7 +26,13 @@ PROPER = {
     **{"ck": "CK+", "ckplus": "CK+", "fer": "FER2013", "oulu": "Oulu-CASIA", "vgg": "VGG", "vgg19": "VGG19"},
     **{name: name.upper() for name in ("cbam", "clahe", "hog", "loso", "mtcnn", "sift", "spp", "svm")},
     **{"adam": "Adam", "mmi": "MMI", "nimstim": "NimStim", "jaffe": "JAFFE", "shan": "Shan", "cspp": "C-SPP"},
-    "lr": "learning-rate",
+    **{
+        "lr": "learning-rate",
+        "bn": "batch-norm",
+        "08": "of 0.8",
+        "fc": "dense layers",
+        "ce": "cross-entropy",
+    },
 }
 """How words of an entry's id are written on a page."""
 
@@ -148,6 +154,26 @@ def _condition(paper: str, dataset: str, frame: pd.DataFrame) -> str:
     )
 
 
+def _readings(frame: pd.DataFrame) -> list[str]:
+    """Return what a reader calls changed readings; with the paper where two are called alike."""
+    said = {True: "yes", False: "no"}
+    names = {
+        (paper, knob): _name(entry)
+        for paper in frame["paper"].unique()
+        for knob, entry in claims.ambiguities(paper).dropna(subset="knob")[["knob", "id"]].to_numpy()
+    }
+    texts = [
+        f"{names.get((row.paper, row.knob), row.knob)}: "
+        + (said[row.value] if isinstance(row.value, bool) else str(row.value).replace("_", " "))
+        for row in frame.itertuples()
+    ]
+    papers = pd.Series(frame["paper"].to_numpy()).groupby(texts).nunique()
+    return [
+        f"{text} ({NAMES[paper]})" if papers[text] > 1 else text
+        for text, paper in zip(texts, frame["paper"], strict=True)
+    ]
+
+
 def summary() -> Markdown:
     """Say in one sentence what the probes on real data found."""
     frame = _real(effects())
@@ -158,8 +184,8 @@ def summary() -> Markdown:
     idle = frame[~frame["started"].astype(bool)]
 
     def listed(part: pd.DataFrame, points: str = "") -> str:
-        named = "`{knob} = {value}` of {name}" + points
-        rows = part.assign(name=part["paper"].map(NAMES)).to_dict("records")
+        named = "*{reading}* of {name}" + points
+        rows = part.assign(name=part["paper"].map(NAMES), reading=_readings(part)).to_dict("records")
         return ", ".join(named.format(**row) for row in rows)
 
     text = f"Of {len(frame)} readings measured on real data, {len(clear)} moved accuracy by more than noise"
@@ -181,10 +207,8 @@ def forest() -> Figure | HTML:
     if not len(frame):
         return NOT_RUN
     frame = frame.sort_values("difference", ascending=False, kind="stable")
-    labels = [
-        f"{row.knob} = {row.value}" + ("" if row.dataset == "fer2013" else f" ({dataset_title(row.dataset)})")
-        for row in frame.itertuples()
-    ]
+    named = zip(_readings(frame), frame["dataset"], strict=True)
+    labels = [text + ("" if on == "fer2013" else f" ({dataset_title(on)})") for text, on in named]
     frame = frame.drop(columns="value").rename(columns={"difference": "value"})
     frame = frame.assign(label=labels, group=frame["paper"].map(NAMES))
     frame["note"] = ["" if started else "never started" for started in frame["started"]]

@@ -81,6 +81,21 @@ def test_settings_name_their_source(begin):
     assert table["augmentation"][0] == "none"
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "none"),
+        (0.5, "0.5"),
+        ((0.9, 0.999), "(0.9, 0.999)"),
+        ((1e-3, 1e-3, 1e-4, 1e-5), "falls from 0.001 to 0.00001 over 4 epochs"),
+        ((1.0, 3.0, 2.0, 0.1), "rises from 1 to 3, then falls to 0.1 over 4 epochs"),
+        ((0.1,) * 4, "stays at 0.1 over 4 epochs"),
+    ],
+)
+def test_a_rate_for_each_epoch_is_told_by_how_it_goes(value, said):
+    assert chapters._setting(value) == said
+
+
 def test_an_altered_copy_is_said_and_recorded(begin, corpus, monkeypatch):
     found = {"original": False, "findings": ["Its grey levels are <equalised>."]}
     monkeypatch.setattr(datasets, "authenticity", lambda corpus: found)

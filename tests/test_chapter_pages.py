@@ -25,7 +25,7 @@ def helpers(monkeypatch):
     """Import the pages' helpers as the pages do, from their own folder."""
     monkeypatch.syspath_prepend(str(BOOK))
     yield
-    for name in ("papers", "measured", "chapter", "about_runs", "markup", "register", "pictures"):
+    for name in ("papers", "measured", "chapter", "about_runs", "markup", "register", "pictures", "corpora"):
         sys.modules.pop(name, None)
 
 
@@ -360,7 +360,20 @@ def test_curves_confusion_and_features_are_of_the_best_run(tmp_path, drawn, monk
     assert "as printed" in drawn[0].data
 
 
+def test_heads_leave_symbols_alone_and_counts_have_separators():
+    import measured
+
+    assert [measured._head(text) for text in ("λ", "mean weight", "SIFT words")] == [
+        "λ",
+        "Mean weight",
+        "SIFT words",
+    ]
+    assert measured._over_seeds(pd.Series([12345.0]), 0) == "12,345"
+
+
 def test_real_runs_and_drawn_faces_never_share_a_table(tmp_path):
+    import about_runs
+    import corpora
     import measured
 
     made = [recorded(tmp_path, 0), recorded(tmp_path, 1, dataset="synthetic")]
@@ -368,6 +381,15 @@ def test_real_runs_and_drawn_faces_never_share_a_table(tmp_path):
     assert shown.count("<table") == 1
     assert "Drawn faces" not in shown
     assert "Drawn faces, a demonstration" in measured.accuracies(made[1:], ["VGG19"]).data
+    for run in made:
+        kept = {"n_folds": 1, "tested": N, "every_sample_tested_once": True, "subjects_shared": None}
+        run.info["certificates"] = {"official": kept | {"twins_crossing": 4, "index_sha256": "ab" * 32}}
+    for shown in (about_runs.apart(made, about_runs._made).data, corpora.certificates(made).data):
+        real, drawn = shown.split("Drawn faces, a demonstration")
+        assert real.count("<table") == drawn.count("<table") == 1
+        assert "FER2013" in real
+        assert "Synthetic" in drawn
+    assert "Not run" in corpora.certificates([]).data
 
 
 def test_the_campaign_is_listed_with_what_is_done(tmp_path, monkeypatch):

@@ -46,9 +46,12 @@ def test_every_failing_fraction_is_shown():
 def test_the_summary_counts_what_the_tables_show():
     import arithmetic
 
-    table = forensics.averages()
+    table, shown = arithmetic._averages(), arithmetic.averages().data
     assert f'data-head="Checked">{len(table)}</td>' in arithmetic.summary().data
-    assert arithmetic.averages().data.count("neither") == (table["agrees"] == "").sum()
+    assert shown.count("neither") == (forensics.averages()["agrees"] == "").sum()
+    lines = re.findall(r"<tr.*?</tr>", shown)
+    assert len(lines) == len(table) + shown.count("<table")
+    assert len(set(lines)) == len(table) + 1  # no row twice, and two tables have one head
 
 
 @pytest.mark.parametrize("paper", claims.PAPERS)
@@ -91,6 +94,20 @@ def test_a_measured_reading_is_shown_with_its_interval_and_its_noise(monkeypatch
     assert "Of 2 readings measured on real data, 1 moved accuracy" in register.summary().data
     assert "never started" not in register.summary().data + shown
     assert not isinstance(register.forest(), HTML)
+
+
+def test_readings_have_names_and_the_paper_only_where_two_are_called_alike():
+    import register
+
+    rows = [
+        EFFECT | {"knob": "normalisation", "value": "global_mean", "paper": p} for p in ("cnn_sift", "lkrnet")
+    ]
+    rows.append(EFFECT | {"knob": "use_batchnorm", "value": True})
+    names = register._readings(pd.DataFrame(rows))
+    assert names[2].endswith(": yes")
+    assert "global mean" in names[0]
+    again = register._readings(pd.DataFrame([*rows, rows[0] | {"paper": "multimodal"}]))
+    assert again[0] == f"{names[0]} ({claims.load('cnn_sift').short_name})"
 
 
 def test_a_network_that_never_started_is_no_cost(monkeypatch):

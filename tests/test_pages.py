@@ -33,6 +33,14 @@ def test_text_is_escaped_and_html_is_not():
     assert "<b>c</b>" in html
 
 
+def test_disturbances_have_words():
+    from fer_lib.features.robustness import CONDITIONS
+
+    assert {*CONDITIONS} < {*pages.DISTURBED}
+    assert pages.disturbance("occlusion_mouth") == "mouth covered"
+    assert pages.disturbance("heavy_rain") == "heavy rain"
+
+
 def test_a_folded_table_stands_under_its_line():
     html = pages.table(pd.DataFrame({"a": [1]}), fold="One & all").data
     assert html.startswith('<details class="fer-fold"><summary>One &amp; all</summary>')

@@ -50,7 +50,7 @@ def test_severity_has_a_panel_per_condition_and_a_line_per_model():
     assert len(shown) == 4
     assert all(len(axes.lines) == 2 for axes in shown)
     np.testing.assert_allclose(shown[0].lines[0].get_ydata(), [80, 55, 30])
-    assert {"occlusion mouth", called("OURS"), "VGG"} <= texts(figure)
+    assert {"mouth covered", called("OURS"), "VGG"} <= texts(figure)
 
 
 def test_roc_names_each_class_with_its_area():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_lib import claims
 from fer_lib.judge.verdicts import DECIDED, VERDICTS
-from fer_lib.show.pages import Html, Long, called, cell, folded, grid
+from fer_lib.show.pages import Html, Long, called, cell, disturbance, folded, grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def measure(row: Mapping[str, Any]) -> str:
     if metric != "confidence":
         return metric
     claim = claims.load(row["paper"]).claim(row["id"])
-    return f"{metric} on image {claim.image}, {claim.condition.replace('_', ' ').replace('color', 'colour')}"
+    return f"{metric} on image {claim.image}, {disturbance(claim.condition)}"
 
 
 def claims_table(frame: pd.DataFrame, label: str) -> str:

@@ -61,6 +61,20 @@ def open_places(paper: str) -> pd.DataFrame:
     return frame[~frame["problem"].str.startswith("Not open in the paper")]
 
 
+def _setting(value: Any) -> str:
+    """Return the value of a setting; of a rate for each epoch, how it goes."""
+    if value is None:
+        return "none"
+    if not isinstance(value, (tuple, list)) or len(value) < 4:
+        return str(value)
+    some = (value[0], max(value), value[-1])
+    first, highest, last = (np.format_float_positional(float(f"{one:.3g}"), trim="-") for one in some)
+    way = f"rises from {first} to {highest}" if value[0] < max(value) else ""
+    if value[-1] < max(value):
+        way = f"{way}, then falls to {last}" if way else f"falls from {first} to {last}"
+    return f"{way or f'stays at {first}'} over {len(value)} epochs"
+
+
 class Chapter:
     """One run of one paper's notebook, from its parameters to its verdicts.
 
@@ -198,10 +212,7 @@ class Chapter:
         """Show a recipe line by line, each with where the paper sets it (a budget may change it)."""
         facts = recipe.describe()
         sources = facts.pop("sources")
-        rows = [
-            (name, "none" if value is None else str(value), sources.get(name, "not stated"))
-            for name, value in facts.items()
-        ]
+        rows = [(name, _setting(value), sources.get(name, "not stated")) for name, value in facts.items()]
         return pages.table(pd.DataFrame(rows, columns=["setting", "value", "where the paper sets it"]))
 
     # --- figures --------------------------------------------------------------------------------------------

@@ -29,6 +29,23 @@ def called(name: str) -> str:
     return name
 
 
+DISTURBED = {
+    "original": "undisturbed",
+    "occlusion_mouth": "mouth covered",
+    "occlusion_eye": "eyes covered",
+    "occlusion_mouth_and_eye": "mouth and eyes covered",
+    "color_distortion": "colours distorted",
+    "high_brightness": "brighter",
+    "low_brightness": "darker",
+}
+"""What is done to test images, and what a reader calls it."""
+
+
+def disturbance(name: str) -> str:
+    """Return what a reader calls a disturbance of test images, such as ``occlusion_mouth``."""
+    return DISTURBED.get(name, name.replace("_", " "))
+
+
 def banner(
     card: Card, budget: str, changes: list[str], against: str = "the paper", stand_in: bool = False
 ) -> HTML:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fer_lib.show.pages import disturbance
 from fer_lib.show.plots import style
 from fer_lib.show.plots.pictures import _sheet, _show
 from fer_lib.show.plots.style import SMALL, WIDTH, styled, subplots
@@ -71,7 +72,7 @@ def severity(frame: pd.DataFrame) -> Figure:
             x, y, low, high = part[["severity", "accuracy", "low", "high"]].T.to_numpy()
             axes.plot(x, 100 * y, "o-", color=tint, lw=1.6, ms=3.5)
             axes.fill_between(x, 100 * low, 100 * high, color=tint, alpha=0.12, lw=0)
-        axes.set_title(condition.replace("_", " "), fontsize=SMALL, fontweight="normal")
+        axes.set_title(disturbance(condition), fontsize=SMALL, fontweight="normal")
         axes.grid(axis="y")
         axes.tick_params(labelsize=SMALL)
     for axes in grid.flat[len(conditions) :]:
