@@ -15,6 +15,7 @@ import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -127,6 +128,19 @@ def test_a_picture_of_a_notebook_is_known_by_its_output_s_metadata(tmp_path):
     assert figures.recorded_names(tmp_path / "notebook.ipynb") == ["roc", None]
 
 
+def test_the_corner_of_a_sheet_has_whole_pictures_with_their_words():
+    sheet = np.full((400, 500), 255, np.uint8)
+    for row in range(3):
+        for column in range(4):
+            y, x = 20 + 120 * row, 10 + 120 * column
+            sheet[y : y + 90, x : x + 100] = 60  # a picture
+            sheet[y + 98 : y + 106, x + 30 : x + 60] = 0  # and its words
+    found = figures.corner(Image.fromarray(sheet), 2, 3)
+    assert found.size == (10 + 3 * 120 - 10, (20 + 120 + 106 + 20 + 240) // 2)
+    assert figures.corner(Image.fromarray(sheet), 9, 9).size == (500, 400)  # all there is
+    assert figures.corner(Image.new("L", (50, 40), 255), 1, 1).size == (50, 40)
+
+
 CONF = """
 import sys
 sys.path.insert(0, {extensions!r})
@@ -151,6 +165,7 @@ An *own* caption.
 
 ```{recorded-figure} cnn_sift/synthetic conf*
 :name: several
+:cells: 1 1
 Confusion of each network.
 ```
 
@@ -242,6 +257,7 @@ class TestBuilt:
 
     def test_a_pattern_shows_every_picture_under_what_it_is_of(self, built):
         several = built[0].find(id="several")
-        assert [image["src"].split("/")[-1] for image in several.select("img")] == ["confusion.png"]
+        (image,) = (image["src"].split("/")[-1] for image in several.select("img"))
+        assert image.endswith("confusion-1x1.png")  # the corner of the sheet
         assert several.select_one("p.fer-caption").get_text() == "usion"
         assert "of each network" in several.figcaption.get_text()

@@ -14,7 +14,8 @@ by it. An output of a recorded notebook names its figure in its metadata, ``{"fi
 Of the runs of that paper and dataset the one at the highest budget that has it is taken; ``*`` is any
 dataset, photographs before drawn faces. Where there is none, the figure says that it was not run. A name
 with ``*`` shows all pictures that it fits, one below the other, each under what ``*`` stands for. Of names
-with ``|`` between them the first that a run has is shown.
+with ``|`` between them the first that a run has is shown. ``:cells: 2 3`` shows the upper left corner of a
+sheet, two rows of three pictures, on white paper of four by three.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ import json
 from collections.abc import Iterable
 from fnmatch import translate
 from functools import cache
+from os.path import relpath
 from pathlib import Path
 from re import match
 from typing import Any, ClassVar
 
+import numpy as np
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
+from PIL import Image, ImageOps
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
@@ -118,13 +122,39 @@ def _by_heading(image: nodes.image, count: int) -> dict[str, str]:
     return {"caption": f"{about}, picture {count} of this page.", "alt": f"Picture on: {about}"}
 
 
+WHITE, LEAST, SHAPE = 250, 0.04, (4, 3)
+"""Grey values that are paper, the share of a sheet that is a picture and no text, width and height shown."""
+
+
+def corner(sheet: Image.Image, rows: int, columns: int) -> Image.Image:
+    """Return the upper left corner of a sheet: so many rows and columns of pictures, with their words.
+
+    Pictures are told from words by their size, and from one another by the white between them.
+    """
+    inked = np.asarray(sheet.convert("L")) < WHITE
+
+    def end(lines: np.ndarray, count: int) -> int:
+        edges = np.flatnonzero(np.diff(np.r_[0, lines.astype(int), 0])).reshape(-1, 2)
+        large = np.flatnonzero(edges[:, 1] - edges[:, 0] >= LEAST * len(lines))
+        if count >= len(large):
+            return len(lines)
+        last, following = large[count - 1], large[count]
+        # Words belong to the picture that they are nearer to.
+        while edges[last + 1, 0] - edges[large[count - 1], 1] < edges[following, 0] - edges[last + 1, 1]:
+            last += 1
+        return int(edges[last : last + 2].ravel()[1:3].mean())  # half-way to what follows
+
+    bottom = end(inked.any(axis=1), rows)
+    return sheet.crop((0, 0, end(inked[:bottom].any(axis=0), columns), bottom))
+
+
 class RecordedFigure(SphinxDirective):
     """Show a figure of a run's evidence, numbered, with its caption and a link to the run."""
 
     required_arguments = 2
     final_argument_whitespace = True  # a figure is named after a model, whose name may be of two words
     has_content = True
-    option_spec: ClassVar = {"name": directives.unchanged}
+    option_spec: ClassVar = {"name": directives.unchanged, "cells": directives.positive_int_list}
 
     def run(self) -> list[nodes.Node]:
         """Return one figure."""
@@ -153,9 +183,23 @@ class RecordedFigure(SphinxDirective):
     def _picture(self, path: Path, name: str, alt: str) -> list[nodes.Node]:
         """Return one picture, under what it is of where there may be several."""
         self.env.note_dependency(str(path))
-        image = nodes.image(uri="/" + path.relative_to(self.env.srcdir).as_posix(), alt=alt)
+        image = nodes.image(uri="/" + Path(relpath(self._cropped(path), self.env.srcdir)).as_posix(), alt=alt)
         of = called(path.stem.removeprefix(name.partition("*")[0]).replace("_", ", "))
         return [nodes.paragraph("", of, classes=["fer-caption"]), image] if "*" in name else [image]
+
+    def _cropped(self, path: Path) -> Path:
+        """Return the file of a picture, or of the corner of it that is asked for."""
+        if "cells" not in self.options:
+            return path
+        rows, columns = self.options["cells"]
+        name = "-".join((*path.relative_to(self.env.srcdir).parts[1:-2], path.stem, f"{rows}x{columns}.png"))
+        made = Path(self.env.doctreedir) / "corners" / name
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as sheet:
+            part = corner(sheet.convert("RGB"), rows, columns)
+            high = max(part.height, -(-part.width * SHAPE[1] // SHAPE[0]))
+            ImageOps.pad(part, (high * SHAPE[0] // SHAPE[1], high), color="white").save(made)
+        return made
 
     def _files(self, where: str, names: str) -> tuple[list[Path], str]:
         """Return the pictures in the best run that has some, and which of ``a|b`` they are called by."""
