@@ -65,7 +65,7 @@ def cards(score: pd.DataFrame, everything: Sequence[runs.Run]) -> HTML:
         "The claims named follow a rule: those judged by running come first, then those about the paper’s "
         "own network, then what its abstract says, then an order. A dataset’s size is never named."
     )
-    return HTML(f'<div class="fer-cards">{"".join(shown)}</div><p class="small">{said}</p>')
+    return HTML(f'{pictures.key()}<div class="fer-cards">{"".join(shown)}</div><p class="small">{said}</p>')
 
 
 def _examples(mine: pd.DataFrame) -> str:

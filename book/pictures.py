@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache, partial
 from html import escape
@@ -39,6 +40,15 @@ NETWORKS = {
     "lkrnet": ("LKRNet (full)", partial(lkrnet.build, "Our method")),
 }
 """Paper to its network that is drawn: what it is called and how it is built."""
+LAYERS = {
+    "attention": "#aa3377",
+    "pyramid": "#228833",
+    "conv": "#4477aa",
+    "dense": "#ee7733",
+    "pool": "#bbbbbb",
+}
+"""A word in a box of a thumbnail, the first that fits, and the colour of the box."""
+INPUT = "#555555"
 SHAPES = {
     "cnn_sift": {"face": FACE, "SIFT words": (cnn_sift.VISUAL_WORDS["S2"],)},
     "multimodal": {"face": FACE, "landmarks": (136,), "HOG": (900,)},
@@ -120,9 +130,31 @@ def network(paper: str) -> HTML:
 
 
 def thumbnail(paper: str) -> str:
-    """Return a network's diagram for a card, where its words are left out."""
+    """Return a network's diagram for a card: its words are left out, its boxes coloured by their layers."""
     name, model, inputs = built(paper)
-    return diagram(model, inputs, f"Diagram of {name}").replace("fer-diagram", "fer-diagram thumbnail")
+    drawn = diagram(model, inputs, f"Diagram of {name}").replace('diagram"', 'diagram thumbnail"', 1)
+
+    def coloured(box: re.Match[str]) -> str:
+        texts = re.findall(r"<text[^>]*>(.*?)</text>", box[0])
+        kinds = [kind for kind in LAYERS if any(kind in text for text in texts)]
+        tint = LAYERS[kinds[0]] if kinds else INPUT
+        return box[0].replace("<rect ", f'<rect style="fill:{tint};stroke:{tint}" ', 1)
+
+    return re.sub(r'<g class="\w+">.*?</g>', coloured, drawn).replace(
+        "<svg ", '<svg style="stroke-width:6" ', 1
+    )
+
+
+def key() -> str:
+    """Return what the colours of thumbnails mean."""
+    names = LAYERS | {"input, or a mean": INPUT}
+    said = {"conv": "convolutions", "dense": "dense layers", "pool": "pools"}
+    said |= {"attention": "convolutions with attention", "pyramid": "spatial pyramid"}
+    squares = (
+        f'<span><span style="color:{tint}">■</span> {said.get(name, name)}</span>'
+        for name, tint in names.items()
+    )
+    return f'<p class="fer-legend">{"".join(squares)}</p>'
 
 
 def built(paper: str) -> tuple[str, nn.Module, dict[str, Tensor]]:

@@ -329,6 +329,18 @@ def test_an_overview_draws_its_network_and_what_is_claimed(paper, monkeypatch):
     assert "●" not in chart
 
 
+def test_thumbnails_are_coloured_by_kind_of_layer_and_differ():
+    import pictures
+
+    made = [pictures.thumbnail(paper) for paper in claims.PAPERS]
+    for drawn in made:
+        assert drawn.count("<rect") == drawn.count('style="fill:')
+        assert pictures.LAYERS["conv"] in drawn or pictures.LAYERS["attention"] in drawn
+        assert pictures.INPUT in drawn
+    assert len({tuple(re.findall("fill:(#\\w+)", drawn)) for drawn in made}) == len(made)
+    assert pictures.key().count("■") == len(pictures.LAYERS) + 1
+
+
 def test_a_chart_tells_certified_runs_from_others(tmp_path):
     import pictures
 
