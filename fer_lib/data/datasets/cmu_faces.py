@@ -44,7 +44,7 @@ cmu_faces/
     place=7,
     codes={"In the name": {word: canonical(word) for word in ("angry", "happy", "sad", "neutral")}},
     lacks={"sequences": "CMU faces is stills, so no sequence can be read"},
-    stands_in=("cspp",),
+    stands_in=("cnn_sift", "cspp", "lkrnet"),
     address="https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip",
 )
 
@@ -93,5 +93,6 @@ READER = Reader(
     CARD,
     locate,
     {"scale": ("best", *SCALES), "pose": POSES, "eyes": EYES},
+    {"crop": None, "size": None},
     whole=tuple({"scale": scale} for scale in SCALES),
 )

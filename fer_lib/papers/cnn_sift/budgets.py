@@ -3,7 +3,8 @@
 ``width`` scales every layer; ``epochs`` None is the paper's; ``folds`` and ``repeats`` None are all of them;
 ``steady`` is the share of the epochs after which the rate falls to zero; ``limit`` keeps that many training
 images of FER2013 and a quarter as many of each test part; so many ``descriptors`` make a vocabulary;
-``sizes``, ``draws`` and ``steps``: how much data does SIFT need?
+``sizes``, ``draws`` and ``steps``: how much data does SIFT need? ``small`` is what is other on corpora of some
+hundred images; ``control`` trains three further CNNs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
     # Every image and layer. The rate stays for half of the epochs and falls to zero in the others: at a
     # constant one the last epoch may be a bad one.
     "full": {"control": True, "width": 1, "epochs": 24, "steady": 0.5, "batch_size": 128}
+    | {"small": {"epochs": 60, "batch_size": 32, "control": False}}
     | {"folds": None, "repeats": 1, "limit": None, "descriptors": 200_000}
     | {"sizes": (213, 1000), "draws": 1, "steps": 250, "steps_per_image": 0.26},
     # C2 is trained once more, twice as long, to see whether that would change anything.
