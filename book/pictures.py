@@ -27,6 +27,7 @@ from fer_lib.papers.multimodal import network as multimodal
 from fer_lib.show import pages
 from fer_lib.show.plots.diagram import diagram
 from fer_lib.show.plots.dumbbells import dumbbells
+from fer_lib.show.plots.style import MODEL_COLOURS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,7 +72,8 @@ def lines(found: Iterable[Headline]) -> list[dict[str, Any]]:
             label = claim.expression
         elif any(row["label"] == label for row in rows):  # by another protocol
             label += f" ({claim.place})"
-        row = {"label": label, "href": f"scorecard.html#claim-{claim.id}", "colour": paper.colour}
+        row = {"label": label, "href": f"scorecard.html#claim-{claim.id}"}
+        row["colour"] = MODEL_COLOURS.get(claim.model, paper.colour)  # that of its network, in every figure
         row |= {"claim": claim, "mean": one.mean, "claimed": one.claimed}
         row |= {"majority": None if claim.expression else majority(claim)}
         row["people"] = None if one.mean else agreed(claim.corpus).get(claim.expression or "all")

@@ -30,6 +30,8 @@ def helpers(monkeypatch):
         "front",
         "score_page",
         "pictures",
+        "papers",
+        "measured",
     ):
         sys.modules.pop(name, None)
 
