@@ -104,8 +104,9 @@ format: $(INSTALLED)
 
 # On copies, which git does not see and which JupyterLab may save as it likes; those that are there stay.
 lab: $(INSTALLED)
-	@mkdir -p _lab; for notebook in notebooks/*.ipynb; do \
-		test -e _lab/$${notebook##*/} || cp $$notebook _lab/; done
+	@mkdir -p _lab; for notebook in notebooks/*.ipynb; do copy=_lab/$${notebook##*/}; \
+		test -e $$copy || cp -p $$notebook $$copy; \
+		test $$notebook -nt $$copy && echo "$$copy is older than $$notebook: remove it to get the new one"; done; true
 	jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/_lab/explore.ipynb $(ARGS)
 
 lock: $(INSTALLED)
