@@ -92,6 +92,19 @@ def test_trainings_on_fewer_images_are_read_from_the_table_of_their_answers(writ
         running(made, better=["S@n=99"], worse=["C"])
 
 
+def test_trainings_on_fewer_images_are_of_people_whatever_folds_there_are(tmp_path):
+    ids, labels = np.array([f"img{i}" for i in range(40)]), np.arange(40) % 4
+    people = pd.DataFrame({"ids": ids, "label": labels, "subject": [f"s{i % 8}" for i in range(40)]})
+    with runs.Recorder("cnn_sift", "jaffe", "full", 0, "", tmp_path, fingerprint="f") as recorder:
+        for fold in ("random-fold1", "subject-fold1"):
+            recorder.add_samples(people.assign(fold=fold))
+        recorder.add_predictions("A@n=10", np.eye(4)[labels], labels, ids, "draw0")
+        recorder.commit()
+    answered = answers.scores(runs.find(tmp_path), "A@n=10")
+    assert answered.n == 40
+    assert {*answered.column("group")[0]} == {f"s{i}" for i in range(8)}
+
+
 def test_hard_classes_gain_most(write):
     made = write({"A": [0.9, 0.7, 0.7, 0.95, 0.7, 0.7, 0.7], "B": [0.6, 0.7, 0.7, 0.94, 0.7, 0.7, 0.7]})
     most = [[1, "A", "Angry"], [-1, "B", "Angry"], [-1, "A", "Happy"], [1, "B", "Happy"]]

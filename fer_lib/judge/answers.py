@@ -242,7 +242,9 @@ def _answered(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFrame:
     right, table["group"] = metrics.correct(rows, samples if len(samples) else None)
     table["correct"] = right.astype(float)
     if len(samples):
-        key = ["ids"] if samples["ids"].is_unique else ["ids", "fold"]
+        # A training on fewer images is tested on a fold's images, and named after the draw.
+        drawn = not {*table["fold"]} & {*samples["fold"]}
+        key = ["ids"] if drawn or samples["ids"].is_unique else ["ids", "fold"]
         extra = samples[[*key, *samples.columns.difference([*table.columns])]].drop_duplicates(key)
         table = table.merge(extra, how="left", on=key, indicator="found")
         if (table.pop("found") != "both").any():
