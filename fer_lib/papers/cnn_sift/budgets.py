@@ -3,8 +3,8 @@
 ``width`` scales every layer; ``epochs`` None is the paper's; ``folds`` and ``repeats`` None are all of them;
 ``steady`` is the share of the epochs after which the rate falls to zero; ``limit`` keeps that many training
 images of FER2013 and a quarter as many of each test part; so many ``descriptors`` make a vocabulary;
-``sizes``, ``draws`` and ``steps``: how much data does SIFT need? ``small`` is what differs on corpora of a few
-hundred images; ``control`` trains three further CNNs.
+``sizes``, ``draws`` and ``steps``: how much data does SIFT need? ``small`` is what differs on corpora of some
+hundred images, ``control`` trains three further CNNs.
 """
 
 from __future__ import annotations
