@@ -123,7 +123,7 @@ class Trainer:
     def transfer(
         self, trained: dict[str, list[Outcome]], folds: Sequence[Fold], target: Corpus, name: str
     ) -> dict[str, dict[str, Any]]:
-        """Apply the models of all folds to one of the :func:`fer_lib.papers.cspp.corpora.targets`, and record what they answer.
+        """Apply the models of all folds to another corpus, and record what they answer.
 
         ``trained`` are the outcomes of each network, one per fold. Returned are each network's ``accuracy``,
         the mean of its ``models``, and the interval (``low``, ``high``), which draws subjects and models.
