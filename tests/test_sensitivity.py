@@ -67,6 +67,13 @@ def test_other_data_are_told_from_the_same_prepared_otherwise(tmp_path, images, 
     assert len(sensitivity.effects(tmp_path)) == measured
 
 
+def test_a_parameter_that_came_later_had_its_default_before(tmp_path):
+    record(tmp_path, 0, right=50)
+    record(tmp_path, 0, "augment=mild", right=60, augment="mild")
+    (row,) = sensitivity.effects(tmp_path).to_dict("records")
+    assert (row["knob"], row["default"], row["value"]) == ("augment", "none", "mild")
+
+
 def test_a_difference_that_a_seed_also_makes_is_within_noise(tmp_path):
     for seed, ours in ((0, 40), (1, 55)):
         record(tmp_path, seed, right=ours)

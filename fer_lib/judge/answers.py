@@ -243,7 +243,7 @@ def _answered(run: Run, model: str, _written: tuple[int, ...]) -> pd.DataFrame:
     table["correct"] = right.astype(float)
     if len(samples):
         # A training on fewer images is tested on a fold's images, and named after the draw.
-        drawn = not {*table["fold"]} & {*samples["fold"]}
+        drawn = not {*table["fold"]} & {*samples.get("fold", ())}
         key = ["ids"] if drawn or samples["ids"].is_unique else ["ids", "fold"]
         extra = samples[[*key, *samples.columns.difference([*table.columns])]].drop_duplicates(key)
         table = table.merge(extra, how="left", on=key, indicator="found")

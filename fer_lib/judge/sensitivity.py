@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fer_lib.evidence.provenance import RUN_PARAMETERS
+from fer_lib.evidence.provenance import RUN_PARAMETERS, knobs
 from fer_lib.evidence.runs import Run, find
 from fer_lib.judge import answers
 from fer_lib.learn import metrics
@@ -92,7 +92,9 @@ def _place(run: Run) -> tuple[Any, ...]:
 
 def _flipped(run: Run, ours: Run) -> tuple[str, Any, Any] | None:
     """Return the one parameter that differs, its value in ours and in the run; None if several do."""
-    theirs, own = run.info.get("parameters", {}), ours.info.get("parameters", {})
+    theirs, register = run.info.get("parameters", {}), knobs(run.paper)
+    # A parameter that came later had its default before.
+    own = {name: default for name, (default, _) in register.items()} | ours.info.get("parameters", {})
     names = (name for name in theirs if name in own and name not in RUN_PARAMETERS)
     changed = [(name, own[name], theirs[name]) for name in names if own[name] != theirs[name]]
     return changed[0] if len(changed) == 1 else None
