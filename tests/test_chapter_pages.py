@@ -144,11 +144,6 @@ def test_gains_are_given_at_each_size_and_compared(tmp_path):
     assert "with 1,000 images +5.00" in said
     assert "and it does: with fewer images it is larger by +45.00" in said
     assert "Not run" in papers.gains_by_size([], "CNN-SIFT", "CNN-ONLY").data
-    # A page is built although a run's answers cannot be joined to its samples.
-    doubled = pd.concat([frame.assign(fold=name) for name in ("a", "b")])
-    doubled.to_csv(run.path / "samples.csv", index=False)
-    answers._answered.cache_clear()
-    assert "Not run" in papers.gains_by_size([run], "CNN-SIFT", "CNN-ONLY").data
 
 
 @pytest.mark.parametrize("errors", [200, 0, None])

@@ -31,9 +31,9 @@ def grey(batch):
 
 
 def clips(batch):
-    """The middle of a face, moving to the right, in colour: (B, 3, 8, 32, 32)."""
+    """The middle of a face, moving to the right, in colour: (B, 3, 10, 32, 32)."""
     x = grey(batch)[:, :, 8:40, 8:40]
-    return torch.stack([x.roll(t, 3) for t in range(8)], 2).expand(-1, 3, -1, -1, -1).contiguous()
+    return torch.stack([x.roll(t, 3) for t in range(10)], 2).expand(-1, 3, -1, -1, -1).contiguous()
 
 
 def settling(epochs, lr=1e-3, **options):
@@ -68,7 +68,7 @@ NETWORKS = {
         settling(60, 3e-4),
     ),
     "cnn3d": (
-        lambda n: cnn3d.c1(n, width=0.125, size=32, frames=8),
+        lambda n: cnn3d.c1(n, width=0.125, size=32),
         lambda batch: (clips(batch),),
         settling(50, 2e-4),
     ),

@@ -48,7 +48,9 @@ def first_cells(**readings):
     names = {}
     exec(cells[0], names)
     names |= readings
-    exec(cells[1], names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_STAGE", "stage")  # as `fer run` has it
+        exec(cells[1], names)
     return names
 
 
