@@ -174,7 +174,7 @@ def test_a_damaged_line_is_named_and_all_others_are_kept(tmp_path, capsys):
     # The study's own line, each trial's first, and one of a trial's reports.
     for place in (0, *begun, codes.index(8)):
         glued = b'{"op_' + sound[place]  # a record that was joined to half a line
-        for damage in (b"\n", b"\0\0\0\n", sound[place][:9] + b"\n", glued):
+        for damage in (b"\n", b"\0\0\0\n", b"7\n", b"{}\n", sound[place][:9] + b"\n", glued):
             journal.write_bytes(b"".join([*sound[:place], damage, *sound[place + 1 :]]))
             assert search.trials(journal)["accuracy"].tolist() == before["accuracy"].tolist()
         assert f"line {place + 1} of {journal} is damaged" in capsys.readouterr().err

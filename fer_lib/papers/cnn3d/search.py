@@ -126,7 +126,9 @@ def _record(line: bytes) -> dict[str, Any] | None:
     """Return a record of a journal, also where it was glued to half a line; None for a damaged line."""
     for text in (line, line[max(line.rfind(b'{"op_code"'), 0) :]):
         with suppress(ValueError):
-            return json.loads(text)
+            record = json.loads(text)
+            if isinstance(record, dict) and "op_code" in record:  # not a number or {} that is left of a line
+                return record
     return None
 
 
@@ -136,7 +138,7 @@ def _lost(lines: list[bytes], place: int, path: Path) -> dict[str, Any]:
     The first line made the study. Any other began a trial if a later line tells of one that never began.
     """
     records = [_record(line) for line in lines]
-    if not any(record and "op_code" in record for record in records):
+    if not any(records):
         raise ValueError("no line is a record")
     _tell(f"fer: line {place + 1} of {path} is damaged; it is passed over, and all others are kept.")
     nothing = {"worker_id": "lost", "study_id": 0}
