@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
 from fer_lib.evidence.recorder import Recorder
 from fer_lib.features.sift import Descriptors, Vocabulary
-from fer_lib.learn import explain, metrics, training, units
+from fer_lib.learn import explain, metrics, side_by_side, training, units
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import Recipe, falling
 from fer_lib.learn.training import Part
@@ -50,13 +51,14 @@ class Ensemble:
     """Trains the paper's networks by name, on any fold of one corpus."""
 
     names: Sequence[str]
-    build: Callable[[str], CNN]  # makes an untrained network
+    build: Callable[[str], CNN]  # makes an untrained network; can be pickled where there are several workers
     corpus: Corpus
     words: Words  # what S1 to S3 read beside the image
     recorder: Recorder
     seed: int
     device: torch.device
     normalisation: str = "image"
+    workers: int = 1  # networks that are trained side by side
     start: dict[str, Path] = field(default_factory=dict, init=False)  # weights, where not from scratch
 
     def part(self, name: str, index: np.ndarray, train: np.ndarray) -> Part:
@@ -65,13 +67,20 @@ class Ensemble:
         return Part.of(self.corpus.images[index], self.corpus.labels[index], *bags, device=self.device)
 
     def train(
-        self, name: str, fold: Fold, recipe: Recipe, keep: bool = False, score_epochs: bool = True
-    ) -> Outcome:
-        """Train one network on one fold; ``keep`` its weights for :meth:`trained`."""
+        self,
+        fold: Fold,
+        recipe: Recipe,
+        names: Sequence[str] | None = None,
+        keep: Sequence[str] = (),
+        score_epochs: bool = True,
+    ) -> dict[str, Outcome]:
+        """Train networks (None: all) on one fold; :meth:`trained` has those in ``keep``."""
         sides = (fold.train, fold.validation, fold.test)
-        parts = tuple(self.part(name, index, fold.train) if len(index) else None for index in sides)
-        how = {"keep_weights": keep, "score_epochs": score_epochs}
-        return self._unit(f"{name} {fold.name}", name, parts, recipe, **how)
+        parts = {
+            name: tuple(self.part(name, index, fold.train) if len(index) else None for index in sides)
+            for name in names or self.names
+        }
+        return self._train(parts, fold.name, recipe, keep, score_epochs)
 
     def pretrain(self, corpus: Corpus, recipe: Recipe) -> None:
         """Train C1 to C3 on FER2013; they start from there, and S1 to S3 from C2."""
@@ -79,24 +88,27 @@ class Ensemble:
             Part.of(corpus.images[here], corpus.labels[here], device=self.device)
             for here in (corpus.split == "train", corpus.split == "private_test")
         )
-        for name in CNNS:
-            made = self._unit(f"{name} fer2013", name, (train, None, test), recipe, keep_weights=True)
+        parts = dict.fromkeys(CNNS, (train, None, test))
+        for name, made in self._train(parts, "fer2013", recipe, CNNS).items():
             starting = (name, f"{name} again", *(FUSED if name == "C2" else ()))
             self.start |= dict.fromkeys(starting, made.weights)
 
-    def _unit(
-        self, unit: str, name: str, parts: tuple[Part | None, ...], recipe: Recipe, **options: bool
-    ) -> Outcome:
-        """Train a network on parts that are on the device, as a unit that survives a kill."""
-
-        def make() -> CNN:
-            model = self.build(name)
-            if name in self.start:
-                model.load_trunk(units.read_weights(self.start[name]))
-            return model
-
-        options |= {"normalisation": self.normalisation, "seed": self.seed}
-        return units.train_unit(self.recorder, unit, make, parts, recipe, **options)
+    def _train(
+        self,
+        parts: dict[str, tuple[Part | None, ...]],
+        where: str,
+        recipe: Recipe,
+        keep: Sequence[str],
+        score_epochs: bool = True,
+    ) -> dict[str, Outcome]:
+        """Train each network on its parts, as units that survive a kill."""
+        shared = {"recipe": recipe, "normalisation": self.normalisation, "seed": self.seed}
+        jobs = [
+            {"unit": f"{name} {where}", "make": partial(_begin, self.build, name, self.start.get(name))}
+            | {"parts": own, "keep_weights": name in keep, "score_epochs": score_epochs, **shared}
+            for name, own in parts.items()
+        ]
+        return dict(zip(parts, side_by_side.train_units(self.recorder, jobs, self.workers), strict=True))
 
     def trained(self, name: str, fold: Fold, outcome: Outcome) -> tuple[CNN, Normalisation]:
         """Return a network as it was trained on a fold, and that fold's normalisation."""
@@ -118,6 +130,14 @@ class Ensemble:
         """Return the features before the softmax of the images at ``index``, float32 (N, D)."""
         model, normalise = self.trained(name, fold, outcome)
         return training.predict(model, self.part(name, index, fold.train), normalise, output=model.embed)
+
+
+def _begin(build: Callable[[str], CNN], name: str, start: Path | None) -> CNN:
+    """Return a network before its training: untrained, or with the trunk of one trained elsewhere."""
+    model = build(name)
+    if start is not None:
+        model.load_trunk(units.read_weights(start))
+    return model
 
 
 def averages(tested: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -153,19 +173,18 @@ def by_size(
         batches = -(-n // recipe.batch_size)
         steps = plan["steps"] + plan.get("steps_per_image", 0) * n
         epochs = max(1, round(steps / batches))
-        rates = falling(epochs, recipe.lr, steady=plan["steady"]) if "steady" in plan else None
+        rates = falling(epochs, recipe.lr, **plan["rates"]) if "rates" in plan else None
         shorter = replace(recipe, epochs=epochs, learning_rates=rates)
         right: dict[str, np.ndarray] = {}  # of each test image, the share of draws in which it is right
         for draw in range(plan["draws"]):
             train = splits.subset(corpus, fold.train, n, 1000 * seed + draw)
             small = replace(fold, name=f"n{n}-d{draw}", train=train)
-            tested = {}
-            for name in (name for name in ensemble.names if name not in CONTROLS):
-                outcome = ensemble.train(name, small, shorter, score_epochs=False)
-                tested[name] = outcome.test
+            names = [name for name in ensemble.names if name not in CONTROLS]
+            made = ensemble.train(small, shorter, names, score_epochs=False)
+            for name, outcome in made.items():
                 curves = pd.DataFrame(outcome.curves).assign(model=f"{name}@n={n}", fold=f"draw{draw}")
                 ensemble.recorder.add_curves(curves)
-            tested = averages(tested)
+            tested = averages({name: outcome.test for name, outcome in made.items()})
             for model in [model for model in AVERAGES if model in tested]:
                 kept = ensemble.recorder.add_predictions(
                     f"{model}@n={n}", tested[model], truth, ids, f"draw{draw}"
