@@ -85,9 +85,9 @@ class _Plan:
 _plan = _Plan()
 
 
-def expect(networks: int) -> None:
-    """Say how many networks are trained from here on, so that progress can say how far it is."""
-    _plan.total, _plan.done, _plan.seconds = networks, 0, ()
+def expect(networks: int, done: int = 0) -> None:
+    """Say how many networks are trained, ``done`` of them before, so that progress can say how far it is."""
+    _plan.total, _plan.done, _plan.seconds = networks, done, ()
 
 
 def trained(seconds: float | None) -> None:

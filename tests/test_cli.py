@@ -117,6 +117,15 @@ def test_usage_errors_exit_2(argv, capsys):
     assert ("Did you mean 'run'" in said) == (argv == ["rum"])
 
 
+def test_a_mistyped_option_is_told_with_the_usage_of_its_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", "cnn_sift", "synthetic", "--budgt", "full"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert "usage: fer run" in said
+    assert "unrecognized arguments: --budgt full. Did you mean '--budget'?" in said
+
+
 @pytest.mark.parametrize(
     "argv, sentence",
     [

@@ -1,6 +1,7 @@
 """Units trained side by side: the numbers of one after another, whatever becomes of a process."""
 
 import os
+import pickle
 from functools import partial
 
 import numpy as np
@@ -74,6 +75,17 @@ def test_a_unit_that_is_left_alone_has_no_more_threads_than_beside_others(jobs, 
     side_by_side.train_units(UnitFolder(tmp_path), jobs[:1], workers=2)
     assert found == [1]
     assert torch.get_num_threads() == 2
+
+
+def test_a_run_hears_how_far_each_process_is(jobs, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_PROGRESS", str(tmp_path / "progress"))
+    side_by_side.train_units(UnitFolder(tmp_path / "units"), jobs[:2], workers=2)
+    job = jobs[2] | {"unit": "last"}
+    work = tmp_path / "more"
+    side_by_side._attempt(work, pickle.dumps(job), 1, 4, 6, str(tmp_path / "alone"))
+    assert (tmp_path / "progress").read_text().startswith(("network ", "trainings, 2 at a time"))
+    assert (tmp_path / "alone").read_text().startswith("network 5 of 6: last")
+    assert UnitFolder(work).unit("last") is not None
 
 
 def test_as_many_processes_as_threads_on_a_cpu():

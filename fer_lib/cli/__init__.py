@@ -94,14 +94,24 @@ def _silence() -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that names the nearest command."""
+    """A parser that names the nearest command or option."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list]:
+        """Refuse what a command does not know with that command's usage."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, and exit with 2."""
+        given = choices = None
         if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
-            near = difflib.get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), n=1)
-            message += f". Did you mean {near[0]!r}?" if near else ""
-        super().error(message)
+            given, choices = found[1], re.findall(r"[\w-]+", found[2])
+        elif found := re.search(r"unrecognized arguments: (--[\w-]+)", message):
+            given, choices = found[1], re.findall(r"--[\w-]+", self.format_usage())
+        near = difflib.get_close_matches(given, choices, n=1) if given else ()
+        super().error(message + (f". Did you mean {near[0]!r}?" if near else ""))
 
 
 def parser() -> argparse.ArgumentParser:

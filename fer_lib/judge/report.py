@@ -23,6 +23,7 @@ from fer_lib.judge import answers
 from fer_lib.judge.answers import Answer
 from fer_lib.judge.judgement import Judgement, best, groups, judgements, parameters
 from fer_lib.judge.verdicts import DECIDED
+from fer_lib.progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ def scorecard(root: str | Path = "results", roles: Sequence[str] = ROLES) -> pd.
     reading of the paper, beyond what one of its protocols takes, are left to :func:`compare`.
     """
     found = []
-    for paper in claims.PAPERS:
+    for paper in track(claims.PAPERS, "judging", unit="paper"):
         grouped = groups(run for run in find(root, paper=paper) if not run.variant or _by_protocol(run))
         found += [best(judgements(claim, grouped)) for claim in _claims(paper, roles)]
     return _frame(found)

@@ -6,6 +6,7 @@ cores, or a GPU, by themselves (``python -m benchmarks.folds`` measures it).
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ import torch
 
 from fer_lib.files import UnitFolder
 from fer_lib.learn.units import Outcome, train_unit
-from fer_lib.progress import expect, told, track
+from fer_lib.progress import Bar, expect, told, track
 
 Job = dict[str, Any]
 """The arguments of ``train_unit`` beside the store, by name; all of them can be pickled."""
@@ -48,8 +49,12 @@ def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> lis
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+        file = os.environ.get("FER_PROGRESS")  # through which `fer run` hears of each worker
         # Pickled here, tensors go by value: shared memory may be scarce.
-        work = (delayed(_attempt)(store.work, pickle.dumps(job), threads) for job in waiting)
+        work = (
+            delayed(_attempt)(store.work, pickle.dumps(job), threads, number, len(waiting), file)
+            for number, job in enumerate(waiting)
+        )
         done = Parallel(workers, return_as="generator_unordered")(work)
         with suppress(TerminatedWorkerError):
             for _ in track(done, f"trainings, {workers} at a time", len(waiting), "training"):
@@ -62,8 +67,14 @@ def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> lis
         torch.set_num_threads(every)
 
 
-def _attempt(folder: Path, job: bytes, threads: int) -> None:
-    """Train one unit in a process of its own, in silence."""
+def _attempt(folder: Path, job: bytes, threads: int, number: int, total: int, file: str | None) -> None:
+    """Train one unit of several in a process of its own, which tells ``file`` alone how far it is."""
+
+    def tell(bar: Bar) -> None:
+        if file:
+            Path(file).write_text(bar.line(), encoding="utf-8")
+
     torch.set_num_threads(threads)
-    with suppress(Exception), told(lambda bar: None):
+    expect(total, number)
+    with suppress(Exception), told(tell):
         train_unit(UnitFolder(folder), **pickle.loads(job))
