@@ -49,7 +49,7 @@ class Overview:
     @cached_property
     def score(self) -> pd.DataFrame:
         """The paper's claims with one verdict each, as the scorecard has them."""
-        return (score := report.scorecard())[score["paper"] == self.paper.key]
+        return report.scorecard(papers=[self.paper.key])
 
     @cached_property
     def overall(self) -> list[dict[str, Any]]:

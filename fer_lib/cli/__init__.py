@@ -223,13 +223,13 @@ def _scorecard(arguments: argparse.Namespace) -> int:
     from fer_lib.evidence.execution import results_folder
     from fer_lib.judge import report
 
+    papers = claims.PAPERS
     if arguments.paper:
-        one_of(arguments.paper, claims.PAPERS, "paper")
+        papers = [one_of(arguments.paper, papers, "paper")]
     folder = results_folder(arguments.results)
     if arguments.results != "results" and not folder.is_dir():
         raise FerError(f"--results {arguments.results}: there is no such folder.")
-    frame = report.scorecard(folder)
-    frame = frame[frame["paper"] == arguments.paper] if arguments.paper else frame
+    frame = report.scorecard(folder, papers=papers)
     figures = {
         name: frame[name].map("{:.2f}".format).where(frame[name].notna(), "") for name in ("claimed", "ours")
     }

@@ -48,15 +48,17 @@ def compare(paper: str, runs: Iterable[Run]) -> pd.DataFrame:
     return _frame(j for claim in _claims(paper, ROLES) for j in judgements(claim, grouped))
 
 
-def scorecard(root: str | Path = "results", roles: Sequence[str] = ROLES) -> pd.DataFrame:
-    """Return the verdicts on all five papers from the evidence below ``root``: a row per claim.
+def scorecard(
+    root: str | Path = "results", roles: Sequence[str] = ROLES, papers: Sequence[str] = claims.PAPERS
+) -> pd.DataFrame:
+    """Return the verdicts on papers (all five) from the evidence below ``root``: a row per claim.
 
     It is that of the highest budget which may judge the claim, else of the highest that there is, with
     :data:`COLUMNS`. Claims of role ``quoted`` are listed if asked for, but never judged. Runs that change a
     reading of the paper, beyond what one of its protocols takes, are left to :func:`compare`.
     """
     found = []
-    for paper in track(claims.PAPERS, "judging", unit="paper"):
+    for paper in track(papers, "judging", unit="paper"):
         grouped = groups(run for run in find(root, paper=paper) if not run.variant or _by_protocol(run))
         found += [best(judgements(claim, grouped)) for claim in _claims(paper, roles)]
     return _frame(found)
