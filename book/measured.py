@@ -309,10 +309,21 @@ def robustness(shown: Iterable[runs.Run]) -> HTML | None:
     return _figures(_firsts(shown), rows_of, lambda frame: losses(frame.set_index("model")))
 
 
+def whole(run: runs.Run) -> int | None:
+    """Return the size of a run's training part; None where its folds are several."""
+    first, *_ = run.info.get("certificates", {}).values() or [{}]
+    return first["folds"][0]["sizes"]["train"] if len(first.get("folds", ())) == 1 else None
+
+
 def sizes(shown: Iterable[runs.Run]) -> HTML | None:
-    """Draw accuracy by the number of training images."""
+    """Draw accuracy by the number of training images, up to the whole training part."""
 
     def rows_of(members: list[runs.Run]) -> Rows:
-        return members[0].table("sizes").to_dict("records")
+        rows = (run := members[0]).table("sizes").to_dict("records")
+        for model in {row["model"] for row in rows} & {*run.models()} if (n := whole(run)) else ():
+            found = answers.scores([run], model).mean()
+            said = {"accuracy": found.ours / 100, "low": found.low / 100, "high": found.high / 100}
+            rows.append({"n": n, "model": model, **said})
+        return rows
 
     return _figures(_firsts(shown), rows_of, plots.learning_size)

@@ -10,7 +10,7 @@ import pandas as pd
 from about_runs import NAMES, dataset_title, run_caption, run_link, run_name
 from IPython.display import HTML, Markdown, display
 from markup import NOT_RUN, Html, Long, Short, interval, number, table, with_note
-from measured import bounded, caption, families, guessing
+from measured import bounded, caption, families, guessing, whole
 
 from fer_lib import claims
 from fer_lib.data import datasets
@@ -46,6 +46,9 @@ def gains_by_size(made: Iterable[runs.Run], better: str, worse: str) -> HTML:
     for members in families(run for run in made if run.dataset != "synthetic" and len(run.table("sizes"))):
         numbers = sorted(set.intersection(*(set(run.table("sizes")["n"]) for run in members)))
         pairs = [[f"{model}@n={n}" for model in (better, worse)] for n in numbers]
+        every = {whole(run) for run in members if {better, worse} <= {*run.models()}}
+        if len(every) == 1 and None not in every:
+            numbers, pairs = [*numbers, *every], [*pairs, [better, worse]]
         gains = [answers.lead(members, *pair) for pair in pairs]
         told = [f"with {n:,} images {_points(gain)}" for n, gain in zip(numbers, gains, strict=True)]
         line = f"{caption(members)}: the gain is, in points, {'; '.join(told)}."

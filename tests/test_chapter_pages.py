@@ -126,7 +126,9 @@ def test_few_people_give_no_interval(tmp_path):
     assert f"{answers.scores([run], 'VGG19').mean().ours:.2f}" in shown
 
 
-def test_gains_are_given_at_each_size_and_compared(tmp_path):
+@pytest.mark.parametrize("all_images", [None, 28_709])
+def test_gains_are_given_at_each_size_and_compared(tmp_path, monkeypatch, all_images):
+    import measured
     import papers
 
     ids, labels = [f"i{k:03}" for k in range(400)], np.arange(400) % 7
@@ -137,12 +139,32 @@ def test_gains_are_given_at_each_size_and_compared(tmp_path):
             for model, errors in (("CNN-SIFT", 0), ("CNN-ONLY", wrong)):
                 chosen = np.where(np.arange(400) % 400 < errors, (labels + 1) % 7, labels)
                 recorder.add_predictions(f"{model}@n={n}", np.eye(7)[chosen], labels, ids, "official")
-        recorder.add_table("sizes", pd.DataFrame({"n": [213, 1000], "model": "CNN-SIFT"}))
+        recorder.add_table("sizes", pd.DataFrame({"n": [213, 1000], "model": "CNN-SIFT", "accuracy": 1.0}))
+        facts = {}
+        if all_images:
+            for model in ("CNN-SIFT", "CNN-ONLY"):
+                recorder.add_predictions(model, np.eye(7)[labels], labels, ids, "official")
+            facts = {"certificates": {"official": {"folds": [{"sizes": {"train": all_images}}]}}}
+        recorder.info |= facts
         run = runs.Run(recorder.commit())
     said = papers.gains_by_size([run], "CNN-SIFT", "CNN-ONLY").data
     assert "with 213 images +50.00" in said
     assert "with 1,000 images +5.00" in said
-    assert "and it does: with fewer images it is larger by +45.00" in said
+    if all_images:
+        assert "with 28,709 images +0.00" in said
+        assert (
+            "From 213 to 28,709 images it should fall, and it does: with fewer images it is larger by +50"
+            in said
+        )
+        drawn = []
+        monkeypatch.setattr(measured.plots, "learning_size", lambda frame: drawn.append(frame))
+        measured.sizes([run])
+        assert sorted(drawn[0]["n"]) == [213, 1000, all_images]
+    else:
+        assert (
+            "From 213 to 1,000 images it should fall, and it does: with fewer images it is larger by +45"
+            in said
+        )
     assert "Not run" in papers.gains_by_size([], "CNN-SIFT", "CNN-ONLY").data
 
 
