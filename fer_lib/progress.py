@@ -90,6 +90,13 @@ def expect(networks: int, done: int = 0) -> None:
     _plan.total, _plan.done, _plan.seconds = networks, done, ()
 
 
+def plan(networks: int) -> tuple[int, int]:
+    """Return how many networks are done and expected; where nobody expects any, ``networks`` are."""
+    if _plan.done >= _plan.total:
+        expect(networks)
+    return _plan.done, _plan.total
+
+
 def trained(seconds: float | None) -> None:
     """Count a network that took so long, or that was finished before (None)."""
     _plan.done += 1

@@ -237,7 +237,7 @@ def test_the_raw_competition_form_cannot_be_scored(tmp_path, monkeypatch, sample
 @given(st.lists(st.text("0123456789 x\t\n.", max_size=14), min_size=1, max_size=4))
 def test_parse_pixels_agrees_with_a_plain_reading(texts):
     def plain(text):
-        words = text.split()
+        words = [re.sub(r"^(\d+)\.0*$", r"\1", word) for word in text.split()]
         good = len(words) == 3 and all(w.isdigit() and len(w) < 4 and int(w) < 256 for w in words)
         return [int(w) for w in words] if good and "\t" not in text and "\n" not in text else None
 
@@ -245,6 +245,15 @@ def test_parse_pixels_agrees_with_a_plain_reading(texts):
     for i, text in enumerate(texts):
         assert (i in faults) == (plain(text) is None)
         assert pixels[i].tolist() == (plain(text) or [0, 0, 0])
+
+
+def test_whole_numbers_may_have_a_point():
+    pixels, faults = parse_pixels(["255.0 0.0 7", "1. 2 3.00", "1.5 2.0 3.0", "2.0 256.0 1"], 3)
+    assert pixels.tolist() == [[255, 0, 7], [1, 2, 3], [0, 0, 0], [0, 0, 0]]
+    assert faults == {
+        2: "pixel 1 is '1.5', not a whole number from 0 to 255.",
+        3: "pixel 2 is '256', not a whole number from 0 to 255.",
+    }
 
 
 # Where it lies and what it is called -------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """What a variant's name changes, and what a trained network is looked at with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,10 @@ import torch
 from fer_lib.data.datasets import synthetic
 from fer_lib.data.splits import Fold
 from fer_lib.evidence.runs import Recorder
+from fer_lib.files import UnitFolder
+from fer_lib.learn import side_by_side
 from fer_lib.learn.training import Recipe
+from fer_lib.learn.units import train_unit
 from fer_lib.papers.lkrnet import key_regions, trainer
 
 READINGS = {
@@ -48,7 +53,7 @@ def test_a_variant_changes_what_its_name_says(made, fold):
 
 @pytest.mark.parametrize("name", ["VGG19", "Our method", "Our method@mask=ones"])
 def test_trained_networks_come_back_as_they_were(made, fold, name):
-    outcome = made.train(name, fold, keep=True)
+    outcome = made.train([name], fold, keep=True)[name]
     assert outcome.test.shape == (12, len(made.corpus.classes))
     features = made.features(name, outcome, fold, TEST)
     assert features.shape == (12, len(made.build(name).kinds), 8)
@@ -59,5 +64,16 @@ def test_trained_networks_come_back_as_they_were(made, fold, name):
 
 
 def test_lambda_adds_to_the_loss(made, fold):
-    losses = [made.train(f"Our method@lambda={w}", fold).curves[0]["train_loss"] for w in ("0", "3")]
+    trained = made.train([f"Our method@lambda={w}" for w in ("0", "3")], fold).values()
+    losses = [outcome.curves[0]["train_loss"] for outcome in trained]
     assert losses[1] > losses[0] + 0.05  # margin 0.2 on each of two branches, unless all were apart already
+
+
+def test_networks_are_trained_by_processes_of_their_own(made, fold, tmp_path, monkeypatch):
+    def found(store, unit, **job):
+        assert store.unit(unit) is not None  # a process has trained it
+        return train_unit(store, unit, **job)
+
+    monkeypatch.setattr(side_by_side, "train_unit", found)
+    beside = replace(made, store=UnitFolder(tmp_path), workers=2)
+    assert list(beside.train(["VGG19", "Our method"], fold)) == ["VGG19", "Our method"]

@@ -15,8 +15,9 @@ from fer_lib.evidence.provenance import notebook_path
 from fer_lib.features.robustness import CONDITIONS, disturb
 from fer_lib.files import UnitFolder
 from fer_lib.judge import convergence
-from fer_lib.learn import metrics
+from fer_lib.learn import metrics, side_by_side
 from fer_lib.learn.recipes import Recipe
+from fer_lib.learn.units import train_unit
 from fer_lib.papers.multimodal import processed
 from fer_lib.papers.multimodal.interference import KEPT, Interference
 from fer_lib.papers.multimodal.modalities import AUGMENTATION
@@ -306,17 +307,30 @@ def test_a_trainer_trains_asks_and_warps(corpus, tmp_path):
         corpus, UnitFolder(tmp_path), recipe, readings, torch.device("cpu"), 0.05, {"VGG": 0.05}
     )
     fold = splits.kfold(corpus, 2)[0]
-    outcome = trainer.train("landmarks", fold, keep=True)
+    outcome = trainer.train(["landmarks"], fold, keep=True)["landmarks"]
     said = trainer.asked("landmarks", fold, outcome)(trainer.part(fold.test))
     np.testing.assert_allclose(said, outcome.test, atol=1e-5)
     warped = trainer.augmented("landmarks", fold, outcome, 2)
     assert warped.shape == said.shape
     assert not np.allclose(warped, said, atol=1e-3)
-    other = trainer.train("landmarks", fold, again=" seed 1")
+    (other,) = trainer.again("landmarks", fold, [1])
     assert not np.allclose(other.test, outcome.test, atol=1e-3)
     assert len(trainer.feed("VGG", fold)(trainer.part(fold.test), False)) == 1
     machine = trainer.svm(fold)(trainer.part(fold.test))
     assert (machine.argmax(1) == corpus.labels[fold.test]).mean() > 1 / len(corpus.classes)
+
+
+def test_networks_are_trained_by_processes_of_their_own(corpus, tmp_path, monkeypatch):
+    def found(store, unit, **job):
+        assert store.unit(unit) is not None  # a process has trained it
+        return train_unit(store, unit, **job)
+
+    monkeypatch.setattr(side_by_side, "train_unit", found)
+    readings = {"hog": "coarse", "landmark_norm": "centred", "normalisation": "global", "bn_scope": "all"}
+    readings |= {"conv_channels": 16, "cbam_position": "before_pool", "fusion": "concatenate", "dropout": 0.0}
+    settings = Recipe(epochs=1, batch_size=16), readings, torch.device("cpu"), 0.05, {"VGG": 0.05}
+    trainer = Trainer(corpus, UnitFolder(tmp_path), *settings, workers=2)
+    assert list(trainer.train(["image", "VGG"], splits.kfold(corpus, 2)[0])) == ["image", "VGG"]
 
 
 def test_rivals_are_trained_once_more_under_a_recipe_of_their_own(corpus, tmp_path):
@@ -326,7 +340,7 @@ def test_rivals_are_trained_once_more_under_a_recipe_of_their_own(corpus, tmp_pa
     readings = {"hog": "coarse", "landmark_norm": "centred", "normalisation": "global"}
     trainer = Trainer(corpus, UnitFolder(tmp_path), recipe, readings, torch.device("cpu"), 1.0, {"VGG": 0.05})
     fold = splits.kfold(corpus, 2)[0]
-    answers = [trainer.train(name, fold).test for name in ("VGG", "VGG, own recipe")]
+    answers = [outcome.test for outcome in trainer.train(["VGG", "VGG, own recipe"], fold).values()]
     assert answers[0].shape == answers[1].shape
     assert not np.allclose(*answers, atol=1e-3)
 

@@ -71,9 +71,13 @@ def test_a_unit_that_is_left_alone_has_no_more_threads_than_beside_others(jobs, 
     monkeypatch.setattr(
         side_by_side, "train_unit", lambda store, **job: found.append(torch.get_num_threads())
     )
+    store = UnitFolder(tmp_path)
+    train_unit(store, **jobs[0])
     torch.set_num_threads(2)
-    side_by_side.train_units(UnitFolder(tmp_path), jobs[:1], workers=2)
-    assert found == [1]
+    side_by_side.train_units(store, jobs[:2], workers=2)
+    assert found == [1, 1]  # the first is found
+    side_by_side.train_units(store, jobs[2:], workers=2)
+    assert found[2:] == [2]  # nothing was ever beside it
     assert torch.get_num_threads() == 2
 
 

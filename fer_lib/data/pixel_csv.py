@@ -17,6 +17,7 @@ from fer_lib.progress import track
 if TYPE_CHECKING:
     import pandas as pd
 
+POINT = re.compile(r"(?<=\d)\.0*(?= |$)")  # of 255.0, as programs that know only floats write it
 NUMBERS = re.compile(r" *\d{1,3}(?: +\d{1,3})* *", re.ASCII)
 ROWS = 1000  # parsed at once: about 8 MB of FER2013's text, which bounds the memory of the parser
 
@@ -111,14 +112,15 @@ def read_codes(
 
 
 def parse_pixels(texts: list[str], n: int) -> tuple[np.ndarray, dict[int, str]]:
-    """Parse rows of ``n`` whole numbers 0..255 separated by blanks.
+    """Parse rows of ``n`` whole numbers 0..255 separated by blanks; 255.0 is one.
 
     Returns uint8 (len(texts), n), in which rows that cannot be parsed are zero, and by position what is wrong
     with those.
     """
     pixels = np.zeros((len(texts), n), np.uint8)
     faults = {}
-    for i, text in enumerate(texts):
+    for i, given in enumerate(texts):
+        text = POINT.sub("", given) if "." in given else given
         values = np.fromstring(text, np.int64, sep=" ") if NUMBERS.fullmatch(text) else []
         if len(values) == n and values.max() < 256:
             pixels[i] = values

@@ -17,7 +17,7 @@ import torch
 
 from fer_lib.files import UnitFolder
 from fer_lib.learn.units import Outcome, train_unit
-from fer_lib.progress import Bar, expect, told, track
+from fer_lib.progress import Bar, expect, plan, told, track
 
 Job = dict[str, Any]
 """The arguments of ``train_unit`` beside the store, by name; all of them can be pickled."""
@@ -36,15 +36,16 @@ def processes(device: torch.device) -> int:
 def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> list[Outcome]:
     """Train units of work, or find them in ``store``; return their outcomes in the order of ``jobs``.
 
-    ``workers`` processes share this process's threads. Every unit has its share of them, however few wait:
-    with another number of threads its figures would be others. Networks are made by something that can be
-    pickled, such as ``functools.partial(cspp.build, "C-SPP")``. What fails in a process, or is left undone
-    because it was killed, is done here at the end, where an error can be seen.
+    ``workers`` processes, no more than there are jobs, share this process's threads. Every unit has its share
+    of them, however few wait: with another number of threads its figures would be others. Networks are made
+    by something that can be pickled, such as ``functools.partial(cspp.build, "C-SPP")``. What fails in a
+    process, or is left undone because it was killed, is done here at the end, where an error can be seen.
     """
-    waiting = [job for job in jobs if store.unit(job["unit"]) is None]
-    every = torch.get_num_threads()
-    threads = max(1, every // workers)
+    waiting = [(i, job) for i, job in enumerate(jobs) if store.unit(job["unit"]) is None]
+    every, workers = torch.get_num_threads(), min(workers, len(jobs))
+    threads = max(1, every // max(1, workers))
     workers = min(workers, len(waiting))
+    done, total = plan(len(jobs))
     if workers > 1:
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -52,14 +53,13 @@ def train_units(store: UnitFolder, jobs: Sequence[Job], workers: int = 1) -> lis
         file = os.environ.get("FER_PROGRESS")  # through which `fer run` hears of each worker
         # Pickled here, tensors go by value: shared memory may be scarce.
         work = (
-            delayed(_attempt)(store.work, pickle.dumps(job), threads, number, len(waiting), file)
-            for number, job in enumerate(waiting)
+            delayed(_attempt)(store.work, pickle.dumps(job), threads, done + i, total, file)
+            for i, job in waiting
         )
-        done = Parallel(workers, return_as="generator_unordered")(work)
+        made = Parallel(workers, return_as="generator_unordered")(work)
         with suppress(TerminatedWorkerError):
-            for _ in track(done, f"trainings, {workers} at a time", len(waiting), "training"):
+            for _ in track(made, f"trainings, {workers} at a time", len(waiting), "training"):
                 pass
-    expect(len(jobs))
     torch.set_num_threads(threads)
     try:
         return [train_unit(store, **job) for job in jobs]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
 from fer_lib.files import UnitFolder
-from fer_lib.learn import explain, training, units
+from fer_lib.learn import explain, side_by_side, training, units
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.papers.lkrnet import network, triplets
 from fer_lib.papers.lkrnet.key_regions import KeyRegionFeed, KeyRegions, filled
@@ -40,14 +41,19 @@ class Trainer:
     width: float = 1.0
     seed: int = 0
     score_epochs: bool = True
+    workers: int = 1  # networks that are trained side by side
 
-    def build(self, name: str) -> network.LKRNet:
-        """Return a network before its training."""
+    def make(self, name: str) -> partial[network.LKRNet]:
+        """Return what builds a network; it can be pickled."""
         base, key, value = _parsed(name)
         chosen = {knob: self.readings[knob] for knob in STRUCTURE}
         if key == "mask_stage":
             chosen["mask_stage"] = value
-        return network.build(base, len(self.corpus.classes), width=self.width, **chosen)
+        return partial(network.build, base, len(self.corpus.classes), width=self.width, **chosen)
+
+    def build(self, name: str) -> network.LKRNet:
+        """Return a network before its training."""
+        return self.make(name)()
 
     def part(self, index: np.ndarray, geometry: np.ndarray) -> training.Part:
         """Put the images at ``index`` on the device, with their geometry."""
@@ -67,8 +73,12 @@ class Trainer:
             test_crop=test_crop or self.readings["test_crop"],
         )
 
-    def train(self, name: str, fold: Fold, keep: bool = False) -> units.Outcome:
-        """Train one network on one fold; ``keep`` its weights for :meth:`trained`."""
+    def train(self, names: Sequence[str], fold: Fold, keep: bool = False) -> dict[str, units.Outcome]:
+        """Train networks on one fold; ``keep`` their weights for :meth:`trained`."""
+        jobs = [self._job(name, fold) | {"keep_weights": keep} for name in names]
+        return dict(zip(names, side_by_side.train_units(self.store, jobs, self.workers), strict=True))
+
+    def _job(self, name: str, fold: Fold) -> side_by_side.Job:
         base, key, value = _parsed(name)
         ones = np.full_like(self.geometry, np.nan)  # of a face without landmarks
         geometry = ones if key == "mask" else filled(self.geometry, fold.train)
@@ -77,19 +87,17 @@ class Trainer:
         weight = float(value) if key == "lambda" else LAMBDA * (base in network.WITH_TRIPLETS)
         feed, loss = self.feed(name, fold), triplets.CombinedLoss(weight)
         made = triplets.TripletTraining(train, feed, loss, self.readings["triplet_mining"])
-        return units.train_unit(
-            self.store,
-            f"{name} {fold.name}",
-            lambda: self.build(name),
-            (train, *rest),
-            self.recipe,
-            feed=made.feed,
-            loss=made.loss,
-            seed=self.seed,
-            keep_weights=keep,
-            statistics=feed.normalise.statistics,
-            score_epochs=self.score_epochs,
-        )
+        return {
+            "unit": f"{name} {fold.name}",
+            "make": self.make(name),
+            "parts": (train, *rest),
+            "recipe": self.recipe,
+            "feed": made.feed,
+            "loss": made.loss,
+            "seed": self.seed,
+            "statistics": feed.normalise.statistics,
+            "score_epochs": self.score_epochs,
+        }
 
     def trained(self, name: str, outcome: units.Outcome) -> network.LKRNet:
         """Return a network with the weights that its training kept."""

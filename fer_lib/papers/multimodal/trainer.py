@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fer_lib.data.corpus import Corpus
 from fer_lib.data.splits import Fold
 from fer_lib.features import hog
 from fer_lib.files import UnitFolder
-from fer_lib.learn import training, units
+from fer_lib.learn import side_by_side, training, units
 from fer_lib.learn.normalisation import Normalisation
 from fer_lib.learn.recipes import falling, one_cycle
 from fer_lib.learn.training import Feed, Part
@@ -71,16 +72,21 @@ class Trainer:
     rivals: Mapping[str, float]  # the same of the other networks, by name
     seed: int = 0
     score_epochs: bool = True
+    workers: int = 1  # networks that are trained side by side
 
-    def build(self, name: str, full: bool = False) -> nn.Module:
-        """Return a network before its training, or as it is at ``full`` width."""
+    def make(self, name: str, full: bool = False) -> partial[nn.Module]:
+        """Return what builds a network, or builds it at ``full`` width; it can be pickled."""
         n_classes = len(self.corpus.classes)
         if name in RIVALS:
             name = OWN_RECIPE.get(name, name)
-            return baselines.NETWORKS[name](n_classes, width=1.0 if full else self.rivals[name])
+            return partial(baselines.NETWORKS[name], n_classes, width=1.0 if full else self.rivals[name])
         chosen = {knob: self.readings[knob] for knob in STRUCTURE} | ABLATIONS[name]
         length = hog.length(self.readings["hog"])
-        return Multimodal(n_classes, hog=length, width=1.0 if full else self.width, **chosen)
+        return partial(Multimodal, n_classes, hog=length, width=1.0 if full else self.width, **chosen)
+
+    def build(self, name: str, full: bool = False) -> nn.Module:
+        """Return a network before its training, or as it is at ``full`` width."""
+        return self.make(name, full)()
 
     def part(self, faces: Corpus | np.ndarray) -> Part:
         """Put faces on the device, or those of the corpus at an index, with their landmarks."""
@@ -98,28 +104,32 @@ class Trainer:
             self.readings["landmark_norm"],
             self.readings["hog"],
         )
-        # The rivals take the image alone, warped as it is for the others.
-        return (lambda batch, training: make(batch, training)[:1]) if name in RIVALS else make
+        return partial(_image_alone, make) if name in RIVALS else make
 
-    def train(self, name: str, fold: Fold, keep: bool = False, again: str = "") -> Outcome:
-        """Train one network on one fold; ``keep`` its weights for :meth:`trained`.
+    def train(self, names: Sequence[str], fold: Fold, keep: bool = False) -> dict[str, Outcome]:
+        """Train networks on one fold; ``keep`` their weights for :meth:`trained`."""
+        jobs = [self._job(name, fold) | {"keep_weights": keep} for name in names]
+        return dict(zip(names, side_by_side.train_units(self.store, jobs, self.workers), strict=True))
 
-        ``again`` makes it another unit of work, with other initial weights and another order of batches.
-        """
+    def again(self, name: str, fold: Fold, seeds: Sequence[int]) -> list[Outcome]:
+        """Train one network with other initial weights and orders of batches, once for each of ``seeds``."""
+        job = self._job(name, fold)
+        jobs = [job | {"unit": f"{job['unit']} seed {seed}"} for seed in seeds]
+        return side_by_side.train_units(self.store, jobs, self.workers)
+
+    def _job(self, name: str, fold: Fold) -> side_by_side.Job:
         sides = (fold.train, fold.validation, fold.test)
         feed = self.feed(name, fold)
-        return units.train_unit(
-            self.store,
-            f"{name} {fold.name}{again}",
-            lambda: self.build(name),
-            tuple(self.part(index) if len(index) else None for index in sides),
-            own_recipe(self.recipe) if name in OWN_RECIPE else self.recipe,
-            feed=feed,
-            seed=self.seed,
-            keep_weights=keep,
-            statistics=None if name in RIVALS else feed.statistics,
-            score_epochs=self.score_epochs,
-        )
+        return {
+            "unit": f"{name} {fold.name}",
+            "make": self.make(name),
+            "parts": tuple(self.part(index) if len(index) else None for index in sides),
+            "recipe": own_recipe(self.recipe) if name in OWN_RECIPE else self.recipe,
+            "feed": feed,
+            "seed": self.seed,
+            "statistics": None if name in RIVALS else feed.statistics,
+            "score_epochs": self.score_epochs,
+        }
 
     def trained(self, name: str, outcome: Outcome) -> nn.Module:
         """Return a network with the weights that its training kept."""
@@ -149,6 +159,11 @@ class Trainer:
         how = {"feed": lambda batch, _: feed(batch, True), "precision": outcome.precision.name}
         torch.manual_seed(self.seed)
         return np.mean([training.predict(model, part, **how) for _ in range(passes)], axis=0)
+
+
+def _image_alone(make: MultimodalFeed, batch: Part, training: bool) -> tuple[torch.Tensor, ...]:
+    """Return what the rivals read: the image alone, warped as it is for the others."""
+    return make(batch, training)[:1]
 
 
 def with_late_fusion(tested: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
