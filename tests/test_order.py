@@ -177,6 +177,7 @@ def test_a_claim_of_order_reaches_the_scorecard(write, monkeypatch):
     assert (row["verdict"], row["how"], row["metric"]) == ("holds", "running", "order")
     assert row["model"] == "One beats another."
     assert "A minus B: +10.00" in row["reason"]
+    assert row["reason"].endswith(" (one seed)")
     without = report.compare("cnn_sift", []).set_index("id").loc[made_up.id]
     assert without["verdict"] == "needs data"
 

@@ -140,6 +140,7 @@ def _by_folds(found: Judgement, runs: list[Run]) -> Judgement:
     claim = found.claim
     if claim.metric == "order":
         verdict, sign, answer = order.by_running(claim, runs), "", None
+        verdict = verdict._replace(reason=verdict.reason + " (one seed)" * (len(runs) == 1))
         models, said = order.models(claim, runs[0]), verdict.reason
     else:
         answer = answers.measure(claim, runs)
