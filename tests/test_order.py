@@ -177,7 +177,8 @@ def test_a_claim_of_order_reaches_the_scorecard(write, monkeypatch):
     assert (row["verdict"], row["how"], row["metric"]) == ("holds", "running", "order")
     assert row["model"] == "One beats another."
     assert "A minus B: +10.00" in row["reason"]
-    assert row["reason"].endswith(" (one seed)")
+    alone = report.compare("cnn_sift", made[:1]).set_index("id").loc[made_up.id]
+    assert [one["reason"].endswith(" (one seed)") for one in (row, alone)] == [False, True]
     without = report.compare("cnn_sift", []).set_index("id").loc[made_up.id]
     assert without["verdict"] == "needs data"
 
