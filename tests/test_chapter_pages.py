@@ -263,8 +263,8 @@ def test_an_overview_counts_as_the_scorecard_does(paper, monkeypatch):
     import chapter
 
     monkeypatch.setattr(chapter.runs, "find", lambda paper: [])
-    score = report.scorecard("no such folder")
-    monkeypatch.setattr(chapter.report, "scorecard", lambda: score)
+    score = report.scorecard("no such folder", papers=[paper])
+    monkeypatch.setattr(chapter.report, "scorecard", lambda papers: score)
     page = chapter.Overview(paper)
     compared = report.compare(paper, page.runs)
     counts = report.summary(compared)
